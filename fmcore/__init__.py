@@ -1,0 +1,122 @@
+"""fmcore: a plugin-based framework for flow matching.
+
+Everything a user or a plugin author imports is a name of this module.  Names that need torch are loaded on first use,
+so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fmcore.errors import (
+    CheckpointError,
+    ComponentError,
+    DataError,
+    FmcoreError,
+    PluginError,
+    RecipeError,
+    RunError,
+    UserError,
+)
+from fmcore.hookspecs import hookimpl
+from fmcore.plugins import create
+
+if TYPE_CHECKING:
+    from fmcore.broadcast import from_the_left
+    from fmcore.field import Field
+    from fmcore.interfaces.coupling import Coupling, Pairing
+    from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
+    from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+    from fmcore.interfaces.model import VectorField
+    from fmcore.interfaces.objective import Objective
+    from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.solver import Solver
+    from fmcore.interfaces.source import Condition, Source
+    from fmcore.likelihood import LogProb, log_prob
+    from fmcore.randomness import generator_for, noise_of
+    from fmcore.recipe import Recipe, load_recipe
+    from fmcore.solving.problem import Problem, Solution, Stats, Status
+    from fmcore.sources import Gaussian
+    from fmcore.stages import run
+
+_LAZY: dict[str, str] = {
+    name: module
+    for module, names in {
+        "fmcore.broadcast": ("from_the_left",),
+        "fmcore.field": ("Field",),
+        "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
+        "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.metric": ("Evaluation", "Measured", "Metric", "Result"),
+        "fmcore.interfaces.model": ("VectorField",),
+        "fmcore.interfaces.objective": ("Objective",),
+        "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
+        "fmcore.interfaces.solver": ("Solver",),
+        "fmcore.interfaces.source": ("Condition", "Source"),
+        "fmcore.likelihood": ("LogProb", "log_prob"),
+        "fmcore.randomness": ("generator_for", "noise_of"),
+        "fmcore.recipe": ("Recipe", "load_recipe"),
+        "fmcore.solving.problem": ("Problem", "Solution", "Stats", "Status"),
+        "fmcore.sources": ("Gaussian",),
+        "fmcore.stages": ("run",),
+    }.items()
+    for name in names
+}
+
+__all__ = [
+    "AffinePath",
+    "CheckpointError",
+    "Coefficients",
+    "ComponentError",
+    "Condition",
+    "Coupling",
+    "DataError",
+    "Dataset",
+    "Evaluation",
+    "Field",
+    "FmcoreError",
+    "Gaussian",
+    "ImageDataset",
+    "LogProb",
+    "Measured",
+    "Metric",
+    "Objective",
+    "Pairing",
+    "Path",
+    "PathSample",
+    "PluginError",
+    "Problem",
+    "Quantity",
+    "Recipe",
+    "RecipeError",
+    "Result",
+    "RunError",
+    "Solution",
+    "Solver",
+    "Source",
+    "Split",
+    "Stats",
+    "Status",
+    "UserError",
+    "VectorField",
+    "create",
+    "from_the_left",
+    "generator_for",
+    "hookimpl",
+    "load_recipe",
+    "log_prob",
+    "noise_of",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fmcore' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,25 @@
+"""The one helper that sets `(batch,)` against `(batch, *shape)`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+
+__all__ = ["from_the_left"]
+
+
+def from_the_left(t: Tensor, x: Tensor) -> Tensor:
+    """Reshape `t`, `(batch,)`, to `(batch, 1, ...)` so that it broadcasts against `x` from the leading dimension.
+
+    Broadcasting from the right, as `t * x` would, is silently wrong where the batch is as large as x is wide.
+
+    >>> import torch
+    >>> from_the_left(torch.zeros(4), torch.zeros(4, 3, 4, 4)).shape
+    torch.Size([4, 1, 1, 1])
+    """
+    if t.ndim != 1 or t.shape[0] != x.shape[0]:
+        raise ComponentError(
+            f"time must have shape (batch,) = ({x.shape[0]},) beside x of shape {tuple(x.shape)}, got {tuple(t.shape)}"
+        )
+    return t.reshape(-1, *(1,) * (x.ndim - 1))

@@ -1,0 +1,95 @@
+"""Everything fmcore raises on purpose, and the exit code each one ends the command with.
+
+    FmcoreError                    1  the run failed
+    ├── UserError                  2  something the user gave is wrong; printed without a traceback
+    │   ├── RecipeError               a recipe or an override: one located message per fault
+    │   ├── PluginError               a plugin cannot be found, loaded or told from another
+    │   ├── ComponentError            an option of a component, or components that do not go together
+    │   ├── DataError                 data, weights or reference files that are missing or not what they claim
+    │   ├── CheckpointError           a checkpoint that is unreadable, torn or of another run
+    │   └── RunError                  a run folder that is not what the command needs
+    ├── SolverError                1  a solve ended badly and `throw=True` asked to hear of it
+    ├── TrainingError              1  training cannot go on (a loss that is not finite)
+    ├── ExpectationError           3  the run finished, but a bound under `expect:` was missed
+    └── Interrupted              130  stopped by a signal, after saving a checkpoint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+__all__ = [
+    "CheckpointError",
+    "ComponentError",
+    "DataError",
+    "ExpectationError",
+    "FmcoreError",
+    "Interrupted",
+    "PluginError",
+    "RecipeError",
+    "RunError",
+    "SolverError",
+    "TrainingError",
+    "UserError",
+]
+
+
+class FmcoreError(Exception):
+    """The root: whatever fmcore raises on purpose is one of these."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserError(FmcoreError):
+    """Something the user gave is wrong: the message says what, where and what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class RecipeError(UserError):
+    """All that is wrong with a recipe, one located message per fault in `faults`."""
+
+    def __init__(self, faults: str | Iterable[str]) -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class PluginError(UserError):
+    """A plugin, or a component in one, cannot be found, loaded or told from another."""
+
+
+class ComponentError(UserError):
+    """An option of a component is wrong, or components do not go together; says why."""
+
+
+class DataError(UserError):
+    """Data, weights or reference files that are missing or not what they claim to be."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is unreadable, torn or belongs to something else."""
+
+
+class RunError(UserError):
+    """A run folder that is not what the command needs."""
+
+
+class SolverError(FmcoreError):
+    """A solve ended badly for at least one sample, and the caller asked to be told."""
+
+
+class TrainingError(FmcoreError):
+    """Training cannot go on; the message names the step and the last good checkpoint."""
+
+
+class ExpectationError(FmcoreError):
+    """The run finished, but a bound under the recipe's `expect:` was missed."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class Interrupted(FmcoreError):
+    """Stopped by a signal, after saving; the message says how to go on."""
+
+    exit_code: ClassVar[int] = 130

@@ -1,0 +1,95 @@
+"""Measurements of a trained flow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path as FilePath
+
+    from fmcore.field import Field
+    from fmcore.interfaces.dataset import Dataset
+    from fmcore.interfaces.path import Path
+
+__all__ = ["Evaluation", "Measured", "Metric", "Result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One number and how it was made.
+
+    `error` is a standard error where there is one.  `provenance` is JSON: everything that would change the value
+    (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).  Two results may stand in one
+    column only if their provenance agrees.  `per_sample` is saved beside the results, not printed.
+    """
+
+    value: float
+    error: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    per_sample: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a metric may look at.  `data` is the split that is evaluated, `train_data` the one that was trained on;
+    `field` is None where samples without a model are judged.  `cache` is a folder for reference statistics."""
+
+    data: Dataset
+    train_data: Dataset
+    path: Path
+    field: Field | None
+    seed: int
+    batch_size: int
+    cache: FilePath
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One batch to measure; `indices` name its rows, `(batch,)` int64.
+
+    For metrics that consume samples: `x` are generated points in model space (images in [-1, 1]), with the `nfe`
+    of each row, and the `levels` they stand for (uint8; None for continuous data).  For metrics that consume data:
+    `x` is None where the data has levels, and `levels` are the held-out images.
+    """
+
+    indices: Tensor
+    x: Tensor | None
+    levels: Tensor | None
+    condition: Mapping[str, Tensor] = field(default_factory=dict)
+    nfe: Tensor | None = None
+
+
+class Metric(ABC):
+    """A measurement over a stream of batches.  Options are constructor arguments; the tally is private.
+
+    Laws:
+    * `begin` empties the tally; the result depends on the rows given since, not on how they were batched or ordered.
+    * `compute` may be called with any number of rows; too few to mean something is an error or a note in the
+      provenance, never silence.
+    * Every result's provenance tells what would change its value.
+    """
+
+    kind: ClassVar[str] = "metric"
+    consumes: ClassVar[Literal["samples", "data"]] = "samples"
+
+    def check(self, data: Dataset, path: Path) -> None:
+        """Raise ComponentError if this cannot be measured on such data or path, DataError if files are missing;
+        called before training."""
+
+    @abstractmethod
+    def begin(self, evaluation: Evaluation) -> None:
+        """Start a new tally."""
+
+    @abstractmethod
+    def update(self, batch: Measured) -> None:
+        """Take in some rows."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, Result]:
+        """The results so far, by name; a metric with one result calls it by its own name."""

@@ -1,0 +1,76 @@
+"""What a network predicts, how times are drawn, and how errors are weighted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
+
+if TYPE_CHECKING:
+    from fmcore.interfaces.source import Condition
+
+__all__ = ["Objective"]
+
+
+class Objective(ABC):
+    """A weighted regression onto one quantity of the path.
+
+    Laws:
+    * `weight(path, t)` is `(batch,)`, finite and >= 0 on [t_min, t_max].
+    * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator` alone.
+    * The minimiser of the loss is the conditional expectation of `prediction` given xt.
+    """
+
+    kind: ClassVar[str] = "objective"
+
+    @property
+    @abstractmethod
+    def prediction(self) -> Quantity:
+        """The quantity that the network is trained to give."""
+
+    @abstractmethod
+    def weight(self, path: Path, t: Tensor) -> Tensor:
+        """The weight lambda(t) of a squared error, `(batch,)`.  Raises ComponentError if the path has none."""
+
+    @abstractmethod
+    def sample_time(self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)) -> Tensor:
+        """Draw `(n,)` fractions of the interval, float32; this call is part `part[0]` of `part[1]` equal parts of
+        one batch (ranks and accumulation), so that a stratified draw can cover the whole batch."""
+
+    @final
+    def target(self, path: Path, sample: PathSample) -> Tensor:
+        """What the network should give for `sample`, `(batch, *shape)`."""
+        if self.prediction == "velocity":
+            return sample.ut
+        if self.prediction == "data":
+            return sample.x1
+        if not isinstance(path, AffinePath):
+            raise ComponentError(
+                f"objective predicts {self.prediction}, which only an affine path defines; "
+                f"{type(path).__name__} is not one: use objective 'flow_matching'"
+            )
+        if self.prediction == "noise":
+            return sample.x0
+        return path.convert(sample.x0, sample.xt, sample.t, source="noise", target="score")
+
+    @final
+    def loss(
+        self, path: Path, sample: PathSample, prediction: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        """The weighted mean square error of each row, `(batch,)`, in float32 or wider.
+
+        A `mask` in the condition leaves out the elements that do not exist.
+        """
+        error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
+        mask = None if condition is None else condition.get("mask")
+        if mask is None:
+            mean = error.flatten(1).mean(1)
+        else:
+            mask = mask.to(error.dtype).expand_as(error)
+            mean = (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
+        return self.weight(path, sample.t) * mean

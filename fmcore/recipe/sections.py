@@ -1,0 +1,105 @@
+"""What a recipe may say: the sections, each with its options, types, ranges and defaults.
+
+A section is either a component (data, path, ...: its options are the constructor's) or one of the settings below.
+The schema is read from these signatures, so a default lives here and nowhere else.  Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+if TYPE_CHECKING:
+    from fmcore.interfaces.coupling import Coupling
+    from fmcore.interfaces.dataset import Dataset, Split
+    from fmcore.interfaces.metric import Metric
+    from fmcore.interfaces.model import VectorField
+    from fmcore.interfaces.objective import Objective
+    from fmcore.interfaces.path import Path
+    from fmcore.interfaces.solver import Solver
+
+__all__ = ["Bound", "Evaluate", "Sample", "Sections", "Train"]
+
+Positive = Annotated[int, Gt(0)]
+Count = Annotated[int, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How the network is trained: Adam on the objective, a moving average of the weights, checkpoints.
+
+    `batch_size` is the effective one: over all processes and `accumulate` micro-batches.  `warmup` steps rise
+    linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's "polynomial") or along half a
+    cosine to `lr_end` at the last step.
+    """
+
+    steps: Positive
+    batch_size: Positive = 128
+    lr: Annotated[float, Gt(0)] = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: Annotated[float, Gt(0)] = 1e-8
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    warmup: Count = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    lr_end: Annotated[float, Ge(0)] = 1e-8
+    clip: Annotated[float, Gt(0)] | None = None
+    ema: Annotated[float, Ge(0), Le(1)] | None = 0.999
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    accumulate: Positive = 1
+    label_dropout: Fraction = 0.0
+    checkpoint_every: Positive = 1000
+    keep: Positive = 2
+    log_every: Positive = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """How samples are drawn: sample i is a function of (seed, i) alone.
+
+    `seed` defaults to the recipe's.  `weights` chooses the moving average or the last step's weights.
+    `label` conditions every sample on one class; by default classes take turns if the model has labels.
+    """
+
+    solver: Solver
+    count: Positive = 64
+    batch_size: Positive = 256
+    seed: int | None = None
+    weights: Literal["ema", "raw"] = "ema"
+    label: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """What is measured, on which split, and on how many of its examples (`count`; all by default)."""
+
+    metrics: list[Metric]
+    split: Split = "test"
+    count: Positive | None = None
+    batch_size: Positive = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """The interval that a result must lie in; the run exits with 3 if it does not."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections:
+    """A whole recipe.  `train`, `sample` and `evaluate` are the stages: those that exist are run."""
+
+    seed: int = 0
+    data: Dataset
+    path: Path
+    coupling: Coupling = "independent"  # type: ignore[assignment]  # a component by its name, as in a recipe
+    objective: Objective = "flow_matching"  # type: ignore[assignment]
+    model: VectorField
+    train: Train | None = None
+    sample: Sample | None = None
+    evaluate: Evaluate | None = None
+    expect: dict[str, Bound] = field(default_factory=dict)

@@ -1,0 +1,68 @@
+"""The sources that the core itself needs: standard noise, and noise rescaled to where a path begins."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.source import Condition, Source
+
+__all__ = ["Gaussian", "Scaled"]
+
+
+@final
+@dataclass(frozen=True)
+class Gaussian(Source):
+    """Isotropic normal noise N(0, temperature^2 I).
+
+    `temperature` > 0; below 1 it trades variety for typicality.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ComponentError(f"source 'gaussian': temperature must be positive, got {self.temperature}")
+
+    def sample(
+        self,
+        n: int,
+        shape: tuple[int, ...],
+        generator: torch.Generator,
+        condition: Condition | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        return self.temperature * torch.randn((n, *shape), generator=generator, dtype=dtype)
+
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        flat = x.flatten(1) / self.temperature
+        log_volume = flat.shape[1] * (0.5 * math.log(2 * math.pi) + math.log(self.temperature))
+        return -0.5 * flat.square().sum(1) - log_volume
+
+
+@final
+@dataclass(frozen=True)
+class Scaled(Source):
+    """`scale` times a draw of `source`: the prior of an affine path, whose noise starts at sigma(t_min)."""
+
+    source: Source
+    scale: float
+
+    def sample(
+        self,
+        n: int,
+        shape: tuple[int, ...],
+        generator: torch.Generator,
+        condition: Condition | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        return self.scale * self.source.sample(n, shape, generator, condition, dtype)
+
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        dimensions = x[0].numel()
+        return self.source.log_prob(x / self.scale, condition) - dimensions * math.log(self.scale)
