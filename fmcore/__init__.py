@@ -1,7 +1,7 @@
 """fmcore: a plugin-based framework for flow matching.
 
-Everything a user or a plugin author imports is a name of this module.  Names that need torch are loaded on first use,
-so that the command line answers at once.
+Everything a user or a plugin author imports is a name of this module.  Names that need torch are
+loaded on first use, so that the command line answers at once.
 """
 
 from __future__ import annotations

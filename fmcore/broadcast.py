@@ -10,9 +10,11 @@ __all__ = ["from_the_left"]
 
 
 def from_the_left(t: Tensor, x: Tensor) -> Tensor:
-    """Reshape `t`, `(batch,)`, to `(batch, 1, ...)` so that it broadcasts against `x` from the leading dimension.
+    """Reshape `t`, `(batch,)`, to `(batch, 1, ...)` so that it broadcasts against `x` from the
+    leading dimension.
 
-    Broadcasting from the right, as `t * x` would, is silently wrong where the batch is as large as x is wide.
+    Broadcasting from the right, as `t * x` would, is silently wrong where the batch is as large as
+    x is wide.
 
     >>> import torch
     >>> from_the_left(torch.zeros(4), torch.zeros(4, 3, 4, 4)).shape
@@ -20,6 +22,7 @@ def from_the_left(t: Tensor, x: Tensor) -> Tensor:
     """
     if t.ndim != 1 or t.shape[0] != x.shape[0]:
         raise ComponentError(
-            f"time must have shape (batch,) = ({x.shape[0]},) beside x of shape {tuple(x.shape)}, got {tuple(t.shape)}"
+            f"time must have shape (batch,) = ({x.shape[0]},) beside x of shape {tuple(x.shape)}, "
+            f"got {tuple(t.shape)}"
         )
     return t.reshape(-1, *(1,) * (x.ndim - 1))

@@ -21,10 +21,12 @@ __all__ = ["Field"]
 @final
 @dataclass
 class Field:
-    """`field(x, t)` is the velocity, whatever quantity the network predicts; `predict` gives any other.
+    """`field(x, t)` is the velocity, whatever quantity the network predicts; `predict` gives any
+    other.
 
-    The network alone runs in `precision`; x, t and the conversion stay at least float32.  `nfe` counts velocity
-    evaluations per sample and `forwards` network evaluations per sample: guidance makes them differ.
+    The network alone runs in `precision`; x, t and the conversion stay at least float32.  `nfe`
+    counts velocity evaluations per sample and `forwards` network evaluations per sample: guidance
+    makes them differ.
     """
 
     model: VectorField
@@ -40,7 +42,11 @@ class Field:
         return self.predict(x, t, condition, "velocity")
 
     def predict(
-        self, x: Tensor, t: Tensor, condition: Condition | None = None, target: Quantity = "velocity"
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        target: Quantity = "velocity",
     ) -> Tensor:
         """The network's prediction at `(x, t)` as velocity, data, noise or score."""
         self.forwards += 1
@@ -48,7 +54,8 @@ class Field:
             raw = self.model(x, t, condition)
         if raw.shape != x.shape:
             raise ComponentError(
-                f"model {type(self.model).__name__} returned shape {tuple(raw.shape)} for x of shape {tuple(x.shape)}; "
+                f"model {type(self.model).__name__} returned shape {tuple(raw.shape)} for x of "
+                f"shape {tuple(x.shape)}; "
                 "a vector field has the shape of its argument"
             )
         raw = raw.to(x.dtype)
@@ -57,7 +64,8 @@ class Field:
             return raw
         if not isinstance(self.path, AffinePath):
             raise ComponentError(
-                f"cannot turn a {source} prediction into {target}: {type(self.path).__name__} is not an affine path"
+                f"cannot turn a {source} prediction into {target}: {type(self.path).__name__} "
+                "is not an affine path"
             )
         return self.path.convert(raw, x, t, source=source, target=target)
 

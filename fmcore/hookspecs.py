@@ -1,7 +1,7 @@
 """The hooks that a plugin may implement: one for each kind of component, and one for recipes.
 
-A plugin is a module (or object) whose functions carry `@hookimpl` and one of these names.  Each is called once with
-`register`; what it registers is loaded when it is first used.
+A plugin is a module (or object) whose functions carry `@hookimpl` and one of these names.  Each is
+called once with `register`; what it registers is loaded when it is first used.
 
     from fmcore import hookimpl
 
@@ -9,8 +9,8 @@ A plugin is a module (or object) whose functions carry `@hookimpl` and one of th
     def register_paths(register):
         register("mine", "my_package.path:MyPath", summary="what it is, in a line")
 
-`register(name, target, *, summary="", needs=())`: `target` is `"module:Class"` or the class itself; `needs` lists
-distributions that must be installed for it to work.
+`register(name, target, *, summary="", needs=())`: `target` is `"module:Class"` or the class itself;
+`needs` lists distributions that must be installed for it to work.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The kinds of component that a plugin can register.  Imports nothing heavy.
 
-A kind ties together the word used in `create(kind, name)`, the recipe section of that name, the hook that
-registers components, and the interface that they implement.
+A kind ties together the word used in `create(kind, name)`, the recipe section of that name, the
+hook that registers components, and the interface that they implement.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["KINDS", "Kind"]
 class Kind:
     """One kind of component.
 
-    `given` names constructor arguments that the framework fills in where a recipe leaves them out: a model's
-    `shape` is the data's.
+    `given` names constructor arguments that the framework fills in where a recipe leaves them out:
+    a model's `shape` is the data's.
     """
 
     name: str

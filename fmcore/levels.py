@@ -3,9 +3,9 @@
     uniform   x = (k + u) / (L/2) - 1,    u ~ U[0, 1)    back by floor    (the paper's App. E.2)
     none      x = k / ((L-1)/2) - 1                      back by rounding
 
-Using the other's way back shifts every image by half a level.  A density in x becomes a probability of levels by the
-width of a cell: `offset_bits` is log2 of the number of cells per unit of x, added to the bits per dimension.
-For `none` the cell around k reaches half a level to either side.
+Using the other's way back shifts every image by half a level.  A density in x becomes a probability
+of levels by the width of a cell: `offset_bits` is log2 of the number of cells per unit of x, added
+to the bits per dimension. For `none` the cell around k reaches half a level to either side.
 """
 
 from __future__ import annotations
@@ -21,15 +21,29 @@ __all__ = ["Dequantize", "dequantized", "from_levels", "offset_bits", "to_levels
 Dequantize = Literal["uniform", "none"]
 
 
-def from_levels(k: Tensor, levels: int, dequantize: Dequantize, generator: torch.Generator) -> Tensor:
-    """Training points in [-1, 1], float32, of integer levels `k`; draws from `generator` if `uniform`."""
-    return dequantized(k, levels, dequantize, generator) if dequantize == "uniform" else k.float() / ((levels - 1) / 2) - 1
+def from_levels(
+    k: Tensor, levels: int, dequantize: Dequantize, generator: torch.Generator
+) -> Tensor:
+    """Training points in [-1, 1], float32, of integer levels `k`; draws from `generator` if
+    `uniform`.
+    """
+    return (
+        dequantized(k, levels, dequantize, generator)
+        if dequantize == "uniform"
+        else k.float() / ((levels - 1) / 2) - 1
+    )
 
 
 def dequantized(
-    k: Tensor, levels: int, dequantize: Dequantize, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    k: Tensor,
+    levels: int,
+    dequantize: Dequantize,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """A uniform point of the cell of each level, for likelihoods, whichever way the training data went in."""
+    """A uniform point of the cell of each level, for likelihoods, whichever way the training data
+    went in.
+    """
     u = torch.rand(k.shape, generator=generator, dtype=dtype).to(k.device)
     if dequantize == "uniform":
         x = (k + u) / (levels / 2) - 1
@@ -40,7 +54,11 @@ def dequantized(
 
 def to_levels(x: Tensor, levels: int, dequantize: Dequantize) -> Tensor:
     """The levels, uint8, that points `x` stand for; values outside [-1, 1] are clamped."""
-    k = ((x + 1) * (levels / 2)).floor() if dequantize == "uniform" else ((x + 1) * ((levels - 1) / 2)).round()
+    k = (
+        ((x + 1) * (levels / 2)).floor()
+        if dequantize == "uniform"
+        else ((x + 1) * ((levels - 1) / 2)).round()
+    )
     return k.clamp(0, levels - 1).to(torch.uint8)
 
 

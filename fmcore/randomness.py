@@ -1,7 +1,8 @@
-"""Randomness by name: every stream is a function of the seed, what it is for, and where in the run it stands.
+"""Randomness by name: every stream is a function of the seed, what it is for, and where in the run
+it stands.
 
-Nothing draws from a global generator, so that a sample does not change with the batch size, nor a training step with
-what ran before it.
+Nothing draws from a global generator, so that a sample does not change with the batch size, nor a
+training step with what ran before it.
 """
 
 from __future__ import annotations
@@ -40,9 +41,13 @@ def noise_of(
     condition: Condition | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Row by row the noise of samples `indices`: row i is a function of (seed, i) and its condition alone."""
+    """Row by row the noise of samples `indices`: row i is a function of (seed, i) and its condition
+    alone.
+    """
     rows = []
     for row, index in enumerate(indices):
-        own = None if condition is None else {k: v[row : row + 1].cpu() for k, v in condition.items()}
+        own = (
+            None if condition is None else {k: v[row : row + 1].cpu() for k, v in condition.items()}
+        )
         rows.append(source.sample(1, shape, generator_for(seed, "sample", index), own, dtype))
     return torch.cat(rows) if rows else torch.empty((0, *shape), dtype=dtype)

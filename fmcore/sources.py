@@ -1,4 +1,6 @@
-"""The sources that the core itself needs: standard noise, and noise rescaled to where a path begins."""
+"""The sources that the core itself needs: standard noise, and noise rescaled to where a path
+begins.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Gaussian(Source):
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
-            raise ComponentError(f"source 'gaussian': temperature must be positive, got {self.temperature}")
+            raise ComponentError(
+                f"source 'gaussian': temperature must be positive, got {self.temperature}"
+            )
 
     def sample(
         self,
@@ -48,7 +52,9 @@ class Gaussian(Source):
 @final
 @dataclass(frozen=True)
 class Scaled(Source):
-    """`scale` times a draw of `source`: the prior of an affine path, whose noise starts at sigma(t_min)."""
+    """`scale` times a draw of `source`: the prior of an affine path, whose noise starts at
+    sigma(t_min).
+    """
 
     source: Source
     scale: float

@@ -9,7 +9,8 @@ __all__ = ["did_you_mean"]
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest choice, or nothing: to be put behind an error's first half.
+    """`; did you mean 'x'?` for the nearest choice, or nothing: to be put behind an error's first
+    half.
 
     >>> did_you_mean("sgima_min", ["sigma_min", "source"])
     "; did you mean 'sigma_min'?"

@@ -1,0 +1,1 @@
+"""The abstract interfaces: one a file, its laws in the docstring."""

@@ -27,11 +27,11 @@ class Coupling(ABC):
     """A joint distribution of (x0, x1) with the given marginals.
 
     Laws:
-    * The rows of the result are a permutation of the rows given: none dropped, none repeated (over the pool, where
-      `pool` > 1).  A row of x1 keeps its condition.
+    * The rows of the result are a permutation of the rows given: none dropped, none repeated (over
+      the pool, where `pool` > 1).  A row of x1 keeps its condition.
     * All randomness comes from `generator`.
-    * `independent` is true only where x0 and x1 are independent given the condition: then velocity and score
-      determine each other.
+    * `independent` is true only where x0 and x1 are independent given the condition: then velocity
+      and score determine each other.
     """
 
     kind: ClassVar[str] = "coupling"

@@ -19,12 +19,13 @@ class Dataset(ABC):
     """A finite set of examples in a fixed order.
 
     Laws:
-    * `batch(indices)` is a pure function: the same indices give the same tensors, in that order, on the CPU, row i
-      from index i alone.  `x1` is `(batch, *shape)`; every further entry is a condition (`label`: int64, below
-      `classes`).
-    * `fingerprint` is a hash of the content that the other options select: equal data, equal fingerprint, on any machine.
-    * Constructing one is cheap and touches no file; the first look at the content may read.  Missing data raises
-      DataError naming the package or download and the option to set.
+    * `batch(indices)` is a pure function: the same indices give the same tensors, in that order, on
+      the CPU, row i from index i alone.  `x1` is `(batch, *shape)`; every further entry is a
+      condition (`label`: int64, below `classes`).
+    * `fingerprint` is a hash of the content that the other options select: equal data, equal
+      fingerprint, on any machine.
+    * Constructing one is cheap and touches no file; the first look at the content may read.
+      Missing data raises DataError naming the package or download and the option to set.
     * The splits share no example.
     """
 
@@ -44,7 +45,9 @@ class Dataset(ABC):
 
     @property
     def levels(self) -> int | None:
-        """How many integer levels a value of `x1` has; None for continuous data, which is given as float32."""
+        """How many integer levels a value of `x1` has; None for continuous data, which is given as
+        float32.
+        """
         return None
 
     @property
@@ -71,8 +74,8 @@ class Dataset(ABC):
 class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
-    `dequantize` says how levels become points of [-1, 1] (see `fmcore.levels`); `flip` lets the trainer mirror
-    images left to right with probability 1/2.
+    `dequantize` says how levels become points of [-1, 1] (see `fmcore.levels`); `flip` lets the
+    trainer mirror images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)

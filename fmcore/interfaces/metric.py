@@ -23,9 +23,10 @@ __all__ = ["Evaluation", "Measured", "Metric", "Result"]
 class Result:
     """One number and how it was made.
 
-    `error` is a standard error where there is one.  `provenance` is JSON: everything that would change the value
-    (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).  Two results may stand in one
-    column only if their provenance agrees.  `per_sample` is saved beside the results, not printed.
+    `error` is a standard error where there is one.  `provenance` is JSON: everything that would
+    change the value (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).
+    Two results may stand in one column only if their provenance agrees.  `per_sample` is saved
+    beside the results, not printed.
     """
 
     value: float
@@ -36,8 +37,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a metric may look at.  `data` is the split that is evaluated, `train_data` the one that was trained on;
-    `field` is None where samples without a model are judged.  `cache` is a folder for reference statistics."""
+    """What a metric may look at.  `data` is the split that is evaluated, `train_data` the one that
+    was trained on; `field` is None where samples without a model are judged.  `cache` is a folder
+    for reference statistics."""
 
     data: Dataset
     train_data: Dataset
@@ -53,9 +55,10 @@ class Evaluation:
 class Measured:
     """One batch to measure; `indices` name its rows, `(batch,)` int64.
 
-    For metrics that consume samples: `x` are generated points in model space (images in [-1, 1]), with the `nfe`
-    of each row, and the `levels` they stand for (uint8; None for continuous data).  For metrics that consume data:
-    `x` is None where the data has levels, and `levels` are the held-out images.
+    For metrics that consume samples: `x` are generated points in model space (images in [-1, 1]),
+    with the `nfe` of each row, and the `levels` they stand for (uint8; None for continuous data).
+    For metrics that consume data: `x` is None where the data has levels, and `levels` are the
+    held-out images.
     """
 
     indices: Tensor
@@ -66,21 +69,23 @@ class Measured:
 
 
 class Metric(ABC):
-    """A measurement over a stream of batches.  Options are constructor arguments; the tally is private.
+    """A measurement over a stream of batches.  Options are constructor arguments; the tally is
+    private.
 
     Laws:
-    * `begin` empties the tally; the result depends on the rows given since, not on how they were batched or ordered.
-    * `compute` may be called with any number of rows; too few to mean something is an error or a note in the
-      provenance, never silence.
+    * `begin` empties the tally; the result depends on the rows given since, not on how they were
+      batched or ordered.
+    * `compute` may be called with any number of rows; too few to mean something is an error or a
+      note in the provenance, never silence.
     * Every result's provenance tells what would change its value.
     """
 
     kind: ClassVar[str] = "metric"
     consumes: ClassVar[Literal["samples", "data"]] = "samples"
 
-    def check(self, data: Dataset, path: Path) -> None:
-        """Raise ComponentError if this cannot be measured on such data or path, DataError if files are missing;
-        called before training."""
+    def check(self, data: Dataset, path: Path) -> None:  # noqa: B027  # nothing to refuse by default
+        """Raise ComponentError if this cannot be measured on such data or path, DataError if files
+        are missing; called before training."""
 
     @abstractmethod
     def begin(self, evaluation: Evaluation) -> None:

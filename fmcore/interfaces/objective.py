@@ -22,7 +22,8 @@ class Objective(ABC):
 
     Laws:
     * `weight(path, t)` is `(batch,)`, finite and >= 0 on [t_min, t_max].
-    * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator` alone.
+    * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator`
+      alone.
     * The minimiser of the loss is the conditional expectation of `prediction` given xt.
     """
 
@@ -35,12 +36,17 @@ class Objective(ABC):
 
     @abstractmethod
     def weight(self, path: Path, t: Tensor) -> Tensor:
-        """The weight lambda(t) of a squared error, `(batch,)`.  Raises ComponentError if the path has none."""
+        """The weight lambda(t) of a squared error, `(batch,)`.  Raises ComponentError if the path
+        has none.
+        """
 
     @abstractmethod
-    def sample_time(self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)) -> Tensor:
-        """Draw `(n,)` fractions of the interval, float32; this call is part `part[0]` of `part[1]` equal parts of
-        one batch (ranks and accumulation), so that a stratified draw can cover the whole batch."""
+    def sample_time(
+        self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
+    ) -> Tensor:
+        """Draw `(n,)` fractions of the interval, float32; this call is part `part[0]` of `part[1]`
+        equal parts of one batch (ranks and accumulation), so that a stratified draw can cover the
+        whole batch."""
 
     @final
     def target(self, path: Path, sample: PathSample) -> Tensor:

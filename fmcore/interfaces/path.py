@@ -1,6 +1,7 @@
 """Probability paths from noise to data.
 
-Notation: x0 noise, x1 data, t from 0 to 1, xt = alpha(t) x1 + sigma(t) x0, ut = d xt / dt; d_ is d/dt.
+Notation: x0 noise, x1 data, t from 0 to 1, xt = alpha(t) x1 + sigma(t) x0, ut = d xt / dt; d_ is
+d/dt.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Quantity = Literal["velocity", "data", "noise", "score"]
 
 @dataclass(frozen=True)
 class PathSample:
-    """One draw of a conditional path: everything a loss may need.  `t` is `(batch,)`, the rest `(batch, *shape)`."""
+    """One draw of a conditional path: everything a loss may need.  `t` is `(batch,)`, the rest
+    `(batch, *shape)`.
+    """
 
     x0: Tensor
     x1: Tensor
@@ -37,8 +40,8 @@ class Path(ABC):
     """A conditional probability path p_t(x | x0, x1) and the velocity that generates it.
 
     Laws:
-    * `ut` is d xt / dt at fixed (x0, x1), finite for t in the closed interval [t_min, t_max]; trainers and solvers
-      stay inside it.
+    * `ut` is d xt / dt at fixed (x0, x1), finite for t in the closed interval [t_min, t_max];
+      trainers and solvers stay inside it.
     * Row i of a sample depends on row i of the arguments alone.
     * Coefficients are computed in t's dtype, at least float32; results have x1's dtype and device.
     * `prior()` is the distribution of x at t_min, as far as it does not depend on the data.
@@ -73,7 +76,8 @@ class Path(ABC):
 class Coefficients:
     """alpha, sigma and their time derivatives, each of t's shape.
 
-    `sigma_d_sigma` is the product sigma * d_sigma; give it where d_sigma is infinite and the product is not.
+    `sigma_d_sigma` is the product sigma * d_sigma; give it where d_sigma is infinite and the
+    product is not.
     """
 
     alpha: Tensor
@@ -91,9 +95,9 @@ class Coefficients:
 class AffinePath(Path):
     """xt = alpha(t) x1 + sigma(t) x0: an author writes `coefficients`, and nothing else.
 
-    `source` is where x0 is drawn from; the relations to noise and score hold for the standard normal only, and
-    `convert` refuses them otherwise.  Laws beside those of Path: log_snr is strictly increasing;
-    d_alpha and d_sigma are the derivatives of alpha and sigma.
+    `source` is where x0 is drawn from; the relations to noise and score hold for the standard
+    normal only, and `convert` refuses them otherwise.  Laws beside those of Path: log_snr is
+    strictly increasing; d_alpha and d_sigma are the derivatives of alpha and sigma.
     """
 
     source: Source = field(default=Gaussian(), kw_only=True)
@@ -104,7 +108,7 @@ class AffinePath(Path):
 
     @final
     def sample(self, x0: Tensor, x1: Tensor, t: Tensor) -> PathSample:
-        """The point and the velocity at time `t`, `(batch,)`.  Source: eq. 11 and 14 of the paper."""
+        """The point and the velocity at time `t`, `(batch,)`.  Source: eq. 11 and 14."""
         c = self.coefficients(at_least_float32(t))
         alpha, sigma, d_alpha, d_sigma = (
             from_the_left(v, x1) for v in (c.alpha, c.sigma, c.d_alpha, c.d_sigma)

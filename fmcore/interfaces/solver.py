@@ -16,18 +16,22 @@ class Solver(ABC):
     """A method that carries x from t0 to t1 along a velocity field, in either direction.
 
     Laws (each a check of `fmcore.testing.SolverSuite`):
-    * The field is never called outside [t0, t1].  NFE is counted where the field is called, per sample.
+    * The field is never called outside [t0, t1].  NFE is counted where the field is called, per
+      sample.
     * A budget `nfe=N` takes the most whole steps that fit; too small a budget is an error.
     * Time and state are at least float32, whatever the network's precision.
     * A failing sample gets a status and leaves the others as they would be without it.
-    * Running out of steps returns the last accepted state, the time reached and a status: no exception.
+    * Running out of steps returns the last accepted state, the time reached and a status: no
+      exception.
     """
 
     kind: ClassVar[str] = "solver"
     needs_path: ClassVar[bool] = False
 
-    def check(self, path: Path | None) -> None:
-        """Raise ComponentError if this solver cannot integrate along `path`, saying why; called before training."""
+    def check(self, path: Path | None) -> None:  # noqa: B027  # nothing to refuse by default
+        """Raise ComponentError if this solver cannot integrate along `path`, saying why; called
+        before training.
+        """
 
     @abstractmethod
     def solve(self, problem: Problem) -> Solution:

@@ -12,17 +12,21 @@ from torch import Tensor
 __all__ = ["Condition", "Source"]
 
 Condition = Mapping[str, Tensor]
-"""What a flow may be conditioned on, by name; every tensor is `(batch, ...)`.  `label` holds class indices, int64,
-with -1 for the null class.  `mask` is 1 where an element of x exists, broadcastable to x."""
+"""What a flow may be conditioned on, by name; every tensor is `(batch, ...)`.  `label` holds class
+indices, int64, with -1 for the null class.  `mask` is 1 where an element of x exists, broadcastable
+to x."""
 
 
 class Source(ABC):
     """Where x0 comes from: a distribution to draw from and, where it has one, its density.
 
     Laws:
-    * `sample` draws from `generator` alone, on the CPU, in float32 unless `dtype` says otherwise; the caller moves it.
-    * `sample(n, ...)` is n independent rows: equal generators give equal rows, and row order carries no meaning.
-    * `log_prob(x)` is the log-density in nats of each row, shape `(batch,)`, in x's dtype and on x's device.
+    * `sample` draws from `generator` alone, on the CPU, in float32 unless `dtype` says otherwise;
+      the caller moves it.
+    * `sample(n, ...)` is n independent rows: equal generators give equal rows, and row order
+      carries no meaning.
+    * `log_prob(x)` is the log-density in nats of each row, shape `(batch,)`, in x's dtype and on
+      x's device.
     """
 
     kind: ClassVar[str] = "source"

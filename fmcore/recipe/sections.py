@@ -1,7 +1,8 @@
 """What a recipe may say: the sections, each with its options, types, ranges and defaults.
 
-A section is either a component (data, path, ...: its options are the constructor's) or one of the settings below.
-The schema is read from these signatures, so a default lives here and nowhere else.  Imports nothing heavy.
+A section is either a component (data, path, ...: its options are the constructor's) or one of the
+settings below. The schema is read from these signatures, so a default lives here and nowhere else.
+Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How the network is trained: Adam on the objective, a moving average of the weights, checkpoints.
+    """How the network is trained: Adam on the objective, a moving average of the weights,
+    checkpoints.
 
-    `batch_size` is the effective one: over all processes and `accumulate` micro-batches.  `warmup` steps rise
-    linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's "polynomial") or along half a
-    cosine to `lr_end` at the last step.
+    `batch_size` is the effective one: over all processes and `accumulate` micro-batches.  `warmup`
+    steps rise linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's
+    "polynomial") or along half a cosine to `lr_end` at the last step.
     """
 
     steps: Positive
@@ -59,8 +61,9 @@ class Train:
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
-    `seed` defaults to the recipe's.  `weights` chooses the moving average or the last step's weights.
-    `label` conditions every sample on one class; by default classes take turns if the model has labels.
+    `seed` defaults to the recipe's.  `weights` chooses the moving average or the last step's
+    weights. `label` conditions every sample on one class; by default classes take turns if the
+    model has labels.
     """
 
     solver: Solver
@@ -73,7 +76,8 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """What is measured, on which split, and on how many of its examples (`count`; all by default)."""
+    """What is measured, on which split, and on how many of its examples (`count`; all by default).
+    """
 
     metrics: list[Metric]
     split: Split = "test"
@@ -91,7 +95,8 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """A whole recipe.  `train`, `sample` and `evaluate` are the stages: those that exist are run."""
+    """A whole recipe.  `train`, `sample` and `evaluate` are the stages: those that exist are run.
+    """
 
     seed: int = 0
     data: Dataset

@@ -32,9 +32,10 @@ class Status(IntEnum):
 class Problem:
     """dx/dt = field(x, t) from x0 at t0 to t1.
 
-    `t0` and `t1` may stand in either order; within [0, 1] they are moved to the nearest point of the path's interval
-    [t_min, t_max], so that 0 and 1 always mean its ends.  `sample_ids` and `seed` name the random streams of
-    stochastic solvers and divergence probes: sample i is a function of (seed, i) alone.
+    `t0` and `t1` may stand in either order; within [0, 1] they are moved to the nearest point of
+    the path's interval [t_min, t_max], so that 0 and 1 always mean its ends.  `sample_ids` and
+    `seed` name the random streams of stochastic solvers and divergence probes: sample i is a
+    function of (seed, i) alone.
     """
 
     field: Velocity
@@ -60,10 +61,11 @@ class Stats:
 
 @dataclass(frozen=True)
 class Solution:
-    """Where every sample arrived: `x` is `(batch, *shape)`, `status` (of Status) and `t_reached` are `(batch,)`.
+    """Where every sample arrived: `x` is `(batch, *shape)`, `status` (of Status) and `t_reached`
+    are `(batch,)`.
 
-    `logdet` is the integral of the divergence, `(batch,)`, where it was asked for; `trajectory` the states at the
-    times asked for, `(times, batch, *shape)`.
+    `logdet` is the integral of the divergence, `(batch,)`, where it was asked for; `trajectory` the
+    states at the times asked for, `(times, batch, *shape)`.
     """
 
     x: Tensor

@@ -1,0 +1,168 @@
+"""What step `step` trains on: a function of (seed, step) and of which rows of the batch are asked
+for.
+
+Rows are drawn in blocks of BLOCK, each with a random stream of its own, so that however many
+processes or micro-batches share a batch, its rows are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore.interfaces.coupling import Coupling, Pairing
+from fmcore.interfaces.dataset import Dataset, ImageDataset
+from fmcore.interfaces.objective import Objective
+from fmcore.interfaces.path import Path
+from fmcore.levels import from_levels
+from fmcore.randomness import generator_for
+
+__all__ = ["BLOCK", "Batches"]
+
+BLOCK = 32
+"""Rows per random stream: small enough to split a batch evenly, large enough for a stream to cost
+nothing.
+"""
+
+NULL_CLASS = -1
+
+POOLS_KEPT = 8
+"""Pools held in memory: one for each micro-batch of a step, as a rule."""
+
+
+@final
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a training, by step."""
+
+    data: Dataset
+    path: Path
+    coupling: Coupling
+    objective: Objective
+    batch_size: int
+    seed: int
+    label_dropout: float = 0.0
+    _pools: dict[tuple[int, range], Pairing] = field(default_factory=dict, init=False, repr=False)
+
+    def indices(self, step: int, rows: range) -> list[int]:
+        """Which examples are `rows` of step `step`: every epoch visits each example once, in an
+        order of its own.
+        """
+        first = step * self.batch_size
+        return [self._example(first + row) for row in rows]
+
+    def times(self, step: int, rows: range) -> Tensor:
+        """The times of `rows`, `(rows,)`, within the path's interval; drawn for the whole batch at
+        once.
+        """
+        fractions = self.objective.sample_time(
+            self.batch_size, generator_for(self.seed, "time", step)
+        )[rows.start : rows.stop]
+        return self.path.t_min + (self.path.t_max - self.path.t_min) * fractions
+
+    def pairs(self, step: int, rows: range) -> Pairing:
+        """Paired noise and data of `rows`, on the CPU.
+
+        A coupling with a pool pairs these rows of `pool` consecutive steps at once; a step then
+        takes its own.
+        """
+        pool = self.coupling.pool
+        if pool == 1:
+            return self._paired([self._drawn(step, rows)], step, rows)
+        group, place = divmod(step, pool)
+        pooled = self._pooled(group, rows)
+        own = slice(place * len(rows), (place + 1) * len(rows))
+        condition = pooled.condition and {k: v[own] for k, v in pooled.condition.items()}
+        return Pairing(x0=pooled.x0[own], x1=pooled.x1[own], condition=condition)
+
+    def _pooled(self, group: int, rows: range) -> Pairing:
+        key = (group, rows)
+        if key not in self._pools:
+            first = group * self.coupling.pool
+            drawn = [self._drawn(step, rows) for step in range(first, first + self.coupling.pool)]
+            if len(self._pools) >= POOLS_KEPT:
+                self._pools.pop(next(iter(self._pools)))
+            self._pools[key] = self._paired(drawn, first, rows)
+        return self._pools[key]
+
+    def _paired(self, drawn: list[_Drawn], step: int, rows: range) -> Pairing:
+        x0 = torch.cat([d.x0 for d in drawn])
+        x1 = torch.cat([d.x1 for d in drawn])
+        condition = {k: torch.cat([d.condition[k] for d in drawn]) for k in drawn[0].condition}
+        generator = generator_for(self.seed, "pair", step, rows.start)
+        return self.coupling.pair(x0, x1, generator, condition or None)
+
+    def _drawn(self, step: int, rows: range) -> _Drawn:
+        batch = self.data.batch(self.indices(step, rows))
+        x1 = self._points(batch.pop("x1"), step, rows)
+        x0 = batch.pop("x0", None)  # a data set of pairs brings its own noise
+        condition = self._dropped(batch, step, rows)
+        if x0 is None:
+            x0 = self._noise(step, rows, condition)
+        return _Drawn(x0=x0, x1=x1, condition=condition)
+
+    def _example(self, position: int) -> int:
+        epoch, place = divmod(position, self.data.length)
+        return int(_epoch_order(self.seed, epoch, self.data.length)[place])
+
+    def _points(self, x1: Tensor, step: int, rows: range) -> Tensor:
+        if not isinstance(self.data, ImageDataset):
+            return x1
+        parts = []
+        for block, padded, own in _blocks(rows):
+            generator = generator_for(self.seed, "data", step, block)
+            parts.append(self._augmented(self.data, x1[padded], generator)[own])
+        return torch.cat(parts)
+
+    def _augmented(self, data: ImageDataset, k: Tensor, generator: torch.Generator) -> Tensor:
+        if data.flip:
+            mirrored = torch.rand(len(k), generator=generator) < 0.5
+            k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
+        return from_levels(k, data.levels, data.dequantize, generator)
+
+    def _noise(self, step: int, rows: range, condition: dict[str, Tensor]) -> Tensor:
+        source, parts = self.path.noise(), []
+        for block, padded, own in _blocks(rows):
+            generator = generator_for(self.seed, "noise", step, block)
+            beside = {k: v[padded] for k, v in condition.items()} or None
+            parts.append(source.sample(BLOCK, self.data.shape, generator, beside)[own])
+        return torch.cat(parts)
+
+    def _dropped(self, condition: dict[str, Tensor], step: int, rows: range) -> dict[str, Tensor]:
+        """Labels, each replaced by the null class with probability `label_dropout`, row by row."""
+        if self.label_dropout == 0 or "label" not in condition:
+            return condition
+        chance = torch.rand(self.batch_size, generator=generator_for(self.seed, "drop", step))
+        drop = chance[rows.start : rows.stop] < self.label_dropout
+        return {**condition, "label": condition["label"].masked_fill(drop, NULL_CLASS)}
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    x0: Tensor
+    x1: Tensor
+    condition: dict[str, Tensor]
+
+
+def _blocks(rows: range) -> Iterator[tuple[int, Tensor, slice]]:
+    """The blocks that `rows` touch: each block's number, its BLOCK rows as indices into `rows`, and
+    which are asked for.
+
+    A block is always drawn whole, so that a row is the same wherever the batch is cut; beside the
+    rows asked for, indices repeat the nearest one.
+    """
+    for block in range(rows.start // BLOCK, -(-rows.stop // BLOCK)):
+        positions = torch.arange(block * BLOCK, (block + 1) * BLOCK) - rows.start
+        low = max(0, rows.start - block * BLOCK)
+        high = min(BLOCK, rows.stop - block * BLOCK)
+        yield block, positions.clamp(0, len(rows) - 1), slice(low, high)
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, length: int) -> Tensor:
+    return torch.randperm(length, generator=generator_for(seed, "order", epoch))
