@@ -1,0 +1,87 @@
+"""Files that are either whole or not there: written aside, synced, then moved into place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fmcore.errors import RunError
+
+__all__ = ["atomic", "sha256_of", "write_json", "write_text"]
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space, then give the same command again",
+    errno.EDQUOT: "the disk quota is used up: free some space, then give the same command again",
+    errno.EROFS: "the file system is read-only: choose another folder with --out",
+    errno.EACCES: "no permission to write there: choose another folder with --out",
+}
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what a disk refuses into a RunError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0)
+        if remedy is None:
+            raise
+        raise RunError(f"{path}: cannot be written: {remedy}") from error
+
+
+def atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file in the same folder, sync it, and move it to `path`.
+
+    A crash at any moment leaves the old file or the new one.  Raises RunError on a full or
+    read-only disk.
+    """
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        try:
+            write(Path(name))
+            _sync(Path(name))
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+            _sync(path.parent)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    atomic(path, lambda part: _fill(part, text))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; a number that is not finite is refused rather than written as
+    invalid JSON.
+    """
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _fill(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,137 @@
+"""Checkpoints: tensors in one safetensors file, and beside it JSON with its checksum.
+
+The JSON is written last, so its presence says that the tensors are whole; its checksum says that
+they still are. Reading executes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fmcore.errors import CheckpointError
+from fmcore.runs.atomic import atomic, sha256_of, write_json
+
+__all__ = ["Checkpoint", "CheckpointFolder"]
+
+
+@final
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training after `step` steps: named tensors on the CPU, and facts as JSON."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors called `name/...`, without that prefix."""
+        prefix = f"{name}/"
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+@final
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """The checkpoints of a run; `warn` hears of every torn one that is passed over."""
+
+    root: Path
+    warn: Callable[[str], None] = print
+
+    def save(self, checkpoint: Checkpoint, keep: int) -> Path:
+        """Write a checkpoint, whole or not at all, then remove all but the newest `keep`."""
+        path = self._tensors(checkpoint.step)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
+        atomic(path, lambda part: save_file(tensors, part))
+        write_json(
+            path.with_suffix(".json"),
+            {"step": checkpoint.step, "sha256": sha256_of(path), "facts": dict(checkpoint.facts)},
+        )
+        self._retain(keep)
+        return path
+
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, oldest first, whole or not."""
+        return sorted(
+            int(path.stem.removeprefix("step-")) for path in self.root.glob("step-*.json")
+        )
+
+    def latest(self) -> Checkpoint | None:
+        """The newest whole checkpoint; torn ones are passed over with a word.
+
+        Returns None if there is none at all.  Raises CheckpointError if there are some and none is
+        whole.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return self.load(step)
+            except CheckpointError as error:
+                self.warn(f"{error}; going back to the one before it")
+        if steps:
+            raise CheckpointError(
+                f"{self.root}: no checkpoint is whole; delete the folder to start again"
+            )
+        return None
+
+    def load(self, step: int) -> Checkpoint:
+        """The checkpoint of `step`.  Raises CheckpointError if it is missing, torn or not a
+        checkpoint.
+        """
+        path = self._tensors(step)
+        facts = _facts(path.with_suffix(".json"))
+        if not path.exists():
+            raise CheckpointError(f"{path}: the tensors are missing")
+        if sha256_of(path) != facts.get("sha256"):
+            raise CheckpointError(f"{path}: torn or changed: its checksum is not the one recorded")
+        try:
+            tensors = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
+        return Checkpoint(step=step, tensors=tensors, facts=facts.get("facts", {}))
+
+    def _tensors(self, step: int) -> Path:
+        return self.root / f"step-{step:09d}.safetensors"
+
+    def _retain(self, keep: int) -> None:
+        for step in self.steps()[:-keep]:
+            # the JSON first: a crash between the two leaves tensors that nothing points to, never
+            # the reverse
+            self._tensors(step).with_suffix(".json").unlink(missing_ok=True)
+            self._tensors(step).unlink(missing_ok=True)
+        for orphan in self.root.glob("step-*.safetensors"):
+            if not orphan.with_suffix(".json").exists():
+                orphan.unlink(missing_ok=True)
+        for part in self.root.glob(".*.part"):
+            part.unlink(missing_ok=True)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: unreadable: {error}") from error
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{path}: not a checkpoint's description")
+    return facts
+
+
+def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy `tensors` into `module`.  Raises CheckpointError naming what does not fit."""
+    own = module.state_dict()
+    wrong = [k for k in own if k not in tensors or tensors[k].shape != own[k].shape]
+    wrong += [k for k in tensors if k not in own]
+    if wrong:
+        raise CheckpointError(
+            f"{where}: the weights are of another network: {len(wrong)} tensors do not fit, "
+            f"the first is '{wrong[0]}'"
+        )
+    module.load_state_dict(dict(tensors))
