@@ -1,0 +1,44 @@
+"""Find plugins and look components up by name.  Nothing here imports torch.
+
+A plugin is an entry point of group `fmcore`: a light module of `@hookimpl` functions (see
+`fmcore.hookspecs`) that register components by name.  Each is loaded on its own: one that fails is
+kept in `registry().failures` and hinders nobody.  A component's class is imported when it is first
+used.
+
+`FMCORE_PLUGINS` limits which plugins are loaded (see `fmcore.plugins.discovery`).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from fmcore.plugins.create import construct
+from fmcore.plugins.discovery import ALLOW_LIST, Plugin, installed
+from fmcore.plugins.entry import Entry
+from fmcore.plugins.failure import Failure
+from fmcore.plugins.registry import Registry
+
+__all__ = ["Entry", "Failure", "Plugin", "Registry", "create", "entry_of", "registry"]
+
+
+@cache
+def registry() -> Registry:
+    """The registry of this process; plugins are found on the first call."""
+    return Registry(installed(), os.environ.get(ALLOW_LIST, ""))
+
+
+def create(kind: str, name: str, /, **options: Any) -> Any:
+    """A component by kind and name: `create("path", "ot", sigma_min=1e-4)`.
+
+    Kinds: path, source, coupling, objective, model, solver, metric, data.  Raises PluginError for a
+    name that is not installed or not loadable, ComponentError for options that the component does
+    not take.
+    """
+    return construct(registry().entry(kind, name), options)
+
+
+def entry_of(component: object) -> Entry | None:
+    """How `component`, an instance or a class, is registered; None if it is not."""
+    return registry().entry_of(component)

@@ -1,0 +1,44 @@
+"""The distributions that a component says it needs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+__all__ = ["missing", "pip_line", "validated"]
+
+
+def validated(needs: Sequence[str]) -> tuple[str, ...]:
+    """`needs` as a tuple.  Raises ValueError if one is not a requirement as pip reads it."""
+    if isinstance(needs, str):
+        raise ValueError(f"needs takes a list of requirements: needs=[{needs!r}]")
+    if needs:
+        from packaging.requirements import Requirement
+
+        for text in needs:
+            Requirement(text)  # raises InvalidRequirement, a ValueError
+    return tuple(needs)
+
+
+def missing(needs: Iterable[str]) -> tuple[str, ...]:
+    """Those of `needs` that are not installed, or not in a version that will do."""
+    return tuple(text for text in needs if not _installed(text))
+
+
+def pip_line(needs: Iterable[str]) -> str:
+    """The command that installs `needs`."""
+    return f"pip install {shlex.join(needs)}"
+
+
+def _installed(text: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(text)
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return True
+    try:
+        return requirement.specifier.contains(version(requirement.name), prereleases=True)
+    except PackageNotFoundError:
+        return False
