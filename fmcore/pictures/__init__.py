@@ -1,0 +1,1 @@
+"""Pictures of runs: grids, curves, trajectories.  matplotlib is used without a display."""

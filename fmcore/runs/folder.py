@@ -1,0 +1,156 @@
+"""The folder of a run, and what belongs where in it.
+
+recipe.yaml        the complete recipe, every default written out
+run.json           versions, hardware, seeds, timings
+log.txt            what happened, with times
+metrics.jsonl      a line for every few steps of training
+checkpoints/       see fmcore.runs.checkpoint
+samples/           shards of samples, and pictures
+results.json       each metric's value, error and provenance
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, final
+
+from fmcore.errors import RunError
+from fmcore.recipe import Recipe, load_recipe
+from fmcore.recipe import diff as difference
+from fmcore.runs.atomic import writable, write_json, write_text
+from fmcore.runs.checkpoint import CheckpointFolder
+
+__all__ = ["RunFolder"]
+
+
+@final
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk.  `say` hears, in one line each, what a person watching should know."""
+
+    root: Path
+    say: Callable[[str], None] = print
+
+    @property
+    def recipe_file(self) -> Path:
+        """The complete recipe."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of samples and pictures."""
+        return self.root / "samples"
+
+    @property
+    def results_file(self) -> Path:
+        """The results, as JSON."""
+        return self.root / "results.json"
+
+    @property
+    def curve_file(self) -> Path:
+        """The training curve, one JSON object a line."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> CheckpointFolder:
+        """The checkpoints of this run."""
+        return CheckpointFolder(self.root / "checkpoints", warn=self.log)
+
+    def log(self, line: str) -> None:
+        """Say `line`, and keep it in log.txt with the time."""
+        self.say(line)
+        with writable(self.root), (self.root / "log.txt").open("a", encoding="utf-8") as stream:
+            stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {line}\n")
+
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Add `facts` to run.json."""
+        write_json(self.root / "run.json", {**self.facts(), **facts})
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json holds so far."""
+        return _read_json(self.root / "run.json")
+
+    def results(self) -> dict[str, Any]:
+        """What results.json holds so far."""
+        return _read_json(self.results_file)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder: a second process that would write to it is told so.  Raises RunError."""
+        with writable(self.root):
+            handle = (self.root / ".lock").open("w")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(
+                    f"{self.root}: another process is working in this run folder; "
+                    "wait for it or choose another folder with --out"
+                ) from error
+            yield
+
+    @classmethod
+    def begin(
+        cls, recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print
+    ) -> RunFolder:
+        """A new folder for `recipe`, or the one at `out` to go on with.
+
+        Raises RunError if `out` holds a run of another recipe (naming every difference) or
+        something that is not a run.
+        """
+        root = out or Path("runs") / recipe.name / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        folder = cls(root, say)
+        with writable(root):
+            root.mkdir(parents=True, exist_ok=True)
+            strangers = [p for p in root.iterdir() if p.name not in (".lock", "log.txt")]
+        if folder.recipe_file.exists():
+            folder._require_same(recipe)
+        elif strangers:
+            raise RunError(
+                f"{root}: holds files but no recipe.yaml, so it is not a run; choose another --out"
+            )
+        else:
+            write_text(folder.recipe_file, recipe.to_yaml())
+        return folder
+
+    @classmethod
+    def open(cls, root: Path, say: Callable[[str], None] = print) -> RunFolder:
+        """The run at `root`.  Raises RunError if there is none."""
+        if not (root / "recipe.yaml").is_file():
+            near = sorted(str(p.parent) for p in root.glob("*/recipe.yaml"))
+            hint = f"; did you mean {near[-1]}?" if near else ""
+            raise RunError(f"{root}: not a run folder: it has no recipe.yaml{hint}")
+        return cls(root, say)
+
+    def recipe(self) -> Recipe:
+        """The recipe of this run."""
+        return load_recipe(self.recipe_file)
+
+    def _require_same(self, recipe: Recipe) -> None:
+        changes = difference(self.recipe(), recipe)
+        if changes:
+            lines = [
+                f"  {key}: {there!r} there, {here!r} asked for" for key, there, here in changes
+            ]
+            raise RunError(
+                f"{self.root}: holds a run of another recipe:\n" + "\n".join(lines) + "\n"
+                "give the same recipe to go on with it, or another --out to start anew"
+            )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: should hold a JSON object")
+    return value

@@ -1,0 +1,86 @@
+"""Progress on stderr: a bar on a terminal, a line every so often elsewhere, nothing when asked to
+be quiet.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+__all__ = ["Advance", "progress"]
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Advance(Protocol):
+    """Called with how far the work is, and a few words on how it goes."""
+
+    def __call__(self, done: int, /, note: str = "") -> None:
+        """Show that `done` of the total are done."""
+
+
+@contextmanager
+def progress(
+    what: str, total: int, unit: str, done: int = 0, quiet: bool = False
+) -> Iterator[Advance]:
+    """Show the progress of `what` towards `total`, having begun at `done`, with rate and time left."""
+    if quiet:
+        yield lambda done, note="": None
+    elif sys.stderr.isatty():
+        with _bar(what, total, unit, done) as advance:
+            yield advance
+    else:
+        yield _lines(what, total, unit, done)
+
+
+@contextmanager
+def _bar(what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total, completed=done, note="", rate="")
+
+        def advance(now: int, note: str = "") -> None:
+            rate = (now - done) / max(1e-9, time.monotonic() - began)
+            bar.update(task, completed=now, note=note, rate=f"{rate:.1f} {unit}/s")
+
+        yield advance
+
+
+def _lines(what: str, total: int, unit: str, done: int) -> Advance:
+    began = said = time.monotonic()
+
+    def advance(now: int, note: str = "") -> None:
+        nonlocal said
+        moment = time.monotonic()
+        if moment - said < SECONDS_BETWEEN_LINES:
+            return
+        said = moment
+        rate = (now - done) / (moment - began)
+        left = (total - now) / max(rate, 1e-9)
+        print(
+            f"{what}: {now}/{total} {unit}, {rate:.1f}/s, {left:.0f} s left  {note}".rstrip(),
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return advance

@@ -1,0 +1,29 @@
+"""Where a run computes, and in which precision the network runs."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+
+from fmcore.errors import ComponentError
+from fmcore.stages.components import Components
+
+__all__ = ["accelerator_for"]
+
+MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def accelerator_for(components: Components, device: str | None = None) -> Accelerator:
+    """The accelerator for the recipe's precision on `device` (`cpu`, `cuda`, `mps`; by default the
+    best there is).
+    """
+    if device not in (None, "cpu", "cuda", "mps"):
+        raise ComponentError(f"no device named '{device}'; choose cpu, cuda or mps")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ComponentError(
+            "device 'cuda' was asked for, but torch sees no CUDA device; leave --device out"
+        )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ComponentError("device 'mps' was asked for, but torch sees none; leave --device out")
+    precision = components.train.precision if components.train else "fp32"
+    return Accelerator(cpu=device == "cpu", mixed_precision=MIXED[precision])

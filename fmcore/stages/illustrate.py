@@ -1,0 +1,80 @@
+"""The pictures of a run: training curve, samples, and trajectories from noise to data."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fmcore.interfaces.dataset import ImageDataset
+from fmcore.levels import to_levels
+from fmcore.pictures.curve import save_curve
+from fmcore.pictures.grid import save_grid
+from fmcore.pictures.points import save_densities, save_paths
+from fmcore.runs.curve import Curve
+from fmcore.runs.folder import RunFolder
+from fmcore.stages.sample import Sampler, shards_of
+
+__all__ = ["illustrate_samples", "illustrate_training"]
+
+SHOWN = 64
+TRAVELLERS = 8
+PANELS = 6
+TIMES = 11
+POINTS = 4096
+
+
+def illustrate_training(folder: RunFolder) -> list[Path]:
+    """The training curve, if anything was trained."""
+    lines = Curve(folder.curve_file).lines()
+    if not lines:
+        return []
+    path = folder.root / "training.png"
+    save_curve(path, lines)
+    return [path]
+
+
+def illustrate_samples(sampler: Sampler, folder: RunFolder) -> list[Path]:
+    """A grid and a filmstrip of images, or densities and ways of points in the plane."""
+    data = sampler.components.data
+    if isinstance(data, ImageDataset):
+        return _images(sampler, data, folder)
+    if data.shape == (2,):
+        return _points(sampler, folder)
+    return []
+
+
+def _images(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> list[Path]:
+    grid, film = folder.samples / "grid.png", folder.samples / "trajectories.png"
+    drawn = shards_of(sampler.components, folder).first(SHOWN)["x"]
+    save_grid(grid, drawn, data.levels, columns=8)
+    states = _states(sampler, range(min(TRAVELLERS, sampler.settings.count)), TIMES)
+    levels = to_levels(states, data.levels, data.dequantize)
+    save_grid(film, levels.transpose(0, 1).flatten(0, 1), data.levels, columns=TIMES)
+    return [grid, film]
+
+
+def _points(sampler: Sampler, folder: RunFolder) -> list[Path]:
+    density, ways = folder.samples / "density.png", folder.samples / "trajectories.png"
+    data = sampler.components.data
+    states = _states(sampler, range(min(POINTS, sampler.settings.count)), PANELS)
+    real = data.batch(range(min(POINTS, data.length)))["x1"]
+    titles = [f"t = {t:.1f}" for t in torch.linspace(0, 1, PANELS)]
+    save_densities(density, [*states, real], [*titles, "data"])
+    save_paths(ways, _states(sampler, range(min(200, sampler.settings.count)), 41))
+    return [density, ways]
+
+
+def _states(sampler: Sampler, indices: range, times: int) -> Tensor:
+    """Where the samples `indices` are at evenly spaced times, `(times, n, *shape)`, on the CPU.
+
+    Each leg is a solve of its own, so any solver can draw it.
+    """
+    path = sampler.components.path
+    stops = torch.linspace(path.t_min, path.t_max, times, dtype=torch.float64).tolist()
+    states = [sampler.noise(indices)]
+    for t0, t1 in pairwise(stops):
+        states.append(sampler.solve(states[-1], indices, t0, t1).x.cpu())
+    return torch.stack(states)

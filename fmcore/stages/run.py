@@ -1,0 +1,172 @@
+"""A whole run: train, sample, evaluate and illustrate, whichever sections the recipe has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, final
+
+import torch
+
+from fmcore.field import Field
+from fmcore.recipe import Recipe, load_recipe
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.provenance import environment
+from fmcore.stages.components import Components
+from fmcore.stages.devices import accelerator_for
+from fmcore.stages.evaluate import check_expectations
+from fmcore.stages.evaluate import evaluate as evaluate_stage
+from fmcore.stages.illustrate import illustrate_samples, illustrate_training
+from fmcore.stages.network import trained_field
+from fmcore.stages.sample import Sampler, shards_of
+from fmcore.stages.sample import sample as sample_stage
+from fmcore.stages.train import train as train_stage
+
+__all__ = ["Run", "evaluate", "run", "sample"]
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """A run that has been made: its folder, and what can be read from it."""
+
+    folder: RunFolder
+    components: Components
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Each metric's value, error and provenance."""
+        return self.folder.results()
+
+    def field(self, weights: Literal["ema", "raw"] = "ema", device: str = "cpu") -> Field:
+        """The trained velocity field, in evaluation mode."""
+        return trained_field(self.components, self.folder, weights, device)[0]
+
+    def samples(self, n: int) -> torch.Tensor:
+        """The first `n` samples: uint8 levels of images, else float32 points."""
+        return shards_of(self.components, self.folder).first(n)["x"]
+
+
+def run(
+    recipe: Recipe | str | Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    out: str | Path | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Do what `recipe` says, in `out` or a new folder; a folder with the same recipe is gone on
+    with.
+
+    Raises the errors of its stages, RunError if `out` holds something else, and ExpectationError
+    if a bound under `expect:` was missed.
+    """
+    known = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    components = Components.of(known.override(overrides) if overrides else known)
+    components.check()
+    say = _silent if quiet else _to_stderr
+    folder = RunFolder.begin(components.recipe, None if out is None else Path(out), say)
+    with folder.claimed():
+        _run_stages(components, folder, device, quiet)
+    return Run(folder, components)
+
+
+def sample(
+    root: str | Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Draw samples from the run at `root` again; `overrides` are of its `sample` section."""
+    made = _reopened(root, "sample", overrides, quiet)
+    with made.folder.claimed():
+        accelerator = accelerator_for(made.components, device)
+        with _timed(made.folder, "sample"):
+            sampler = sample_stage(made.components, made.folder, accelerator.device, quiet)
+            illustrate_samples(sampler, made.folder)
+    return made
+
+
+def evaluate(
+    root: str | Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Measure the run at `root` again; `overrides` are of its `evaluate` section."""
+    made = _reopened(root, "evaluate", overrides, quiet)
+    with made.folder.claimed():
+        accelerator = accelerator_for(made.components, device)
+        with _timed(made.folder, "evaluate"):
+            evaluate_stage(made.components, made.folder, accelerator.device, quiet)
+    check_expectations(made.components, made.results)
+    return made
+
+
+def _run_stages(components: Components, folder: RunFolder, device: str | None, quiet: bool) -> None:
+    accelerator = accelerator_for(components, device)
+    _record_beginning(components, folder, accelerator.device)
+    with _timed(folder, "train"):
+        train_stage(components, folder, accelerator, quiet)
+    illustrate_training(folder)
+    if components.sample is not None:
+        with _timed(folder, "sample"):
+            sampler: Sampler = sample_stage(components, folder, accelerator.device, quiet)
+        illustrate_samples(sampler, folder)
+    if components.evaluate is not None:
+        with _timed(folder, "evaluate"):
+            evaluate_stage(components, folder, accelerator.device, quiet)
+    check_expectations(components, folder.results())
+
+
+def _reopened(root: str | Path, section: str, overrides: tuple[str, ...], quiet: bool) -> Run:
+    folder = RunFolder.open(Path(root), _silent if quiet else _to_stderr)
+    full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
+    recipe = folder.recipe()
+    components = Components.of(recipe.override(full) if full else recipe)
+    components.check()
+    return Run(folder, components)
+
+
+def _record_beginning(components: Components, folder: RunFolder, device: torch.device) -> None:
+    facts: Mapping[str, Any] = {
+        "recipe": components.recipe.name,
+        "digest": components.recipe.digest,
+        "began": folder.facts().get("began", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"),
+        "data": {
+            "fingerprint": components.data.fingerprint,
+            "length": components.data.length,
+            "shape": list(components.data.shape),
+            "levels": components.data.levels,
+        },
+        **environment(device),
+    }
+    folder.record(facts)
+
+
+@contextmanager
+def _timed(folder: RunFolder, stage: str) -> Iterator[None]:
+    """Add the seconds of a stage to run.json, also of one that was stopped."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        before = folder.facts().get("seconds", {})
+        spent = before.get(stage, 0.0) + time.monotonic() - began
+        folder.record({"seconds": {**before, stage: round(spent, 2)}})
+
+
+def _to_stderr(line: str) -> None:
+    import sys
+
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,158 @@
+"""Draw samples from a trained run: sample i is a function of (seed, i) alone, whatever the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from fmcore.field import Field
+from fmcore.interfaces.dataset import ImageDataset
+from fmcore.interfaces.source import Condition
+from fmcore.levels import to_levels
+from fmcore.randomness import noise_of
+from fmcore.recipe.sections import Sample
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.progress import progress
+from fmcore.runs.signals import stop_on_signal
+from fmcore.solving.problem import Problem, Solution, Status
+from fmcore.stages.components import Components
+from fmcore.stages.network import trained_field
+from fmcore.stages.shards import Shards
+
+__all__ = ["Sampler", "sample", "shards_of"]
+
+
+@final
+@dataclass(frozen=True)
+class Sampler:
+    """What draws sample i: the field, the settings, and where the noise comes from."""
+
+    components: Components
+    settings: Sample
+    field: Field
+    device: torch.device
+
+    @property
+    def seed(self) -> int:
+        """The seed of the samples."""
+        own = self.settings.seed
+        return self.components.seed if own is None else own
+
+    def condition(self, indices: range) -> Condition | None:
+        """Labels taking turns, or the one asked for; None for a network without labels."""
+        classes = getattr(self.field.model, "classes", 0)
+        if not classes:
+            return None
+        label = self.settings.label
+        labels = torch.tensor([i % classes if label is None else label for i in indices])
+        return {"label": labels}
+
+    def noise(self, indices: range) -> Tensor:
+        """Where the samples `indices` start."""
+        return noise_of(
+            self.components.path.prior(),
+            indices,
+            self.components.data.shape,
+            self.seed,
+            self.condition(indices),
+        )
+
+    def solve(self, x: Tensor, indices: range, t0: float = 0.0, t1: float = 1.0) -> Solution:
+        """Carry `x`, the states of samples `indices` at t0, to t1."""
+        condition = self.condition(indices)
+        if condition is not None:
+            condition = {k: v.to(self.device) for k, v in condition.items()}
+        problem = Problem(
+            field=self.field,
+            x0=x.to(self.device),
+            t0=t0,
+            t1=t1,
+            path=self.components.path,
+            condition=condition,
+            sample_ids=torch.tensor(list(indices)),
+            seed=self.seed,
+        )
+        with torch.no_grad():
+            return self.settings.solver.solve(problem)
+
+    def draw(self, indices: range) -> dict[str, Tensor]:
+        """The samples `indices` as a shard holds them."""
+        solution = self.solve(self.noise(indices), indices)
+        return {
+            "x": self.stored(solution.x),
+            "nfe": solution.stats.nfe,
+            "status": solution.status,
+            **(self.condition(indices) or {}),
+        }
+
+    def stored(self, x: Tensor) -> Tensor:
+        """Points as they are kept: levels of images, else float32."""
+        data = self.components.data
+        if isinstance(data, ImageDataset):
+            return to_levels(x, data.levels, data.dequantize)
+        return x.float()
+
+
+def shards_of(components: Components, folder: RunFolder) -> Shards:
+    """The shards of a run's samples, drawn or not."""
+    settings = _settings(components)
+    return Shards(folder.samples, settings.count, settings.batch_size)
+
+
+def sample(
+    components: Components, folder: RunFolder, device: torch.device, quiet: bool = False
+) -> Sampler:
+    """Draw the samples that are not there yet, and return what drew them.
+
+    Raises KeyboardInterrupt on a signal, after finishing a shard; what was drawn is kept.
+    """
+    settings = _settings(components)
+    field, checkpoint = trained_field(components, folder, settings.weights, device)
+    sampler = Sampler(components, settings, field, device)
+    shards = shards_of(components, folder)
+    shards.begin(_made(components, checkpoint.step, sampler.seed))
+    statuses: dict[int, int] = {}
+    with (
+        stop_on_signal() as stop,
+        progress("sample", settings.count, "samples", quiet=quiet) as show,
+    ):
+        for indices in shards.ranges():
+            tensors = shards.read(indices)
+            if tensors is None:
+                tensors = sampler.draw(indices)
+                shards.write(indices, tensors)
+            _count(tensors["status"], statuses)
+            show(indices.stop)
+            if stop:
+                raise KeyboardInterrupt
+    _warn_of_failures(folder, statuses)
+    return sampler
+
+
+def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:
+    values = dict(components.recipe.values["sample"])
+    values.pop("count")  # more samples of the same kind may join those that are there
+    return {**values, "seed": seed, "step": step, "path": components.recipe.values["path"]}
+
+
+def _settings(components: Components) -> Sample:
+    if components.sample is None:
+        raise components.missing("sample")
+    return components.sample
+
+
+def _count(status: Tensor, statuses: dict[int, int]) -> None:
+    for code in status.tolist():
+        statuses[code] = statuses.get(code, 0) + 1
+
+
+def _warn_of_failures(folder: RunFolder, statuses: dict[int, int]) -> None:
+    failed = {Status(c).name: n for c, n in sorted(statuses.items()) if c != Status.SUCCESS}
+    if failed:
+        folder.log(
+            f"warning: not every sample reached the end: {failed}; they are kept as they are"
+        )

@@ -1,0 +1,90 @@
+"""Samples on disk: one file for every batch of indices, so that sampling can stop and go on
+anywhere.
+
+A shard holds `x` (uint8 levels of images, else float32), `nfe`, `status`, and the conditions of its
+samples. `made.json` beside them says how they were made; shards made otherwise are thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fmcore.errors import RunError
+from fmcore.runs.atomic import atomic, write_json
+
+__all__ = ["Shards"]
+
+
+@final
+@dataclass(frozen=True)
+class Shards:
+    """The samples `0 .. count - 1` in files of `size`."""
+
+    root: Path
+    count: int
+    size: int
+
+    def begin(self, made: Mapping[str, Any]) -> None:
+        """Keep the shards of an earlier call only if they were made in the same way."""
+        facts = json.loads(json.dumps(dict(made)))
+        if self.made() != facts:
+            for path in self.root.glob("shard-*.safetensors"):
+                path.unlink()
+            write_json(self.root / "made.json", facts)
+
+    def made(self) -> dict[str, Any] | None:
+        """How the samples were made, or None."""
+        try:
+            value: dict[str, Any] = json.loads((self.root / "made.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return value
+
+    def ranges(self) -> list[range]:
+        """The indices of every shard."""
+        return [range(a, min(a + self.size, self.count)) for a in range(0, self.count, self.size)]
+
+    def write(self, indices: range, tensors: Mapping[str, Tensor]) -> None:
+        """Save the samples `indices`, whole or not at all."""
+        kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        atomic(self._file(indices), lambda part: save_file(kept, part))
+
+    def read(self, indices: range) -> dict[str, Tensor] | None:
+        """The samples `indices`, or None if that shard is not there or not whole."""
+        try:
+            tensors: dict[str, Tensor] = load_file(self._file(indices))
+        except (SafetensorError, OSError):
+            return None
+        return tensors if tensors["x"].shape[0] == len(indices) else None
+
+    def all(self) -> Iterator[tuple[range, dict[str, Tensor]]]:
+        """Every shard in order.  Raises RunError at one that is missing."""
+        for indices in self.ranges():
+            tensors = self.read(indices)
+            if tensors is None:
+                raise RunError(
+                    f"{self._file(indices)}: missing or torn; "
+                    "draw the samples again with fmcore sample"
+                )
+            yield indices, tensors
+
+    def first(self, n: int) -> dict[str, Tensor]:
+        """The first `n` samples, or all if there are fewer."""
+        parts: list[dict[str, Tensor]] = []
+        for _, tensors in self.all():
+            parts.append(tensors)
+            if sum(p["x"].shape[0] for p in parts) >= n:
+                break
+        return {k: torch.cat([p[k] for p in parts])[:n] for k in parts[0]}
+
+    def _file(self, indices: range) -> Path:
+        return self.root / f"shard-{indices.start:08d}-{indices.stop:08d}.safetensors"

@@ -1,0 +1,128 @@
+"""Train the network of a recipe, or go on with it, until its last step."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from fmcore.errors import Interrupted, TrainingError
+from fmcore.recipe.sections import Train
+from fmcore.runs.curve import Curve
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.progress import Advance, progress
+from fmcore.runs.signals import StopRequest, stop_on_signal
+from fmcore.stages.components import Components
+from fmcore.training.batches import Batches
+from fmcore.training.schedule import learning_rate
+from fmcore.training.training import Training
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["train"]
+
+
+def train(
+    components: Components, folder: RunFolder, accelerator: Accelerator, quiet: bool = False
+) -> None:
+    """Train to the last step, saving checkpoints; a run that was stopped goes on where it was.
+
+    Raises Interrupted after saving if a signal asks to stop, and TrainingError if a loss is not
+    finite.
+    """
+    settings = components.train
+    if settings is None:
+        return
+    training = _begin(components, settings, accelerator)
+    _resume(training, folder)
+    if training.step >= settings.steps:
+        return
+    first = training.step
+    with (
+        stop_on_signal() as stop,
+        progress("train", settings.steps, "steps", first, quiet) as show,
+    ):
+        _loop(training, folder, stop, show)
+
+
+def _begin(components: Components, settings: Train, accelerator: Accelerator) -> Training:
+    batches = Batches(
+        components.data,
+        components.path,
+        components.coupling,
+        components.objective,
+        settings.batch_size,
+        components.seed,
+        settings.label_dropout,
+    )
+    return Training(components.model(), batches, settings, accelerator)
+
+
+def _resume(training: Training, folder: RunFolder) -> None:
+    checkpoint = folder.checkpoints.latest()
+    if checkpoint is None:
+        Curve(folder.curve_file).rewind(0)
+        return
+    training.resume(checkpoint, str(folder.checkpoints.root))
+    Curve(folder.curve_file).rewind(checkpoint.step)
+    if training.step < training.settings.steps:
+        folder.log(f"going on from step {training.step}")
+
+
+def _loop(training: Training, folder: RunFolder, stop: StopRequest, show: Advance) -> None:
+    settings, curve = training.settings, Curve(folder.curve_file)
+    elapsed = next((line["seconds"] for line in reversed(curve.lines())), 0.0)
+    began = time.monotonic() - elapsed
+    while training.step < settings.steps:
+        training.advance()
+        last = training.step == settings.steps
+        if last or training.step % settings.log_every == 0:
+            loss = _log(training, curve, time.monotonic() - began)
+            _require_finite(training, folder)
+            show(training.step, f"loss {loss:.4f}")
+        if last or stop or training.step % settings.checkpoint_every == 0:
+            _save(training, folder)
+        if stop and not last:
+            raise Interrupted(_farewell(training, folder, stop))
+
+
+def _log(training: Training, curve: Curve, seconds: float) -> float:
+    tally = training.read_tally()
+    lr = learning_rate(training.step - 1, training.settings)
+    if training.accelerator.is_main_process:
+        curve.append({"step": training.step, **tally, "lr": lr, "seconds": round(seconds, 3)})
+    return tally["loss"]
+
+
+def _save(training: Training, folder: RunFolder) -> None:
+    _require_finite(training, folder)
+    if training.accelerator.is_main_process:
+        folder.checkpoints.save(training.checkpoint(), training.settings.keep)
+    training.accelerator.wait_for_everyone()
+
+
+def _require_finite(training: Training, folder: RunFolder) -> None:
+    step = training.first_bad_step()
+    if step is None:
+        return
+    saved = folder.checkpoints.steps()
+    good = (
+        f"the last good checkpoint is of step {saved[-1]}"
+        if saved
+        else "there is no checkpoint yet"
+    )
+    rows = training.batches.indices(step, range(min(8, training.settings.batch_size)))
+    raise TrainingError(
+        f"{folder.root}: the loss of step {step} is not finite; its batch began with examples "
+        f"{rows}; {good}. "
+        "Lower train.lr, set train.clip, or use train.precision=fp32"
+    )
+
+
+def _farewell(training: Training, folder: RunFolder, stop: StopRequest) -> str:
+    name = stop.signal.name if stop.signal else "a signal"
+    return (
+        f"stopped by {name} at step {training.step} of {training.settings.steps}; "
+        f"everything is saved.  "
+        f"To go on, give the same command with --out {folder.root}"
+    )

@@ -1,0 +1,192 @@
+"""A training under way: one step, and the state that a checkpoint holds.
+
+A step is a function of the state and of (seed, step): nothing else is remembered, so a run that
+goes on from a checkpoint ends with the weights that it would have had.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor, nn
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.source import Condition
+from fmcore.randomness import stream_seed
+from fmcore.recipe.sections import Train
+from fmcore.runs.checkpoint import Checkpoint, load_into
+from fmcore.training.batches import Batches
+from fmcore.training.ema import MovingAverage
+from fmcore.training.schedule import learning_rate
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Tally", "Training"]
+
+
+@dataclass
+class Tally:
+    """Sums since the last time they were read; they stay on the device, so that a step never waits
+    for it.
+    """
+
+    loss: Tensor
+    norm: Tensor
+    steps: int = 0
+
+
+@final
+class Training:
+    """The network, its optimiser and its moving average after `step` steps."""
+
+    def __init__(
+        self, model: VectorField, batches: Batches, settings: Train, accelerator: Accelerator
+    ) -> None:
+        self.settings = settings
+        self.batches = batches
+        self.accelerator = accelerator
+        self.step = 0
+        self.model = model.to(accelerator.device).train()
+        self.wrapped: nn.Module = accelerator.prepare_model(self.model)
+        self.optimizer = _adam(self.model, settings)
+        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        self.ema = None if settings.ema is None else MovingAverage(self.model, settings.ema)
+        self._rows = _rows_of_process(settings, accelerator)
+        self._drops = any(
+            isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
+        )
+        self._first_bad = torch.full((), -1, dtype=torch.int64, device=accelerator.device)
+        self._tally = self._empty()
+
+    def advance(self) -> None:
+        """Take one step of gradient descent."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings)
+        if self._drops:  # dropout alone draws from torch's global generators
+            torch.manual_seed(
+                stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
+            )
+        loss = torch.stack(
+            [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
+        ).mean()
+        norm = self._clip()
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+        self._count(loss, norm)
+        self.step += 1
+        if self.ema is not None:
+            self.ema.update(self.step)
+
+    def read_tally(self) -> dict[str, float]:
+        """Mean loss and gradient norm since the last reading; waits for the device."""
+        tally, self._tally = self._tally, self._empty()
+        steps = max(1, tally.steps)
+        return {"loss": float(tally.loss) / steps, "grad_norm": float(tally.norm) / steps}
+
+    def first_bad_step(self) -> int | None:
+        """The first step whose loss was not finite, if there was one; waits for the device."""
+        step = int(self._first_bad)
+        return None if step < 0 else step
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that the next step depends on."""
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        if self.ema is not None:
+            tensors |= {f"ema/{k}": v for k, v in self.ema.state().items()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{name}/{key}"] = torch.as_tensor(value)
+        scaler = self.accelerator.scaler
+        return Checkpoint(self.step, tensors, {"scaler": scaler.state_dict() if scaler else None})
+
+    def resume(self, checkpoint: Checkpoint, where: str) -> None:
+        """Go on from `checkpoint`.  Raises CheckpointError if it is of another network."""
+        load_into(self.model, checkpoint.part("model"), where)
+        if self.ema is not None:
+            self.ema.load(checkpoint.part("ema"))
+        self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer")))
+        if self.accelerator.scaler and checkpoint.facts.get("scaler"):
+            self.accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
+        self.step = checkpoint.step
+
+    def _backward(self, rows: range, last: bool) -> Tensor:
+        """Add the gradient of the mean loss of `rows`; processes exchange gradients at the last
+        rows only.
+        """
+        alone = nullcontext() if last else self.accelerator.no_sync(self.wrapped)
+        with alone:
+            loss = self.loss(rows)
+            self.accelerator.backward(loss / len(self._rows))
+        return loss.detach()
+
+    def loss(self, rows: range) -> Tensor:
+        """The objective's mean over `rows` of this step's batch."""
+        device = self.accelerator.device
+        pairs = self.batches.pairs(self.step, rows)
+        t = self.batches.times(self.step, rows).to(device)
+        path, objective = self.batches.path, self.batches.objective
+        condition = _moved(pairs.condition, device)
+        sample = path.sample(pairs.x0.to(device), pairs.x1.to(device), t)
+        prediction = self.wrapped(sample.xt, sample.t, condition)
+        return objective.loss(path, sample, prediction, condition).mean()
+
+    def _clip(self) -> Tensor:
+        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        self.accelerator.unscale_gradients(self.prepared)
+        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+
+    def _count(self, loss: Tensor, norm: Tensor) -> None:
+        self._tally.loss += loss
+        self._tally.norm += norm
+        self._tally.steps += 1
+        bad_now = ~torch.isfinite(loss) & (self._first_bad < 0)
+        self._first_bad.masked_fill_(bad_now, self.step)
+
+    def _empty(self) -> Tally:
+        zero = torch.zeros((), device=self.accelerator.device)
+        return Tally(zero, zero.clone())
+
+    def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        state: dict[int, dict[str, Tensor]] = {}
+        order = {name: i for i, (name, _) in enumerate(self.model.named_parameters())}
+        for key, value in tensors.items():
+            name, _, part = key.rpartition("/")
+            state.setdefault(order[name], {})[part] = value
+        return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
+
+
+def _adam(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if settings.weight_decay else torch.optim.Adam
+    return kind(
+        model.parameters(),
+        lr=settings.lr,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=next(model.parameters()).device.type in ("cpu", "cuda"),
+    )
+
+
+def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:
+    """Which rows of every batch this process computes: one range a micro-batch."""
+    processes = accelerator.num_processes
+    each, rest = divmod(settings.batch_size, processes * settings.accumulate)
+    if rest:
+        raise ComponentError(
+            f"train.batch_size {settings.batch_size} is the effective batch and must be a "
+            "multiple of "
+            f"processes x train.accumulate = {processes} x {settings.accumulate}"
+        )
+    starts = [
+        (m * processes + accelerator.process_index) * each for m in range(settings.accumulate)
+    ]
+    return [range(start, start + each) for start in starts]
+
+
+def _moved(condition: Condition | None, device: torch.device) -> Condition | None:
+    return None if condition is None else {k: v.to(device) for k, v in condition.items()}
