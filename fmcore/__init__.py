@@ -19,7 +19,7 @@ from fmcore.errors import (
     RunError,
     UserError,
 )
-from fmcore.hookspecs import hookimpl
+from fmcore.hookspecs import Register, hookimpl
 from fmcore.plugins import create
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ __all__ = [
     "Quantity",
     "Recipe",
     "RecipeError",
+    "Register",
     "Result",
     "RunError",
     "Solution",

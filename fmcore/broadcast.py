@@ -1,12 +1,13 @@
-"""The one helper that sets `(batch,)` against `(batch, *shape)`."""
+"""The helpers that set times `(batch,)` against data `(batch, *shape)`."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
 
-__all__ = ["from_the_left"]
+__all__ = ["at_least_float32", "from_the_left"]
 
 
 def from_the_left(t: Tensor, x: Tensor) -> Tensor:
@@ -26,3 +27,8 @@ def from_the_left(t: Tensor, x: Tensor) -> Tensor:
             f"got {tuple(t.shape)}"
         )
     return t.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def at_least_float32(t: Tensor) -> Tensor:
+    """Times in half precision would fall together; the network alone may be that narrow."""
+    return t if t.dtype in (torch.float32, torch.float64) else t.float()

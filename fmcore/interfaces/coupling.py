@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.source import Condition
+from fmcore.options import Options
 
 __all__ = ["Coupling", "Pairing"]
 
@@ -23,7 +24,7 @@ class Pairing:
     condition: Condition | None = None
 
 
-class Coupling(ABC):
+class Coupling(Options, ABC):
     """A joint distribution of (x0, x1) with the given marginals.
 
     Laws:

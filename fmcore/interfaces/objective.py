@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
+from fmcore.options import Options
 
 if TYPE_CHECKING:
     from fmcore.interfaces.source import Condition
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Objective"]
 
 
-class Objective(ABC):
+class Objective(Options, ABC):
     """A weighted regression onto one quantity of the path.
 
     Laws:

@@ -13,8 +13,10 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore.broadcast import from_the_left
+from fmcore.broadcast import at_least_float32, from_the_left
+from fmcore.errors import ComponentError
 from fmcore.interfaces.source import Source
+from fmcore.options import Options
 from fmcore.sources import Gaussian, Scaled
 
 __all__ = ["AffinePath", "Coefficients", "Path", "PathSample", "Quantity"]
@@ -36,7 +38,7 @@ class PathSample:
     ut: Tensor
 
 
-class Path(ABC):
+class Path(Options, ABC):
     """A conditional probability path p_t(x | x0, x1) and the velocity that generates it.
 
     Laws:
@@ -95,9 +97,8 @@ class Coefficients:
 class AffinePath(Path):
     """xt = alpha(t) x1 + sigma(t) x0: an author writes `coefficients`, and nothing else.
 
-    `source` is where x0 is drawn from; the relations to noise and score hold for the standard
-    normal only, and `convert` refuses them otherwise.  Laws beside those of Path: log_snr is
-    strictly increasing; d_alpha and d_sigma are the derivatives of alpha and sigma.
+    `source` is where x0 is drawn from.  Laws beside those of Path: log_snr is strictly increasing;
+    d_alpha and d_sigma are the derivatives of alpha and sigma.
     """
 
     source: Source = field(default=Gaussian(), kw_only=True)
@@ -128,7 +129,95 @@ class AffinePath(Path):
         sigma = float(self.coefficients(torch.tensor(self.t_min, dtype=torch.float64)).sigma)
         return self.source if sigma == 1.0 else Scaled(self.source, sigma)
 
+    @final
+    def log_snr(self, t: Tensor) -> Tensor:
+        """log(alpha^2 / sigma^2) at `t` of any shape: -inf where alpha is 0, inf where sigma is."""
+        c = self.coefficients(at_least_float32(t))
+        return 2 * (c.alpha.log() - c.sigma.log())
 
-def at_least_float32(t: Tensor) -> Tensor:
-    """Times in half precision would fall together; the network alone may be that narrow."""
-    return t if t.dtype in (torch.float32, torch.float64) else t.float()
+    @final
+    def inverse_log_snr(self, log_snr: Tensor) -> Tensor:
+        """The time in [t_min, t_max] at which `log_snr` is reached, in its shape and dtype.
+
+        A value that the path does not reach gives the nearer end.  Found in float64 by bisection,
+        which holds for any increasing schedule; relative precision lasts down to times of 1e-14.
+        """
+        wanted = log_snr.double()
+        low = torch.full_like(wanted, self.t_min)
+        high = torch.full_like(wanted, self.t_max)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            below = self.log_snr(middle) < wanted
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        at_the_end = self.log_snr(torch.full_like(wanted, self.t_min)) >= wanted
+        return torch.where(at_the_end, self.t_min, high).to(log_snr.dtype)
+
+    @final
+    def convert(
+        self, value: Tensor, xt: Tensor, t: Tensor, *, source: Quantity, target: Quantity
+    ) -> Tensor:
+        """The quantity `target` that goes with `value` of quantity `source` at (xt, t), in value's
+        dtype: target = a(t) value + b(t) xt.
+
+        `value` and `xt` are `(batch, *shape)`, t is `(batch,)`.  Linear, so it holds for one drawn
+        pair and for conditional expectations given xt alike.  Where the value says no more than xt
+        does, the other half of the pair is 0, its expectation: the noise at sigma = 0, where
+        xt = alpha x1; the data, taken as centred, at alpha = 0, where xt = sigma x0.  The score at
+        sigma = 0 is infinite.  Raises ComponentError for a score unless x0 is Gaussian.
+        """
+        if source == target:
+            return value
+        a, b = self._weights(at_least_float32(t), source, target)
+        converted = from_the_left(a, xt) * value + from_the_left(b, xt) * xt
+        return converted.to(value.dtype)
+
+    def _weights(self, t: Tensor, source: Quantity, target: Quantity) -> tuple[Tensor, Tensor]:
+        """a and b of `convert`, by Cramer's rule: every quantity is a row (of x1, of x0), as xt is
+        the row (alpha, sigma).
+        """
+        c = self.coefficients(t)
+        given, given_scale = self._row(source, c)
+        wanted, wanted_scale = self._row(target, c)
+        xt = (c.alpha, c.sigma)
+        both = _det(given, xt)
+        a, b = _det(wanted, xt) / both, _det(given, wanted) / both
+        # Where both are the same multiple of x0 (alpha = 0) or of x1 (sigma = 0), xt is enough.
+        lost = both == 0
+        known = torch.where(c.sigma == 0, wanted[0], wanted[1])
+        a = torch.where(lost, 0.0, a)
+        b = torch.where(lost, known / (c.alpha + c.sigma), b)
+        return wanted_scale * a / given_scale, wanted_scale * b
+
+    def _row(self, quantity: Quantity, c: Coefficients) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """(of x1, of x0) and a factor: quantity = factor * (row . (x1, x0))."""
+        one, zero = torch.ones_like(c.alpha), torch.zeros_like(c.alpha)
+        if quantity == "data":
+            return (one, zero), one
+        if quantity == "noise":
+            return (zero, one), one
+        if quantity == "score":
+            return (zero, one), -1 / (c.sigma * self._noise_variance())
+        # sigma u, where d_sigma is infinite and sigma d_sigma is not
+        infinite = c.d_sigma.isinf()
+        row = (
+            torch.where(infinite, c.sigma * c.d_alpha, c.d_alpha),
+            torch.where(infinite, c.sigma_d_sigma, c.d_sigma),
+        )
+        return row, torch.where(infinite, 1 / c.sigma, one)
+
+    def _noise_variance(self) -> float:
+        if not isinstance(self.source, Gaussian):
+            raise ComponentError(
+                f"{type(self).__name__} starts from {type(self.source).__name__}: the score of its "
+                "marginals is a multiple of the noise only if x0 is Gaussian; "
+                "predict velocity, data or noise instead"
+            )
+        return self.source.temperature**2
+
+
+BISECTIONS = 100
+"""Halvings of [0, 1]: a bracket narrower than the spacing of float64 at any time above 1e-14."""
+
+
+def _det(p: tuple[Tensor, Tensor], q: tuple[Tensor, Tensor]) -> Tensor:
+    return p[0] * q[1] - p[1] * q[0]

@@ -9,6 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fmcore.options import Options
+
 __all__ = ["Condition", "Source"]
 
 Condition = Mapping[str, Tensor]
@@ -17,7 +19,7 @@ indices, int64, with -1 for the null class.  `mask` is 1 where an element of x e
 to x."""
 
 
-class Source(ABC):
+class Source(Options, ABC):
     """Where x0 comes from: a distribution to draw from and, where it has one, its density.
 
     Laws:

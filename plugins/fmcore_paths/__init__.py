@@ -1,1 +1,17 @@
-"""Built-in plugin."""
+"""The paths of the paper and its neighbours, all affine: xt = alpha(t) x1 + sigma(t) x0."""
+
+from __future__ import annotations
+
+from fmcore import Register, hookimpl
+
+
+@hookimpl
+def register_paths(register: Register) -> None:
+    """Offer the affine paths."""
+    ot = "fmcore_paths.ot:OTPath"
+    register("ot", ot, summary="straight, constant speed, sigma_min left at the data (eq. 20)")
+    register("cond_ot", ot, summary="another name of ot")
+    register("linear", "fmcore_paths.linear:LinearPath", summary="rectified flow: ot, sigma_min 0")
+    register("vp", "fmcore_paths.vp:VPPath", summary="variance-preserving diffusion (eq. 18)")
+    register("ve", "fmcore_paths.ve:VEPath", summary="variance-exploding diffusion (eq. 16)")
+    register("cosine", "fmcore_paths.cosine:CosinePath", summary="a quarter of a circle")

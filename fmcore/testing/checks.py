@@ -1,0 +1,54 @@
+"""What the checks of every suite share: how to demand something, with numbers in the message."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+from unittest import SkipTest
+
+import torch
+from torch import Tensor
+
+__all__ = ["generator", "require", "require_close", "require_equal", "skip"]
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise AssertionError with `message`, for the author of the plugin, unless `condition`."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def skip(reason: str) -> NoReturn:
+    """Leave out a check that does not apply to this component; pytest and `run_suite` tell why."""
+    raise SkipTest(reason)
+
+
+def require_close(
+    found: Tensor, wanted: Tensor, message: str, *, rtol: float = 1e-9, atol: float = 1e-9
+) -> None:
+    """Demand equal shapes and values within `atol + rtol |wanted|`; tells the worst element."""
+    require(
+        found.shape == wanted.shape,
+        f"{message}: shape {tuple(found.shape)}, should be {tuple(wanted.shape)}",
+    )
+    found, wanted = found.detach().double(), wanted.detach().double()
+    wrong = ~torch.isclose(found, wanted, rtol=rtol, atol=atol)
+    if not wrong.any():
+        return
+    excess = (found - wanted).abs().nan_to_num(torch.inf)
+    worst = int(torch.where(wrong, excess, -1.0).flatten().argmax())
+    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), wanted.shape))
+    raise AssertionError(
+        f"{message}: {int(wrong.sum())} of {wrong.numel()} values are off, the worst at {place}: "
+        f"{found.flatten()[worst]:.10g}, should be {wanted.flatten()[worst]:.10g}"
+    )
+
+
+def require_equal(found: Tensor, wanted: Tensor, message: str) -> None:
+    """Demand equal shapes, dtypes and bits."""
+    require(found.dtype == wanted.dtype, f"{message}: {found.dtype}, should be {wanted.dtype}")
+    require_close(found, wanted, message, rtol=0, atol=0)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """A CPU generator: no check touches the global one."""
+    return torch.Generator().manual_seed(seed)
