@@ -26,7 +26,8 @@ __all__ = ["Entry", "Failure", "Plugin", "Registry", "create", "entry_of", "regi
 @cache
 def registry() -> Registry:
     """The registry of this process; plugins are found on the first call."""
-    return Registry(installed(), os.environ.get(ALLOW_LIST, ""))
+    points, failures = installed()
+    return Registry(points, os.environ.get(ALLOW_LIST, ""), failures)
 
 
 def create(kind: str, name: str, /, **options: Any) -> Any:

@@ -12,14 +12,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from fmcore.plugins.failure import Failure
+from fmcore.plugins.failure import Failure, describe
 from fmcore.plugins.hooks import Collected, collect
 from fmcore.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 __all__ = ["BUILT_IN", "GROUP", "Plugin", "Selection", "installed", "load", "select"]
 
@@ -46,7 +47,10 @@ class Plugin:
         """The plugin behind an entry point."""
         if point.dist is None:
             return cls(point.name, "unknown")
-        return cls(point.name, point.dist.version, _canonical(point.dist.name))
+        try:
+            return cls(point.name, point.dist.version, _canonical(point.dist.name))
+        except (KeyError, TypeError):  # the distribution has lost its metadata
+            return cls(point.name, "unknown")
 
     @property
     def built_in(self) -> bool:
@@ -64,11 +68,34 @@ class Selection:
     failures: tuple[Failure, ...]
 
 
-def installed() -> list[EntryPoint]:
-    """The entry points of every installed plugin."""
-    from importlib.metadata import entry_points  # 60 ms
+def installed() -> tuple[list[EntryPoint], list[Failure]]:
+    """The entry points of every installed plugin, and distributions too damaged to tell."""
+    from importlib.metadata import distributions, entry_points  # 60 ms
 
-    return list(entry_points(group=GROUP))
+    try:
+        return list(entry_points(group=GROUP)), []
+    except Exception:  # one damaged entry_points.txt, of any distribution, spoils them all
+        return _one_by_one(distributions())
+
+
+def _one_by_one(
+    distributions: Iterable[Distribution],
+) -> tuple[list[EntryPoint], list[Failure]]:
+    points: dict[tuple[str, str], EntryPoint] = {}
+    failures: list[Failure] = []
+    for distribution in distributions:
+        try:
+            name = _canonical(distribution.name)
+            for point in distribution.entry_points.select(group=GROUP):
+                points.setdefault((name, point.name), point)  # the first on sys.path counts
+        except Exception as error:
+            failures.append(_damaged(distribution, error))
+    return list(points.values()), failures
+
+
+def _damaged(distribution: Distribution, error: Exception) -> Failure:
+    place = str(getattr(distribution, "_path", "unknown"))
+    return Failure(Path(place).name, "", f"its metadata is damaged: {describe(error)[0]}", place)
 
 
 def select(points: Iterable[EntryPoint], allow: str = "") -> Selection:

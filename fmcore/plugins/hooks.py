@@ -8,6 +8,7 @@ nothing; the plugin's other hooks stand.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,9 @@ def collect(plugin: object, name: str, version: str) -> Collected:
     manager.add_hookspecs(hookspecs)
     try:
         manager.register(plugin, name)
-    except Exception as error:  # a hook with arguments that its spec does not have
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a hook with arguments that its spec does not have
         return Collected(failures=(Failure.of(name, version, error),))
     entries: list[Entry] = []
     failures = [Failure(name, version, fault) for fault in _faults(plugin, manager)]
@@ -72,10 +75,10 @@ def _faults(plugin: object, manager: pluggy.PluginManager) -> Iterator[str]:
     used = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
     for name in sorted(used - set(HOOKS)):
         if not all(impl.optionalhook for impl in getattr(manager.hook, name).get_hookimpls()):
-            hint = did_you_mean(name, HOOKS)
-            yield f"there is no hook '{name}'{hint}; hooks: {', '.join(HOOKS)}"
+            hint = did_you_mean(name, HOOKS) or ";"
+            yield f"there is no hook '{name}'{hint} hooks: {', '.join(HOOKS)}"
     for name in HOOKS:
-        if name not in used and callable(vars(plugin).get(name)):
+        if name not in used and callable(inspect.getattr_static(plugin, name, None)):
             yield f"'{name}' lacks its decorator @hookimpl (from fmcore import hookimpl)"
     if not used:
         yield f"no hooks found: a plugin has functions under @hookimpl, of {', '.join(HOOKS)}"

@@ -31,10 +31,12 @@ class Registry:
     `plugin/name` always works. A plugin that fails stands in `failures` and hinders nobody.
     """
 
-    def __init__(self, points: Iterable[EntryPoint], allow: str = "") -> None:
+    def __init__(
+        self, points: Iterable[EntryPoint], allow: str = "", failures: Iterable[Failure] = ()
+    ) -> None:
         selection = discovery.select(points, allow)
         self.left_out: tuple[Plugin, ...] = selection.left_out
-        self.failures: list[Failure] = list(selection.failures)
+        self.failures: list[Failure] = [*failures, *selection.failures]
         self.plugins: list[Plugin] = []
         self._entries: list[Entry] = []
         for plugin, point in selection.chosen:
@@ -94,9 +96,9 @@ class Registry:
         choices = [e.qualified for e in self.entries(kind)] if "/" in name else known
         hint = did_you_mean(name, choices)
         elsewhere = [entry.kind for entry in self.find(name)]
-        other = f"; there is a {' and a '.join(elsewhere)} of that name" if elsewhere else ""
+        other = f"; there is a {' and a '.join(elsewhere)} of that name;" if elsewhere else ";"
         installed = ", ".join(known) or "none"
-        return f"no {kind} named '{name}'{hint or other}; installed: {installed}{self._absent()}"
+        return f"no {kind} named '{name}'{hint or other} installed: {installed}{self._absent()}"
 
     def _absent(self) -> str:
         """A word on plugins that might have had it."""
@@ -111,9 +113,9 @@ class Registry:
 def _check_kind(kind: str) -> None:
     kinds = list(dict.fromkeys(HOOKS.values()))
     if kind not in kinds:
-        hint = did_you_mean(kind, kinds)
+        hint = did_you_mean(kind, kinds) or ";"
         raise PluginError(
-            f"no kind of component is called '{kind}'{hint}; kinds: {', '.join(kinds)}"
+            f"no kind of component is called '{kind}'{hint} kinds: {', '.join(kinds)}"
         )
 
 
