@@ -26,7 +26,7 @@ class Advance(Protocol):
 def progress(
     what: str, total: int, unit: str, done: int = 0, quiet: bool = False
 ) -> Iterator[Advance]:
-    """Show the progress of `what` towards `total`, having begun at `done`, with rate and time left."""
+    """Show how far `what` is on its way to `total`, begun at `done`, with rate and time left."""
     if quiet:
         yield lambda done, note="": None
     elif sys.stderr.isatty():

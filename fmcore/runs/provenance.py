@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from fmcore.kinds import KINDS
 from fmcore.plugins import registry
 
 __all__ = ["environment"]
@@ -47,7 +48,7 @@ def _versions() -> dict[str, str]:
 def _plugins() -> dict[str, str]:
     """Plugin name -> version; a one-file plugin's version is its hash."""
     known = registry()
-    return {e.plugin: e.version for kind in known.kinds for e in known.entries(kind)}
+    return {e.plugin: e.version for kind in KINDS for e in known.entries(kind)}
 
 
 def _git_commit() -> str | None:

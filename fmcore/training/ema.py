@@ -13,8 +13,7 @@ __all__ = ["MovingAverage"]
 
 @final
 class MovingAverage:
-    """ema <- decay * ema + (1 - decay) * weights, in float32, for every parameter; buffers are
-    copied.
+    """ema <- decay * ema + (1 - decay) * weights, in float32; what is not a number is taken as is.
 
     The decay warms up as min(decay, (1 + step) / (10 + step)), so that a short run forgets its
     initialisation.
@@ -22,28 +21,24 @@ class MovingAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self._weights = list(model.state_dict(keep_vars=True).values())
-        self._names = list(model.state_dict())
-        self._averages = [
-            w.detach().clone().float() if w.is_floating_point() else w.detach().clone()
-            for w in self._weights
-        ]
-        moving = [i for i, w in enumerate(self._weights) if w.is_floating_point()]
-        self._moving = [self._averages[i] for i in moving]
-        self._sources = [self._weights[i] for i in moving]
+        self._live = {k: v.detach() for k, v in model.state_dict(keep_vars=True).items()}
+        self._averages = {
+            k: v.clone().float() for k, v in self._live.items() if v.is_floating_point()
+        }
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after step `step`, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._moving, [w.detach() for w in self._sources], 1 - decay)
+        weights = [self._live[k].float() for k in self._averages]  # no copy where float32 already
+        torch._foreach_lerp_(list(self._averages.values()), weights, 1 - decay)
 
     def state(self) -> dict[str, Tensor]:
         """The averages under the network's own names."""
-        return dict(zip(self._names, self._averages, strict=True))
+        return {k: self._averages.get(k, v) for k, v in self._live.items()}
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from averages saved before."""
-        for name, average in zip(self._names, self._averages, strict=True):
+        for name, average in self._averages.items():
             average.copy_(tensors[name])

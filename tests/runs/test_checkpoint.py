@@ -1,0 +1,97 @@
+"""Checkpoints are whole or passed over, and reading one executes nothing."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from fmcore.errors import CheckpointError
+from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder, load_into
+
+
+def checkpoint(step: int) -> Checkpoint:
+    generator = torch.Generator().manual_seed(step)
+    tensors = {"model/w": torch.randn(3, 2, generator=generator), "ema/w": torch.zeros(3, 2)}
+    return Checkpoint(step, tensors, {"scaler": None})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    said: list[str] = []
+    made = CheckpointFolder(tmp_path, warn=said.append)
+    return made, said
+
+
+def test_what_is_saved_is_read_back_bit_for_bit(folder):
+    made, _ = folder
+    made.save(checkpoint(7), keep=2)
+    back = made.latest()
+    assert back.step == 7
+    assert torch.equal(back.tensors["model/w"], checkpoint(7).tensors["model/w"])
+    assert set(back.part("ema")) == {"w"}
+
+
+def test_only_the_newest_are_kept(folder):
+    made, _ = folder
+    for step in (10, 20, 30, 40):
+        made.save(checkpoint(step), keep=2)
+    assert made.steps() == [30, 40]
+    assert sorted(p.suffix for p in made.root.iterdir()) == [".json"] * 2 + [".safetensors"] * 2
+
+
+@pytest.mark.parametrize("harm", ["flip a bit", "cut short", "delete", "another file"])
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before_it(folder, harm):
+    made, said = folder
+    made.save(checkpoint(1), keep=5)
+    path = made.save(checkpoint(2), keep=5)
+    content = bytearray(path.read_bytes())
+    if harm == "flip a bit":
+        content[-3] ^= 1
+        path.write_bytes(content)
+    elif harm == "cut short":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(pickle.dumps({"a": 1}))
+    assert made.latest().step == 1
+    assert len(said) == 1
+    assert "step-000000002" in said[0]
+
+
+def test_tensors_without_their_json_are_not_believed(folder):
+    made, _ = folder
+    path = made.save(checkpoint(5), keep=5)
+    path.with_suffix(".json").unlink()
+    assert made.latest() is None
+
+
+def test_when_every_checkpoint_is_torn_it_is_an_error_not_a_fresh_start(folder):
+    made, _ = folder
+    made.save(checkpoint(5), keep=5).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no checkpoint is whole"):
+        made.latest()
+
+
+def test_a_pickle_with_a_right_checksum_is_still_not_executed(folder, tmp_path):
+    made, _ = folder
+    path = made.save(checkpoint(5), keep=5)
+
+    class Harm:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    path.write_bytes(pickle.dumps(Harm()))
+    described = json.loads(path.with_suffix(".json").read_text())
+    from fmcore.runs.atomic import sha256_of
+
+    described["sha256"] = sha256_of(path)
+    path.with_suffix(".json").write_text(json.dumps(described))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        made.load(5)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_weights_of_another_network_are_refused_by_name():
+    with pytest.raises(CheckpointError, match=r"another network.*'weight'"):
+        load_into(torch.nn.Linear(2, 3), {"weight": torch.zeros(4, 2), "bias": torch.zeros(3)}, "x")

@@ -1,0 +1,146 @@
+"""A step's batch is a function of (seed, step), however it is cut."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from fmcore import Coupling, Gaussian, ImageDataset, Objective, Pairing, Path
+from fmcore.training.batches import BLOCK, Batches
+
+
+@dataclass(frozen=True)
+class Numbers(ImageDataset):
+    length: int = 50
+    shape = (1, 2, 2)
+    levels = 17
+    classes = 10
+    fingerprint = "0"
+
+    def batch(self, indices):
+        index = torch.tensor(indices)
+        images = (index[:, None, None, None] + torch.arange(4).reshape(1, 1, 2, 2)) % 17
+        return {"x1": images.to(torch.uint8), "label": index % 10}
+
+
+class Straight(Path):
+    t_max = 0.5
+
+    def noise(self):
+        return Gaussian()
+
+    prior = noise
+
+    def sample(self, x0, x1, t):
+        raise NotImplementedError
+
+
+class Uniform(Objective):
+    prediction = "velocity"
+
+    def weight(self, path, t):
+        return torch.ones_like(t)
+
+    def sample_time(self, n, generator, part=(0, 1)):
+        return torch.rand(n, generator=generator)
+
+
+class AsIs(Coupling):
+    independent = True
+
+    def pair(self, x0, x1, generator, condition=None):
+        return Pairing(x0, x1, condition)
+
+
+@dataclass(frozen=True)
+class Shuffled(Coupling):
+    size: int = 3
+
+    @property
+    def pool(self):
+        return self.size
+
+    def pair(self, x0, x1, generator, condition=None):
+        order = torch.randperm(len(x0), generator=generator)
+        return Pairing(x0[order], x1[order], {k: v[order] for k, v in (condition or {}).items()})
+
+
+def batches(batch_size=80, coupling=AsIs(), **options):
+    data = Numbers(flip=True)
+    return Batches(data, Straight(), coupling, Uniform(), batch_size, seed=3, **options)
+
+
+def whole(made, step):
+    rows = range(made.batch_size)
+    return made.pairs(step, rows), made.times(step, rows)
+
+
+@pytest.mark.parametrize("cuts", [[0, 40, 80], [0, 16, 32, 48, 64, 80], [0, 7, 33, 80]])
+def test_rows_are_the_same_wherever_the_batch_is_cut(cuts):
+    made = batches(label_dropout=0.3)
+    together, times = whole(made, 5)
+    ranges = [range(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    apart = [made.pairs(5, rows) for rows in ranges]
+    assert torch.equal(together.x0, torch.cat([p.x0 for p in apart]))
+    assert torch.equal(together.x1, torch.cat([p.x1 for p in apart]))
+    assert torch.equal(
+        together.condition["label"], torch.cat([p.condition["label"] for p in apart])
+    )
+    assert torch.equal(times, torch.cat([made.times(5, rows) for rows in ranges]))
+
+
+def test_no_two_rows_or_steps_share_their_noise():
+    made = batches()
+    noise = torch.cat([whole(made, step)[0].x0 for step in range(4)])
+    assert len(torch.unique(noise.flatten(1), dim=0)) == len(noise)
+
+
+def test_every_epoch_visits_each_example_once_in_another_order():
+    made = batches(batch_size=25)
+    epochs = [made.indices(2 * e, range(25)) + made.indices(2 * e + 1, range(25)) for e in range(3)]
+    assert all(sorted(epoch) == list(range(50)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_batch_larger_than_the_data_goes_on_into_the_next_epoch():
+    counts = torch.bincount(torch.tensor(batches(batch_size=120).indices(0, range(120))))
+    assert set(counts.tolist()) == {2, 3}
+
+
+def test_times_stay_within_the_paths_interval():
+    times = whole(batches(batch_size=400), 0)[1]
+    assert 0 <= times.min() < 0.05
+    assert 0.45 < times.max() <= 0.5
+
+
+def test_labels_are_dropped_row_by_row_at_the_rate_asked_for():
+    made = batches(batch_size=2000, label_dropout=0.25)
+    dropped = (whole(made, 0)[0].condition["label"] == -1).float().mean()
+    assert abs(dropped - 0.25) < 4 * (0.25 * 0.75 / 2000) ** 0.5
+
+
+def test_flips_mirror_about_half_of_the_images_and_change_nothing_else():
+    made = batches(batch_size=1000)
+    levels = ((whole(made, 0)[0].x1 + 1) * 8.5).floor().long()
+    index = torch.tensor(made.indices(0, range(1000)))
+    straight = (index[:, None, None, None] + torch.arange(4).reshape(1, 1, 2, 2)) % 17
+    same = (levels == straight).flatten(1).all(1)
+    mirrored = (levels == straight.flip(-1)).flatten(1).all(1)
+    assert (same | mirrored).all()
+    assert 0.4 < same.float().mean() < 0.6
+
+
+def test_a_pool_is_paired_as_a_whole_and_each_step_takes_its_own_part():
+    made = batches(batch_size=40, coupling=Shuffled(3))
+    rows = range(40)
+    pooled = torch.cat([made.pairs(step, rows).x1 for step in range(3)])
+    plain = batches(batch_size=40)
+    apart = torch.cat([plain.pairs(step, rows).x1 for step in range(3)])
+    key = lambda x: sorted(map(tuple, x.flatten(1).tolist()))  # noqa: E731
+    assert key(pooled) == key(apart)
+    assert not torch.equal(pooled, apart)
+    again = batches(batch_size=40, coupling=Shuffled(3)).pairs(2, rows).x1
+    assert torch.equal(again, pooled[80:])
+
+
+def test_the_block_is_no_multiple_of_the_batch_here():
+    assert 80 % BLOCK, "the cuts above must fall inside blocks to mean something"
