@@ -1,1 +1,17 @@
-"""Built-in plugin."""
+"""The built-in networks."""
+
+from __future__ import annotations
+
+from fmcore import hookimpl
+from fmcore.hookspecs import Register
+
+__all__ = ["register_models"]
+
+
+@hookimpl
+def register_models(register: Register) -> None:
+    """Offer the networks of the paper: an MLP for points and ADM's U-Net for images."""
+    register(
+        "mlp", "fmcore_nets.mlp:MLP", summary="fully connected network, for points and vectors"
+    )
+    register("unet", "fmcore_nets.unet:UNet", summary="ADM's U-Net (Dhariwal & Nichol), for images")

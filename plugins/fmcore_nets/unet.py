@@ -1,0 +1,207 @@
+"""The U-Net of Dhariwal & Nichol 2021 ("ADM"), which the paper trains on images.
+
+A network of L levels halves the image L - 1 times, with `depth` residual blocks at each level going
+down and `depth + 1` coming up; what the way down computes is handed across to the way up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from fmcore import ComponentError, Condition, VectorField
+from fmcore_nets.attention import Attention, heads_of
+from fmcore_nets.embedding import Embedding
+from fmcore_nets.normalization import GroupNorm
+from fmcore_nets.residual import Downsample, Resample, ResidualBlock, Upsample, zero_conv
+
+__all__ = ["UNet"]
+
+UpDown = Literal["residual", "conv"]
+
+
+@final
+class UNet(VectorField):
+    """ADM's U-Net for images `(channels, height, width)` of any size.
+
+    `channels` times `channel_mult` is the width of each level, `depth` its residual blocks.
+    `attention_resolutions` are image heights (16 means the 16x16 level); the middle always attends.
+    `head_channels` is the width of a head; `heads`, where given, is their number instead.
+    `classes` > 0 takes `condition["label"]`.  `updown` resamples in a residual block, as ADM does,
+    or by a convolution, as DDPM does; `scale_shift` is ADM's modulation.  `recompute` keeps no
+    activations inside the blocks: less memory, a third more time.  The output starts as zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        channels: Annotated[int, Gt(0)] = 64,
+        depth: Annotated[int, Gt(0)] = 2,
+        channel_mult: tuple[int, ...] = (1, 2, 2),
+        attention_resolutions: tuple[int, ...] = (),
+        head_channels: Annotated[int, Gt(0)] = 64,
+        heads: Annotated[int, Gt(0)] | None = None,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        classes: Annotated[int, Ge(0)] = 0,
+        updown: UpDown = "residual",
+        scale_shift: bool = True,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        self.recompute = recompute
+        levels = _levels(shape, channels, tuple(channel_mult), tuple(attention_resolutions))
+        make = _Maker(4 * channels, dropout, scale_shift, updown, head_channels, heads)
+        self.embedding = Embedding(channels, 4 * channels, classes)
+        self.stem = nn.Conv2d(shape[0], levels[0].width, 3, padding=1)
+        self.down, widths = make.way_down(levels, depth)
+        self.middle = make.middle(levels[-1].width)
+        self.up = make.way_up(levels, depth, widths)
+        self.norm = GroupNorm(levels[0].width)
+        self.head = zero_conv(levels[0].width, shape[0])
+
+    def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        embedding = self.embedding(t, condition, x.dtype)
+        h = self.stem(x)
+        skips = [h]
+        for stage in self.down:
+            h = self._through(stage, h, embedding)
+            skips.append(h)
+        h = self._through(self.middle, h, embedding)
+        for stage in self.up:
+            skip = skips.pop()
+            h = h[:, :, : skip.shape[2], : skip.shape[3]]  # an odd size was halved upwards
+            h = self._through(stage, torch.cat([h, skip], dim=1), embedding)
+        prediction: Tensor = self.head(F.silu(self.norm(h)))
+        return prediction
+
+    def _through(self, stage: nn.Module, h: Tensor, embedding: Tensor) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(stage, h, embedding, use_reentrant=False)  # type: ignore[no-any-return]
+        return stage(h, embedding)  # type: ignore[no-any-return]
+
+
+@final
+class _Stage(nn.Module):
+    """What happens between two skips; residual blocks alone look at the embedding."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        for block in self.blocks:
+            h = block(h, embedding) if isinstance(block, ResidualBlock) else block(h)
+        return h
+
+
+@dataclass(frozen=True)
+class _Level:
+    width: int
+    attends: bool
+
+
+def _levels(
+    shape: tuple[int, ...],
+    channels: int,
+    channel_mult: tuple[int, ...],
+    attention_resolutions: tuple[int, ...],
+) -> list[_Level]:
+    """The levels from the image down.  Raises ComponentError for what cannot be built."""
+    if len(shape) != 3:
+        raise ComponentError(
+            f"model 'unet' needs images (channels, height, width), not shape {shape}; use 'mlp'"
+        )
+    if not channel_mult or min(channel_mult) < 1:
+        raise ComponentError(f"model 'unet': channel_mult must be positive, got {channel_mult}")
+    heights = list(_halvings(shape[1], len(channel_mult)))
+    if min(shape[1:]) <= 2 ** (len(channel_mult) - 2):
+        raise ComponentError(
+            f"model 'unet': {shape[1]}x{shape[2]} images cannot be halved "
+            f"{len(channel_mult) - 1} times; give channel_mult fewer levels"
+        )
+    if unknown := sorted(set(attention_resolutions) - set(heights)):
+        raise ComponentError(
+            f"model 'unet': no level has the size {', '.join(map(str, unknown))} of "
+            f"attention_resolutions; the levels are {', '.join(map(str, heights))} high"
+        )
+    return [
+        _Level(multiple * channels, height in attention_resolutions)
+        for multiple, height in zip(channel_mult, heights, strict=True)
+    ]
+
+
+def _halvings(size: int, count: int) -> Iterator[int]:
+    for _ in range(count):
+        yield size
+        size = -(-size // 2)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes stages; holds what all blocks have in common."""
+
+    embedding: int
+    dropout: float
+    scale_shift: bool
+    updown: UpDown
+    head_channels: int
+    heads: int | None
+
+    def way_down(self, levels: list[_Level], depth: int) -> tuple[nn.ModuleList, list[int]]:
+        """The stages from the image to the smallest level, and the width of every skip."""
+        stages, width = nn.ModuleList(), levels[0].width
+        widths = [width]
+        for place, level in enumerate(levels):
+            for _ in range(depth):
+                stages.append(self.stage(width, level))
+                width = level.width
+                widths.append(width)
+            if place < len(levels) - 1:
+                stages.append(_Stage(self.resampled(width, "down")))
+                widths.append(width)
+        return stages, widths
+
+    def middle(self, width: int) -> _Stage:
+        return _Stage(self.block(width, width), self.attention(width), self.block(width, width))
+
+    def way_up(self, levels: list[_Level], depth: int, widths: list[int]) -> nn.ModuleList:
+        """The stages back to the image, each taking the last skip not yet taken."""
+        stages, width, skips = nn.ModuleList(), levels[-1].width, list(widths)
+        for place in reversed(range(len(levels))):
+            for turn in range(depth + 1):
+                stage = self.stage(width + skips.pop(), levels[place])
+                width = levels[place].width
+                if place > 0 and turn == depth:
+                    stage.blocks.append(self.resampled(width, "up"))
+                stages.append(stage)
+        return stages
+
+    def stage(self, width: int, level: _Level) -> _Stage:
+        block = self.block(width, level.width)
+        return _Stage(block, self.attention(level.width)) if level.attends else _Stage(block)
+
+    def block(self, width: int, out: int, resample: Resample | None = None) -> ResidualBlock:
+        return ResidualBlock(
+            width,
+            out,
+            self.embedding,
+            dropout=self.dropout,
+            scale_shift=self.scale_shift,
+            resample=resample,
+        )
+
+    def attention(self, width: int) -> Attention:
+        return Attention(width, heads_of(width, self.head_channels, self.heads))
+
+    def resampled(self, width: int, direction: Resample) -> nn.Module:
+        if self.updown == "residual":
+            return self.block(width, width, direction)
+        return Downsample(width) if direction == "down" else Upsample(width)
