@@ -1,6 +1,7 @@
-"""What a recipe would take, without doing any of it: the network is built on torch's meta device.
+"""What a recipe would take, without doing any of it: the network lives on torch's meta device.
 
-FLOPs count multiply and add as two.  Memory of activations is what autograd keeps for one micro-batch in float32.
+FLOPs count multiply and add as two.  Memory of activations is what autograd keeps for one
+micro-batch in float32.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import final
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmcore.errors import ComponentError, DataError
+from fmcore.errors import DataError
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe import Recipe
 from fmcore.stages.components import Components
@@ -38,8 +39,10 @@ class Forecast:
         """The forecast as a person reads it."""
         return [
             f"parameters       {self.parameters:,}  ({self.parameters / 1e6:.1f} M)",
-            f"training state   {_size(self.state_bytes)}  (weights, gradients, Adam, moving average; float32)",
-            f"activations      {_size(self.activation_bytes)}  (one micro-batch, float32, kept for the gradient)",
+            f"training state   {_size(self.state_bytes)}  "
+            "(weights, gradients, Adam, moving average; float32)",
+            f"activations      {_size(self.activation_bytes)}  "
+            "(one micro-batch, float32, kept for the gradient)",
             f"FLOPs per step   {self.flops_per_step:.3g}  (forward and backward)",
             f"FLOPs in all     {self.flops_per_step * self.steps:.3g}  ({self.steps:,} steps)",
             *(f"missing: {text}" for text in self.missing),

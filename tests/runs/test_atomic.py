@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+
 from fmcore.errors import RunError
 from fmcore.runs.atomic import atomic, write_json, write_text
 

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+
 from fmcore.errors import CheckpointError
 from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder, load_into
 

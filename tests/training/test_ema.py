@@ -1,8 +1,9 @@
 """The moving average against its recursion, written out."""
 
 import torch
-from fmcore.training.ema import MovingAverage
 from torch import nn
+
+from fmcore.training.ema import MovingAverage
 
 
 def test_the_average_follows_its_recursion_in_closed_form():

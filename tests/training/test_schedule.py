@@ -1,6 +1,7 @@
 """The learning rate against the schedules of the paper's Table 3."""
 
 import pytest
+
 from fmcore.recipe.sections import Train
 from fmcore.training.schedule import learning_rate
 
