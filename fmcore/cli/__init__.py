@@ -1,0 +1,51 @@
+"""The command line: `fmcore`, or `python -m fmcore`.
+
+    fmcore run | sample | evaluate | recipes | plugins | doctor
+
+stdout is the result, stderr progress and log.  Exit codes: 0 ok; 1 the run failed; 2 wrong recipe
+or usage; 3 an `expect:` bound was missed; 130 interrupted.  `FMCORE_DEBUG=1` shows tracebacks.
+
+A command's module is imported when it is called, and torch when a command computes.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from fmcore.cli.lazy import LazyGroup, Target
+from fmcore.cli.outcome import exit_code_of
+
+__all__ = ["COMMANDS", "command_line", "main"]
+
+COMMANDS = {
+    "run": Target("fmcore.cli.run:run", "Train, sample and evaluate what a recipe describes."),
+    "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
+    "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
+    "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
+    "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),
+    "doctor": Target("fmcore.cli.doctor:doctor", "Say what is installed, found and broken."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    targets=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="fmcore-flow", message="fmcore %(version)s")
+def command_line() -> None:
+    """Train, sample and judge flow-matching models from recipes and plugins.
+
+    \b
+      fmcore recipes                        what can be run
+      fmcore run recipes/digits.yaml        train, sample, evaluate
+      fmcore plugins                        what a recipe can name
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line, and exit as it ends."""
+    sys.exit(exit_code_of(lambda: command_line.main(prog_name="fmcore", standalone_mode=False)))

@@ -1,0 +1,5 @@
+"""`python -m fmcore`, as `torchrun -m fmcore run ...` needs it."""
+
+from fmcore.cli import main
+
+main()

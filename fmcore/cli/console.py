@@ -1,0 +1,63 @@
+"""What the commands print: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal, TextIO
+
+import click
+
+__all__ = ["complain", "mark", "print_json", "styled", "table"]
+
+_COLORS = {"error": "red", "warning": "yellow"}
+
+
+def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
+    """`text` in colour, if `stream` (stdout) is a terminal and NO_COLOR is not set."""
+    stream = sys.stdout if stream is None else stream
+    plain = bool(os.environ.get("NO_COLOR")) or not stream.isatty()
+    return text if plain else click.style(text, **style)
+
+
+def complain(text: str, level: Literal["error", "warning"] | None = None) -> None:
+    """A line on stderr."""
+    head = "" if level is None else styled(f"{level}:", sys.stderr, fg=_COLORS[level]) + " "
+    click.echo(f"{head}{text}", err=True)
+
+
+def mark(passed: bool) -> str:
+    """A tick or a cross, or words where stdout cannot write them."""
+    sign, word = ("✓", "ok") if passed else ("✗", "FAILED")
+    try:
+        sign.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        sign = word
+    return styled(sign, fg="green" if passed else "red")
+
+
+def print_json(value: Any) -> None:
+    """`value` on stdout, for other programs."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns on stdout: wrapped to a terminal, whole lines into a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        grid.add_column(head, overflow="fold")
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    if sys.stdout.isatty():
+        Console().print(grid)
+        return
+    console = Console(width=10_000)
+    with console.capture() as captured:
+        console.print(grid)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -1,0 +1,28 @@
+"""`fmcore evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fmcore.cli.options import plugin_option, quiet_option
+
+__all__ = ["evaluate"]
+
+
+@click.command(short_help="Measure a finished run again.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@plugin_option
+@quiet_option
+def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
+    """Measure the run in folder RUN again.
+
+    KEY=VALUE overrides an option of its evaluate section: count=1000.
+    """
+    from fmcore import stages
+
+    made = stages.evaluate(run, overrides, device=device, quiet=quiet)
+    click.echo(made.folder.root)

@@ -1,0 +1,56 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmcore.cli.console import complain
+from fmcore.cli.outcome import debugging
+from fmcore.kinds import KINDS
+from fmcore.plugins import registry
+from fmcore.plugins.hooks import RECIPE
+
+__all__ = ["json_option", "kind_option", "plugin_option", "quiet_option"]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _load_plugins(ctx: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+    """Load the files, and say in a line if an installed plugin failed."""
+    known = registry()
+    for file in files:
+        known.add_file(file)
+    failed = sorted({failure.plugin for failure in known.failures})
+    if failed and not ctx.resilient_parsing:
+        complain(f"failed plugins: {', '.join(failed)}; see `fmcore plugins`", "warning")
+        if debugging():
+            for failure in known.failures:
+                complain(failure.traceback or str(failure))
+
+
+plugin_option: Decorator = click.option(
+    "--plugin",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_load_plugins,
+    help="Load a plugin of one file; may be given more than once.",
+)
+"""For every command that looks components up."""
+
+json_option: Decorator = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for other programs."
+)
+
+quiet_option: Decorator = click.option(
+    "--quiet", "-q", is_flag=True, help="Show no progress; warnings and errors stay."
+)
+
+kind_option: Decorator = click.option(
+    "--kind", metavar="KIND", type=click.Choice([*KINDS, RECIPE]), help="Of this kind only."
+)

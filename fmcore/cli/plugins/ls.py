@@ -1,0 +1,89 @@
+"""`fmcore plugins ls`: every component, then the plugins that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from fmcore.cli.console import print_json, styled, table
+from fmcore.cli.options import json_option, kind_option
+from fmcore.cli.outcome import debugging
+from fmcore.plugins import Entry, Failure, Registry, registry
+from fmcore.plugins.hooks import HOOKS
+from fmcore.plugins.needs import missing
+
+__all__ = ["as_dict", "ls"]
+
+
+@click.command(short_help="List components, and plugins that failed (default).")
+@kind_option
+@json_option
+def ls(kind: str | None, as_json: bool) -> None:
+    """List the components of all plugins, or of one KIND, and the plugins that failed.
+
+    Needs in brackets are not installed.
+    """
+    known = registry()
+    kinds = [kind] if kind else list(dict.fromkeys(HOOKS.values()))
+    entries = [entry for k in kinds for entry in known.entries(k)]
+    if as_json:
+        print_json(_as_dict(known, entries))
+        return
+    heads = ("KIND", "NAME", "PLUGIN", "VERSION", "SUMMARY", "NEEDS")
+    table(heads, [_row(entry) for entry in entries])
+    for line in _troubles(known):
+        click.echo(line)
+
+
+def as_dict(entry: Entry) -> dict[str, Any]:
+    """An entry as JSON."""
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "plugin": entry.plugin,
+        "version": entry.version,
+        "target": entry.target_text,
+        "summary": entry.summary,
+        "needs": list(entry.needs),
+        "missing": list(missing(entry.needs)),
+    }
+
+
+def _as_dict(known: Registry, entries: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "components": [as_dict(entry) for entry in entries],
+        "failures": [_failure_as_dict(failure) for failure in known.failures],
+        "left_out": [plugin.name for plugin in known.left_out],
+    }
+
+
+def _failure_as_dict(failure: Failure) -> dict[str, str]:
+    return {
+        "plugin": failure.plugin,
+        "version": failure.version,
+        "error": failure.error,
+        "where": failure.where,
+    }
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    lacking = missing(entry.needs)
+    needs = ", ".join(f"[{need}]" if need in lacking else need for need in entry.needs)
+    return (entry.kind, entry.name, entry.plugin, entry.version, entry.summary, needs)
+
+
+def _troubles(known: Registry) -> list[str]:
+    """What follows the table: plugins that failed or were left out."""
+    lines: list[str] = []
+    if known.failures:
+        lines += ["", styled("Failed", bold=True)]
+    for failure in known.failures:
+        lines.append(styled(str(failure), fg="red"))
+        if debugging() and failure.traceback:
+            lines.append(failure.traceback)
+    if known.left_out:
+        names = ", ".join(plugin.name for plugin in known.left_out)
+        lines += ["", f"Left out by FMCORE_PLUGINS: {names}"]
+    return lines
