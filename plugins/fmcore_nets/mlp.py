@@ -24,7 +24,7 @@ in t, which solvers pay for."""
 
 @final
 class MLP(VectorField):
-    """`depth` hidden layers of `hidden` units on the flattened x, sinusoids of t, and a label.
+    """`depth` hidden layers of `width` units on the flattened x, sinusoids of t, and a label.
 
     The paper's has 5 layers of 512.  Takes data of any shape; `classes` > 0 takes
     `condition["label"]`, with zeros for the null class.
@@ -34,7 +34,7 @@ class MLP(VectorField):
         self,
         *,
         shape: tuple[int, ...],
-        hidden: Annotated[int, Gt(0)] = 512,
+        width: Annotated[int, Gt(0)] = 512,
         depth: Annotated[int, Gt(0)] = 5,
         time_features: Annotated[int, Gt(1)] = 16,
         classes: Annotated[int, Ge(0)] = 0,
@@ -46,11 +46,11 @@ class MLP(VectorField):
         self.time_features = time_features
         self.classes = classes
         size = math.prod(shape)
-        widths = [size + time_features + classes, *[hidden] * depth]
+        widths = [size + time_features + classes, *[width] * depth]
         layers: list[nn.Module] = []
-        for width, out in itertools.pairwise(widths):
-            layers += [nn.Linear(width, out), _ACTIVATIONS[activation]()]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden, size))
+        for inputs, outputs in itertools.pairwise(widths):
+            layers += [nn.Linear(inputs, outputs), _ACTIVATIONS[activation]()]
+        self.layers = nn.Sequential(*layers, nn.Linear(width, size))
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         time = sinusoidal(t, self.time_features, FASTEST, ratio=1 / 16).to(x.dtype)

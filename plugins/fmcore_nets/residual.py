@@ -68,7 +68,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Conv2d(channels, out, 1) if channels != out else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = F.silu(self.norm_in(x))
+        h: Tensor = F.silu(self.norm_in(x))
         if self.resample is not None:
             h, x = _RESAMPLED[self.resample](h), _RESAMPLED[self.resample](x)
         h = self._modulated(self.conv_in(h), self.modulation(F.silu(embedding))[:, :, None, None])
@@ -81,7 +81,8 @@ class ResidualBlock(nn.Module):
             summed: Tensor = self.norm_out(h + modulation)
             return summed
         scale, shift = modulation.chunk(2, dim=1)
-        return torch.addcmul(shift, self.norm_out(h), 1 + scale)
+        scaled: Tensor = torch.addcmul(shift, self.norm_out(h), 1 + scale)
+        return scaled
 
 
 @final
