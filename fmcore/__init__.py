@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
     from fmcore.likelihood import LogProb, log_prob
@@ -51,6 +52,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.model": ("VectorField",),
         "fmcore.interfaces.objective": ("Objective",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
+        "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
         "fmcore.likelihood": ("LogProb", "log_prob"),
@@ -92,6 +94,7 @@ __all__ = [
     "Register",
     "Result",
     "RunError",
+    "SchedulePath",
     "Solution",
     "Solver",
     "Source",

@@ -22,13 +22,18 @@ class Objective(Options, ABC):
     """A weighted regression onto one quantity of the path.
 
     Laws:
-    * `weight(path, t)` is `(batch,)`, finite and >= 0 on [t_min, t_max].
+    * `weight(path, t)` is `(batch,)`, finite and >= 0 at every time that `sample_time` draws.
     * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator`
       alone.
     * The minimiser of the loss is the conditional expectation of `prediction` given xt.
     """
 
     kind: ClassVar[str] = "objective"
+
+    def check(self, path: Path) -> None:  # nothing to refuse by default
+        """Raise ComponentError if this cannot be trained along `path`, saying why; called before
+        training.
+        """
 
     @property
     @abstractmethod

@@ -32,6 +32,8 @@ class Source(Options, ABC):
     """
 
     kind: ClassVar[str] = "source"
+    conditional: ClassVar[bool] = False
+    """Whether a draw depends on the condition: its rows must then stay beside their conditions."""
 
     @abstractmethod
     def sample(

@@ -1,4 +1,6 @@
-"""The paths of the paper and its neighbours, all affine: xt = alpha(t) x1 + sigma(t) x0."""
+"""The paths of the paper and its neighbours, all affine: xt = alpha(t) x1 + sigma(t) x0; and where
+their x0 may come from.
+"""
 
 from __future__ import annotations
 
@@ -15,3 +17,20 @@ def register_paths(register: Register) -> None:
     register("vp", "fmcore_paths.vp:VPPath", summary="variance-preserving diffusion (eq. 18)")
     register("ve", "fmcore_paths.ve:VEPath", summary="variance-exploding diffusion (eq. 16)")
     register("cosine", "fmcore_paths.cosine:CosinePath", summary="a quarter of a circle")
+    register(
+        "polynomial",
+        "fmcore_paths.polynomial:PolynomialPath",
+        summary="straight, at a speed that grows like a power of t",
+    )
+
+
+@hookimpl
+def register_sources(register: Register) -> None:
+    """Offer what a path may take as its `source`."""
+    register("gaussian", "fmcore:Gaussian", summary="N(0, temperature^2 I)")
+    register(
+        "from_condition",
+        "fmcore_paths.from_condition:FromCondition",
+        summary="an entry of the condition, plus noise",
+    )
+    register("from_data", "fmcore_paths.from_data:FromData", summary="examples of a data set")

@@ -1,0 +1,53 @@
+"""What the two objectives that regress the score share."""
+
+from __future__ import annotations
+
+from abc import ABC
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore import AffinePath, Coefficients, ComponentError, Path, Quantity
+from fmcore_objectives.timed import Timed
+
+__all__ = ["ScoreRegression"]
+
+
+@dataclass(frozen=True)
+class ScoreRegression(Timed, ABC):
+    """An objective whose network gives the score, grad log p_t, of an affine path.
+
+    As printed, eq. 42-43 regress its negative, the noise over sigma; the sign here is the score's.
+    """
+
+    @final
+    @property
+    def prediction(self) -> Quantity:
+        return "score"
+
+    def check(self, path: Path) -> None:
+        times = torch.tensor([self.time_min, self.time_max], dtype=torch.float64)
+        ends = path.t_min + (path.t_max - path.t_min) * times
+        if self.schedule(path, ends).sigma[1] == 0:
+            raise ComponentError(
+                f"{type(self).__name__} on {type(path).__name__}: sigma is 0 at the last training "
+                "time, where the score is infinite; set the objective's time_max below 1, "
+                "for example to 0.99999"
+            )
+        if not self.weight(path, ends).isfinite().all():
+            raise ComponentError(
+                f"{type(self).__name__} on {type(path).__name__}: its weight is infinite at the "
+                "first training time; set the objective's time_min above 0, for example to 0.001"
+            )
+
+    @final
+    def schedule(self, path: Path, t: Tensor) -> Coefficients:
+        """The schedule of `path` at `t`.  Raises ComponentError for a path without one."""
+        if isinstance(path, AffinePath):
+            return path.coefficients(t)
+        raise ComponentError(
+            f"{type(self).__name__} needs the alpha and sigma of an affine path; "
+            f"{type(path).__name__} is not one: use objective 'flow_matching'"
+        )

@@ -1,0 +1,62 @@
+"""Noise around what is already known: a low resolution, a spectrum, a degraded picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
+
+import torch
+from annotated_types import Gt
+from torch import Tensor
+
+from fmcore import ComponentError, Condition, Source
+
+__all__ = ["FromCondition"]
+
+
+@final
+@dataclass(frozen=True)
+class FromCondition(Source):
+    """x0 = condition[key] + scale z, with z standard normal.
+
+    The entry `key` of the condition has the data's shape, `(batch, *shape)`.
+    Source: the prior of FLowHigh, Yun et al. 2025 (arXiv 2501.04926).
+    """
+
+    conditional: ClassVar[bool] = True
+
+    key: str
+    scale: Annotated[float, Gt(0)] = 1.0
+
+    def sample(
+        self,
+        n: int,
+        shape: tuple[int, ...],
+        generator: torch.Generator,
+        condition: Condition | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        mean = self._mean((n, *shape), condition).to("cpu", dtype)
+        return mean + self.scale * torch.randn((n, *shape), generator=generator, dtype=dtype)
+
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        mean = self._mean(tuple(x.shape), condition).to(x.device, x.dtype)
+        z = ((x - mean) / self.scale).flatten(1)
+        log_volume = z.shape[1] * (0.5 * math.log(2 * math.pi) + math.log(self.scale))
+        return -0.5 * z.square().sum(1) - log_volume
+
+    def _mean(self, shape: tuple[int, ...], condition: Condition | None) -> Tensor:
+        given = sorted(condition or ())
+        if condition is None or self.key not in condition:
+            raise ComponentError(
+                f"source 'from_condition' needs the condition '{self.key}'; the data give "
+                f"{', '.join(given) or 'none'}: set its `key` to one of them"
+            )
+        mean = condition[self.key]
+        if tuple(mean.shape) != shape:
+            raise ComponentError(
+                f"source 'from_condition': condition '{self.key}' has shape {tuple(mean.shape)}, "
+                f"but x0 has {shape}"
+            )
+        return mean

@@ -1,0 +1,46 @@
+"""A flow between two data sets starts from the examples of one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore import ComponentError, Condition, Dataset, ImageDataset, Source
+from fmcore.levels import from_levels
+
+__all__ = ["FromData"]
+
+
+@final
+@dataclass(frozen=True)
+class FromData(Source):
+    """x0 is an example of `data`, drawn with replacement; images as points of [-1, 1]."""
+
+    data: Dataset
+
+    def sample(
+        self,
+        n: int,
+        shape: tuple[int, ...],
+        generator: torch.Generator,
+        condition: Condition | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        if tuple(shape) != tuple(self.data.shape):
+            raise ComponentError(
+                f"source 'from_data': its data have shape {tuple(self.data.shape)}, but x0 has "
+                f"{tuple(shape)}"
+            )
+        rows = torch.randint(self.data.length, (n,), generator=generator)
+        x = self.data.batch(rows.tolist())["x1"]
+        if isinstance(self.data, ImageDataset):
+            x = from_levels(x, self.data.levels, self.data.dequantize, generator)
+        return x.to(dtype)
+
+    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
+        raise ComponentError(
+            "source 'from_data' has no density: likelihoods need a Gaussian source"
+        )
