@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.summary import summary
 
 __all__ = ["evaluate"]
 
@@ -25,4 +26,4 @@ def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: b
     from fmcore import stages
 
     made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    click.echo(made.folder.root)
+    click.echo(summary(made.folder.root, made.results))

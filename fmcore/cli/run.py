@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.summary import summary
 
 __all__ = ["run"]
 
@@ -21,16 +22,32 @@ __all__ = ["run"]
     help="The run folder; by default a new one under runs/.  Given again, the run goes on.",
 )
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what it would take, and what is missing; do nothing."
+)
 @plugin_option
 @quiet_option
 def run(
-    recipe: str, overrides: tuple[str, ...], out: Path | None, device: str | None, quiet: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    device: str | None,
+    dry_run: bool,
+    quiet: bool,
 ) -> None:
     """Train, sample and evaluate what RECIPE describes, whichever sections it has.
 
-    RECIPE is a file or the name of a recipe.  KEY=VALUE overrides an option: train.steps=100.
+    RECIPE is a file or the name of a recipe.  KEY=VALUE overrides an option.
+
+    \b
+    fmcore run recipes/digits.yaml train.steps=100
+    fmcore run digits --out runs/first        (again: goes on where it stopped)
     """
     from fmcore import stages
+    from fmcore.recipe import load_recipe
 
+    if dry_run:
+        click.echo("\n".join(stages.dry_run(load_recipe(recipe, overrides)).lines()))
+        return
     made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
-    click.echo(made.folder.root)
+    click.echo(summary(made.folder.root, made.results))

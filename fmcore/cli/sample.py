@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.summary import summary
 
 __all__ = ["sample"]
 
@@ -25,4 +26,4 @@ def sample(run: Path, overrides: tuple[str, ...], device: str | None, quiet: boo
     from fmcore import stages
 
     made = stages.sample(run, overrides, device=device, quiet=quiet)
-    click.echo(made.folder.root)
+    click.echo(summary(made.folder.root, made.results))

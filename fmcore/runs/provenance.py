@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from fmcore.kinds import KINDS
 from fmcore.plugins import registry
 
 __all__ = ["environment"]
@@ -47,8 +46,7 @@ def _versions() -> dict[str, str]:
 
 def _plugins() -> dict[str, str]:
     """Plugin name -> version; a one-file plugin's version is its hash."""
-    known = registry()
-    return {e.plugin: e.version for kind in KINDS for e in known.entries(kind)}
+    return {plugin.name: plugin.version for plugin in registry().plugins}
 
 
 def _git_commit() -> str | None:

@@ -13,7 +13,9 @@ from typing import Any, Literal, final
 import torch
 
 from fmcore.field import Field
+from fmcore.plugins import registry
 from fmcore.recipe import Recipe, load_recipe
+from fmcore.runs.atomic import write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
@@ -148,6 +150,10 @@ def _record_beginning(components: Components, folder: RunFolder, device: torch.d
         **environment(device),
     }
     folder.record(facts)
+    for plugin in registry().plugins:
+        if plugin.file:
+            source = Path(plugin.file).read_text(encoding="utf-8")
+            write_text(folder.root / "plugins" / Path(plugin.file).name, source)
 
 
 @contextmanager

@@ -1,0 +1,59 @@
+"""What a run found and where it lies, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["summary"]
+
+PICTURES = {
+    "training.png": "training curve",
+    "samples/grid.png": "samples",
+    "samples/density.png": "density, noise to data",
+    "samples/trajectories.png": "trajectories, noise to data",
+    "results.json": "results",
+    "report.html": "report",
+}
+SHOWN = ("count", "solver", "nfe_mean", "layer", "divergence", "k", "reference", "biased", "note")
+"""What is printed behind a number; results.json holds the rest."""
+
+
+def summary(root: Path, results: Mapping[str, Any]) -> str:
+    """A line for every result, then a line for every file worth opening."""
+    return "\n".join([*_numbers(results), *_files(root)])
+
+
+def _numbers(results: Mapping[str, Any]) -> Iterator[str]:
+    width = max(map(len, results), default=0)
+    for name, result in results.items():
+        yield f"{name:<{width}}  {_value(result)}{_how(result['provenance'])}"
+
+
+def _value(result: Mapping[str, Any]) -> str:
+    value = float(result["value"])
+    error = result["error"]
+    return f"{value:.4g}" if error is None else f"{value:.4g} ± {float(error):.2g}"
+
+
+def _how(provenance: Mapping[str, Any]) -> str:
+    parts = [
+        f"{k} {_short(provenance[k])}" for k in SHOWN if provenance.get(k) not in (None, False)
+    ]
+    return f"   ({', '.join(parts)})" if parts else ""
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = " ".join(f"{k}={v}" for k, v in value.items() if k != "name" and v is not None)
+        return f"{value.get('name', '')} {inner}".strip()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _files(root: Path) -> Iterator[str]:
+    present = {name: what for name, what in PICTURES.items() if (root / name).exists()}
+    width = max(map(len, present.values()), default=0)
+    yield ""
+    for name, what in present.items():
+        yield f"{what:<{width}}  {root / name}"
