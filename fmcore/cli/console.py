@@ -10,9 +10,18 @@ from typing import Any, Literal, TextIO
 
 import click
 
-__all__ = ["complain", "mark", "print_json", "styled", "table"]
+__all__ = ["State", "complain", "mark", "print_json", "styled", "table"]
 
 _COLORS = {"error": "red", "warning": "yellow"}
+
+State = Literal["ok", "note", "broken"]
+"""How something stands: as it should, not there but not needed either, or wrong."""
+
+_MARKS: dict[State, tuple[str, str, str]] = {
+    "ok": ("✓", "ok    ", "green"),
+    "note": ("–", "-     ", "yellow"),
+    "broken": ("✗", "FAILED", "red"),
+}
 
 
 def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
@@ -28,14 +37,14 @@ def complain(text: str, level: Literal["error", "warning"] | None = None) -> Non
     click.echo(f"{head}{text}", err=True)
 
 
-def mark(passed: bool) -> str:
-    """A tick or a cross, or words where stdout cannot write them."""
-    sign, word = ("✓", "ok") if passed else ("✗", "FAILED")
+def mark(state: State) -> str:
+    """A sign for how something stands, or a word where stdout cannot write signs."""
+    sign, word, color = _MARKS[state]
     try:
         sign.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         sign = word
-    return styled(sign, fg="green" if passed else "red")
+    return styled(sign, fg=color)
 
 
 def print_json(value: Any) -> None:

@@ -32,7 +32,8 @@ class LazyGroup(click.Group):
     def __init__(
         self, *args: Any, targets: Mapping[str, Target], default: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(*args, no_args_is_help=default is None, **kwargs)
+        super().__init__(*args, **kwargs)
+        self.no_args_is_help = default is None
         self.targets = targets
         self.default = default
 

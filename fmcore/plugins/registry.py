@@ -38,9 +38,13 @@ class Registry:
         self.left_out: tuple[Plugin, ...] = selection.left_out
         self.failures: list[Failure] = [*failures, *selection.failures]
         self.plugins: list[Plugin] = []
+        self.heavy: str | None = None  # the plugin that imported torch, if one did
         self._entries: list[Entry] = []
         for plugin, point in selection.chosen:
+            light = "torch" not in sys.modules
             collected = discovery.load(plugin, point)
+            if light and "torch" in sys.modules:
+                self.heavy = plugin.name
             self.plugins.append(plugin)
             self.failures += collected.failures
             self._entries += collected.entries
