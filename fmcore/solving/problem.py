@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.source import Condition
 
-__all__ = ["Problem", "Solution", "Stats", "Status", "Velocity"]
+__all__ = ["Gradients", "Problem", "Solution", "Stats", "Status", "Velocity"]
+
+Gradients = Literal["none", "checkpoint", "direct"]
+"""`none`: the solve keeps no graph.  `direct`: autograd through every operation.  `checkpoint`: the
+same gradient, keeping only the states between steps and computing each step again on the way
+back."""
 
 Velocity = Callable[..., Tensor]
 """`field(x, t)`, or `field(x, t, condition)` where the problem has a condition; t is `(batch,)`."""
@@ -46,11 +51,19 @@ class Problem:
     condition: Condition | None = None
     sample_ids: Tensor | None = None
     seed: int = 0
+    times: tuple[float, ...] | None = None
+    grad: Gradients = "none"
 
 
 @dataclass(frozen=True)
 class Stats:
-    """What a solve cost.  `nfe` is `(batch,)` int64: velocity evaluations of each sample."""
+    """What a solve cost.
+
+    `nfe` is `(batch,)` int64: velocity evaluations of each sample.  `calls` counts calls of the
+    field, each a whole batch; `rejected` the attempts thrown away, summed over samples.  `extra`
+    holds `nfe_asked` where there was a budget, `forwards` where the field counts its network,
+    `evaluations` (rows evaluated, useful or not).
+    """
 
     nfe: Tensor
     calls: int = 0

@@ -1,0 +1,67 @@
+"""The one place where a solver calls the field: counted, checked, and never handed back its own
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.solving.problem import Problem
+
+__all__ = ["bound_field", "check_velocity", "name_of", "state_of", "to_device"]
+
+
+def state_of(problem: Problem) -> Tensor:
+    """x0 as a solver's state: at least float32, whatever the network's precision.
+
+    Raises ComponentError for an x0 that is not floating point or has no batch dimension.
+    """
+    x0 = problem.x0
+    if not x0.is_floating_point() or x0.ndim < 1:
+        raise ComponentError(
+            f"x0 must be floating point of shape (batch, *shape), got {x0.dtype} of shape "
+            f"{tuple(x0.shape)}"
+        )
+    return x0 if x0.dtype in (torch.float32, torch.float64) else x0.float()
+
+
+def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
+    """The field as a function of (x, t) alone."""
+    field, condition = problem.field, problem.condition
+    if condition is None:
+        return field
+    return lambda x, t: field(x, t, condition)
+
+
+def check_velocity(field: Any, velocity: Tensor, x: Tensor) -> None:
+    """Raise ComponentError unless `velocity` has x's shape and dtype."""
+    if velocity.shape != x.shape or velocity.dtype != x.dtype:
+        _refuse(field, velocity, x)
+
+
+def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:
+    raise ComponentError(
+        f"field {name_of(field)} returned {velocity.dtype} of shape {tuple(velocity.shape)} for x "
+        f"of {x.dtype} and "
+        f"shape {tuple(x.shape)}; a velocity has x's shape and dtype: for a network in half "
+        "precision, wrap it as "
+        "fmcore.Field(..., precision=...) or return `velocity.to(x.dtype)`"
+    )
+
+
+def name_of(thing: Any) -> str:
+    """A short name for error messages."""
+    return getattr(thing, "__name__", None) or type(thing).__name__
+
+
+def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Host numbers as a tensor on `device`, without making the host wait."""
+    tensor = torch.as_tensor(values, dtype=dtype)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

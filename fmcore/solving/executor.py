@@ -1,0 +1,126 @@
+"""Run a plan: calls of the field, and chains of `torch.add` into a few buffers.
+
+Nothing here waits for the device: weights and times are known beforehand, and finiteness is tested
+once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fmcore.solving.allocation import Allocation, Do, allocate
+from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.interval import rounded_inside
+from fmcore.solving.plan import Plan
+from fmcore.solving.problem import Problem, Solution, Stats, Status
+
+__all__ = ["execute"]
+
+
+def execute(plan: Plan, problem: Problem) -> Solution:
+    """Solve `problem` by the rows of `plan`."""
+    x0 = state_of(problem)
+    allocation = _allocation(plan)
+    forwards = getattr(problem.field, "forwards", 0)
+    with torch.no_grad():
+        registers = _registers(allocation, x0)
+        run_rows(allocation.program, registers, bound_field(problem), call_times(plan, x0))
+    outputs = [registers[slot] for slot in allocation.outputs]
+    return _solution(plan, problem, x0, outputs, getattr(problem.field, "forwards", 0) - forwards)
+
+
+def run_rows(
+    program: Sequence[Do],
+    registers: list[Any],
+    field: Callable[[Tensor, Tensor], Tensor],
+    times: Sequence[Tensor],
+) -> None:
+    """The inner loop: its cost is what a solve costs outside the model."""
+    for row in program:
+        if row.call is None:
+            combine(row.terms, registers, registers[row.out])
+        else:
+            x = registers[row.state]
+            velocity = field(x, times[row.call])
+            check_velocity(field, velocity, x)
+            if (
+                velocity.data_ptr() == x.data_ptr()
+            ):  # the field gave x itself, which is about to be overwritten
+                velocity = velocity.clone()
+            registers[row.out] = velocity
+        for slot in row.free:
+            registers[slot] = None
+
+
+def combine(terms: Sequence[tuple[int, float]], registers: Sequence[Any], out: Tensor) -> None:
+    """out = sum of weight * register, one pass over memory for each term but the first of weight
+    one.
+    """
+    if not terms:
+        out.zero_()
+        return
+    slot, weight = terms[0]
+    if weight == 1.0 and len(terms) > 1:
+        second, factor = terms[1]
+        torch.add(registers[slot], registers[second], alpha=factor, out=out)
+        rest = terms[2:]
+    else:
+        torch.mul(registers[slot], weight, out=out)
+        rest = terms[1:]
+    for slot, weight in rest:
+        out.add_(registers[slot], alpha=weight)
+
+
+def call_times(plan: Plan, x0: Tensor) -> tuple[Tensor, ...]:
+    """The time of each call as `(batch,)`, in the state's precision, on its device, never outside
+    the interval.
+    """
+    column = _time_column(plan, x0.dtype, x0.device)
+    return column.expand(-1, x0.shape[0]).unbind(0)
+
+
+@lru_cache(maxsize=256)
+def _allocation(plan: Plan) -> Allocation:
+    return allocate(plan)
+
+
+@lru_cache(maxsize=256)
+def _time_column(plan: Plan, dtype: torch.dtype, device: torch.device) -> Tensor:
+    low, high = min(plan.grid), max(plan.grid)
+    times = rounded_inside([call.t for call in plan.calls], low, high, dtype)
+    return to_device(times, dtype, device).unsqueeze(1)
+
+
+def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
+    """All slots: x0 and the buffers in place, the velocities' still empty."""
+    registers: list[Any] = [None] * allocation.slots
+    registers[0] = x0.detach()
+    for slot in range(1, allocation.buffers + 1):
+        registers[slot] = torch.empty_like(x0)
+    return registers
+
+
+def _solution(
+    plan: Plan, problem: Problem, x0: Tensor, outputs: Sequence[Tensor], forwards: int
+) -> Solution:
+    x = outputs[-1] if plan.rows else x0.clone()
+    batch = x.shape[0]
+    good = x.isfinite().flatten(1).all(1) if x.ndim > 1 else x.isfinite()
+    first, last = plan.grid[0], plan.grid[-1]
+    return Solution(
+        x=x,
+        status=torch.where(good, int(Status.SUCCESS), int(Status.NONFINITE)),
+        t_reached=torch.where(good, last, first).to(x.dtype),
+        stats=Stats(
+            nfe=torch.full((batch,), plan.nfe, dtype=torch.int64, device=x.device),
+            calls=plan.nfe,
+            steps=len(plan.grid) - 1,
+            extra={"forwards": forwards} if forwards else {},
+        ),
+        trajectory=torch.stack(list(outputs[:-1])) if plan.times else None,
+    )

@@ -1,0 +1,74 @@
+"""Where a solve begins and ends: inside the path's interval, and inside it after rounding to the
+state's precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.path import Path
+from fmcore.solving.problem import Problem
+
+__all__ = ["asked_times", "inside", "interval", "rounded_inside"]
+
+
+def inside(t: float, path: Path | None) -> float:
+    """`t` moved to the nearest point of the path's interval; 0 and 1 always mean its ends.
+
+    Raises ComponentError for times outside [0, 1] when there is a path.
+    """
+    if not np.isfinite(t):
+        raise ComponentError(f"a solve needs finite times, got {t}")
+    if path is None:
+        return float(t)
+    if not 0 <= t <= 1:
+        raise ComponentError(
+            f"time {t} lies outside [0, 1]; {type(path).__name__} runs from {path.t_min} to "
+            f"{path.t_max}"
+        )
+    return float(min(max(t, path.t_min), path.t_max))
+
+
+def interval(problem: Problem) -> tuple[float, float]:
+    """The problem's t0 and t1 on its path's interval."""
+    return inside(problem.t0, problem.path), inside(problem.t1, problem.path)
+
+
+def asked_times(problem: Problem) -> tuple[float, ...]:
+    """The problem's `times` on its path's interval.  Raises ComponentError for one that the solve
+    does not pass.
+    """
+    t0, t1 = interval(problem)
+    times = tuple(inside(t, problem.path) for t in problem.times or ())
+    for t in times:
+        if not min(t0, t1) <= t <= max(t0, t1):
+            raise ComponentError(
+                f"asked for the state at time {t}, but the solve goes from {t0} to {t1}"
+            )
+    return times
+
+
+def rounded_inside(
+    times: Sequence[float], low: float, high: float, dtype: torch.dtype
+) -> NDArray[np.float64]:
+    """`times` as numbers of `dtype`, none rounded past `low` or `high`."""
+    values = np.asarray(times, dtype=np.float64)
+    if dtype == torch.float64:
+        return np.clip(values, low, high)
+    lowest, highest = float32_within(low, high)
+    return np.clip(values.astype(np.float32), lowest, highest).astype(np.float64)
+
+
+def float32_within(low: float, high: float) -> tuple[np.float32, np.float32]:
+    """The smallest and largest float32 in [low, high]."""
+    lowest, highest = np.float32(low), np.float32(high)
+    if float(lowest) < low:
+        lowest = np.nextafter(lowest, np.float32(np.inf))
+    if float(highest) > high:
+        highest = np.nextafter(highest, np.float32(-np.inf))
+    return lowest, highest

@@ -1,0 +1,134 @@
+"""Runge-Kutta methods as data: fractions that answer for their own order.
+
+Stage i: k_i = u(x + h sum_j a_ij k_j, t + c_i h); result: x + h sum_i b_i k_i.  c_i is the sum of
+row i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmcore.errors import ComponentError
+from fmcore.solving.trees import gamma, phi, trees
+
+__all__ = ["Tableau"]
+
+Number = Fraction | int | str
+
+ROUNDING = 1e-13
+"""How far published decimal or rounded coefficients may miss an order condition."""
+
+
+@final
+@dataclass(frozen=True)
+class Tableau:
+    """Coefficients of an explicit method, from whole numbers, fractions or strings such as "1/3" or
+    "0.161".
+
+    `a` are the rows below the first (row i has i + 1 entries), `order` what `b` attains; `embedded`
+    and `embedded_order` are the second set of weights that an adaptive solver compares with.
+    Raises ComponentError if the order conditions say otherwise.
+    """
+
+    a: tuple[tuple[Fraction, ...], ...]
+    b: tuple[Fraction, ...]
+    order: int
+    embedded: tuple[Fraction, ...] | None = None
+    embedded_order: int = 0
+
+    def __init__(
+        self,
+        a: Sequence[Sequence[Number]],
+        b: Sequence[Number],
+        order: int,
+        embedded: Sequence[Number] | None = None,
+        embedded_order: int = 0,
+    ) -> None:
+        values: dict[str, Any] = {
+            "a": ((), *(_fractions(row) for row in a)),
+            "b": _fractions(b),
+            "order": order,
+            "embedded": None if embedded is None else _fractions(embedded),
+            "embedded_order": embedded_order,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    @property
+    def stages(self) -> int:
+        """How many times a step calls the field."""
+        return len(self.b)
+
+    @property
+    def c(self) -> tuple[Fraction, ...]:
+        """The stages' times, as fractions of the step."""
+        return tuple(sum(row, Fraction(0)) for row in self.a)
+
+    @property
+    def fsal(self) -> bool:
+        """Whether the last stage is the next step's first."""
+        return self.a[-1] == self.b[:-1] and self.b[-1] == 0
+
+    def defect(self, order: int, *, embedded: bool = False) -> float:
+        """The largest |sum_i b_i phi_i - 1/gamma| over all trees of at most `order` nodes."""
+        a = np.zeros((self.stages, self.stages))
+        for i, row in enumerate(self.a):
+            a[i, : len(row)] = [float(w) for w in row]
+        weights = np.array([float(w) for w in self._weights(embedded)])
+        every = (tree for n in range(1, order + 1) for tree in trees(n))
+        return max(abs(float(weights @ _phi(tree, a)) - 1 / gamma(tree)) for tree in every)
+
+    def exact_defect(self, order: int, *, embedded: bool = False) -> Fraction:
+        """The same in exact arithmetic: 0 for a method given in exact fractions."""
+        weights = self._weights(embedded)
+        every = (tree for n in range(1, order + 1) for tree in trees(n))
+        return max(  # type: ignore[no-any-return]  # elementary weights are of a's type
+            abs(
+                sum((w * p for w, p in zip(weights, phi(tree, self.a), strict=True)), Fraction(0))
+                - Fraction(1, gamma(tree))
+            )
+            for tree in every
+        )
+
+    def _weights(self, embedded: bool) -> tuple[Fraction, ...]:
+        return self.embedded if embedded and self.embedded is not None else self.b
+
+    def _check(self) -> None:
+        shape = [len(row) for row in self.a]
+        if shape != list(range(self.stages)) or (
+            self.embedded is not None and len(self.embedded) != self.stages
+        ):
+            raise ComponentError(
+                f"a tableau of {self.stages} stages has rows of 1 to {self.stages - 1} entries "
+                "below the first and as "
+                f"many weights as stages; got rows of {shape[1:]}"
+            )
+        if (defect := self.defect(self.order)) > ROUNDING:
+            raise ComponentError(
+                f"tableau misses an order condition of order {self.order} by {defect:.1e}"
+            )
+        if self.embedded is not None and (
+            (defect := self.defect(self.embedded_order, embedded=True)) > ROUNDING
+        ):
+            raise ComponentError(
+                "tableau's embedded weights miss an order condition of order "
+                f"{self.embedded_order} by {defect:.1e}"
+            )
+
+
+def _fractions(values: Sequence[Number]) -> tuple[Fraction, ...]:
+    return tuple(Fraction(value) for value in values)
+
+
+def _phi(tree: Any, a: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = np.ones(len(a))
+    for subtree in tree:
+        weights = weights * (a @ _phi(subtree, a))
+    return weights

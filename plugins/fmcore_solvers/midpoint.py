@@ -1,0 +1,18 @@
+"""The explicit midpoint rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from fmcore.solving import RungeKutta, Tableau
+
+__all__ = ["Midpoint"]
+
+
+@final
+@dataclass(frozen=True)
+class Midpoint(RungeKutta):
+    """Order 2, two evaluations a step: the velocity half a step ahead counts for the whole step."""
+
+    tableau = Tableau(a=[["1/2"]], b=[0, 1], order=2)
