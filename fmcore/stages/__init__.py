@@ -1,4 +1,4 @@
-"""The stages of a run, each callable from Python: train, sample, evaluate; and a forecast of them."""
+"""The stages of a run, each callable from Python, and a forecast of them."""
 
 from fmcore.stages.dry_run import Forecast, dry_run
 from fmcore.stages.run import Run, evaluate, run, sample
