@@ -1,0 +1,265 @@
+"""The laws of `VectorField`, as checks on one network."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.source import Condition
+from fmcore.testing.checks import generator, require, require_close, require_equal, skip
+from fmcore.testing.suite import Suite
+
+__all__ = ["ModelSuite"]
+
+PERTURBATION = 0.05
+"""How far weights are moved from where they begin: networks often begin as zero, and a zero network
+hides every fault."""
+
+
+class ModelSuite(Suite):
+    """Override `component()` to build the network for data of `shape`; say `classes` if it takes
+    labels.
+
+    Checks look at the network with its weights moved at random, as training would move them.
+    """
+
+    shape: tuple[int, ...] = (3, 8, 8)
+    classes: int = 0
+
+    def test_is_a_vector_field_with_closed_options(self) -> None:
+        """A model derives from VectorField, and its options are typed keywords, none swallowed."""
+        model = _built(self)
+        require(isinstance(model, VectorField), f"{type(model).__name__} is not a VectorField")
+        for option in inspect.signature(type(model).__init__).parameters.values():
+            if option.name == "self":
+                continue
+            require(
+                option.kind in (option.POSITIONAL_OR_KEYWORD, option.KEYWORD_ONLY),
+                f"the constructor takes *{option.name}, which swallows misspelt options",
+            )
+            require(option.annotation is not option.empty, f"option '{option.name}' has no type")
+
+    def test_gives_the_shape_and_dtype_of_x(self) -> None:
+        """The result has x's shape and dtype, for one row and for several."""
+        model = _moved(self)
+        for batch in (1, 3):
+            x, t, condition = _arguments(self, batch)
+            y = model(x, t, condition)
+            require(
+                y.shape == x.shape,
+                f"the result has shape {tuple(y.shape)} for x of shape {tuple(x.shape)}",
+            )
+            require(y.dtype == x.dtype, f"the result is {y.dtype} for x of {x.dtype}")
+            require(bool(y.isfinite().all()), "the result is not finite")
+
+    def test_rows_do_not_see_each_other(self) -> None:
+        """Row i depends on row i of x, t and the condition alone, in evaluation and in training."""
+        model = _moved(self)
+        x, t, condition = _arguments(self, 4)
+        together = model(x, t, condition)
+        for i in range(4):
+            alone = model(x[i : i + 1], t[i : i + 1], _row(condition, i))
+            require_close(
+                alone,
+                together[i : i + 1],
+                f"row {i} alone, and in a batch of 4",
+                **_about(together),
+            )
+        model.train()
+        other = torch.cat([3 * x[:1] + 1, x[1:]])
+        before, after = (_seeded(model, points, t, condition) for points in (x, other))
+        require_close(
+            after[1:],
+            before[1:],
+            "in training mode, rows 1 to 3 after row 0 changed (batch statistics?)",
+            **_about(before),
+        )
+
+    def test_tells_times_apart(self) -> None:
+        """Different times give different results, down to a thousandth of the interval."""
+        model = _moved(self)
+        x, _, condition = _arguments(self, 1)
+        for early, late in ((0.0, 1.0), (0.5, 0.501)):
+            results = [model(x, torch.tensor([t]), condition) for t in (early, late)]
+            change = float((results[1] - results[0]).abs().max() / results[0].abs().max())
+            require(
+                change > 1e-6,
+                f"t = {early} and t = {late} give the same result (relative change {change:.1e}): "
+                "t lies in [0, 1], and a network that counts in steps must scale it",
+            )
+
+    def test_the_null_class_is_the_default(self) -> None:
+        """No condition means the null class, -1, for every row; a network without labels ignores
+        them."""
+        model = _moved(self)
+        x, t, _ = _arguments(self, 3)
+        absent = model(x, t)
+        null = torch.full((3,), -1)
+        labels = torch.zeros(3, dtype=torch.int64) if self.classes == 0 else null
+        require_close(
+            model(x, t, {"label": labels}),
+            absent,
+            f"with label {int(labels[0])}, and without a condition",
+            **_about(absent),
+        )
+
+    def test_tells_classes_apart(self) -> None:
+        """Each class gives a result of its own, other than the null class's."""
+        if self.classes == 0:
+            skip("takes no labels")
+        model = _moved(self)
+        x, t, _ = _arguments(self, 1)
+        labels = range(-1, min(self.classes, 4))
+        results = [model(x, t, {"label": torch.tensor([label])}) for label in labels]
+        for label, (one, next_one) in enumerate(itertools.pairwise(results)):
+            require(
+                not torch.equal(one, next_one),
+                f"labels {label - 1} and {label} give the same result",
+            )
+
+    def test_evaluation_is_deterministic(self) -> None:
+        """In evaluation mode the result is a function of the arguments: no global random numbers,
+        no state."""
+        model = _moved(self)
+        arguments = _arguments(self, 2)
+        state = torch.get_rng_state()
+        first, second = model(*arguments), model(*arguments)
+        require(
+            torch.equal(torch.get_rng_state(), state),
+            "evaluating drew from torch's global generator",
+        )
+        require_equal(second, first, "a second evaluation at the same arguments")
+
+    def test_leaves_its_arguments_alone(self) -> None:
+        """x, t and the condition are not changed in place."""
+        model = _moved(self)
+        x, t, condition = _arguments(self, 2)
+        before = [x.clone(), t.clone(), condition["label"].clone()]
+        model(x, t, condition)
+        require_equal(x, before[0], "x after the evaluation")
+        require_equal(t, before[1], "t after the evaluation")
+        require_equal(condition["label"], before[2], "the label after the evaluation")
+
+    def test_the_state_dict_is_the_whole_state(self) -> None:
+        """A network with another's state dict gives the other's results: nothing that matters is
+        kept elsewhere."""
+        model, other = _moved(self), _built(self, seed=1)
+        other.load_state_dict(model.state_dict())
+        arguments = _arguments(self, 2)
+        require_equal(other(*arguments), model(*arguments), "after loading the state dict")
+
+    def test_begins_as_a_function_of_the_seed(self) -> None:
+        """Two networks built after the same `torch.manual_seed` have equal weights."""
+        first, second = (_built(self).state_dict() for _ in range(2))
+        for name, tensor in first.items():
+            require_equal(second[name], tensor, f"{name}, built twice from one seed")
+
+    def test_runs_under_bfloat16_autocast(self) -> None:
+        """Under autocast the result stays near the one in float32."""
+        model = _moved(self)
+        arguments = _arguments(self, 2)
+        exact = model(*arguments)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = model(*arguments)
+        require(bool(rounded.isfinite().all()), "the result is not finite under bfloat16 autocast")
+        error = float((rounded.float() - exact).norm() / exact.norm())
+        require(
+            error < 0.1,
+            f"bfloat16 autocast changes the result by {error:.0%}: keep time, norms and sums in "
+            "float32",
+        )
+
+    def test_every_parameter_is_trained(self) -> None:
+        """The gradient of a loss reaches every parameter."""
+        model = _moved(self).requires_grad_(True)
+        batch = max(4, self.classes)
+        x, t, condition = _arguments(self, batch)
+        if self.classes:
+            condition = {"label": torch.arange(batch) % self.classes}
+        model(x, t, condition).square().sum().backward()
+        for name, parameter in model.named_parameters():
+            gradient = parameter.grad
+            require(
+                gradient is not None and bool((gradient != 0).any()),
+                f"no gradient reaches '{name}' {tuple(parameter.shape)}",
+            )
+
+    def test_x_has_a_gradient(self) -> None:
+        """The result can be differentiated by x, which likelihoods need."""
+        model = _moved(self)
+        x, t, condition = _arguments(self, 2)
+        x.requires_grad_(True)
+        y = model(x, t, condition)
+        require(y.requires_grad, "the result is detached from x: is there a no_grad inside?")
+        (gradient,) = torch.autograd.grad(y.square().sum(), x, allow_unused=True)
+        require(
+            gradient is not None and bool((gradient != 0).any() and gradient.isfinite().all()),
+            "the gradient by x is zero or not finite",
+        )
+
+    def test_can_be_planned_on_the_meta_device(self) -> None:
+        """Built and run under `torch.device("meta")` it has the same parameters and shapes: so a
+        dry run counts."""
+        real = {name: tensor.shape for name, tensor in _built(self).state_dict().items()}
+        with torch.device("meta"):
+            model = self.component()
+            x, t = torch.empty(2, *self.shape), torch.empty(2)
+        planned = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        require(planned == real, "the state dict on the meta device has other names or shapes")
+        for name, tensor in model.state_dict().items():
+            require(tensor.is_meta, f"'{name}' was made on {tensor.device}, not the default device")
+        y = model(x, t)
+        require(y.is_meta and y.shape == x.shape, "running on the meta device gave a real tensor")
+
+
+def _built(suite: ModelSuite, seed: int = 0) -> VectorField:
+    """The network as it begins, in evaluation mode; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: VectorField = suite.component()
+    return model.eval()
+
+
+def _moved(suite: ModelSuite) -> VectorField:
+    """The network with its weights moved at random, taking no gradients by its parameters."""
+    model, random = _built(suite).requires_grad_(False), generator(1)
+    for parameter in model.parameters():
+        parameter.add_(torch.randn(parameter.shape, generator=random), alpha=PERTURBATION)
+    return model
+
+
+def _arguments(suite: ModelSuite, batch: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """x, t and labels, all different from row to row."""
+    x = torch.randn(batch, *suite.shape, generator=generator(2))
+    t = torch.linspace(0.1, 0.9, batch)
+    label = torch.arange(batch) % (suite.classes or 1)
+    return x, t, {"label": label}
+
+
+def _row(condition: Condition, i: int) -> dict[str, Tensor]:
+    return {name: value[i : i + 1] for name, value in condition.items()}
+
+
+def _seeded(model: VectorField, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    """The result in training mode with the same dropout each time."""
+    with _from_seed(0):
+        result: Tensor = model(x, t, condition)
+    return result
+
+
+@contextmanager
+def _from_seed(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _about(result: Tensor) -> dict[str, float]:
+    """Tolerances for sums in another order: float32 rounding of results of this size."""
+    return {"rtol": 1e-4, "atol": 1e-4 * float(result.abs().max())}

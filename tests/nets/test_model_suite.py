@@ -1,0 +1,215 @@
+"""Every check of the model suite is failed by a network that breaks its law, and by that one
+alone where the laws allow."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fmcore import VectorField
+from fmcore.testing import ModelSuite, run_suite
+
+
+class Right(VectorField):
+    """A small network that keeps every law."""
+
+    def __init__(self, *, classes: int = 0) -> None:
+        super().__init__()
+        self.classes = classes
+        self.inner = nn.Linear(3 * 8 * 8 + 1 + classes, 16)
+        self.outer = nn.Linear(16, 3 * 8 * 8)
+
+    def features(self, x, t, condition):
+        label = None if condition is None else condition.get("label")
+        classes = torch.arange(self.classes, device=x.device)
+        one_hot = classes.new_zeros(len(x), self.classes)
+        if label is not None:
+            one_hot = label[:, None] == classes
+        return torch.cat([x.flatten(1), t[:, None], one_hot.to(x.dtype)], dim=1)
+
+    def forward(self, x, t, condition=None):
+        hidden = self.inner(self.features(x, t, condition)).tanh()
+        return self.outer(hidden).reshape(x.shape)
+
+
+class Swallows(Right):
+    def __init__(self, **options) -> None:
+        super().__init__()
+
+
+class Untyped(Right):
+    def __init__(self, *, width=3) -> None:
+        super().__init__()
+
+
+class Flat(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t, condition).flatten(1)
+
+
+class Half(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t, condition).half()
+
+
+class BatchStatistics(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x - x.mean(0), t, condition)
+
+
+class TrainingStatistics(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x - x.mean(0) if self.training else x, t, condition)
+
+
+class FirstTime(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t[:1].expand_as(t), condition)
+
+
+class Timeless(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x, torch.zeros_like(t), condition)
+
+
+class WholeSteps(Right):
+    """Made for steps 0 .. 999: any t below 1 is step 0."""
+
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t.floor(), condition)
+
+
+class NullIsZero(Right):
+    """Takes a missing label for class 0."""
+
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t, condition or {"label": torch.zeros(len(x), dtype=int)})
+
+
+class Labelled(Right):
+    """Declares no labels, and looks at them."""
+
+    def forward(self, x, t, condition=None):
+        known = condition is not None and "label" in condition
+        return super().forward(x, t + known, condition)
+
+
+class DeafToLabels(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t)
+
+
+class Noisy(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t, condition) + torch.randn(x.shape).to(x.device)
+
+
+class InPlace(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x.mul_(1.5), t, condition)
+
+
+class Hidden(Right):
+    """Keeps random features where the state dict does not see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.randn(1).abs() + 1
+
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t, condition) * self.scale.to(x.device)
+
+
+class Entropy(Right):
+    """Draws its weights from a generator of its own."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Entropy.count += 1
+        self.inner.weight.data.mul_(1 + Entropy.count)
+
+
+class Coarse(Right):
+    """Gives what bfloat16 cannot hold: a difference of large numbers."""
+
+    def forward(self, x, t, condition=None):
+        y = super().forward(x, t, condition)
+        return (y + 100) - 100
+
+
+class Idle(Right):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.ones(3))
+
+
+class Detached(Right):
+    def forward(self, x, t, condition=None):
+        return super().forward(x.detach(), t, condition)
+
+
+class OnTheCPU(Right):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.ones(3, device="cpu"))
+
+
+def outcome(model, classes=0):
+    class Suite(ModelSuite):
+        def component(self):
+            return model(classes=classes) if classes else model()
+
+    Suite.classes = classes
+    return {result.name: result for result in run_suite(Suite)}
+
+
+def failures(model, classes=0):
+    return {name for name, result in outcome(model, classes).items() if not result.passed}
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_a_lawful_network_passes(classes):
+    assert failures(Right, classes) == set()
+
+
+@pytest.mark.parametrize(
+    ("model", "check", "word"),
+    [
+        (Swallows, "test_is_a_vector_field_with_closed_options", "swallows"),
+        (Untyped, "test_is_a_vector_field_with_closed_options", "no type"),
+        (Flat, "test_gives_the_shape_and_dtype_of_x", "(1, 192)"),
+        (Half, "test_gives_the_shape_and_dtype_of_x", "float16"),
+        (BatchStatistics, "test_rows_do_not_see_each_other", "row 0 alone"),
+        (TrainingStatistics, "test_rows_do_not_see_each_other", "batch statistics"),
+        (FirstTime, "test_rows_do_not_see_each_other", "row 1 alone"),
+        (Timeless, "test_tells_times_apart", "t = 0.0 and t = 1.0"),
+        (WholeSteps, "test_tells_times_apart", "t = 0.5 and t = 0.501"),
+        (Labelled, "test_the_null_class_is_the_default", "without a condition"),
+        (Noisy, "test_evaluation_is_deterministic", "global generator"),
+        (InPlace, "test_leaves_its_arguments_alone", "x after"),
+        (Hidden, "test_the_state_dict_is_the_whole_state", "state dict"),
+        (Entropy, "test_begins_as_a_function_of_the_seed", "inner.weight"),
+        (Coarse, "test_runs_under_bfloat16_autocast", "bfloat16"),
+        (Idle, "test_every_parameter_is_trained", "'unused'"),
+        (Detached, "test_x_has_a_gradient", "detached"),
+        (OnTheCPU, "test_can_be_planned_on_the_meta_device", "'table'"),
+    ],
+)
+def test_each_law_is_checked(model, check, word):
+    result = outcome(model)[check]
+    assert not result.passed
+    assert word in result.message
+
+
+@pytest.mark.parametrize(
+    ("model", "check"),
+    [
+        (NullIsZero, "test_the_null_class_is_the_default"),
+        (DeafToLabels, "test_tells_classes_apart"),
+    ],
+)
+def test_each_law_of_labels_is_checked(model, check):
+    assert check in failures(model, classes=3)
