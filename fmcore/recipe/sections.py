@@ -76,8 +76,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """What is measured, on which split, and on how many of its examples (`count`; all by default).
-    """
+    """What is measured, on which split, on how many of its examples (`count`; all by default)."""
 
     metrics: list[Metric]
     split: Split = "test"
@@ -95,8 +94,7 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """A whole recipe.  `train`, `sample` and `evaluate` are the stages: those that exist are run.
-    """
+    """A whole recipe.  `train`, `sample`, `evaluate` are the stages: those that exist are run."""
 
     seed: int = 0
     data: Dataset

@@ -1,0 +1,223 @@
+r"""`${...}` in values: other keys of the recipe, and environment variables.
+
+    ${train.batch_size}         the value of another key, its default included
+    ${oc.env:DATA}              an environment variable
+    ${oc.env:DATA,/data}        the same with a default
+    \${not.a.reference}         the text itself
+
+The grammar is OmegaConf's, by its parser; what a reference means is decided here, so that `oc.env`
+is the only resolver there is.  (OmegaConf's own registry has one that imports modules.)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fmcore.recipe.faults import Faults
+from fmcore.recipe.nodes import MISSING, Block, Items, Leaf, Mark, Node, lookup, walk
+from fmcore.recipe.overrides import value_of
+from fmcore.recipe.types import is_open
+from fmcore.suggest import did_you_mean
+
+__all__ = ["escaped", "interpolated"]
+
+MAX_LENGTH = (
+    2_000  # of a text with references, and of what it becomes: each may hold many longer ones
+)
+MAX_DEPTH = 20
+
+_NOWHERE = Mark("nowhere")
+
+
+class _Unresolved(Exception):
+    """A reference that has no value; the text says why."""
+
+
+class _Absent(_Unresolved):
+    """A key that the recipe does not have, as far as it is known."""
+
+
+class _Elsewhere(_Unresolved):
+    """The fault lies in the value referred to, and is told there."""
+
+
+def interpolated(written: Node, completed: Node | None, faults: Faults) -> Node:
+    """`written` with its references resolved, against itself and then against `completed`.
+
+    Without `completed` (nobody knows the defaults yet) references to absent keys stay as they are.
+    """
+    resolver = _Resolver(written, completed)
+    done: dict[str, Leaf] = {}
+    for key, leaf in walk(written):
+        try:
+            done[key] = resolver.leaf(key, leaf)
+        except _Absent as error:
+            if completed is not None:
+                faults.add(leaf.mark, f"{key}: {error}")
+        except _Elsewhere:
+            continue
+        except _Unresolved as error:
+            faults.add(leaf.mark, f"{key}: {error}")
+    return _rebuilt(written, done, "")
+
+
+def escaped(text: str) -> str:
+    r"""The text as a recipe writes it so that nothing in it is a reference.
+
+    >>> print(escaped("cost: ${x}"))
+    cost: \${x}
+    """
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def _rebuilt(node: Node, done: dict[str, Leaf], at: str) -> Node:
+    def below(key: object, child: Node) -> Node:
+        return _rebuilt(child, done, f"{at}.{key}" if at else str(key))
+
+    if isinstance(node, Block):
+        return replace(
+            node, entries={key: below(key, child) for key, child in node.entries.items()}
+        )
+    if isinstance(node, Items):
+        return replace(node, items=tuple(below(i, child) for i, child in enumerate(node.items)))
+    return done.get(at, node)
+
+
+@dataclass
+class _Resolver:
+    written: Node
+    completed: Node | None
+    done: dict[str, Leaf] = field(default_factory=dict)
+    under_way: list[str] = field(default_factory=list)
+
+    def leaf(self, key: str, leaf: Leaf) -> Leaf:
+        """The leaf at `key` without references."""
+        if not is_open(leaf):
+            return leaf
+        if key in self.done:
+            return self.done[key]
+        if key in self.under_way:
+            raise _Unresolved(f"refers to itself: {' -> '.join([*self.under_way, key])}")
+        if len(self.under_way) >= MAX_DEPTH:
+            raise _Unresolved(
+                f"refers to a value that refers to another, and so on {MAX_DEPTH} times"
+            )
+        self.under_way.append(key)
+        try:
+            self.done[key] = self._evaluated(leaf)
+        finally:
+            self.under_way.pop()
+        return self.done[key]
+
+    def _evaluated(self, leaf: Leaf) -> Leaf:
+        result = _Expression(leaf.value, self).value()
+        if isinstance(result, Leaf):
+            return replace(result, mark=leaf.mark, key=leaf.key, literal=True)
+        if len(result) > MAX_LENGTH:
+            raise _Unresolved(f"becomes longer than {MAX_LENGTH} characters")
+        typed = value_of(result)  # as on the command line, the schema says what the text means
+        value = typed.value if isinstance(typed, Leaf) else result
+        return Leaf(leaf.mark, value, key=leaf.key, text=result, literal=True)
+
+    def referred(self, parts: tuple[str, ...]) -> Leaf:
+        """The value of another key."""
+        key = ".".join(parts)
+        node = lookup(self.written, parts)
+        if node is None and self.completed is not None:
+            node = lookup(self.completed, parts)
+        if node is None:
+            known = [k for k, _ in walk(self.completed)] if self.completed is not None else []
+            raise _Absent(
+                f"refers to '{key}', which the recipe does not have{did_you_mean(key, known)}"
+            )
+        if not isinstance(node, Leaf):
+            raise _Unresolved(f"refers to '{key}', which is no single value")
+        try:
+            return self.leaf(key, node)
+        except _Absent:
+            raise
+        except _Unresolved as error:
+            if key in self.under_way:
+                raise
+            raise _Elsewhere(str(error)) from None
+
+
+@dataclass
+class _Expression:
+    """One text with references: a text, or the leaf that is all it refers to."""
+
+    text: str
+    resolver: _Resolver
+
+    def value(self) -> Leaf | str:
+        from omegaconf.errors import OmegaConfBaseException
+        from omegaconf.grammar_parser import parse
+        from omegaconf.grammar_visitor import GrammarVisitor
+
+        if len(self.text) > MAX_LENGTH:
+            raise _Unresolved(f"is longer than {MAX_LENGTH} characters")
+        try:
+            tree: Any = parse(self.text)
+            visitor = GrammarVisitor(self._key, self._resolver, memo=None)
+            self.alone = tree.getChild(0).getChildCount() == 1
+            return self._result(visitor.visit(tree))
+        except _Unresolved:
+            raise
+        except (
+            OmegaConfBaseException,
+            RecursionError,
+            ValueError,
+            TypeError,
+            AssertionError,
+            AttributeError,
+        ) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise _Unresolved(f"'{self.text[:60]}' is no valid reference: {reason}") from None
+
+    def _result(self, value: Any) -> Leaf | str:
+        return value if isinstance(value, Leaf) else str(value)
+
+    def _key(self, key: Any, memo: Any = None) -> Any:
+        if key.relative_dots:
+            raise _Unresolved(
+                f"'{key.raw}' begins with a dot; write the whole key, as in ${{train.batch_size}}"
+            )
+        return self._word(self.resolver.referred(tuple(key.parts)))
+
+    def _resolver(self, name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> Any:
+        if name != "oc.env":
+            raise _Unresolved(
+                f"'{name}' is not available; there are ${{oc.env:NAME}} and references to keys"
+            )
+        if len(args) not in (1, 2):
+            raise _Unresolved(
+                "oc.env takes a name and perhaps a default, as in ${oc.env:DATA,/data}"
+            )
+        variable = str(args[0])
+        if variable in os.environ:
+            return os.environ[variable]
+        if len(args) == 1:
+            raise _Unresolved(
+                f"the environment variable '{variable}' is not set; set it, "
+                f"or write ${{oc.env:{variable},DEFAULT}}"
+            )
+        if args[1] is None:
+            return self._word(Leaf(_NOWHERE, None))
+        return args[1] if isinstance(args[1], str) else args_str[1]
+
+    def _word(self, leaf: Leaf) -> Any:
+        """The leaf itself where it is the whole text, else how it is written within one."""
+        if self.alone:
+            return leaf
+        if leaf.value == MISSING:
+            raise _Elsewhere
+        return leaf.text if leaf.text is not None else _written(leaf.value)
+
+
+def _written(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

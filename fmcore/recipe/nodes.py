@@ -1,0 +1,132 @@
+"""A recipe as it is read: plain values that know where they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+__all__ = [
+    "COMMAND_LINE",
+    "MISSING",
+    "Block",
+    "Items",
+    "Leaf",
+    "Mark",
+    "Node",
+    "from_python",
+    "lookup",
+    "plain",
+    "walk",
+]
+
+MISSING = "???"
+"""What a recipe writes for a value that has to be given on the command line."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place: line and column of a file, both from 1, or something without lines such as the
+    command line.
+
+    >>> str(Mark("recipes/a.yaml", 7, 3)), str(Mark("command line"))
+    ('recipes/a.yaml:7:3', 'command line')
+    """
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+COMMAND_LINE = Mark("command line")
+
+
+@dataclass(frozen=True)
+class _Node:
+    """`mark` is where the value stands, `key` where its key does.
+
+    `text` is what was typed, where the schema decides what it means: on the command line and in the
+    environment.
+    """
+
+    mark: Mark
+    key: Mark | None = field(default=None, kw_only=True)
+    text: str | None = field(default=None, kw_only=True)
+
+    @property
+    def origin(self) -> Mark:
+        """The key's place, or the value's where there is no key."""
+        return self.key or self.mark
+
+
+@dataclass(frozen=True)
+class Leaf(_Node):
+    """A single value.  `literal` ones are not searched for `${...}`."""
+
+    value: Any
+    literal: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Items(_Node):
+    """A list."""
+
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Block(_Node):
+    """A mapping."""
+
+    entries: Mapping[str, Node]
+
+
+Node = Leaf | Items | Block
+
+
+def plain(node: Node) -> Any:
+    """The value without its places: dicts, lists and scalars."""
+    if isinstance(node, Block):
+        return {key: plain(child) for key, child in node.entries.items()}
+    if isinstance(node, Items):
+        return [plain(child) for child in node.items]
+    return node.value
+
+
+def from_python(value: Any, mark: Mark, *, literal: bool = True) -> Node:
+    """Nodes for a Python value: the way back of `plain`, all at `mark`."""
+    if isinstance(value, Mapping):
+        entries = {str(k): from_python(v, mark, literal=literal) for k, v in value.items()}
+        return Block(mark, entries)
+    if isinstance(value, list | tuple):
+        return Items(mark, tuple(from_python(v, mark, literal=literal) for v in value))
+    return Leaf(mark, str(value) if isinstance(value, PurePath) else value, literal=literal)
+
+
+def children(node: Node) -> Iterable[tuple[str, Node]]:
+    """The parts of a node by name; items are named by their index."""
+    if isinstance(node, Block):
+        return node.entries.items()
+    if isinstance(node, Items):
+        return ((str(index), child) for index, child in enumerate(node.items))
+    return ()
+
+
+def lookup(node: Node, parts: Iterable[str]) -> Node | None:
+    """The node at a path of keys and indices, or None."""
+    found: Node | None = node
+    for part in parts:
+        found = None if found is None else dict(children(found)).get(part)
+    return found
+
+
+def walk(node: Node, at: str = "") -> Iterator[tuple[str, Leaf]]:
+    """Every leaf with its dotted key, in the order written."""
+    if isinstance(node, Leaf):
+        yield at, node
+    for key, child in children(node):
+        yield from walk(child, f"{at}.{key}" if at else key)
