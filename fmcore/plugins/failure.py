@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
+import pluggy
+
 __all__ = ["Failure", "describe"]
 
-_OURS = (str(Path(__file__).parents[1]), "<frozen ")
-_MACHINERY = ("importlib", "pluggy")
+_NOT_THEIRS = (
+    "<frozen ",
+    str(Path(__file__).parents[1]),
+    *(str(Path(module.__file__).parent) for module in (importlib, pluggy)),
+)
 
 
 @final
 @dataclass(frozen=True)
 class Failure:
-    """A fault of one plugin; `where` is the nearest `file:line` of the plugin's own code, or ''."""
+    """A fault of one plugin; `where` is the nearest `file:line` outside fmcore, or ''."""
 
     plugin: str
     version: str
@@ -36,7 +42,7 @@ class Failure:
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """What was raised, in one line, and the nearest `file:line` of foreign code, or ''."""
+    """What was raised, in one line, and the nearest `file:line` outside fmcore, or ''."""
     message = " ".join(str(error).split())
     name = type(error).__name__
     return (f"{name}: {message}" if message else name), _place(error)
@@ -51,4 +57,4 @@ def _place(error: BaseException) -> str:
 
 def _foreign(filename: str) -> bool:
     """Whether a frame is neither ours nor of the import and hook machinery."""
-    return not filename.startswith(_OURS) and Path(filename).parent.name not in _MACHINERY
+    return not filename.startswith(_NOT_THEIRS)

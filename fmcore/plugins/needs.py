@@ -12,11 +12,8 @@ def validated(needs: Sequence[str]) -> tuple[str, ...]:
     """`needs` as a tuple.  Raises ValueError if one is not a requirement as pip reads it."""
     if isinstance(needs, str):
         raise ValueError(f"needs takes a list of requirements: needs=[{needs!r}]")
-    if needs:
-        from packaging.requirements import Requirement
-
-        for text in needs:
-            Requirement(text)  # raises InvalidRequirement, a ValueError
+    for text in needs:
+        _check(text)
     return tuple(needs)
 
 
@@ -28,6 +25,15 @@ def missing(needs: Iterable[str]) -> tuple[str, ...]:
 def pip_line(needs: Iterable[str]) -> str:
     """The command that installs `needs`."""
     return f"pip install {shlex.join(needs)}"
+
+
+def _check(text: str) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"needs: {text!r} is not a requirement as pip writes it") from error
 
 
 def _installed(text: str) -> bool:
