@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ __all__ = ["Failure", "describe"]
 _NOT_THEIRS = (
     "<frozen ",
     str(Path(__file__).parents[1]),
-    *(str(Path(module.__file__).parent) for module in (importlib, pluggy)),
+    *(str(Path(inspect.getfile(module)).parent) for module in (importlib, pluggy)),
 )
 
 
