@@ -20,6 +20,10 @@ __all__ = ["Dequantize", "dequantized", "from_levels", "offset_bits", "to_levels
 
 Dequantize = Literal["uniform", "none"]
 
+EDGE = 2.0**-13
+"""How near a point comes to the edge of its cell: float32 carries 255 + u and its way there and
+back to within 2^-14, and one draw in 30,000 would come back as the next level."""
+
 
 def from_levels(
     k: Tensor, levels: int, dequantize: Dequantize, generator: torch.Generator
@@ -44,7 +48,7 @@ def dequantized(
     """A uniform point of the cell of each level, for likelihoods, whichever way the training data
     went in.
     """
-    u = torch.rand(k.shape, generator=generator, dtype=dtype).to(k.device)
+    u = torch.rand(k.shape, generator=generator, dtype=dtype).clamp(EDGE, 1 - EDGE).to(k.device)
     if dequantize == "uniform":
         x = (k + u) / (levels / 2) - 1
     else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fmcore_nets.mlp import MLP
-from fmcore_nets.unet import UNet
 
 from fmcore.testing import ModelSuite
+from fmcore_nets.mlp import MLP
+from fmcore_nets.unet import UNet
 
 SMALL = {"channels": 16, "depth": 1, "channel_mult": (1, 2), "head_channels": 16}
 

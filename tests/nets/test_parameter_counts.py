@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fmcore_nets.unet import UNet
 
 from fmcore import ComponentError
+from fmcore_nets.unet import UNet
 
 PAPER = {  # Table 3 of the paper
     "cifar10": {

@@ -1,0 +1,214 @@
+"""Every check of the data set suite is failed by a data set that breaks its law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmcore import DataError, Dataset, ImageDataset
+from fmcore.testing import DatasetSuite, run_suite
+
+
+@dataclass(frozen=True)
+class Right(Dataset):
+    """Twenty points a split, as the laws want them."""
+
+    seed: int = 0
+    shape = (3,)
+    classes = 4
+    length = 20
+
+    @property
+    def fingerprint(self):
+        return f"{self.seed + (self.split == 'test'):016x}"
+
+    @cached_property
+    def points(self):
+        seed = 2 * self.seed + (self.split == "test")
+        return torch.randn(20, 3, generator=torch.Generator().manual_seed(seed))
+
+    def batch(self, indices):
+        rows = torch.as_tensor(indices)
+        return {"x1": self.points[rows], "label": rows % 4}
+
+
+@dataclass(frozen=True)
+class Eager(Right):
+    def __post_init__(self):
+        Path("/proc/self/status").read_text()
+
+
+@dataclass(frozen=True)
+class WrongShape(Right):
+    shape = (4,)
+
+
+@dataclass(frozen=True)
+class Doubles(Right):
+    def batch(self, indices):
+        return {**super().batch(indices), "x1": super().batch(indices)["x1"].double()}
+
+
+@dataclass(frozen=True)
+class TooBright(ImageDataset):
+    shape = (1, 2, 2)
+    levels = 17
+    length = 5
+
+    @property
+    def fingerprint(self):
+        return "0" * 15 + str(int(self.split == "test"))
+
+    def batch(self, indices):
+        return {"x1": torch.full((len(indices), 1, 2, 2), 17, dtype=torch.uint8)}
+
+
+@dataclass(frozen=True)
+class OneClassTooMany(Right):
+    classes = 3
+
+
+@dataclass(frozen=True)
+class Unlabelled(Right):
+    def batch(self, indices):
+        return {"x1": super().batch(indices)["x1"]}
+
+
+@dataclass(frozen=True)
+class ShortLabels(Right):
+    def batch(self, indices):
+        return {"x1": super().batch(indices)["x1"], "label": torch.zeros(1, dtype=torch.int64)}
+
+
+@dataclass(frozen=True)
+class GlobalNoise(Right):
+    def batch(self, indices):
+        np.random.rand()
+        return super().batch(indices)
+
+
+@dataclass(frozen=True)
+class FreshDraws(Right):
+    @cached_property
+    def points(self):
+        return torch.randn(20, 3, generator=torch.Generator().manual_seed(id(self)))
+
+
+@dataclass(frozen=True)
+class Sorted(Right):
+    def batch(self, indices):
+        return super().batch(sorted(indices))
+
+
+@dataclass(frozen=True)
+class Augmented(Right):
+    """Each row moved by its place in the batch."""
+
+    def batch(self, indices):
+        batch = super().batch(indices)
+        return {**batch, "x1": batch["x1"] + 0.1 * torch.arange(len(indices))[:, None]}
+
+
+@dataclass(frozen=True)
+class Lent(Right):
+    """Keeps the batch that it gave, and gives it again."""
+
+    @cached_property
+    def kept(self):
+        return {}
+
+    def batch(self, indices):
+        return self.kept.setdefault(tuple(indices), super().batch(indices))
+
+
+@dataclass(frozen=True)
+class OneFingerprint(Right):
+    fingerprint = "0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Words(Right):
+    fingerprint = "my data"
+
+
+@dataclass(frozen=True)
+class Leaky(Right):
+    """Tests on what it trains on."""
+
+    @cached_property
+    def points(self):
+        return Right(seed=self.seed).points
+
+
+@dataclass(frozen=True)
+class Elsewhere(Right):
+    root: str = "here"
+
+    @property
+    def length(self):
+        if self.root != "here":
+            raise FileNotFoundError(self.root)
+        return 20
+
+
+@dataclass(frozen=True)
+class Terse(Elsewhere):
+    @property
+    def length(self):
+        if self.root != "here":
+            raise DataError("no data")
+        return 20
+
+
+def outcome(data):
+    class Suite(DatasetSuite):
+        def component(self):
+            return data()
+
+    return {result.name: result for result in run_suite(Suite)}
+
+
+def test_a_lawful_data_set_passes():
+    assert [result for result in outcome(Right).values() if not result.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "check", "word"),
+    [
+        (Eager, "test_constructing_opens_no_file", "/proc/self/status"),
+        (WrongShape, "test_batches_have_the_declared_shape_and_type", "should be (5, 4)"),
+        (Doubles, "test_batches_have_the_declared_shape_and_type", "float64"),
+        (TooBright, "test_batches_have_the_declared_shape_and_type", "reaches 17"),
+        (OneClassTooMany, "test_labels_lie_below_classes", "should be in [0, 3)"),
+        (Unlabelled, "test_labels_lie_below_classes", "no 'label'"),
+        (ShortLabels, "test_labels_lie_below_classes", "1 rows for 5"),
+        (GlobalNoise, "test_equal_options_give_equal_examples", "global"),
+        (FreshDraws, "test_equal_options_give_equal_examples", "second data set"),
+        (Sorted, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),
+        (Augmented, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),
+        (Lent, "test_a_batch_belongs_to_the_caller", "zeroed"),
+        (OneFingerprint, "test_the_fingerprint_names_the_content", "both splits"),
+        (Words, "test_the_fingerprint_names_the_content", "hexadecimal"),
+        (Leaky, "test_splits_share_no_example", "100%"),
+        (Elsewhere, "test_missing_files_are_a_data_error_with_a_remedy", "FileNotFoundError"),
+        (Terse, "test_missing_files_are_a_data_error_with_a_remedy", "names no option"),
+    ],
+)
+def test_each_law_is_checked(data, check, word):
+    result = outcome(data)[check]
+    assert not result.passed
+    assert word in result.message
+
+
+def test_a_data_set_that_can_change_is_refused():
+    class Loose:
+        """Not derived from Dataset, not frozen."""
+
+    result = outcome(Loose)["test_is_a_frozen_dataclass"]
+    assert not result.passed
+    assert "not a Dataset" in result.message
