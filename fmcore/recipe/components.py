@@ -187,8 +187,8 @@ def _kept(value: Any, option: str) -> Any:
     """The option as the component keeps it."""
     if not hasattr(value, option):
         raise PluginError(
-            f"{type(value).__name__} is the default of an option but does not keep its own '{option}' "
-            "as an attribute, so that it cannot be written down; its author has to keep it"
+            f"{type(value).__name__} is the default of an option, but cannot be written down as it "
+            f"keeps no attribute '{option}'; its author has to keep it"
         )
     return getattr(value, option)
 
@@ -197,8 +197,8 @@ def _registered_name(value: Any) -> str:
     entry = plugins.entry_of(value)
     if entry is None:
         raise PluginError(
-            f"{type(value).__name__} is the default of an option but is not registered, so that no "
-            f"recipe can name it; its author has to register it by the hook {KINDS[type(value).kind].hook}"
+            f"{type(value).__name__} is the default of an option, but no recipe can name it; "
+            f"its author has to register it by the hook {KINDS[type(value).kind].hook}"
         )
     same = [e for e in plugins.registry().entries(entry.kind) if e.name == entry.name]
     return entry.name if len(same) == 1 else entry.qualified

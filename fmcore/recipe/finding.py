@@ -42,7 +42,7 @@ def shipped_folder() -> Path:
 
 
 def catalogue() -> list[Found]:
-    """Every recipe that can be named; files and folders that begin with `_` are bases, no recipes."""
+    """Every recipe that can be named; files and folders that begin with `_` are only bases."""
     folder = shipped_folder()
     found = []
     for file in folder.rglob("*.yaml"):

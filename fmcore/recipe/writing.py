@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -16,10 +16,6 @@ __all__ = ["canonical", "scalar", "to_yaml"]
 
 class _Dumper(yaml.SafeDumper):
     """Quotes whatever this or an older YAML would read as something else than text."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {
-        first: list(table) for first, table in yaml.SafeDumper.yaml_implicit_resolvers.items()
-    }
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

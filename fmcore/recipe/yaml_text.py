@@ -12,7 +12,7 @@ import yaml
 
 from fmcore.errors import RecipeError
 from fmcore.recipe.faults import Faults
-from fmcore.recipe.nodes import Block, Items, Leaf, Mark, Node
+from fmcore.recipe.nodes import MISSING, Block, Items, Leaf, Mark, Node
 
 __all__ = ["CORE_SCHEMA", "MAX_BYTES", "read_bytes", "read_text"]
 
@@ -34,7 +34,23 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(yaml.SafeLoader):
+    """PyYAML's reader up to its nodes, with the scalars of YAML 1.2 and `???` inside `{...}` too."""
+
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own table)
+
+    def check_key(self) -> bool:
+        return bool(self.prefix(3) != MISSING and super().check_key())
+
+    def check_plain(self) -> bool:
+        return bool(self.prefix(3) == MISSING or super().check_plain())
+
+    def scan_plain(self) -> yaml.ScalarToken:
+        if not (self.flow_level and self.prefix(3) == MISSING):
+            return super().scan_plain()
+        start = self.get_mark()
+        self.forward(3)
+        self.allow_simple_key = False
+        return yaml.ScalarToken(MISSING, True, start, self.get_mark())
 
 
 for _name, _pattern in CORE_SCHEMA.items():
