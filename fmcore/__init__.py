@@ -24,19 +24,24 @@ from fmcore.plugins import create
 
 if TYPE_CHECKING:
     from fmcore.broadcast import from_the_left
-    from fmcore.field import Field
+    from fmcore.compatibility import check_together
+    from fmcore.field import Field, Predictor
+    from fmcore.guidance import Guided
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.row_metric import RowMetric, Rows
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
     from fmcore.likelihood import LogProb, log_prob
     from fmcore.randomness import generator_for, noise_of
     from fmcore.recipe import Recipe, load_recipe
+    from fmcore.reflow import write_pairs
+    from fmcore.rescheduled import Rescheduled
     from fmcore.solving.problem import Problem, Solution, Stats, Status
     from fmcore.sources import Gaussian
     from fmcore.stages import run
@@ -45,13 +50,18 @@ _LAZY: dict[str, str] = {
     name: module
     for module, names in {
         "fmcore.broadcast": ("from_the_left",),
-        "fmcore.field": ("Field",),
+        "fmcore.field": ("Field", "Predictor"),
+        "fmcore.compatibility": ("check_together",),
+        "fmcore.guidance": ("Guided",),
+        "fmcore.rescheduled": ("Rescheduled",),
+        "fmcore.reflow": ("write_pairs",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.metric": ("Evaluation", "Measured", "Metric", "Result"),
         "fmcore.interfaces.model": ("VectorField",),
         "fmcore.interfaces.objective": ("Objective",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
+        "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -78,6 +88,7 @@ __all__ = [
     "Field",
     "FmcoreError",
     "Gaussian",
+    "Guided",
     "ImageDataset",
     "LogProb",
     "Measured",
@@ -87,12 +98,16 @@ __all__ = [
     "Path",
     "PathSample",
     "PluginError",
+    "Predictor",
     "Problem",
     "Quantity",
     "Recipe",
     "RecipeError",
     "Register",
+    "Rescheduled",
     "Result",
+    "RowMetric",
+    "Rows",
     "RunError",
     "SchedulePath",
     "Solution",
@@ -103,6 +118,7 @@ __all__ = [
     "Status",
     "UserError",
     "VectorField",
+    "check_together",
     "create",
     "from_the_left",
     "generator_for",
@@ -111,6 +127,7 @@ __all__ = [
     "log_prob",
     "noise_of",
     "run",
+    "write_pairs",
 ]
 
 

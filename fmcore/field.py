@@ -4,18 +4,52 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
 
+from fmcore.compatibility import score_refusal
 from fmcore.errors import ComponentError
+from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import AffinePath, Path, Quantity
 from fmcore.interfaces.source import Condition
 
-__all__ = ["Field"]
+__all__ = ["Field", "Predictor"]
+
+
+class Predictor(Protocol):
+    """What a field does, so that one can be wrapped: guided, or led along another path."""
+
+    @property
+    def model(self) -> VectorField:
+        """The network that answers, or the stronger one of two."""
+
+    @property
+    def path(self) -> Path:
+        """The path along which this is the velocity."""
+
+    @property
+    def nfe(self) -> int:
+        """Velocity evaluations per sample so far."""
+
+    @property
+    def forwards(self) -> int:
+        """Network evaluations per sample so far."""
+
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """The velocity at `x`, `(batch, *shape)`, and `t`, `(batch,)`; counted in `nfe`."""
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        target: Quantity = "velocity",
+    ) -> Tensor:
+        """The prediction at `(x, t)` as any quantity; counted in `forwards` alone."""
 
 
 @final
@@ -26,13 +60,14 @@ class Field:
 
     The network alone runs in `precision`; x, t and the conversion stay at least float32.  `nfe`
     counts velocity evaluations per sample and `forwards` network evaluations per sample: guidance
-    makes them differ.
+    makes them differ.  Under a `coupling` of noise and data there is no score to predict.
     """
 
     model: VectorField
     path: Path
     objective: Objective
     precision: torch.dtype = torch.float32
+    coupling: Coupling | None = None
     nfe: int = field(default=0, init=False)
     forwards: int = field(default=0, init=False)
 
@@ -49,9 +84,11 @@ class Field:
         target: Quantity = "velocity",
     ) -> Tensor:
         """The network's prediction at `(x, t)` as velocity, data, noise or score."""
+        if target == "score" and (refused := score_refusal(self.coupling, "this prediction")):
+            raise ComponentError(refused[0])
         self.forwards += 1
         with self._cast(x.device):
-            raw = self.model(x, t, condition)
+            raw: Tensor = self.model(x, t, condition)
         if raw.shape != x.shape:
             raise ComponentError(
                 f"model {type(self.model).__name__} returned shape {tuple(raw.shape)} for x of "

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from fmcore.interfaces.source import Condition
 from fmcore.options import Options
+
+if TYPE_CHECKING:
+    from fmcore.interfaces.dataset import Dataset
+    from fmcore.interfaces.path import Path
 
 __all__ = ["Coupling", "Pairing"]
 
@@ -30,6 +34,8 @@ class Coupling(Options, ABC):
     Laws:
     * The rows of the result are a permutation of the rows given: none dropped, none repeated (over
       the pool, where `pool` > 1).  A row of x1 keeps its condition.
+    * The rows of x0 that a source drew beside a condition stay beside an equal one, or the coupling
+      refuses that source in `check`.
     * All randomness comes from `generator`.
     * `independent` is true only where x0 and x1 are independent given the condition: then velocity
       and score determine each other.
@@ -37,6 +43,11 @@ class Coupling(Options, ABC):
 
     kind: ClassVar[str] = "coupling"
     independent: ClassVar[bool] = False
+
+    def check(self, path: Path, data: Dataset | None = None) -> None:
+        """Raise ComponentError if this cannot pair what `path` and `data` give, saying why; called
+        before training.
+        """
 
     @property
     def pool(self) -> int:

@@ -51,6 +51,11 @@ class Dataset(ABC):
         return None
 
     @property
+    def pairs(self) -> bool:
+        """Whether a batch holds `x0` too, the noise or the point that each `x1` is paired with."""
+        return False
+
+    @property
     @abstractmethod
     def length(self) -> int:
         """How many examples this split holds."""

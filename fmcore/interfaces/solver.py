@@ -27,6 +27,7 @@ class Solver(ABC):
 
     kind: ClassVar[str] = "solver"
     needs_path: ClassVar[bool] = False
+    needs_score: ClassVar[bool] = False
 
     def check(self, path: Path | None) -> None:  # noqa: B027  # nothing to refuse by default
         """Raise ComponentError if this solver cannot integrate along `path`, saying why; called

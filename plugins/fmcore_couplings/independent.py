@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from fmcore import Condition, Coupling, Pairing
+from fmcore import ComponentError, Condition, Coupling, Dataset, Pairing, Path
 
 __all__ = ["Independent"]
 
@@ -19,6 +19,13 @@ class Independent(Coupling):
     """Leaves rows as they were drawn, noise independent of data.  Source: eq. 14."""
 
     independent: ClassVar[bool] = True
+
+    def check(self, path: Path, data: Dataset | None = None) -> None:
+        if data is not None and data.pairs:
+            raise ComponentError(
+                f"data set {type(data).__name__} comes in pairs of x0 and x1, which are not "
+                "independent: use coupling 'paired'"
+            )
 
     def pair(
         self, x0: Tensor, x1: Tensor, generator: torch.Generator, condition: Condition | None = None

@@ -1,0 +1,74 @@
+"""Which components do not go together, and why: asked before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.coupling import Coupling
+from fmcore.interfaces.dataset import Dataset
+from fmcore.interfaces.metric import Metric
+from fmcore.interfaces.objective import Objective
+from fmcore.interfaces.path import Path
+from fmcore.interfaces.solver import Solver
+
+__all__ = ["check_together", "refusals", "score_refusal"]
+
+
+def check_together(
+    path: Path,
+    coupling: Coupling,
+    objective: Objective,
+    *,
+    data: Dataset | None = None,
+    solver: Solver | None = None,
+    metrics: Iterable[Metric] = (),
+) -> None:
+    """Raise ComponentError with every reason, a line each, why these cannot work together."""
+    reasons = refusals(path, coupling, objective, data=data, solver=solver, metrics=metrics)
+    if reasons:
+        raise ComponentError("\n".join(reasons))
+
+
+def refusals(
+    path: Path,
+    coupling: Coupling,
+    objective: Objective,
+    *,
+    data: Dataset | None = None,
+    solver: Solver | None = None,
+    metrics: Iterable[Metric] = (),
+) -> list[str]:
+    """Every reason, in words, against this combination; empty if there is none."""
+    reasons = [*_of(partial(objective.check, path)), *_of(partial(coupling.check, path, data))]
+    if solver is not None:
+        reasons += _of(partial(solver.check, path))
+    if objective.prediction == "score" or (solver is not None and solver.needs_score):
+        who = type(objective if objective.prediction == "score" else solver).__name__
+        reasons += score_refusal(coupling, who)
+    if data is not None:
+        reasons += [r for metric in metrics for r in _of(partial(metric.check, data, path))]
+    return list(dict.fromkeys(reasons))
+
+
+def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
+    """Why `who` cannot have a score under `coupling`, if it cannot.
+
+    The noise of a pair, over -sigma, is the score of N(alpha x1, sigma^2 I): its expectation given
+    xt is the marginal's score only if x0 stays Gaussian once x1 is known.
+    """
+    if coupling is None or coupling.independent:
+        return []
+    return [
+        f"{who} needs the score, which a velocity gives only where x0 is independent of x1; "
+        f"coupling {type(coupling).__name__} pairs them: use coupling 'independent', "
+        "or an objective and a solver that need the velocity alone"
+    ]
+
+
+def _of(check: Callable[[], None]) -> Iterator[str]:
+    try:
+        check()
+    except ComponentError as refused:
+        yield str(refused)

@@ -1,0 +1,95 @@
+"""Pairs of x0 and x1 from a file: what reflow learns from, or any data that come in twos."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, final
+
+import torch
+from annotated_types import Ge
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fmcore import DataError, Dataset
+
+__all__ = ["Pairs"]
+
+
+@final
+@dataclass(frozen=True)
+class Pairs(Dataset):
+    """The tensors `x0` and `x1` of a safetensors file, `(length, *shape)`; any further one, such as
+    `label`, is a condition.
+
+    The last `held_out` pairs are the split `test`, the others `train`.
+    """
+
+    file: str
+    held_out: Annotated[int, Ge(0)] = 0
+
+    @property
+    def pairs(self) -> bool:
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self._tensors["x1"].shape[1:])
+
+    @property
+    def classes(self) -> int:
+        label = self._tensors.get("label")
+        return 0 if label is None else int(label.max()) + 1
+
+    @property
+    def length(self) -> int:
+        return len(self._rows)
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(f"{self.split} {self.held_out} ".encode())
+        for name, tensor in sorted(self._tensors.items()):
+            digest.update(name.encode() + str(tuple(tensor.shape)).encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        rows = torch.tensor([self._rows[i] for i in indices], dtype=torch.long)
+        return {name: tensor[rows] for name, tensor in self._tensors.items()}
+
+    @property
+    def _rows(self) -> range:
+        n = len(self._tensors["x1"])
+        if self.held_out >= n:
+            raise DataError(f"{self.file}: held_out must be below its {n} pairs")
+        first_held_out = n - self.held_out
+        return range(first_held_out) if self.split == "train" else range(first_held_out, n)
+
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
+        return _read(self.file)
+
+
+@lru_cache(maxsize=4)
+def _read(file: str) -> dict[str, Tensor]:
+    if not Path(file).is_file():
+        raise DataError(
+            f"no file {file}: make it with fmcore.write_pairs, and set the data's `file` to it"
+        )
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{file} is not a whole safetensors file: {error}") from error
+    if "x0" not in tensors or "x1" not in tensors:
+        raise DataError(f"{file} must hold x0 and x1; it holds {', '.join(sorted(tensors))}")
+    if tensors["x0"].shape != tensors["x1"].shape:
+        raise DataError(
+            f"{file}: x0 and x1 must have one shape, got {tuple(tensors['x0'].shape)} and "
+            f"{tuple(tensors['x1'].shape)}"
+        )
+    return tensors
