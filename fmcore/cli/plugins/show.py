@@ -1,0 +1,119 @@
+"""`fmcore plugins show`: one component, its options and where its code is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from fmcore.cli.console import print_json, styled, table
+from fmcore.cli.options import json_option, kind_option, plugin_option
+from fmcore.cli.plugins.ls import as_dict
+from fmcore.cli.plugins.naming import named
+from fmcore.kinds import KINDS
+from fmcore.plugins import Entry, registry
+from fmcore.plugins.hooks import RECIPE
+from fmcore.recipe.nodes import MISSING
+from fmcore.recipe.schema import Option, options
+from fmcore.recipe.writing import scalar, to_yaml
+
+__all__ = ["show"]
+
+PLACES = {
+    "source": ("path", "source"),
+    "solver": ("sample", "solver"),
+    "metric": ("evaluate", "metrics"),
+}
+"""Where in a recipe a component stands, for kinds that have no section of their own."""
+
+
+@click.command(short_help="Show a component: options, defaults, code.")
+@click.argument("name")
+@kind_option
+@plugin_option
+@json_option
+def show(name: str, kind: str | None, as_json: bool) -> None:
+    """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code."""
+    entry = named(name, kind)
+    if entry.kind == RECIPE:
+        click.echo(f"{entry.title}: {entry.target}\nsee: fmcore recipes show {entry.qualified}")
+        return
+    target = entry.load()
+    own = options(target, KINDS[entry.kind].given)
+    if as_json:
+        print_json(_as_dict(entry, target, own))
+    else:
+        _print(entry, target, own)
+
+
+def _as_dict(entry: Entry, target: type, own: Sequence[Option]) -> dict[str, Any]:
+    return as_dict(entry) | {
+        "doc": _doc(target),
+        "code": _code(target),
+        "options": [_option_as_dict(option) for option in own],
+        "yaml": _yaml(entry, own),
+    }
+
+
+def _option_as_dict(option: Option) -> dict[str, Any]:
+    described = {"name": option.name, "type": option.type_text, "required": option.required}
+    return described if _unset(option) else described | {"default": _default(option)}
+
+
+def _print(entry: Entry, target: type, own: Sequence[Option]) -> None:
+    click.echo(f"{styled(entry.kind, bold=True)} {styled(entry.name, bold=True)}: {entry.summary}")
+    click.echo(f"plugin {entry.plugin} {entry.version}, {entry.target_text}")
+    click.echo(f"{_code(target)}\n")
+    click.echo(f"{_doc(target)}\n")
+    if own:
+        table(("OPTION", "TYPE", "DEFAULT"), [_row(option) for option in own])
+        click.echo()
+    click.echo(_yaml(entry, own).rstrip())
+
+
+def _row(option: Option) -> tuple[str, str, str]:
+    if option.given:
+        default = "the data's"
+    else:
+        default = "required" if _unset(option) else scalar(_default(option))
+    return option.name, option.type_text, default
+
+
+def _yaml(entry: Entry, own: Sequence[Option]) -> str:
+    """The component with all its options as a part of a recipe; `???` is to be filled in."""
+    alike = [e for e in registry().entries(entry.kind) if e.name == entry.name]
+    name = entry.name if len(alike) == 1 else entry.qualified
+    values = {o.name: MISSING if _unset(o) else _default(o) for o in own if not o.given}
+    part: Any = {"name": name, **values}
+    part = [part] if entry.kind == "metric" else part
+    for key in reversed(PLACES.get(entry.kind, (entry.kind,))):
+        part = {key: part}
+    return to_yaml(part)
+
+
+def _unset(option: Option) -> bool:
+    """Whether there is no default to show."""
+    return option.required or option.given
+
+
+def _default(option: Option) -> Any:
+    from fmcore.recipe.components import default_node
+    from fmcore.recipe.nodes import Mark, plain
+
+    return plain(default_node(option.default, Mark("default")))
+
+
+def _doc(target: type) -> str:
+    """The docstring, but not the signature that a dataclass puts in its place."""
+    doc = inspect.getdoc(target) or ""
+    return "(no docstring)" if not doc or doc.startswith(f"{target.__name__}(") else doc
+
+
+def _code(target: type) -> str:
+    """`file:line` of the class."""
+    try:
+        return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
+    except (OSError, TypeError):  # made without a source file
+        return "(no source file)"
