@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from fmcore.solving.canonical import Canonical, canonical
+from fmcore.solving.evaluation import bound_field, check_velocity, state_of
 from fmcore.solving.executor import execute
 from fmcore.solving.fixed import FixedSolver
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, make_grid
+from fmcore.solving.interval import asked_times, inside, interval, rounded_inside
 from fmcore.solving.linear import Linear
+from fmcore.solving.naming import label_of
+from fmcore.solving.outcome import raise_if_failed
 from fmcore.solving.plan import Call, Combine, Draft, Plan
 from fmcore.solving.problem import Gradients, Problem, Solution, Stats, Status
 from fmcore.solving.runge_kutta import RungeKutta
@@ -32,8 +36,17 @@ __all__ = [
     "Stats",
     "Status",
     "Tableau",
+    "asked_times",
     "auto_grid",
+    "bound_field",
     "canonical",
+    "check_velocity",
     "execute",
+    "inside",
+    "interval",
+    "label_of",
     "make_grid",
+    "raise_if_failed",
+    "rounded_inside",
+    "state_of",
 ]

@@ -112,6 +112,10 @@ class Draft:
             )
         return self._schedule.at(t)
 
+    def time_of(self, lam: float) -> float:
+        """The time at which log(alpha/sigma) is `lam`."""
+        return self._affine().time_of(lam)
+
     def keep(self, x: Linear) -> int:
         """Make `x` a register, unless it is one, and let `x` refer to it from now on."""
         if len(x.terms) == 1:
@@ -124,6 +128,14 @@ class Draft:
         self.rows.append(Combine(out, dict(x.terms)))
         x.terms = {out: 1.0}
         return out
+
+    def _affine(self) -> Schedule:
+        if self._schedule is None:
+            raise ComponentError(
+                "this solver reads the path's alpha and sigma: give the problem its path, an "
+                "affine one"
+            )
+        return self._schedule
 
     def _prediction(self, x: Linear, t: float, weights: tuple[float, float]) -> Linear:
         u = self.velocity(x, t)

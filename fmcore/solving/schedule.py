@@ -111,14 +111,13 @@ class Schedule:
         return self.at(t).lam
 
     def inverse_lam(self, lam: Array) -> Array:
-        """The times in [t_min, t_max] at which log(alpha/sigma) has these values, by bisection."""
-        low = np.full(lam.shape, self.t_min)
-        high = np.full(lam.shape, self.t_max)
-        for _ in range(64):
-            middle = 0.5 * (low + high)
-            below = self._lams(middle) < lam
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.asarray(0.5 * (low + high))
+        """The times in [t_min, t_max] at which log(alpha/sigma) has these values."""
+        times = self.path.inverse_log_snr(2 * torch.as_tensor(lam, dtype=torch.float64))
+        return times.numpy().astype(np.float64)
+
+    def time_of(self, lam: float) -> float:
+        """The time at which log(alpha/sigma) is `lam`."""
+        return float(self.inverse_lam(np.array([lam]))[0])
 
     @property
     def straight(self) -> bool:
@@ -138,12 +137,6 @@ class Schedule:
         inner = np.linspace(self.t_min, self.t_max, 67)[1:-1]  # the ends may be infinite
         _, _, d_alpha, d_sigma, _ = self._columns(inner)
         return d_alpha, d_sigma
-
-    def _lams(self, t: Array) -> Array:
-        alpha, sigma, *_ = self._columns(t)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            lams = np.log(np.maximum(alpha, 0)) - np.log(np.maximum(sigma, 0))
-        return np.asarray(lams, dtype=np.float64)
 
     def _columns(self, t: Sequence[float] | Array) -> tuple[Array, ...]:
         with torch.no_grad():

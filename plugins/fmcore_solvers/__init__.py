@@ -21,3 +21,34 @@ def register_solvers(register: Register) -> None:
     register("heun3", "fmcore_solvers.heun:Heun3", summary="order 3, 3 NFE a step")
     register("rk4", "fmcore_solvers.rk4:RK4", summary="order 4, 4 NFE a step")
     register("rk4_38", "fmcore_solvers.rk4:RK438", summary="order 4, 4 NFE a step, the 3/8 rule")
+    register("ab2", "fmcore_solvers.adams_bashforth:AB2", summary="order 2, 1 NFE a step")
+    register("ab3", "fmcore_solvers.adams_bashforth:AB3", summary="order 3, 1 NFE a step")
+    register("ddim", "fmcore_solvers.ddim:DDIM", summary="order 1, 1 NFE a step, affine paths")
+    register(
+        "dpmpp_2m", "fmcore_solvers.dpmpp:DPMpp2M", summary="order 2, 1 NFE a step, affine paths"
+    )
+    register(
+        "dpmpp_3m", "fmcore_solvers.dpmpp:DPMpp3M", summary="order 3, 1 NFE a step, affine paths"
+    )
+    register(
+        "dpmpp_2s", "fmcore_solvers.dpmpp:DPMpp2S", summary="order 2, 2 NFE a step, affine paths"
+    )
+    register("unipc", "fmcore_solvers.unipc:UniPC", summary="order 3, 1 NFE a step, affine paths")
+    register(
+        "edm_heun", "fmcore_solvers.edm_heun:EDMHeun", summary="order 2, 2 N - 1 NFE, affine paths"
+    )
+    for name, component, summary in (
+        ("dopri5", "Dopri5", "Dormand-Prince 5(4)"),
+        ("dopri8", "Dopri8", "Prince-Dormand 8(7)"),
+        ("bosh3", "Bosh3", "Bogacki-Shampine 3(2)"),
+        ("adaptive_heun", "AdaptiveHeun", "Heun-Euler 2(1)"),
+        ("euler", "Euler", "order 1"),
+        ("midpoint", "Midpoint", "order 2"),
+        ("rk4", "RK4", "order 4, the 3/8 rule"),
+    ):
+        register(
+            f"torchdiffeq:{name}",
+            f"fmcore_solvers.torchdiffeq:{component}",
+            summary=f"baseline: torchdiffeq's {summary}",
+            needs=("torchdiffeq",),
+        )
