@@ -1,0 +1,160 @@
+"""`fmcore plugins new`: a distribution with one working component, to be changed into another."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import final
+
+import click
+
+from fmcore.errors import PluginError
+from fmcore.kinds import KINDS
+from fmcore.plugins import registry
+from fmcore.testing import SUITES
+
+__all__ = ["new"]
+
+SUMMARIES = {
+    "path": "a straight path whose speed grows",
+    "source": "Laplace noise",
+    "coupling": "pairs in the order of their means",
+    "objective": "the velocity, with more weight on one end",
+    "model": "a small residual network",
+    "solver": "order 3, 3 NFE a step",
+    "metric": "distance between means",
+    "data": "points on a figure of eight",
+}
+"""What the working component of each kind is, in a line."""
+
+RECIPE = {
+    "data": "{name: toy, figure: two_moons}",
+    "path": "ot",
+    "coupling": "independent",
+    "objective": "flow_matching",
+    "model": "{name: mlp, width: 64, depth: 3}",
+    "solver": "{name: midpoint, nfe: 40}",
+    "metric": "nfe",
+}
+"""The recipe around the new component."""
+
+
+@click.command(short_help="Write a new plugin, ready to install and test.")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(KINDS)), required=True, help="What it offers.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to write it; by default a folder of that name, here.",
+)
+def new(name: str, kind: str, out: Path | None) -> None:
+    """Write a plugin NAME with one working component of KIND, and tests that hold it to its laws.
+
+    It installs and passes its tests as it is; then make it yours.
+    """
+    plan = Plan(name, kind)
+    plan.check()
+    folder = Path(name) if out is None else out
+    _write(folder, plan.files())
+    click.echo(
+        f"{folder}\n\n"
+        f"  cd {folder}\n"
+        '  pip install -e ".[test]"\n'
+        "  pytest\n"
+        f"  fmcore plugins show {plan.component} --kind {kind}\n"
+        "  fmcore run recipe.yaml\n\n"
+        f"The {kind} is in {plan.package}/{kind}.py."
+    )
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """What the files of a new plugin are called and hold."""
+
+    distribution: str
+    kind: str
+
+    @property
+    def package(self) -> str:
+        """The import name."""
+        return re.sub(r"[-.]+", "_", self.distribution).lower()
+
+    @property
+    def component(self) -> str:
+        """The name in recipes."""
+        return self.package
+
+    def check(self) -> None:
+        """Raise PluginError if the name will not do, or is taken."""
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*", self.distribution):
+            raise PluginError(
+                f"'{self.distribution}' cannot name a distribution: use letters and digits, "
+                "in parts joined by - _ or ., as in my-path"
+            )
+        taken = keyword.iskeyword(self.package) or self.package in sys.stdlib_module_names
+        if taken or self.package in ("fmcore", "tests", "torch"):
+            raise PluginError(f"'{self.package}' is taken as an import name; choose another")
+        if any(plugin.name == self.package for plugin in registry().plugins):
+            raise PluginError(f"a plugin called '{self.package}' is installed; choose another name")
+
+    def files(self) -> dict[str, str]:
+        """The text of each file, by its path in the distribution."""
+        words = self._words()
+        templates = {
+            "pyproject.toml": "pyproject.toml",
+            "README.md": "README.md",
+            "recipe.yaml": "recipe.yaml",
+            f"{self.package}/__init__.py": "hooks.py",
+            f"{self.package}/{self.kind}.py": f"{self.kind}.py",
+            f"tests/test_{self.kind}.py": "test.py",
+        }
+        return {file: _filled(template, words) for file, template in templates.items()}
+
+    def _words(self) -> dict[str, str]:
+        return self._recipe() | {
+            "distribution": self.distribution,
+            "package": self.package,
+            "module": self.kind,
+            "component": self.component,
+            "class_name": "".join(part.capitalize() for part in self.package.split("_")),
+            "kind": self.kind,
+            "hook": KINDS[self.kind].hook,
+            "suite": SUITES[self.kind],
+            "summary": SUMMARIES[self.kind],
+            "given": "".join(f", {name}=self.{name}" for name in KINDS[self.kind].given),
+            "fmcore_version": version("fmcore-flow"),
+        }
+
+    def _recipe(self) -> dict[str, str]:
+        """The sections of the recipe, this component among them."""
+        if self.kind == "source":
+            return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "solver":
+            return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
+        return RECIPE | {self.kind: self.component}
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    text = (resources.files("fmcore.cli.templates") / f"{template}.tmpl").read_text("utf-8")
+    return Template(text).substitute(words)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    """Write `files` below `folder`, which must not hold anything yet."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PluginError(f"{folder} exists and is not empty; say another folder with --out")
+    try:
+        for name, text in files.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PluginError(f"{folder} cannot be written: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""The files that `fmcore plugins new` fills in, with $name for what differs."""
