@@ -14,14 +14,14 @@ __all__ = ["figure"]
 
 @contextmanager
 def figure(
-    path: Path, width: float, height: float, rows: int = 1, columns: int = 1, **shared: bool
+    path: Path, width: float, height: float, rows: int = 1, columns: int = 1
 ) -> Iterator[Any]:
-    """Give the axes, `(rows, columns)`, of a new figure, and save it as a PNG at `path` afterwards."""
+    """Give the axes, `(rows, columns)`, of a new figure, and save it as PNG at `path` afterwards."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     sheet = Figure(figsize=(width, height), layout="constrained", dpi=120)
     FigureCanvasAgg(sheet)
-    axes = sheet.subplots(rows, columns, squeeze=False, **shared)
+    axes = sheet.subplots(rows, columns, squeeze=False)
     yield axes
     atomic(path, lambda part: sheet.savefig(part, format="png"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Bound", "Evaluate", "Sample", "Sections", "Train"]
+__all__ = ["Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -58,12 +58,25 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guidance:
+    """Guide the samples: v = v_weak + scale (v_strong - v_weak), while t lies in `interval`.
+
+    A scale of 1 is no guidance.  The weak field is the network without its label (train with
+    `label_dropout`), or the network of the run in folder `weak`.
+    """
+
+    scale: Annotated[float, Ge(0)]
+    interval: tuple[float, float] = (0.0, 1.0)
+    weak: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
     `seed` defaults to the recipe's.  `weights` chooses the moving average or the last step's
     weights. `label` conditions every sample on one class; by default classes take turns if the
-    model has labels.
+    model has labels.  `path` is another affine path to sample along than the one trained on.
     """
 
     solver: Solver
@@ -72,6 +85,8 @@ class Sample:
     seed: int | None = None
     weights: Literal["ema", "raw"] = "ema"
     label: Count | None = None
+    path: Path | None = None
+    guidance: Guidance | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

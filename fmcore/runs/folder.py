@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.errors import RunError
-from fmcore.recipe import Recipe, load_recipe
-from fmcore.recipe import diff as difference
+from fmcore.recipe import Recipe, diff, load_recipe
 from fmcore.runs.atomic import writable, write_json, write_text
 from fmcore.runs.checkpoint import CheckpointFolder
 
@@ -133,7 +132,7 @@ class RunFolder:
         return load_recipe(self.recipe_file)
 
     def _require_same(self, recipe: Recipe) -> None:
-        changes = difference(self.recipe(), recipe)
+        changes = diff(self.recipe(), recipe)
         if changes:
             lines = [
                 f"  {key}: {there!r} there, {here!r} asked for" for key, there, here in changes

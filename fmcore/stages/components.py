@@ -8,6 +8,7 @@ from typing import final
 
 import torch
 
+from fmcore.compatibility import check_together
 from fmcore.errors import DataError, RunError
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
@@ -72,10 +73,13 @@ class Components:
 
         Raises ComponentError for components that do not go together and DataError for missing data.
         """
-        if self.sample is not None:
-            self.sample.solver.check(self.path)
-        if self.evaluate is not None:
-            for metric in self.evaluate.metrics:
-                metric.check(self.data, self.path)
+        check_together(
+            self.path,
+            self.coupling,
+            self.objective,
+            data=self.data,
+            solver=self.sample.solver if self.sample else None,
+            metrics=self.evaluate.metrics if self.evaluate else (),
+        )
         if self.data.length == 0:
             raise DataError("the data set holds no example")

@@ -6,12 +6,15 @@ micro-batch in float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from fmcore.compatibility import check_together
 from fmcore.errors import DataError
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe import Recipe
@@ -55,6 +58,8 @@ def dry_run(recipe: Recipe) -> Forecast:
     Raises RecipeError or ComponentError for what is wrong rather than missing.
     """
     components = Components.of(recipe)
+    solver = components.sample.solver if components.sample else None
+    check_together(components.path, components.coupling, components.objective, solver=solver)
     batch = components.train.batch_size if components.train else 1
     micro = batch // (components.train.accumulate if components.train else 1)
     with torch.device("meta"):
@@ -92,27 +97,23 @@ def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _missing(components: Components) -> tuple[str, ...]:
-    """What the run would stop at for want of files; wrong combinations are raised."""
-    checks = [lambda: components.data.length]
+    """What the run would stop at for want of files."""
+    checks: list[Callable[[], object]] = [lambda: components.data.length]
     if components.evaluate is not None:
-        checks += [
-            lambda metric=metric: metric.check(components.data, components.path)  # type: ignore[misc]
-            for metric in components.evaluate.metrics
-        ]
+        data, path = components.data, components.path
+        checks += [partial(m.check, data, path) for m in components.evaluate.metrics]
     missing = []
     for check in checks:
         try:
             check()
         except DataError as error:
             missing.append(str(error))
-    if components.sample is not None:
-        components.sample.solver.check(components.path)
     return tuple(missing)
 
 
-def _size(n: int) -> str:
+def _size(n: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if n < 1024:
             return f"{n:.4g} {unit}"
-        n /= 1024  # type: ignore[assignment]
+        n /= 1024
     return f"{n:.4g} TiB"

@@ -20,6 +20,9 @@ from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
 from fmcore.stages.sample import shards_of
 
+NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
+"""What a shard holds beside the conditions of its samples."""
+
 __all__ = ["check_expectations", "evaluate"]
 
 
@@ -101,7 +104,7 @@ def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
             indices=torch.tensor(list(indices)),
             x=None if images else tensors["x"],
             levels=tensors["x"] if images else None,
-            condition={k: v for k, v in tensors.items() if k not in ("x", "nfe", "status")},
+            condition={k: v for k, v in tensors.items() if k not in NOT_CONDITIONS},
             nfe=tensors["nfe"],
         )
 
@@ -132,6 +135,7 @@ def _save(results: Mapping[str, Result], evaluation: Evaluation, folder: RunFold
             "value": _finite(result.value),
             "error": None if result.error is None else _finite(result.error),
             "provenance": {**evaluation.provenance, **result.provenance},
+            "details": dict(result.details),
         }
         for name, result in results.items()
     }

@@ -72,7 +72,7 @@ def _states(sampler: Sampler, indices: range, times: int) -> Tensor:
 
     Each leg is a solve of its own, so any solver can draw it.
     """
-    path = sampler.components.path
+    path = sampler.field.path
     stops = torch.linspace(path.t_min, path.t_max, times, dtype=torch.float64).tolist()
     states = [sampler.noise(indices)]
     for t0, t1 in pairwise(stops):

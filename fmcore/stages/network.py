@@ -36,4 +36,5 @@ def trained_field(
     model = components.model()
     load_into(model, tensors, str(folder.checkpoints.root))
     model.to(device).eval().requires_grad_(False)
-    return Field(model, components.path, components.objective), checkpoint
+    field = Field(model, components.path, components.objective, coupling=components.coupling)
+    return field, checkpoint

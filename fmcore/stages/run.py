@@ -107,6 +107,7 @@ def evaluate(
         accelerator = accelerator_for(made.components, device)
         with _timed(made.folder, "evaluate"):
             evaluate_stage(made.components, made.folder, accelerator.device, quiet)
+        made.folder.record({"measured": None})  # perhaps by other options than the recipe's
     check_expectations(made.components, made.results)
     return made
 
@@ -121,10 +122,25 @@ def _run_stages(components: Components, folder: RunFolder, device: str | None, q
         with _timed(folder, "sample"):
             sampler: Sampler = sample_stage(components, folder, accelerator.device, quiet)
         illustrate_samples(sampler, folder)
-    if components.evaluate is not None:
+    if components.evaluate is not None and not _measured(components, folder):
         with _timed(folder, "evaluate"):
             evaluate_stage(components, folder, accelerator.device, quiet)
+        folder.record({"measured": _to_be_measured(components, folder)})
     check_expectations(components, folder.results())
+
+
+def _measured(components: Components, folder: RunFolder) -> bool:
+    """Whether the results that are there are those of this recipe's samples and weights."""
+    return folder.facts().get("measured") == _to_be_measured(components, folder)
+
+
+def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]:
+    samples = shards_of(components, folder) if components.sample else None
+    return {
+        "digest": components.recipe.digest,
+        "step": max(folder.checkpoints.steps(), default=0),
+        "samples": samples.made() if samples else None,
+    }
 
 
 def _reopened(root: str | Path, section: str, overrides: tuple[str, ...], quiet: bool) -> Run:

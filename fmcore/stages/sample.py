@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from fmcore.field import Field
+from fmcore.errors import ComponentError
+from fmcore.field import Predictor
+from fmcore.guidance import Guided
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.source import Condition
 from fmcore.levels import to_levels
 from fmcore.randomness import noise_of
-from fmcore.recipe.sections import Sample
+from fmcore.recipe.sections import Guidance, Sample
+from fmcore.rescheduled import Rescheduled
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.signals import stop_on_signal
@@ -33,7 +37,7 @@ class Sampler:
 
     components: Components
     settings: Sample
-    field: Field
+    field: Predictor
     device: torch.device
 
     @property
@@ -54,7 +58,7 @@ class Sampler:
     def noise(self, indices: range) -> Tensor:
         """Where the samples `indices` start."""
         return noise_of(
-            self.components.path.prior(),
+            self.field.path.prior(),
             indices,
             self.components.data.shape,
             self.seed,
@@ -71,7 +75,7 @@ class Sampler:
             x0=x.to(self.device),
             t0=t0,
             t1=t1,
-            path=self.components.path,
+            path=self.field.path,
             condition=condition,
             sample_ids=torch.tensor(list(indices)),
             seed=self.seed,
@@ -81,10 +85,13 @@ class Sampler:
 
     def draw(self, indices: range) -> dict[str, Tensor]:
         """The samples `indices` as a shard holds them."""
+        before = self.field.forwards
         solution = self.solve(self.noise(indices), indices)
+        forwards = self.field.forwards - before
         return {
             "x": self.stored(solution.x),
             "nfe": solution.stats.nfe,
+            "forwards": torch.full((len(indices),), forwards),
             "status": solution.status,
             **(self.condition(indices) or {}),
         }
@@ -111,10 +118,10 @@ def sample(
     Raises KeyboardInterrupt on a signal, after finishing a shard; what was drawn is kept.
     """
     settings = _settings(components)
-    field, checkpoint = trained_field(components, folder, settings.weights, device)
+    field, step = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
     shards = shards_of(components, folder)
-    shards.begin(_made(components, checkpoint.step, sampler.seed))
+    shards.begin(_made(components, step, sampler.seed))
     statuses: dict[int, int] = {}
     with (
         stop_on_signal() as stop,
@@ -131,6 +138,35 @@ def sample(
                 raise KeyboardInterrupt
     _warn_of_failures(folder, statuses)
     return sampler
+
+
+def sampling_field(
+    components: Components, settings: Sample, folder: RunFolder, device: torch.device
+) -> tuple[Predictor, int]:
+    """The trained field, led along another path and guided as the settings say, and its step."""
+    trained, checkpoint = trained_field(components, folder, settings.weights, device)
+    field: Predictor = trained
+    if settings.path is not None:
+        settings.solver.check(settings.path)
+        field = Rescheduled(field, settings.path)
+    if settings.guidance is not None:
+        field = _guided(field, settings.guidance, settings, device)
+    return field, checkpoint.step
+
+
+def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:
+    if guidance.weak is None:
+        if not getattr(field.model, "classes", 0):
+            raise ComponentError(
+                "sample.guidance: the network knows no classes to leave out: train with "
+                "model.classes and train.label_dropout, or guide by a weaker run: "
+                "sample.guidance.weak=RUN"
+            )
+        return Guided(field, guidance.scale, interval=guidance.interval)
+    folder = RunFolder.open(FilePath(guidance.weak))
+    weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
+    led = weak if settings.path is None else Rescheduled(weak, settings.path)
+    return Guided(field, guidance.scale, led, guidance.interval)
 
 
 def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:

@@ -1,0 +1,123 @@
+"""A recipe runs end to end, and leaves what it promises."""
+
+import json
+
+import pytest
+import torch
+
+import fmcore
+from fmcore import RunError, load_recipe, stages
+from fmcore.errors import CheckpointError, ExpectationError, TrainingError
+from fmcore.runs.folder import RunFolder
+
+
+@pytest.fixture
+def finished(tiny, tmp_path):
+    return fmcore.run(load_recipe(tiny), out=tmp_path / "run", device="cpu", quiet=True)
+
+
+def test_a_run_leaves_everything_that_was_promised(finished):
+    root = finished.folder.root
+    for name in (
+        "recipe.yaml",
+        "run.json",
+        "metrics.jsonl",
+        "results.json",
+        "training.png",
+        "samples/density.png",
+        "samples/trajectories.png",
+    ):
+        assert (root / name).stat().st_size > 0, name
+    facts = json.loads((root / "run.json").read_text())
+    assert facts["data"]["shape"] == [2]
+    assert {"versions", "machine", "plugins", "seconds", "digest"} <= facts.keys()
+    curve = (root / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in curve] == list(range(5, 41, 5))
+
+
+def test_every_result_says_how_it_was_made(finished):
+    result = finished.results["nfe"]
+    assert result["value"] == 8
+    assert result["provenance"]["sampler"]["solver"]["name"] == "midpoint"
+    assert result["provenance"]["step"] == 40
+
+
+def test_the_saved_recipe_is_complete_and_is_the_same_recipe(finished, tiny):
+    assert finished.folder.recipe().digest == load_recipe(tiny).digest
+    assert "sigma_min" in finished.folder.recipe_file.read_text()
+
+
+def test_the_same_command_again_does_nothing_twice(finished, tiny):
+    root = finished.folder.root
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("*.safetensors")}
+    fmcore.run(load_recipe(tiny), out=root, device="cpu", quiet=True)
+    assert {p: p.stat().st_mtime_ns for p in root.rglob("*.safetensors")} == before
+
+
+def test_a_folder_of_another_recipe_is_refused_with_the_differences(finished, tiny):
+    with pytest.raises(RunError, match=r"another recipe:\n  train\.lr: 0\.001 there, 0\.1 asked"):
+        fmcore.run(load_recipe(tiny, ["train.lr=0.1"]), out=finished.folder.root, quiet=True)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tiny, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match="not a run"):
+        fmcore.run(load_recipe(tiny), out=tmp_path / "mine", quiet=True)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_sample_i_is_the_same_whatever_the_batch_size_and_count(finished):
+    reference = finished.samples(32)
+    again = stages.sample(
+        finished.folder.root, ("batch_size=5", "count=20"), device="cpu", quiet=True
+    )
+    torch.testing.assert_close(again.samples(20), reference[:20], rtol=1e-5, atol=1e-5)
+
+
+def test_other_solvers_can_be_asked_for_afterwards(finished):
+    root = finished.folder.root
+    again = stages.sample(root, ("solver={name: rk4, nfe: 16}",), device="cpu", quiet=True)
+    made = json.loads((root / "samples" / "made.json").read_text())
+    assert made["solver"]["name"] == "rk4"
+    assert again.samples(32).shape == (32, 2)
+
+
+def test_results_that_miss_a_bound_end_the_run_with_exit_code_3(tiny, tmp_path):
+    recipe = load_recipe(tiny, ["expect.nfe.max=4"])
+    with pytest.raises(ExpectationError, match="nfe = 8, expected at most 4") as caught:
+        fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
+    assert caught.value.exit_code == 3
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_batch_and_last_good_checkpoint(tiny, tmp_path):
+    recipe = load_recipe(tiny, ["train.lr=1e30", "train.log_every=4"])
+    with pytest.raises(TrainingError, match=r"loss of step \d+ is not finite.*no checkpoint yet"):
+        fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
+
+
+def test_sampling_without_a_checkpoint_says_what_to_do(tiny, tmp_path):
+    RunFolder.begin(load_recipe(tiny), tmp_path / "run", lambda line: None)
+    with pytest.raises(CheckpointError, match="train first"):
+        stages.sample(tmp_path / "run", quiet=True)
+
+
+def test_weights_of_another_network_are_refused(finished, tiny, tmp_path):
+    other = RunFolder.begin(
+        load_recipe(tiny, ["model.width=24"]), tmp_path / "other", lambda line: None
+    )
+    (finished.folder.root / "checkpoints").rename(other.root / "checkpoints")
+    with pytest.raises(CheckpointError, match="another network"):
+        stages.sample(other.root, quiet=True)
+
+
+def test_two_processes_do_not_write_to_one_folder(tiny, tmp_path):
+    folder = RunFolder.begin(load_recipe(tiny), tmp_path / "run", lambda line: None)
+    with folder.claimed(), pytest.raises(RunError, match="another process"):
+        fmcore.run(load_recipe(tiny), out=tmp_path / "run", quiet=True)
+
+
+def test_a_run_whose_name_is_nearly_right_is_suggested(finished):
+    with pytest.raises(RunError, match="did you mean"):
+        RunFolder.open(finished.folder.root.parent)
