@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
-from fmcore.stages.sample import shards_of
+from fmcore.stages.shards import Shards
 
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
@@ -41,7 +42,7 @@ def evaluate(
         "data": [m for m in settings.metrics if m.consumes == "data"],
     }
     if by_stream["samples"]:
-        count = shards_of(components, folder).count
+        count = Shards.there(folder.samples).count
         _stream(by_stream["samples"], _drawn(components, folder), "measure samples", count, quiet)
     if by_stream["data"]:
         count = min(settings.count or evaluation.data.length, evaluation.data.length)
@@ -49,8 +50,12 @@ def evaluate(
         _stream(by_stream["data"], held_out, "measure held-out data", count, quiet)
     results: dict[str, Result] = {}
     for metric in settings.metrics:
-        results |= metric.compute()
-    _save(results, evaluation, folder)
+        beside = dict(evaluation.provenance)
+        if metric.consumes == "samples":
+            beside["sampler"] = Shards.there(folder.samples).made()
+        for name, result in metric.compute().items():
+            results[name] = replace(result, provenance={**beside, **result.provenance})
+    _save(results, folder)
     return results
 
 
@@ -71,8 +76,6 @@ def _evaluation(
     weights = components.sample.weights if components.sample else "ema"
     field, checkpoint = trained_field(components, folder, weights, device)
     provenance = {"step": checkpoint.step, "weights": weights, "device": device.type}
-    if components.sample is not None:
-        provenance["sampler"] = components.recipe.values["sample"]
     return Evaluation(
         data=components.data.with_split(settings.split),
         train_data=components.data.with_split("train"),
@@ -99,7 +102,7 @@ def _stream(
 
 def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
     images = isinstance(components.data, ImageDataset)
-    for indices, tensors in shards_of(components, folder).all():
+    for indices, tensors in Shards.there(folder.samples).all():
         yield Measured(
             indices=torch.tensor(list(indices)),
             x=None if images else tensors["x"],
@@ -122,7 +125,7 @@ def _held_out(data: Dataset, count: int, batch_size: int) -> Iterator[Measured]:
         )
 
 
-def _save(results: Mapping[str, Result], evaluation: Evaluation, folder: RunFolder) -> None:
+def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
     for name, result in results.items():
         if result.per_sample is not None:
             kept: dict[str, Tensor] = {"values": result.per_sample.contiguous().cpu()}
@@ -134,7 +137,7 @@ def _save(results: Mapping[str, Result], evaluation: Evaluation, folder: RunFold
         name: {
             "value": _finite(result.value),
             "error": None if result.error is None else _finite(result.error),
-            "provenance": {**evaluation.provenance, **result.provenance},
+            "provenance": dict(result.provenance),
             "details": dict(result.details),
         }
         for name, result in results.items()

@@ -15,7 +15,8 @@ from fmcore.pictures.grid import save_grid
 from fmcore.pictures.points import save_densities, save_paths
 from fmcore.runs.curve import Curve
 from fmcore.runs.folder import RunFolder
-from fmcore.stages.sample import Sampler, shards_of
+from fmcore.stages.sample import Sampler
+from fmcore.stages.shards import Shards
 
 __all__ = ["illustrate_samples", "illustrate_training"]
 
@@ -48,7 +49,7 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> list[Path]:
 
 def _images(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> list[Path]:
     grid, film = folder.samples / "grid.png", folder.samples / "trajectories.png"
-    drawn = shards_of(sampler.components, folder).first(SHOWN)["x"]
+    drawn = Shards.there(folder.samples).first(SHOWN)["x"]
     save_grid(grid, drawn, data.levels, columns=8)
     states = _states(sampler, range(min(TRAVELLERS, sampler.settings.count)), TIMES)
     levels = to_levels(states, data.levels, data.dequantize)

@@ -24,8 +24,9 @@ from fmcore.stages.evaluate import check_expectations
 from fmcore.stages.evaluate import evaluate as evaluate_stage
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
 from fmcore.stages.network import trained_field
-from fmcore.stages.sample import Sampler, shards_of
+from fmcore.stages.sample import Sampler
 from fmcore.stages.sample import sample as sample_stage
+from fmcore.stages.shards import Shards
 from fmcore.stages.train import train as train_stage
 
 __all__ = ["Run", "evaluate", "run", "sample"]
@@ -50,7 +51,7 @@ class Run:
 
     def samples(self, n: int) -> torch.Tensor:
         """The first `n` samples: uint8 levels of images, else float32 points."""
-        return shards_of(self.components, self.folder).first(n)["x"]
+        return Shards.there(self.folder.samples).first(n)["x"]
 
 
 def run(
@@ -135,7 +136,7 @@ def _measured(components: Components, folder: RunFolder) -> bool:
 
 
 def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]:
-    samples = shards_of(components, folder) if components.sample else None
+    samples = Shards.there(folder.samples) if components.sample else None
     return {
         "digest": components.recipe.digest,
         "step": max(folder.checkpoints.steps(), default=0),

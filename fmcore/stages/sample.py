@@ -27,7 +27,7 @@ from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
 from fmcore.stages.shards import Shards
 
-__all__ = ["Sampler", "sample", "shards_of"]
+__all__ = ["Sampler", "sample"]
 
 
 @final
@@ -104,12 +104,6 @@ class Sampler:
         return x.float()
 
 
-def shards_of(components: Components, folder: RunFolder) -> Shards:
-    """The shards of a run's samples, drawn or not."""
-    settings = _settings(components)
-    return Shards(folder.samples, settings.count, settings.batch_size)
-
-
 def sample(
     components: Components, folder: RunFolder, device: torch.device, quiet: bool = False
 ) -> Sampler:
@@ -120,7 +114,7 @@ def sample(
     settings = _settings(components)
     field, step = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
-    shards = shards_of(components, folder)
+    shards = Shards(folder.samples, settings.count, settings.batch_size)
     shards.begin(_made(components, step, sampler.seed))
     statuses: dict[int, int] = {}
     with (
@@ -170,8 +164,7 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
 
 
 def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:
-    values = dict(components.recipe.values["sample"])
-    values.pop("count")  # more samples of the same kind may join those that are there
+    values = components.recipe.values["sample"]
     return {**values, "seed": seed, "step": step, "path": components.recipe.values["path"]}
 
 

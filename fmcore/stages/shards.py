@@ -35,19 +35,25 @@ class Shards:
 
     def begin(self, made: Mapping[str, Any]) -> None:
         """Keep the shards of an earlier call only if they were made in the same way."""
-        facts = json.loads(json.dumps(dict(made)))
-        if self.made() != facts:
+        facts = json.loads(json.dumps({**made, "batch_size": self.size, "count": self.count}))
+        before = self.made()
+        if {**before, "count": None} != {**facts, "count": None}:
             for path in self.root.glob("shard-*.safetensors"):
                 path.unlink()
+        if before != facts:
             write_json(self.root / "made.json", facts)
 
-    def made(self) -> dict[str, Any] | None:
-        """How the samples were made, or None."""
-        try:
-            value: dict[str, Any] = json.loads((self.root / "made.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
-        return value
+    def made(self) -> dict[str, Any]:
+        """How the samples were made; empty if there are none."""
+        return _made(self.root)
+
+    @classmethod
+    def there(cls, root: Path) -> Shards:
+        """The shards that were drawn last, whatever the recipe says.  Raises RunError if none."""
+        made = _made(root)
+        if not made:
+            raise RunError(f"{root}: no samples yet; draw them with fmcore sample")
+        return cls(root, made["count"], made["batch_size"])
 
     def ranges(self) -> list[range]:
         """The indices of every shard."""
@@ -88,3 +94,11 @@ class Shards:
 
     def _file(self, indices: range) -> Path:
         return self.root / f"shard-{indices.start:08d}-{indices.stop:08d}.safetensors"
+
+
+def _made(root: Path) -> dict[str, Any]:
+    try:
+        value = json.loads((root / "made.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) and {"count", "batch_size"} <= value.keys() else {}

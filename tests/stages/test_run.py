@@ -78,9 +78,10 @@ def test_sample_i_is_the_same_whatever_the_batch_size_and_count(finished):
 def test_other_solvers_can_be_asked_for_afterwards(finished):
     root = finished.folder.root
     again = stages.sample(root, ("solver={name: rk4, nfe: 16}",), device="cpu", quiet=True)
-    made = json.loads((root / "samples" / "made.json").read_text())
-    assert made["solver"]["name"] == "rk4"
     assert again.samples(32).shape == (32, 2)
+    measured = stages.evaluate(root, device="cpu", quiet=True).results["nfe"]
+    assert measured["value"] == 16
+    assert measured["provenance"]["sampler"]["solver"]["name"] == "rk4"
 
 
 def test_results_that_miss_a_bound_end_the_run_with_exit_code_3(tiny, tmp_path):
