@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
+
+from fmcore.errors import ComponentError
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -25,14 +29,16 @@ class Result:
 
     `error` is a standard error where there is one.  `provenance` is JSON: everything that would
     change the value (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).
-    Two results may stand in one column only if their provenance agrees.  `per_sample` is saved
-    beside the results, not printed.
+    Two results may stand in one column only if their provenance agrees.  `details` is JSON too:
+    what else was seen on the way (a spread, the likelihood's own nfe, a note on a bias), told
+    beside the number and never compared.  `per_sample` is saved beside the results, not printed.
     """
 
     value: float
     error: float | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     per_sample: Tensor | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,14 @@ class Evaluation:
     seed: int
     batch_size: int
     cache: FilePath
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is; the CPU without one."""
+        parameters = getattr(getattr(self.field, "model", None), "parameters", None)
+        first = next(iter(parameters()), None) if parameters is not None else None
+        return torch.device("cpu") if first is None else first.device
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,20 @@ class Measured:
     condition: Mapping[str, Tensor] = field(default_factory=dict)
     nfe: Tensor | None = None
 
+    def rows(self, chosen: Tensor) -> Measured:
+        """The rows that `chosen`, a mask or indices, picks."""
+
+        def pick(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value[chosen]
+
+        return Measured(
+            indices=self.indices[chosen],
+            x=pick(self.x),
+            levels=pick(self.levels),
+            condition={name: value[chosen] for name, value in self.condition.items()},
+            nfe=pick(self.nfe),
+        )
+
 
 class Metric(ABC):
     """A measurement over a stream of batches.  Options are constructor arguments; the tally is
@@ -78,6 +105,8 @@ class Metric(ABC):
     * `compute` may be called with any number of rows; too few to mean something is an error or a
       note in the provenance, never silence.
     * Every result's provenance tells what would change its value.
+    * Where it offers `state` and `merge`, tallies of parts merged in any order give the bits of the
+      whole.  (`fmcore.RowMetric` offers them to whoever says what to keep of a row.)
     """
 
     kind: ClassVar[str] = "metric"
@@ -98,3 +127,23 @@ class Metric(ABC):
     @abstractmethod
     def compute(self) -> dict[str, Result]:
         """The results so far, by name; a metric with one result calls it by its own name."""
+
+    def state(self) -> dict[str, Tensor]:
+        """The tally as CPU tensors, which a file or another process can hold; empty for no rows.
+
+        Raises ComponentError if this metric cannot be measured in parts.
+        """
+        raise self._whole()
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Take in the rows of another tally's `state`, begun with the same evaluation.
+
+        Raises ComponentError if this metric cannot be measured in parts.
+        """
+        raise self._whole()
+
+    def _whole(self) -> ComponentError:
+        return ComponentError(
+            f"{type(self).__name__} cannot be measured in parts: use one process, or write the "
+            "metric as a fmcore.RowMetric"
+        )

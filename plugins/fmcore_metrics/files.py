@@ -1,0 +1,44 @@
+"""Files that a metric relies on: read only if they are what they should be."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fmcore import DataError
+
+__all__ = ["checked_bytes", "read_tensors"]
+
+
+def checked_bytes(file: str | Path, sha256: str, what: str) -> bytes:
+    """The content of `file`.  Raises DataError if it cannot be read or its hash is not `sha256`."""
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise DataError(f"{what} cannot be read: {file}: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{what} are not what they should be: {file} has sha256 {found}, expected {sha256}; "
+            "fetch the file again"
+        )
+    return content
+
+
+def read_tensors(content: bytes) -> dict[str, Tensor]:
+    """A state dict saved by torch.save; whatever else the bytes hold, nothing in them is run.
+
+    Raises DataError if they hold anything but tensors by name.
+    """
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise DataError(f"the weights are not a plain state dict: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise DataError("the weights are not a plain state dict of tensors")
+    return dict(state)

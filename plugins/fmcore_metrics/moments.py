@@ -1,0 +1,94 @@
+"""Means and covariances of features, and the Frechet distance between them.
+
+Everything is float64.  Source: Dowson & Landau 1982; Heusel et al. 2017, "GANs trained by a two
+time-scale update rule converge to a local Nash equilibrium".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore import DataError
+
+__all__ = ["Moments", "frechet_distance"]
+
+CHUNK = 4096
+"""Rows put into float64 at once, so that 50,000 wide features need no second copy."""
+
+
+@final
+@dataclass(frozen=True)
+class Moments:
+    """`mean` `(d,)` and `scatter` `(d, d)`, the sum of outer products about it, of `count` rows."""
+
+    count: int
+    mean: Tensor
+    scatter: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, weights: Tensor | None = None) -> Moments:
+        """Of features `(rows, d)`, each counted `weights` times (`(rows,)`, whole numbers)."""
+        times = torch.ones(len(features), dtype=torch.float64) if weights is None else weights
+        chunks = zip(torch.split(features, CHUNK), torch.split(times.double(), CHUNK), strict=True)
+        return cls.merged(cls._of_chunk(x.double(), n) for x, n in chunks)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Moments]) -> Moments:
+        """Of the rows of all parts.  Source: Chan et al. 1979."""
+        whole: Moments | None = None
+        for part in parts:
+            whole = part if whole is None else whole + part
+        if whole is None:
+            raise DataError("there is no row to take the moments of")
+        return whole
+
+    @property
+    def covariance(self) -> Tensor:
+        """Unbiased, `(d, d)`.  Raises DataError for a single row."""
+        if self.count < 2:
+            raise DataError(f"a covariance needs at least 2 rows, got {self.count}")
+        return self.scatter / (self.count - 1)
+
+    def __add__(self, other: Moments) -> Moments:
+        count = self.count + other.count
+        if not count:
+            return self
+        apart = other.mean - self.mean
+        between = (self.count * other.count / count) * torch.outer(apart, apart)
+        mean = self.mean + apart * (other.count / count)
+        return Moments(count, mean, self.scatter + other.scatter + between)
+
+    @classmethod
+    def _of_chunk(cls, x: Tensor, times: Tensor) -> Moments:
+        count = times.sum()
+        mean = (times @ x) / count.clamp_min(1)
+        centred = (x - mean) * times.sqrt()[:, None]
+        return cls(int(count), mean, centred.T @ centred)
+
+
+def frechet_distance(p: Moments, q: Moments) -> float:
+    """The squared 2-Wasserstein distance of the normal distributions with these moments:
+
+        |m - n|^2 + tr C + tr D - 2 tr (C^1/2 D C^1/2)^1/2
+
+    The last trace is the sum of the singular values of C^1/2 D^1/2.  Taken so, and with what is
+    rounding only left out of the roots, it is exact to about 1e-12 of the traces also where there
+    are fewer rows than features; no imaginary part arises, and nothing is added to a diagonal.
+    """
+    mean = (p.mean - q.mean).square().sum()
+    cross = torch.linalg.svdvals(_root(p.covariance).T @ _root(q.covariance)).sum()
+    return float(mean + p.covariance.trace() + q.covariance.trace() - 2 * cross)
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """R `(d, rank)` with R R^T = covariance."""
+    values, vectors = torch.linalg.eigh(covariance)
+    rounding = len(values) * torch.finfo(values.dtype).eps * values.abs().max()
+    kept = values > rounding
+    root: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return root

@@ -1,0 +1,166 @@
+"""What samples are compared with: features of a split, or their moments, computed once and kept.
+
+A reference file holds tensors, a checksum of them, and how they were made; it can be handed on and
+given to a metric as `reference_file`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fmcore import DataError, Dataset
+from fmcore_metrics.moments import Moments
+
+__all__ = ["Reference", "ReferenceSplit", "load_reference", "save_reference"]
+
+ReferenceSplit = Literal["train", "test"]
+
+BATCH = 256
+"""Images read at a time; features do not depend on it."""
+
+
+@final
+@dataclass(frozen=True)
+class Reference:
+    """`count` examples of `data` (all if None), evenly spread, seen through `features`.
+
+    `made` is everything that would change them: it names the file in the cache, and a file given
+    must agree with it.
+    """
+
+    data: Dataset
+    features: Callable[[Tensor], Tensor]
+    made: Mapping[str, Any]
+    count: int | None = None
+
+    @property
+    def length(self) -> int:
+        """How many examples there are to compare with."""
+        whole = self.data.length
+        return whole if self.count is None else min(self.count, whole)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the file says of how it was made."""
+        return {
+            **self.made,
+            "reference_split": self.data.split,
+            "reference_data": self.data.fingerprint,
+            "reference_count": self.length,
+            "reference_flips": "none",
+        }
+
+    def moments(self, cache: Path, file: str | None = None) -> Moments:
+        """Mean and covariance of the features: from `file` if given, else from `cache`, else
+        computed and kept there.
+        """
+        kept = self._kept("moments", cache, file, self._computed_moments)
+        return Moments(self.length, kept["mean"], kept["scatter"])
+
+    def rows(self, cache: Path, file: str | None = None) -> Tensor:
+        """The features themselves, `(length, d)` float32; found as `moments` are."""
+        return self._kept("features", cache, file, self._computed_rows)["features"]
+
+    def _kept(
+        self,
+        what: str,
+        cache: Path,
+        given: str | None,
+        compute: Callable[[], dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        made = {"holds": what, **self.provenance}
+        if given is not None:
+            return load_reference(Path(given), made)
+        name = hashlib.blake2b(_json(made).encode(), digest_size=8).hexdigest()
+        file = cache / f"{made['extractor']}-{what}-{name}.safetensors"
+        try:
+            return load_reference(file, made)
+        except DataError:  # not there, or torn: made again
+            tensors = compute()
+            save_reference(file, tensors, made)
+            return tensors
+
+    def _computed_moments(self) -> dict[str, Tensor]:
+        moments = Moments.merged(Moments.of(features) for features in self._batches())
+        return {"mean": moments.mean, "scatter": moments.scatter}
+
+    def _computed_rows(self) -> dict[str, Tensor]:
+        return {"features": torch.cat(list(self._batches()))}
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Features of the examples spread evenly over the split, which may be sorted by class."""
+        every, length = self.data.length, self.length
+        for first in range(0, length, BATCH):
+            last = min(first + BATCH, length)
+            indices = [i * every // length for i in range(first, last)]
+            yield self.features(self.data.batch(indices)["x1"])
+
+
+def save_reference(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
+    """Write a reference file, whole or not at all.  Raises DataError if it cannot be written."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    notes = {"fmcore_reference": _json(made), "sha256": _checksum(tensors)}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, notes)
+        part.replace(file)
+    except (OSError, SafetensorError) as error:
+        if part.is_file():
+            part.unlink()
+        raise DataError(f"the reference statistics cannot be written to {file}: {error}") from error
+
+
+def load_reference(file: Path, made: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a reference file.
+
+    Raises DataError if it cannot be read, if its content is damaged, or if it was made otherwise
+    than `made`, telling in what.
+    """
+    if not file.is_file():
+        raise DataError(f"there is no reference file {file}")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            notes = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"the reference file {file} is unreadable: {error}") from error
+    if "fmcore_reference" not in notes:
+        raise DataError(f"{file} is no reference file of fmcore")
+    if notes.get("sha256") != _checksum(tensors):
+        raise DataError(f"the reference file {file} is damaged: its checksum does not hold")
+    _require_same(file, json.loads(notes["fmcore_reference"]), json.loads(_json(made)))
+    return tensors
+
+
+def _require_same(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    apart = [
+        f"{key}: {found.get(key, 'not told')} in the file, {wanted.get(key, 'not told')} wanted"
+        for key in sorted(found.keys() | wanted.keys())
+        if found.get(key) != wanted.get(key)
+    ]
+    if apart:
+        raise DataError(f"the reference file {file} was made otherwise:\n  " + "\n  ".join(apart))
+
+
+def _json(made: Mapping[str, Any]) -> str:
+    return json.dumps(dict(made), sort_keys=True)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fmcore import DataError
+from fmcore_metrics.moments import Moments
+from fmcore_metrics.reference import Reference, load_reference, save_reference
+
+from .conftest import Pictures
+
+
+def flat(levels: Tensor) -> Tensor:
+    flat.calls += 1  # type: ignore[attr-defined]
+    return levels.flatten(1).float()
+
+
+@pytest.fixture
+def reference() -> Reference:
+    flat.calls = 0  # type: ignore[attr-defined]
+    made = {"extractor": "pixels", "resize": "none"}
+    return Reference(Pictures(length=300, shape=(1, 2, 2)), flat, made)
+
+
+def test_moments_are_those_of_the_features(reference: Reference, tmp_path: Path) -> None:
+    x = reference.data.batch(range(300))["x1"].flatten(1).double()
+    found = reference.moments(tmp_path)
+    torch.testing.assert_close(found.mean, x.mean(0))
+    torch.testing.assert_close(found.covariance, x.T.cov())
+    assert torch.equal(reference.rows(tmp_path).double(), x)
+
+
+def test_they_are_computed_once(reference: Reference, tmp_path: Path) -> None:
+    first = reference.moments(tmp_path)
+    calls = flat.calls  # type: ignore[attr-defined]
+    second = reference.moments(tmp_path)
+    assert calls == flat.calls  # type: ignore[attr-defined]
+    assert torch.equal(first.scatter, second.scatter)
+    assert first.count == second.count == 300
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"count": 100},
+        {"made": {"extractor": "pixels", "resize": "other"}},
+        {"data": Pictures(length=300, shape=(1, 2, 2), split="test")},
+    ],
+)
+def test_another_way_of_making_them_is_another_file(
+    change: dict[str, object], reference: Reference, tmp_path: Path
+) -> None:
+    reference.moments(tmp_path)
+    replace(reference, **change).moments(tmp_path)  # type: ignore[arg-type]
+    assert len(list(tmp_path.glob("pixels-moments-*.safetensors"))) == 2
+
+
+def test_a_part_is_spread_over_the_whole_split(reference: Reference, tmp_path: Path) -> None:
+    part = replace(reference, count=3)
+    expected = reference.data.batch([0, 100, 200])["x1"].flatten(1).float()
+    assert torch.equal(part.rows(tmp_path), expected)
+    assert replace(reference, count=1000).length == 300
+
+
+def test_a_torn_file_in_the_cache_is_made_again(reference: Reference, tmp_path: Path) -> None:
+    first = reference.moments(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-7])
+    assert torch.equal(reference.moments(tmp_path).mean, first.mean)
+    load_reference(file, {"holds": "moments", **reference.provenance})
+
+
+@pytest.fixture
+def handed_on(reference: Reference, tmp_path: Path) -> Path:
+    file = tmp_path / "given" / "reference.safetensors"
+    file.parent.mkdir()
+    reference.moments(tmp_path / "cache")
+    (made,) = (tmp_path / "cache").iterdir()
+    return made.rename(file)
+
+
+def test_a_file_can_be_handed_on(reference: Reference, handed_on: Path, tmp_path: Path) -> None:
+    flat.calls = 0  # type: ignore[attr-defined]
+    found = reference.moments(tmp_path / "none", str(handed_on))
+    assert isinstance(found, Moments)
+    assert flat.calls == 0  # type: ignore[attr-defined]
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_of_other_data_is_refused_with_the_difference(
+    reference: Reference, handed_on: Path, tmp_path: Path
+) -> None:
+    other = replace(reference, data=Pictures(length=300, shape=(1, 2, 2), noise=2.0))
+    with pytest.raises(DataError, match=r"made otherwise:\n  reference_data: .* in the file, .*"):
+        other.moments(tmp_path, str(handed_on))
+
+
+def test_a_damaged_file_is_refused(reference: Reference, handed_on: Path, tmp_path: Path) -> None:
+    content = bytearray(handed_on.read_bytes())
+    content[-1] ^= 1
+    handed_on.write_bytes(content)
+    with pytest.raises(DataError, match="damaged: its checksum does not hold"):
+        reference.moments(tmp_path, str(handed_on))
+
+
+def test_a_foreign_file_is_refused(reference: Reference, handed_on: Path, tmp_path: Path) -> None:
+    save_file(load_file(handed_on), handed_on)
+    with pytest.raises(DataError, match="is no reference file of fmcore"):
+        reference.moments(tmp_path, str(handed_on))
+    handed_on.write_text("mean: 0")
+    with pytest.raises(DataError, match="unreadable"):
+        reference.moments(tmp_path, str(handed_on))
+    with pytest.raises(DataError, match="there is no reference file"):
+        reference.moments(tmp_path, str(tmp_path / "none"))
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        save_reference(tmp_path / "file" / "x", {"a": torch.ones(1)}, {})
