@@ -51,7 +51,8 @@ class RecipeError(UserError):
     """All that is wrong with a recipe, one located message per fault in `faults`."""
 
     def __init__(self, faults: str | Iterable[str]) -> None:
-        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        told = (faults,) if isinstance(faults, str) else faults
+        self.faults: tuple[str, ...] = tuple(_printable(fault) for fault in told)
         super().__init__("\n".join(self.faults))
 
 
@@ -93,3 +94,10 @@ class Interrupted(FmcoreError):
     """Stopped by a signal, after saving; the message says how to go on."""
 
     exit_code: ClassVar[int] = 130
+
+
+def _printable(text: str) -> str:
+    """Control characters, meant for the terminal by a stranger's recipe, written as escapes."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )

@@ -20,7 +20,9 @@ from fmcore.recipe.signatures import REQUIRED
 from fmcore.recipe.types import Misfit, Reading, Type, is_open
 from fmcore.suggest import did_you_mean
 
-__all__ = ["Component", "Settings", "read_options"]
+__all__ = ["Component", "Settings", "default_node", "read_options"]
+
+_WORDS = {"data": "data set"}
 
 
 @final
@@ -60,11 +62,11 @@ class Component(Type):
 
     @property
     def text(self) -> str:
-        return f"a {self.kind} (its name, or a mapping with `name`)"
+        return f"a {_WORDS.get(self.kind, self.kind)} (its name, or a mapping with `name`)"
 
     @property
     def many(self) -> str:
-        return f"{self.kind}s (names, or mappings with `name`)"
+        return f"{_WORDS.get(self.kind, self.kind)}s (names, or mappings with `name`)"
 
     def accept(self, node: Node, at: str, reading: Reading) -> Node:
         if isinstance(node, Leaf) and isinstance(node.value, self.interface):
@@ -87,7 +89,8 @@ class Component(Type):
         try:
             own = self._options(name, what)
         except PluginError as error:
-            reading.fault(name_node, at, str(error))
+            message = str(error) if f"'{name}'" in str(error) else f"{what}: {error}"
+            reading.fault(name_node, at, message)
             return block
         inside = reading.trial()
         read = read_options(own, replace(block, entries=entries), what, at, inside)
@@ -129,6 +132,7 @@ class Component(Type):
         except FmcoreError as error:
             message = str(error) if what in str(error) else f"{what}: {error}"
             reading.faults.add(_culprit(block, str(error)), message)
+            reading.faults.cause = error
 
 
 def read_options(
@@ -146,7 +150,11 @@ def read_options(
             reading.faults.add(child.origin, f"{what} has no {noun} '{key}'{hint}")
     read: dict[str, Node] = {}
     for name, option in known.items():
-        node = _completed(option, block.entries.get(name), what, reading)
+        try:
+            node = _completed(option, block.entries.get(name), what, reading)
+        except PluginError as error:
+            reading.faults.add(block.mark, f"{what}: {error}")
+            continue
         if node is not None:
             read[name] = option.type.read(node, f"{at}.{name}" if at else name, reading)
         elif option.required:
@@ -162,18 +170,17 @@ def _completed(option: Option, node: Node | None, what: str, reading: Reading) -
     return default if node is None else merge(default, node)
 
 
-def default_node(value: Any, mark: Mark) -> Node:
-    """The nodes of a default of a signature; components and settings become mappings."""
+def default_node(value: Any, mark: Mark, *, literal: bool = True) -> Node:
+    """The nodes of a Python value, such as a default; components and settings become mappings."""
     if isinstance(value, Mapping):
-        return Block(mark, {str(k): default_node(v, mark) for k, v in value.items()})
+        entries = {str(k): default_node(v, mark, literal=literal) for k, v in value.items()}
+        return Block(mark, entries)
     if isinstance(value, list | tuple):
-        return Items(mark, tuple(default_node(v, mark) for v in value))
+        return Items(mark, tuple(default_node(v, mark, literal=literal) for v in value))
     if isinstance(value, type) or not (_is_component(value) or dataclasses.is_dataclass(value)):
-        return from_python(value, mark)
-    entries = {
-        option.name: default_node(_kept(value, option.name), mark)
-        for option in options(type(value))
-    }
+        return from_python(value, mark, literal=literal)
+    names = [option.name for option in options(type(value))]
+    entries = {name: default_node(_kept(value, name), mark) for name in names}
     if _is_component(value):
         return Block(mark, {"name": Leaf(mark, _registered_name(value), literal=True), **entries})
     return Block(mark, entries)

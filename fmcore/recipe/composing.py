@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
+from typing import final
 
 from fmcore.errors import RecipeError
 from fmcore.recipe.faults import Faults
@@ -12,53 +14,62 @@ from fmcore.recipe.merging import merge
 from fmcore.recipe.nodes import Block, Leaf, Mark, Node
 from fmcore.recipe.yaml_text import MAX_BYTES, read_bytes
 
-__all__ = ["chain", "composed"]
+__all__ = ["Layer", "chain", "composed"]
 
 MAX_CHAIN = 20
 
 
+@final
+@dataclass(frozen=True)
+class Layer:
+    """One file: its own sections, and what it says it extends."""
+
+    file: Path
+    block: Block
+    extends: Leaf | None = None
+
+
 def composed(file: Path, faults: Faults) -> Block:
     """The file on top of what it extends, that on top of what it extends, and so on."""
-    merged: Node | None = None
-    for _, block in reversed(chain(file, faults)):
-        merged = block if merged is None else merge(merged, block)
+    blocks: list[Node] = [layer.block for layer in chain(file, faults)]
+    merged = reduce(merge, reversed(blocks))
     return merged if isinstance(merged, Block) else Block(Mark(shown(file), 1, 1), {})
 
 
-def chain(file: Path, faults: Faults) -> list[tuple[Path, Block]]:
-    """The file and its bases, the file first, each without its `extends`."""
-    found: list[tuple[Path, Block]] = []
-    seen: list[Path] = []
+def chain(file: Path, faults: Faults) -> list[Layer]:
+    """The file and its bases, the file first."""
+    layers: list[Layer] = []
     here: Path | None = file
     while here is not None:
-        seen.append(here.resolve())
         block = _read(here, faults)
-        base = block.entries.get("extends")
-        found.append(
-            (
-                here,
-                replace(block, entries={k: v for k, v in block.entries.items() if k != "extends"}),
-            )
-        )
-        here = None if base is None else _base(base, here, seen, faults)
-    return found
+        extends = _extends(block, faults)
+        own = {key: child for key, child in block.entries.items() if key != "extends"}
+        layers.append(Layer(here, replace(block, entries=own), extends))
+        here = None if extends is None else _base(extends, layers)
+    return layers
 
 
-def _base(node: Node, file: Path, seen: list[Path], faults: Faults) -> Path | None:
-    if not isinstance(node, Leaf) or not isinstance(node.value, str) or not node.value:
-        faults.add(
-            node.mark, "`extends` names one file or recipe, as in `extends: _base/adm64.yaml`"
-        )
-        return None
+def _extends(block: Block, faults: Faults) -> Leaf | None:
+    node = block.entries.get("extends")
+    if node is None or (isinstance(node, Leaf) and isinstance(node.value, str) and node.value):
+        return node
+    hint = "as in `extends: _base/adm64.yaml`"
+    faults.add(node.mark, f"`extends` names one file or recipe, {hint}")
+    return None
+
+
+def _base(extends: Leaf, layers: list[Layer]) -> Path:
     try:
-        base = find(node.value, file.parent)
+        base = find(extends.value, layers[-1].file.parent)
     except RecipeError as error:
-        raise RecipeError(f"{node.mark}: {error}") from None
+        raise RecipeError(f"{extends.mark}: {error}") from None
+    seen = [layer.file.resolve() for layer in layers]
     if base.resolve() in seen:
-        loop = " -> ".join(shown(f) for f in [*seen[seen.index(base.resolve()) :], base.resolve()])
-        raise RecipeError(f"{node.mark}: a recipe cannot extend itself: {loop}")
-    if len(seen) >= MAX_CHAIN:
-        raise RecipeError(f"{node.mark}: more than {MAX_CHAIN} recipes extend one another")
+        loop = [*seen[seen.index(base.resolve()) :], base.resolve()]
+        names = " -> ".join(shown(file) for file in loop)
+        raise RecipeError(f"{extends.mark}: a recipe cannot extend itself: {names}")
+    if len(layers) >= MAX_CHAIN:
+        raise RecipeError(f"{extends.mark}: more than {MAX_CHAIN} recipes extend one another")
     return base
 
 

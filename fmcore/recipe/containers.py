@@ -8,9 +8,9 @@ from typing import Any, final
 
 import annotated_types
 
-from fmcore.recipe.nodes import Block, Items, Leaf, Node
+from fmcore.recipe.nodes import Block, Items, Leaf, Node, plain
 from fmcore.recipe.scalars import Null
-from fmcore.recipe.types import Misfit, Reading, Type
+from fmcore.recipe.types import Misfit, Reading, Type, is_open
 
 __all__ = ["Bounded", "ListOf", "MapOf", "OneOf", "TupleOf", "bounds_of"]
 
@@ -180,9 +180,7 @@ class Bounded(Type):
 
     def accept(self, node: Node, at: str, reading: Reading) -> Node:
         read = self.inner.accept(node, at, reading)
-        value: Any = read.value if isinstance(read, Leaf) else None
-        size = read.items if isinstance(read, Items) else value
-        if not all(_holds(bound, value, size) for bound in self.bounds):
+        if not is_open(read) and not all(_holds(bound, plain(read)) for bound in self.bounds):
             raise Misfit
         return read
 
@@ -216,7 +214,7 @@ def _in_words(bound: annotated_types.BaseMetadata) -> str:
         if isinstance(bound, kind):
             return f"{sign} {getattr(bound, attribute)}"
     if isinstance(bound, annotated_types.MultipleOf):
-        return f"a multiple of {bound.multiple_of}"
+        return f"in multiples of {bound.multiple_of}"
     if isinstance(bound, annotated_types.MinLen):
         return f"of length at least {bound.min_length}"
     if isinstance(bound, annotated_types.MaxLen):
@@ -226,16 +224,17 @@ def _in_words(bound: annotated_types.BaseMetadata) -> str:
     return ""
 
 
-def _holds(bound: annotated_types.BaseMetadata, value: Any, sized: Any) -> bool:
+def _holds(bound: annotated_types.BaseMetadata, value: Any) -> bool:
+    number = isinstance(value, int | float)
     for kind, attribute, _, holds in _COMPARISONS:
         if isinstance(bound, kind):
-            return value is None or holds(value, getattr(bound, attribute))
+            return not number or holds(value, getattr(bound, attribute))
     if isinstance(bound, annotated_types.MultipleOf):
-        return value is None or value % bound.multiple_of == 0
+        return not number or value % bound.multiple_of == 0
     if isinstance(bound, annotated_types.MinLen):
-        return len(sized) >= bound.min_length
+        return number or value is None or len(value) >= bound.min_length
     if isinstance(bound, annotated_types.MaxLen):
-        return len(sized) <= bound.max_length
+        return number or value is None or len(value) <= bound.max_length
     if isinstance(bound, annotated_types.Predicate):
         return bool(bound.func(value))
     return True

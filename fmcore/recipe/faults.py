@@ -61,6 +61,5 @@ def described_value(value: Any) -> str:
         short = value if len(value) <= 60 else value[:57] + "..."
         return f"the text {json.dumps(short, ensure_ascii=False)}"
     if isinstance(value, int | float):
-        text = str(value) if abs(value) < 1e300 else "a huge number"
-        return text
+        return str(value) if isinstance(value, float) or abs(value) < 10**30 else "a huge number"
     return f"a {type(value).__name__}"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fmcore.recipe.faults import Faults
-from fmcore.recipe.nodes import MISSING, Block, Items, Leaf, Mark, Node, lookup, walk
+from fmcore.recipe.nodes import MISSING, Block, Items, Leaf, Node, lookup, walk
 from fmcore.recipe.overrides import value_of
 from fmcore.recipe.types import is_open
 from fmcore.suggest import did_you_mean
@@ -29,7 +29,18 @@ MAX_LENGTH = (
 )
 MAX_DEPTH = 20
 
-_NOWHERE = Mark("nowhere")
+_ALONE = re.compile(r"\$\{\s*(\w+(?:\.\w+)*)\s*\}", re.ASCII)
+"""A reference to one key and nothing else: the value keeps its type."""
+
+_PARSER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What OmegaConf's parser lets through on texts that are far from its grammar."""
 
 
 class _Unresolved(Exception):
@@ -38,6 +49,10 @@ class _Unresolved(Exception):
 
 class _Absent(_Unresolved):
     """A key that the recipe does not have, as far as it is known."""
+
+
+class _Loop(_Unresolved):
+    """A value that refers to itself, told at every value on the way."""
 
 
 class _Elsewhere(_Unresolved):
@@ -100,7 +115,7 @@ class _Resolver:
         if key in self.done:
             return self.done[key]
         if key in self.under_way:
-            raise _Unresolved(f"refers to itself: {' -> '.join([*self.under_way, key])}")
+            raise _Loop(f"refers to itself: {' -> '.join([*self.under_way, key])}")
         if len(self.under_way) >= MAX_DEPTH:
             raise _Unresolved(
                 f"refers to a value that refers to another, and so on {MAX_DEPTH} times"
@@ -137,11 +152,9 @@ class _Resolver:
             raise _Unresolved(f"refers to '{key}', which is no single value")
         try:
             return self.leaf(key, node)
-        except _Absent:
+        except (_Absent, _Loop):
             raise
         except _Unresolved as error:
-            if key in self.under_way:
-                raise
             raise _Elsewhere(str(error)) from None
 
 
@@ -159,43 +172,33 @@ class _Expression:
 
         if len(self.text) > MAX_LENGTH:
             raise _Unresolved(f"is longer than {MAX_LENGTH} characters")
+        if alone := _ALONE.fullmatch(self.text):
+            return self.resolver.referred(tuple(alone[1].split(".")))
         try:
             tree: Any = parse(self.text)
-            visitor = GrammarVisitor(self._key, self._resolver, memo=None)
-            self.alone = tree.getChild(0).getChildCount() == 1
-            return self._result(visitor.visit(tree))
+            key: Any = self._key  # typed to give nodes, content with values
+            return str(GrammarVisitor(key, self._environment, memo=None).visit(tree))
         except _Unresolved:
             raise
-        except (
-            OmegaConfBaseException,
-            RecursionError,
-            ValueError,
-            TypeError,
-            AssertionError,
-            AttributeError,
-        ) as error:
+        except (OmegaConfBaseException, *_PARSER_ERRORS) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise _Unresolved(f"'{self.text[:60]}' is no valid reference: {reason}") from None
 
-    def _result(self, value: Any) -> Leaf | str:
-        return value if isinstance(value, Leaf) else str(value)
-
-    def _key(self, key: Any, memo: Any = None) -> Any:
+    def _key(self, key: Any, memo: Any = None) -> str:
         if key.relative_dots:
-            raise _Unresolved(
-                f"'{key.raw}' begins with a dot; write the whole key, as in ${{train.batch_size}}"
-            )
-        return self._word(self.resolver.referred(tuple(key.parts)))
+            hint = "write the whole key, as in ${train.batch_size}"
+            raise _Unresolved(f"'{key.raw}' begins with a dot; {hint}")
+        leaf = self.resolver.referred(tuple(key.parts))
+        if leaf.value == MISSING:
+            raise _Elsewhere
+        return _word(leaf.value) if leaf.text is None else leaf.text
 
-    def _resolver(self, name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> Any:
+    def _environment(self, name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> str:
         if name != "oc.env":
-            raise _Unresolved(
-                f"'{name}' is not available; there are ${{oc.env:NAME}} and references to keys"
-            )
+            known = "${oc.env:NAME} and references to other keys, as in ${train.batch_size}"
+            raise _Unresolved(f"there is no '{name}' in recipes, only {known}")
         if len(args) not in (1, 2):
-            raise _Unresolved(
-                "oc.env takes a name and perhaps a default, as in ${oc.env:DATA,/data}"
-            )
+            raise _Unresolved("oc.env takes a name and perhaps a default: ${oc.env:DATA,/data}")
         variable = str(args[0])
         if variable in os.environ:
             return os.environ[variable]
@@ -204,20 +207,11 @@ class _Expression:
                 f"the environment variable '{variable}' is not set; set it, "
                 f"or write ${{oc.env:{variable},DEFAULT}}"
             )
-        if args[1] is None:
-            return self._word(Leaf(_NOWHERE, None))
         return args[1] if isinstance(args[1], str) else args_str[1]
 
-    def _word(self, leaf: Leaf) -> Any:
-        """The leaf itself where it is the whole text, else how it is written within one."""
-        if self.alone:
-            return leaf
-        if leaf.value == MISSING:
-            raise _Elsewhere
-        return leaf.text if leaf.text is not None else _written(leaf.value)
 
-
-def _written(value: Any) -> str:
+def _word(value: Any) -> str:
+    """A value inside a text."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
+from fmcore.recipe.components import default_node
 from fmcore.recipe.composing import composed
 from fmcore.recipe.faults import Faults
 from fmcore.recipe.finding import find
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Mark, from_python
+from fmcore.recipe.nodes import Mark
 from fmcore.recipe.overrides import layer
 from fmcore.recipe.recipe import Recipe, resolved
 
@@ -32,7 +33,7 @@ def load_recipe(
     """
     faults = Faults()
     if isinstance(source, Mapping):
-        tree, path = from_python(source, Mark("recipe"), literal=False), None
+        tree, path = default_node(source, Mark("recipe"), literal=False), None
     else:
         path = find(source)
         tree = composed(path, faults)

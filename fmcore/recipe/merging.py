@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fmcore.recipe.nodes import Block, Items, Leaf, Node
+from fmcore.recipe.nodes import COMMAND_LINE, Block, Items, Leaf, Node
 
 __all__ = ["merge"]
 
@@ -36,7 +36,8 @@ def merge(base: Node, over: Node) -> Node:
     entries = dict(base.entries)
     for key, value in over.entries.items():
         entries[key] = merge(entries[key], value) if key in entries else value
-    return replace(over, entries=entries, key=over.key or base.key)
+    place = base.mark if over.mark == COMMAND_LINE else over.mark  # where one would add to it
+    return Block(place, entries, key=over.key or base.key)
 
 
 def _is_text(node: Node) -> bool:

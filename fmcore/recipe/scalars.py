@@ -42,6 +42,8 @@ class Whole(_Scalar):
 
     def convert(self, value: Any) -> int:
         if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            if not -(2**63) <= int(value) < 2**63:
+                raise Misfit("; it has to fit in 64 bits")
             return int(value)
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             raise Misfit(f"; write {int(value)}")

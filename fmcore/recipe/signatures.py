@@ -95,8 +95,6 @@ def _evaluated(target: type, owner: type, parameter: inspect.Parameter) -> Any:
             if parameter.name in own:
                 home, written = sys.modules.get(base.__module__), own[parameter.name]
                 break
-    if isinstance(written, dataclasses.InitVar):
-        written = written.type
     names = dict(vars(home)) if home is not None else {}
     holder = types.SimpleNamespace(__annotations__={parameter.name: written})
     while True:
@@ -104,7 +102,8 @@ def _evaluated(target: type, owner: type, parameter: inspect.Parameter) -> Any:
             hints = typing.get_type_hints(
                 holder, globalns=names, localns=names, include_extras=True
             )
-            return hints[parameter.name]
+            found = hints[parameter.name]
+            return found.type if isinstance(found, dataclasses.InitVar) else found
         except NameError as error:
             missing = str(error.name)
             if missing in names:

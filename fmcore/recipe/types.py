@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from fmcore.errors import PluginError
 from fmcore.recipe.faults import Faults, described
 from fmcore.recipe.nodes import COMMAND_LINE, MISSING, Leaf, Mark, Node
 
@@ -53,6 +54,7 @@ class Reading:
     def take(self, other: Reading) -> None:
         """Add what a trial found."""
         self.faults.found += other.faults.found
+        self.faults.cause = self.faults.cause or other.faults.cause
         self.missing |= other.missing
         self.open += other.open
 
@@ -91,7 +93,9 @@ class Type(ABC):
             return self.accept(node, at, reading)
         except Misfit as misfit:
             reading.fault(node, at, f"{at}: expected {self.text}, got {described(node)}{misfit}")
-            return node
+        except PluginError as error:
+            reading.fault(node, at, f"{at}: {error}")
+        return node
 
 
 def is_open(node: Node) -> bool:

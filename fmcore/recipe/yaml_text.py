@@ -34,9 +34,10 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's reader up to its nodes, with the scalars of YAML 1.2 and `???` inside `{...}` too."""
+    """PyYAML up to its nodes, with the scalars of YAML 1.2, and with `???` inside `{...}` too."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own table)
+    # PyYAML's own table, here without the scalars of YAML 1.1
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def check_key(self) -> bool:
         return bool(self.prefix(3) != MISSING and super().check_key())
@@ -82,7 +83,7 @@ def read_text(text: str, source: str, faults: Faults) -> Node | None:
     try:
         root = _composed(text)
     except yaml.MarkedYAMLError as error:
-        raise RecipeError(_syntax_error(error, source)) from None
+        raise RecipeError(_syntax_error(error, source, text)) from None
     except yaml.reader.ReaderError as error:
         line, column = _position(text, error.position)
         character = (
@@ -106,11 +107,15 @@ def _composed(text: str) -> yaml.Node | None:
         loader.dispose()
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> str:
+def _syntax_error(error: yaml.MarkedYAMLError, source: str, text: str) -> str:
     mark = error.problem_mark or error.context_mark
-    where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+    if mark is None:
+        return f"{source}: not valid YAML: {error.problem}"
     context = f" ({error.context})" if error.context else ""
-    return f"{where}: not valid YAML: {error.problem}{context}"
+    line = text[: mark.index].rpartition("\n")[2] + text[mark.index :].partition("\n")[0]
+    hint = "; inside braces, ${...} has to be in quotes" if "${" in line else ""
+    where = f"{source}:{mark.line + 1}:{mark.column + 1}"
+    return f"{where}: not valid YAML: {error.problem}{context}{hint}"
 
 
 def _position(text: str, index: int) -> tuple[int, int]:

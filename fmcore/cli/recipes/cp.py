@@ -1,0 +1,30 @@
+"""`fmcore recipes cp`: a recipe to start one's own from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fmcore.cli.options import plugin_option
+from fmcore.recipe.copying import copy_recipe
+from fmcore.recipe.finding import shown
+
+__all__ = ["cp"]
+
+
+@click.command(short_help="Copy a recipe to start your own from.")
+@click.argument("recipe")
+@click.argument("to", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@plugin_option
+def cp(recipe: str, to: Path, force: bool) -> None:
+    """Copy RECIPE to the file or folder TO, with the files that it extends.
+
+    Prints what was written.
+    """
+    written = copy_recipe(recipe, to, force)
+    for file in written:
+        click.echo(shown(file))
+    if not written:
+        click.echo("nothing to copy: the same files are there already", err=True)

@@ -1,0 +1,41 @@
+"""`fmcore recipes show`: a recipe in full."""
+
+from __future__ import annotations
+
+import click
+
+from fmcore.cli.console import print_json
+from fmcore.cli.options import json_option, plugin_option
+from fmcore.recipe import Recipe, load_recipe
+from fmcore.recipe.nodes import walk
+from fmcore.recipe.showing import annotated
+
+__all__ = ["show"]
+
+
+@click.command(short_help="Show a recipe in full, each value's source.")
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@plugin_option
+@json_option
+def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show RECIPE as it would be run: extended, overridden, all defaults written out.
+
+    Behind each value stands where it comes from.  `???` has to be given before it can run.
+    """
+    loaded = load_recipe(recipe, overrides, partial=True)
+    if as_json:
+        print_json(_as_dict(loaded))
+    else:
+        click.echo(annotated(loaded), nl=False)
+
+
+def _as_dict(recipe: Recipe) -> dict[str, object]:
+    return {
+        "name": recipe.name,
+        "path": None if recipe.path is None else str(recipe.path),
+        "digest": recipe.digest,
+        "missing": list(recipe.missing),
+        "values": recipe.values,
+        "origins": {key: str(leaf.origin) for key, leaf in walk(recipe.completed)},
+    }
