@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fmcore.broadcast import from_the_left
     from fmcore.compatibility import check_together
     from fmcore.field import Field, Predictor
+    from fmcore.fingerprints import image_fingerprint
     from fmcore.guidance import Guided
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
     from fmcore.likelihood import LogProb, log_prob
+    from fmcore.packing import Packed, pack, unpacked
     from fmcore.randomness import generator_for, noise_of
     from fmcore.recipe import Recipe, load_recipe
     from fmcore.reflow import write_pairs
@@ -55,6 +57,7 @@ _LAZY: dict[str, str] = {
         "fmcore.guidance": ("Guided",),
         "fmcore.rescheduled": ("Rescheduled",),
         "fmcore.reflow": ("write_pairs",),
+        "fmcore.fingerprints": ("image_fingerprint",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.metric": ("Evaluation", "Measured", "Metric", "Result"),
@@ -66,6 +69,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
         "fmcore.likelihood": ("LogProb", "log_prob"),
+        "fmcore.packing": ("Packed", "pack", "unpacked"),
         "fmcore.randomness": ("generator_for", "noise_of"),
         "fmcore.recipe": ("Recipe", "load_recipe"),
         "fmcore.solving.problem": ("Problem", "Solution", "Stats", "Status"),
@@ -94,6 +98,7 @@ __all__ = [
     "Measured",
     "Metric",
     "Objective",
+    "Packed",
     "Pairing",
     "Path",
     "PathSample",
@@ -123,10 +128,13 @@ __all__ = [
     "from_the_left",
     "generator_for",
     "hookimpl",
+    "image_fingerprint",
     "load_recipe",
     "log_prob",
     "noise_of",
+    "pack",
     "run",
+    "unpacked",
     "write_pairs",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, Literal, Self, final
 
 from torch import Tensor
@@ -64,6 +65,17 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A short hexadecimal hash of the content."""
+
+    @property
+    def description(self) -> str:
+        """Which set this is, in a line, where its content tells; else nothing."""
+        return ""
+
+    @classmethod
+    def recognizes(cls, place: Path) -> bool:
+        """Whether the file or folder `place` looks like this format, with `root=place` as the only
+        option: so that `fmcore data pack PLACE` need not be told."""
+        return False
 
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:

@@ -19,3 +19,37 @@ def register_datasets(register: Register) -> None:
         needs=("scikit-learn",),
     )
     register("idx", "fmcore_data.idx:IDX", summary="MNIST and Fashion-MNIST files (IDX)")
+    register("cifar10", "fmcore_data.cifar10:CIFAR10", summary="CIFAR-10, binary or Python version")
+    register(
+        "npz",
+        "fmcore_data.npz:Npz",
+        summary="the official downsampled ImageNet-32/64, .npz or pickled",
+    )
+    register(
+        "image_folder",
+        "fmcore_data.image_folder:ImageFolder",
+        summary="image files in folders by class, or flat",
+    )
+    register("edm_zip", "fmcore_data.edm_zip:EDMZip", summary="the .zip sets of EDM and StyleGAN")
+    register(
+        "parquet",
+        "fmcore_data.huggingface:HuggingFace",
+        summary="Hugging Face image sets on disk, .parquet or .arrow",
+        needs=("pyarrow",),
+    )
+    register(
+        "webdataset",
+        "fmcore_data.webdataset:WebDataset",
+        summary="WebDataset .tar shards of images",
+    )
+    register(
+        "packed",
+        "fmcore_data.packed:PackedImages",
+        summary="what `fmcore data pack` wrote: fastest",
+    )
+    register(
+        "emoji", "fmcore_data.emoji:Emoji", summary="3,786 colour emoji of 64x64 (npm package)"
+    )
+    register(
+        "photos", "fmcore_data.photos:Photos", summary="patches of photographs (Debian package)"
+    )

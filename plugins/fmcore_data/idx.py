@@ -35,6 +35,10 @@ class IDX(StoredImages):
 
     root: str = FASHION
 
+    @classmethod
+    def recognizes(cls, place: FilePath) -> bool:
+        return any(place.glob("*-images-idx3-ubyte*"))
+
     def _open(self) -> Images:
         prefix = "train" if self.split == "train" else "t10k"
         pixels = read_idx(self._file(f"{prefix}-images-idx3-ubyte"), dimensions=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fmcore import DataError, ImageDataset
+from fmcore import DataError, ImageDataset, image_fingerprint
+from fmcore_data.known import known_as
 
-__all__ = ["Arrays", "Images", "Labels", "Pixels", "StoredImages", "fingerprint_of"]
+__all__ = ["Arrays", "Images", "Labels", "Pixels", "StoredImages"]
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-
-HASHED_WHOLE = 65_536
-HASHED_OF_LARGER = 4_096
 
 
 class Images(ABC):
@@ -93,7 +90,12 @@ class StoredImages(ImageDataset):
 
     @cached_property
     def fingerprint(self) -> str:
-        return fingerprint_of(self._images)
+        images = self._images
+        return image_fingerprint(images.count, images.shape, images.labels, images.read)
+
+    @property
+    def description(self) -> str:
+        return known_as(self.shape, self.split, self.length)
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         images, rows = self._images, np.asarray(indices, dtype=np.int64)
@@ -106,21 +108,3 @@ class StoredImages(ImageDataset):
         if images.labels is not None:
             batch["label"] = torch.from_numpy(images.labels[rows])
         return batch
-
-
-def fingerprint_of(images: Images) -> str:
-    """A hash of shape, count, labels and pixels: the same in whatever format the images lie.
-
-    Sets above 65,536 images are too long to decode at every start; of those, the pixels of 4,096
-    images at even distances are hashed.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(f"images 1/{images.count}/{images.shape}".encode())
-    if images.labels is not None:
-        digest.update(images.labels.astype("<i8").tobytes())
-    whole = images.count <= HASHED_WHOLE
-    chosen = np.linspace(0, images.count - 1, images.count if whole else HASHED_OF_LARGER)
-    rows = chosen.round().astype(np.int64)
-    for first in range(0, len(rows), 1024):
-        digest.update(images.read(rows[first : first + 1024]).tobytes())
-    return digest.hexdigest()

@@ -1,0 +1,176 @@
+"""Packed images: a folder with one uint8 array a split, which training reads at memory speed.
+
+    OUT/manifest.json       what it is, and where it came from
+    OUT/train.images.npy    uint8 (count, channels, height, width)
+    OUT/train.labels.npy    int64 (count,), where there are labels
+    OUT/test....            likewise
+
+Any image data set can be packed; `numpy.load(..., mmap_mode="r")` opens the arrays anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.lib.format as npy
+import numpy.typing as npt
+
+from fmcore.errors import DataError
+from fmcore.fingerprints import image_fingerprint
+from fmcore.interfaces.dataset import ImageDataset, Split
+from fmcore.runs.atomic import writable, write_json
+
+__all__ = ["Packed", "pack", "unpacked"]
+
+FORMAT = "fmcore packed images 1"
+MANIFEST = "manifest.json"
+CHUNK = 1_024
+
+Progress = Callable[[Split, int, int], None]
+"""Called with the split, how many images are written, and how many there are."""
+
+
+@final
+@dataclass(frozen=True)
+class Packed:
+    """One split of a packed set; `pixels` and `labels` are memory maps."""
+
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64] | None
+    levels: int
+    classes: int
+    fingerprint: str
+    description: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the manifest says of a split."""
+
+    count: int
+    shape: tuple[int, ...]
+    levels: int
+    classes: int
+    labels: bool
+    fingerprint: str
+    description: str
+
+
+def pack(
+    data: ImageDataset,
+    out: Path,
+    splits: Sequence[Split] = ("train", "test"),
+    source: dict[str, Any] | None = None,
+    progress: Progress = lambda split, done, count: None,
+) -> dict[str, Any]:
+    """Write `splits` of `data` to the new folder `out`, and return its manifest.
+
+    `source` goes into the manifest: where the images came from.  The folder appears when it is
+    whole; a full disk leaves nothing.  Raises DataError if `out` exists or a split cannot be read.
+    """
+    if out.exists():
+        raise DataError(f"{out} exists: give a new folder, or remove it")
+    part = out.with_name(f"{out.name}.part")
+    with writable(out):
+        if part.exists():
+            shutil.rmtree(part)  # what a killed process left
+        part.mkdir(parents=True)
+        try:
+            entries = {s: asdict(_write(data.with_split(s), part, progress)) for s in splits}
+            manifest = {"format": FORMAT, "splits": entries, "source": source or {}}
+            write_json(part / MANIFEST, manifest)
+            part.rename(out)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    return manifest
+
+
+def unpacked(root: Path, split: Split) -> Packed:
+    """The images that `pack` wrote to `root`.  Raises DataError if they are missing or damaged."""
+    entry = _entry(root, split)
+    pixels = _array(root / f"{split}.images.npy", (entry.count, *entry.shape), np.uint8)
+    labels = (
+        _array(root / f"{split}.labels.npy", (entry.count,), np.int64) if entry.labels else None
+    )
+    found = image_fingerprint(entry.count, entry.shape, labels, lambda rows: pixels[rows])
+    if found != entry.fingerprint:
+        raise DataError(
+            f"the '{split}' images in {root} are not those that were packed: their fingerprint is "
+            f"{found}, the manifest's {entry.fingerprint}; pack them again"
+        )
+    return Packed(pixels, labels, entry.levels, entry.classes, found, entry.description)
+
+
+def _write(data: ImageDataset, folder: Path, progress: Progress) -> _Entry:
+    """Write one split: images as they are read, then labels."""
+    count, shape = data.length, tuple(data.shape)
+    labels = np.empty(count, np.int64) if data.classes else None
+    file = folder / f"{data.split}.images.npy"
+    with file.open("wb") as stream:
+        # Not through a memory map: a full disk would kill the process instead of raising.
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+        npy.write_array_header_1_0(stream, header)
+        for first, batch in _batches(data):
+            stream.write(batch["x1"].numpy().tobytes())
+            if labels is not None:
+                labels[first : first + len(batch["label"])] = batch["label"].numpy()
+            progress(data.split, first + len(batch["x1"]), count)
+    if labels is not None:
+        np.save(folder / f"{data.split}.labels.npy", labels, allow_pickle=False)
+    pixels = _array(file, (count, *shape), np.uint8)
+    fingerprint = image_fingerprint(count, shape, labels, lambda rows: pixels[rows])
+    return _Entry(
+        count, shape, data.levels, data.classes, labels is not None, fingerprint, data.description
+    )
+
+
+def _batches(data: ImageDataset) -> Iterator[tuple[int, dict[str, Any]]]:
+    for first in range(0, data.length, CHUNK):
+        yield first, data.batch(range(first, min(first + CHUNK, data.length)))
+
+
+def _entry(root: Path, split: Split) -> _Entry:
+    file = root / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        known = manifest["splits"] if manifest["format"] == FORMAT else None
+    except OSError as error:
+        raise DataError(
+            f"no packed images in {root}: make them with `fmcore data pack SRC {root}`, or say "
+            "where they are: data.root=FOLDER"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is not the manifest of packed images: {error!r}") from error
+    if known is None:
+        raise DataError(f"{file} is in another format than '{FORMAT}': {manifest['format']!r}")
+    if split not in known:
+        raise DataError(
+            f"{root} holds no '{split}' split; it holds {', '.join(known) or 'none'}: "
+            "pack it too, or say data.root=FOLDER"
+        )
+    try:
+        entry = _Entry(**known[split])
+    except TypeError as error:
+        raise DataError(f"{file} is damaged: {error}") from error
+    return _Entry(**{**asdict(entry), "shape": tuple(entry.shape)})
+
+
+def _array(file: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """The array in `file`, mapped.  Raises DataError unless it is as the manifest says."""
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}; pack the images again") from error
+    if array.shape != shape or array.dtype != dtype:
+        raise DataError(
+            f"{file} holds {array.dtype} {array.shape}, but its manifest says {dtype.__name__} "
+            f"{shape}; pack the images again"
+        )
+    return np.asarray(array)

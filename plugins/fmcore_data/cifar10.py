@@ -1,0 +1,84 @@
+"""CIFAR-10, in its binary and in its Python version.
+
+Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import final
+
+import numpy as np
+
+from fmcore import DataError
+from fmcore_data.pickles import read_pickle
+from fmcore_data.splits import folder
+from fmcore_data.storage import Arrays, Images, Labels, Pixels, StoredImages
+
+__all__ = ["CIFAR10"]
+
+SHAPE = (3, 32, 32)
+RECORD = 1 + 3 * 32 * 32
+FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py")
+
+
+@final
+@dataclass(frozen=True)
+class CIFAR10(StoredImages):
+    """50,000 + 10,000 images of 3x32x32 in ten classes: `data_batch_1` to `_5` and `test_batch`, as
+    `.bin` or pickled, in `root` or the folder that the archive unpacks to there.
+    """
+
+    root: str
+
+    @classmethod
+    def recognizes(cls, place: FilePath) -> bool:
+        names = ("test_batch.bin", "test_batch")
+        return any((place / inside / name).is_file() for inside in FOLDERS for name in names)
+
+    def _open(self) -> Images:
+        train = [f"data_batch_{number}" for number in range(1, 6)]
+        names = train if self.split == "train" else ["test_batch"]
+        parts = [_read(self._file(name)) for name in names]
+        pixels = np.concatenate([pixels for pixels, _ in parts])
+        return Arrays(pixels, np.concatenate([labels for _, labels in parts]), classes=10)
+
+    def _file(self, name: str) -> FilePath:
+        root = folder(self.root)
+        for inside in FOLDERS:
+            for file in (root / inside / f"{name}.bin", root / inside / name):
+                if file.is_file():
+                    return file
+        raise DataError(
+            f"no file {name}[.bin] in {root}: fetch cifar-10-binary.tar.gz from "
+            "https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and say where: "
+            "data.root=FOLDER"
+        )
+
+
+def _read(file: FilePath) -> tuple[Pixels, Labels]:
+    pixels, labels = _binary(file) if file.suffix == ".bin" else _pickled(file)
+    if len(labels) != len(pixels) or (len(labels) and not 0 <= labels.min() <= labels.max() < 10):
+        raise DataError(f"{file} has labels that are not one of ten classes an image")
+    return pixels.reshape(-1, *SHAPE), labels
+
+
+def _binary(file: FilePath) -> tuple[Pixels, Labels]:
+    content = np.fromfile(file, np.uint8)
+    if not len(content) or len(content) % RECORD:
+        raise DataError(
+            f"{file} is truncated: its {len(content)} bytes are not whole records of {RECORD}"
+        )
+    records = content.reshape(-1, RECORD)
+    return records[:, 1:], records[:, 0].astype(np.int64)
+
+
+def _pickled(file: FilePath) -> tuple[Pixels, Labels]:
+    found = read_pickle(file)
+    pixels, labels = found.get("data"), found.get("labels")
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or labels is None:
+        raise DataError(f"{file} is no batch of CIFAR-10: it lacks bytes 'data' or 'labels'")
+    if pixels.ndim != 2 or pixels.shape[1] != RECORD - 1:
+        raise DataError(f"{file} holds an array of shape {pixels.shape}, not rows of 3x32x32")
+    return pixels, np.asarray(labels, np.int64)

@@ -1,0 +1,176 @@
+"""Image sets of the Hugging Face hub on disk: `.parquet`, or `.arrow` as `save_to_disk` writes.
+
+Needs pyarrow (`pip install 'fmcore-flow[parquet]'`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated, Any, final
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from fmcore import DataError
+from fmcore_data.archives import checked_size
+from fmcore_data.decoding import Channels, Decoder
+from fmcore_data.encoded import Encoded, Files
+from fmcore_data.splits import files_of, folder, held_out
+from fmcore_data.storage import Images, Labels, StoredImages
+
+__all__ = ["HuggingFace"]
+
+LABELS = ("label", "labels", "fine_label", "cls", "class")
+
+
+@final
+@dataclass(frozen=True)
+class HuggingFace(StoredImages):
+    """The rows of the files in `root`, or in `data` or a folder named after the split in there.
+
+    `image_column` holds `{bytes, path}` or bytes, `label_column` integers; by default they are
+    found by type and by name.  Files named after no split are one set, of which `held_out` rows
+    are kept for the test split.  Encoded images are kept in memory for `.parquet` (which is read
+    whole) and read where they lie for `.arrow`.
+    """
+
+    root: str
+    image_size: Annotated[int, Gt(0)] | None = None
+    channels: Channels = 3
+    image_column: str | None = None
+    label_column: str | None = None
+    held_out: Annotated[int, Ge(0)] = 0
+
+    @classmethod
+    def recognizes(cls, place: FilePath) -> bool:
+        tables = [*_tables(place), *place.glob("*/*.parquet"), *place.glob("*/*.arrow")]
+        return any(file.suffix in (".parquet", ".arrow") and file.is_file() for file in tables)
+
+    def _open(self) -> Images:
+        root = folder(self.root)
+        for place in (root, root / "data"):
+            files = _tables(place)
+            if files:
+                split = files_of(self.split, files)
+                return self._one_set(files, root) if split is None else self._read(split, root)
+        folders = [child for child in root.iterdir() if child.is_dir()] if root.is_dir() else []
+        chosen = files_of(self.split, folders) or []
+        return self._read([file for child in chosen for file in _tables(child)], root)
+
+    def _one_set(self, files: list[FilePath], root: FilePath) -> Images:
+        return held_out(self._read(files, root), self.split, self.held_out, str(root))
+
+    def _read(self, files: list[FilePath], root: FilePath) -> Images:
+        if not files:
+            raise DataError(
+                f"no .parquet or .arrow file for '{self.split}' in {root}, {root / 'data'} or a "
+                "folder of the split: data.root=FOLDER"
+            )
+        table = _table(files)
+        names = table.schema.names
+        image = self.image_column or _image_column(table, root)
+        label = self.label_column or next((name for name in LABELS if name in names), None)
+        for column in (image, label):
+            if column is not None and column not in names:
+                raise DataError(f"{root} has no column '{column}'; it has {', '.join(names)}")
+        labels = None if label is None else _labels(table, label, root)
+        classes = 0 if labels is None else _classes(table, label, labels)
+        files_of_rows = _Rows(table.column(image), root)
+        return Encoded(files_of_rows, Decoder(self.image_size, self.channels), labels, classes)
+
+
+def _tables(place: FilePath) -> list[FilePath]:
+    if place.is_file():
+        return [place]
+    return sorted([*place.glob("*.parquet"), *place.glob("*.arrow")])
+
+
+def _table(files: list[FilePath]) -> Any:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(
+            "data 'parquet' needs pyarrow: pip install 'fmcore-flow[parquet]'"
+        ) from error
+    parts = []
+    for file in files:
+        try:
+            if file.suffix == ".arrow":
+                parts.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
+            else:
+                parts.append(parquet.read_table(file))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"cannot read {file}: {error}") from error
+    return pa.concat_tables(parts)
+
+
+def _image_column(table: Any, root: FilePath) -> str:
+    """The only column of `{bytes, path}`, or of bytes."""
+    import pyarrow as pa
+
+    found = [
+        field.name
+        for field in table.schema
+        if (pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
+        or pa.types.is_binary(field.type)
+        or pa.types.is_large_binary(field.type)
+    ]
+    if len(found) != 1:
+        raise DataError(
+            f"{root} has {len(found) or 'no'} columns of images ({', '.join(table.schema.names)}): "
+            "name one with data.image_column=NAME"
+        )
+    return str(found[0])
+
+
+def _labels(table: Any, label: str, root: FilePath) -> Labels:
+    column = table.column(label)
+    if column.null_count or not _is_integer(column.type):
+        raise DataError(f"{root}: column '{label}' holds {column.type}, not the number of a class")
+    labels = column.to_numpy().astype(np.int64)
+    if len(labels) and labels.min() < 0:
+        raise DataError(
+            f"{root}: column '{label}' holds {labels.min()}, as sets do whose labels are withheld"
+        )
+    return np.ascontiguousarray(labels)
+
+
+def _is_integer(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind))
+
+
+def _classes(table: Any, label: str | None, labels: Labels) -> int:
+    """How many names the metadata gives to the classes, or what the labels reach."""
+    text = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        names = json.loads(text)["info"]["features"][label]["names"]
+    except (ValueError, KeyError, TypeError):
+        names = []
+    return max(len(names), int(labels.max(initial=-1)) + 1)
+
+
+@final
+class _Rows(Files):
+    def __init__(self, column: Any, root: FilePath) -> None:
+        self.column = column
+        self.root = root
+
+    @property
+    def count(self) -> int:
+        return len(self.column)
+
+    def content(self, index: int) -> bytes:
+        value = self.column[index]
+        content = value.as_py() if not hasattr(value.type, "fields") else value["bytes"].as_py()
+        if not isinstance(content, bytes):
+            raise DataError(f"{self.name(index)} holds no bytes: its image lies elsewhere")
+        checked_size(len(content), f"row {index}", self.root)
+        return content
+
+    def name(self, index: int) -> str:
+        return f"{self.root}: row {index}"

@@ -1,0 +1,31 @@
+"""Sets that people confuse, told apart by what they count.
+
+There are two ImageNet-32 and two ImageNet-64 sets, whose likelihoods differ: a result has to say
+which it means.
+"""
+
+from __future__ import annotations
+
+from fmcore import Split
+
+__all__ = ["known_as"]
+
+OFFICIAL = "by count: ImageNet {0}x{0}, downsampled by Chrabaszcz et al. 2017 (the paper's)"
+FIRST = "by count: ImageNet {0}x{0} of van den Oord et al. 2016 (not the paper's)"
+
+COUNTS: dict[Split, dict[int, str]] = {
+    "train": {1_281_167: OFFICIAL, 1_281_149: FIRST},
+    "test": {50_000: OFFICIAL, 49_999: FIRST},
+}
+
+
+def known_as(shape: tuple[int, ...], split: Split, length: int) -> str:
+    """Which known set has `length` images of `shape` in `split`; empty if none has.
+
+    >>> known_as((3, 32, 32), "test", 49_999)
+    "by count: ImageNet 32x32 of van den Oord et al. 2016 (not the paper's)"
+    """
+    size = shape[-1]
+    if shape != (3, size, size) or size not in (16, 32, 64):
+        return ""
+    return COUNTS[split].get(length, "").format(size)

@@ -1,0 +1,49 @@
+"""Images packed by `fmcore data pack`, read at memory speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import final
+
+from fmcore import Packed, unpacked
+from fmcore_data.storage import Arrays, Images, StoredImages
+
+__all__ = ["PackedImages"]
+
+
+@final
+@dataclass(frozen=True)
+class PackedImages(StoredImages):
+    """The folder `root` that `fmcore data pack SRC root` wrote, whatever the images came from.
+
+    A batch is one gather from a memory map; the first look compares the fingerprint with the
+    manifest's.
+    """
+
+    root: str
+
+    @cached_property
+    def _packed(self) -> Packed:
+        return unpacked(FilePath(self.root).expanduser(), self.split)
+
+    @property
+    def levels(self) -> int:
+        return self._packed.levels
+
+    @property
+    def fingerprint(self) -> str:
+        return self._packed.fingerprint
+
+    @property
+    def description(self) -> str:
+        return self._packed.description
+
+    @classmethod
+    def recognizes(cls, place: FilePath) -> bool:
+        return (place / "manifest.json").is_file()
+
+    def _open(self) -> Images:
+        packed = self._packed
+        return Arrays(packed.pixels, packed.labels, packed.classes)

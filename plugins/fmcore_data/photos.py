@@ -1,0 +1,101 @@
+"""Patches of photographs: natural statistics at any size, from whatever photographs there are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Annotated, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from annotated_types import Ge, Gt
+
+from fmcore import DataError, generator_for
+from fmcore_data.decoding import SUFFIXES, Decoder
+from fmcore_data.splits import rows_of
+from fmcore_data.storage import Images, Labels, Pixels, StoredImages
+
+__all__ = ["Photos"]
+
+BACKGROUNDS = "/usr/share/backgrounds/mate/nature"
+
+
+@final
+@dataclass(frozen=True)
+class Photos(StoredImages):
+    """`count` square patches of `image_size` from the photographs beneath `root`; a function of
+    (seed, split).
+
+    Each photograph is first averaged down to a square of `size` pixels.  One photograph in five
+    (at least one) is held out: the splits share none.  The default `root` is where Debian's package
+    mate-backgrounds puts its photographs of nature.
+    """
+
+    root: str = BACKGROUNDS
+    image_size: Annotated[int, Gt(0)] = 32
+    count: Annotated[int, Gt(0)] = 20_000
+    size: Annotated[int, Gt(0)] = 512
+    seed: Annotated[int, Ge(0)] = 0
+
+    def _open(self) -> Images:
+        paths = _photographs(FilePath(self.root).expanduser())
+        if len(paths) < 2:
+            raise DataError(
+                f"{self.root} holds {len(paths)} photographs, two are needed: apt-get install "
+                "mate-backgrounds, or say where others are: data.root=FOLDER"
+            )
+        if self.image_size > self.size:
+            raise DataError(
+                f"data.image_size={self.image_size} is larger than data.size={self.size}"
+            )
+        own = rows_of(self.split, len(paths), max(1, len(paths) // 5))
+        generator = generator_for(self.seed, f"photos/{self.split}")
+        most = torch.tensor([len(own), *[self.size - self.image_size + 1] * 2])
+        draws = torch.rand(self.count, 3, generator=generator, dtype=torch.float64)
+        places = (draws * most).long().numpy()
+        return _Patches([paths[row] for row in own], places, self.image_size, self.size)
+
+
+def _photographs(root: FilePath) -> list[FilePath]:
+    return sorted(
+        FilePath(parent, name)
+        for parent, _, names in os.walk(root)
+        for name in names
+        if FilePath(name).suffix.lower() in SUFFIXES
+    )
+
+
+@final
+class _Patches(Images):
+    """Patch i is cut from a photograph, at a row and a column: those are `places[i]`."""
+
+    labels: Labels | None = None
+    classes = 0
+
+    def __init__(
+        self, paths: list[FilePath], places: npt.NDArray[np.int64], image_size: int, size: int
+    ) -> None:
+        self.paths = paths
+        self.places = places
+        self.image_size = image_size
+        self.size = size
+        self.shape = (3, image_size, image_size)
+
+    @property
+    def count(self) -> int:
+        return len(self.places)
+
+    def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
+        photo, top, left = self.places[indices].T
+        across = np.arange(self.image_size)
+        rows, columns = top[:, None] + across, left[:, None] + across
+        patches = self._photographs[photo[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        return np.ascontiguousarray(np.moveaxis(patches, -1, 1))
+
+    @cached_property
+    def _photographs(self) -> Pixels:
+        decode = Decoder(self.size)
+        return np.stack([decode(path.read_bytes(), str(path)) for path in self.paths])
