@@ -26,14 +26,13 @@ class Target:
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called.
 
-    `default` is the command that a bare call of the group means.
+    `default` is the command that a bare call of the group means: its help, if there is none.
     """
 
     def __init__(
         self, *args: Any, targets: Mapping[str, Target], default: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.no_args_is_help = default is None
         self.targets = targets
         self.default = default
 
@@ -50,7 +49,7 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if self.default is not None and not self._asks_for_a_command(args):
             args = [self.default, *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args or ["--help"])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,0 +1,215 @@
+"""`fmcore plugins ls` and `show`: what is installed, and what failed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+GOOD = """
+@hookimpl
+def register_sources(register):
+    register("mine", "fmcore.sources:Gaussian", summary="of acme", needs=["no-such-dist>=2"])
+"""
+BAD = "raise ValueError('out of cheese')"
+
+
+def test_ls_shows_components_and_beneath_them_what_failed(call, site):
+    site.install("acme", GOOD, version="1.5")
+    bad = site.install("bad", BAD)
+    ended = call("plugins", "ls", "--kind", "source")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert lines[0] == ["KIND", "NAME", "PLUGIN", "VERSION", "SUMMARY", "NEEDS"]
+    assert ["source", "mine", "acme", "1.5", "of", "acme", "[no-such-dist>=2]"] in lines
+    tail = f"Failed\nplugin bad 1.0: ValueError: out of cheese ({bad}:4)\n"
+    assert ended.out.endswith(tail)
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_a_bare_plugins_is_ls_with_its_options(call):
+    assert call("plugins").out == call("plugins", "ls").out
+    assert call("plugins", "--kind", "path").out == call("plugins", "ls", "--kind", "path").out
+
+
+def test_ls_prints_json_for_other_programs(call, site):
+    site.install("acme", GOOD, version="1.5")
+    bad = site.install("bad", BAD)
+    told = json.loads(call("plugins", "--json", "--kind", "source").out)
+    assert {
+        "kind": "source",
+        "name": "mine",
+        "plugin": "acme",
+        "version": "1.5",
+        "target": "fmcore.sources:Gaussian",
+        "summary": "of acme",
+        "needs": ["no-such-dist>=2"],
+        "missing": ["no-such-dist>=2"],
+    } in told["components"]
+    assert told["failures"] == [
+        {
+            "plugin": "bad",
+            "version": "1.0",
+            "error": "ValueError: out of cheese",
+            "where": f"{bad}:4",
+        }
+    ]
+    assert told["left_out"] == []
+
+
+def test_ls_tells_what_the_allow_list_leaves_out(call, site, monkeypatch):
+    site.install("acme", GOOD)
+    monkeypatch.setenv("FMCORE_PLUGINS", "none")
+    assert call("plugins").out.endswith("Left out by FMCORE_PLUGINS: acme\n")
+    assert json.loads(call("plugins", "--json").out)["left_out"] == ["acme"]
+
+
+def test_ls_shows_tracebacks_when_debugging(call, site, monkeypatch):
+    site.install("bad", BAD)
+    monkeypatch.setenv("FMCORE_DEBUG", "1")
+    assert "Traceback (most recent call last)" in call("plugins").out
+
+
+COMMANDS = (
+    ["--help"],
+    ["recipes", "ls"],
+    ["recipes", "check", "checkerboard"],
+    ["plugins", "show", "ot"],
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_broken_plugin_leaves_the_command_line_whole(call, site, words):
+    from fmcore import plugins
+
+    whole = call(*words)
+    plugins.registry.cache_clear()
+    site.install("bad", "raise SystemExit(9)")
+    broken = call(*words)
+    assert broken.out == whole.out
+    assert broken.code == whole.code == 0
+
+
+def test_commands_that_look_components_up_say_in_a_line_that_a_plugin_failed(call, site):
+    site.install("bad", BAD)
+    assert call("plugins", "show", "ot").err == (
+        "warning: failed plugins: bad; see `fmcore plugins`\n"
+    )
+
+
+OT = """\
+path ot: straight, constant speed, sigma_min left at the data (eq. 20)
+plugin fmcore_paths 0.1.0, fmcore_paths.ot:OTPath
+{code}
+
+Conditional optimal transport: every point travels straight, at constant speed.
+"""
+
+
+def test_show_prints_docstring_options_yaml_and_code(call):
+    import inspect
+
+    from fmcore_paths.ot import OTPath
+
+    ended = call("plugins", "show", "ot")
+    code = f"{inspect.getsourcefile(OTPath)}:{inspect.getsourcelines(OTPath)[1]}"
+    assert ended.out.startswith(OT.format(code=code))
+    rows = [line.split("  ") for line in ended.out.splitlines()]
+    assert ["sigma_min", "a number >= 0 and < 1"] in [[c.strip() for c in r if c][:2] for r in rows]
+    assert "\npath:\n  name: ot\n  sigma_min: 0.0001\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "begins"),
+    [
+        ("source", "gaussian", "path:\n  source:\n    name: gaussian\n"),
+        ("solver", "euler", "sample:\n  solver:\n    name: euler\n"),
+        ("model", "mlp", "model:\n  name: mlp\n  width: "),
+        ("data", "toy", "data:\n  name: toy\n"),
+    ],
+)
+def test_show_gives_yaml_in_its_place(call, kind, name, begins):
+    told = json.loads(call("plugins", "show", name, "--kind", kind, "--json").out)
+    assert told["yaml"].startswith(begins)
+
+
+def test_the_yaml_of_every_path_is_a_part_of_a_valid_recipe(call, tmp_path):
+    from fmcore import plugins
+    from fmcore.recipe import load_recipe
+
+    base = "data: toy\npath: ot\nmodel: mlp\n"
+    for entry in plugins.registry().entries("path"):
+        text = json.loads(call("plugins", "show", entry.name, "--kind", "path", "--json").out)
+        file = tmp_path / "part.yaml"
+        file.write_text(base.replace("path: ot\n", text["yaml"]), encoding="utf-8")
+        assert load_recipe(file).values["path"]["name"] == entry.name
+
+
+def test_show_prints_json_with_options(call):
+    told = json.loads(call("plugins", "show", "mlp", "--json").out)
+    options = {option["name"]: option for option in told["options"]}
+    assert options["width"]["type"] == "an integer > 0"
+    assert options["width"]["required"] is False
+    assert isinstance(options["width"]["default"], int)
+    assert "default" not in options["shape"]
+
+
+def test_show_asks_for_the_kind_of_a_name_that_several_have(call, site):
+    site.install("acme", GOOD.replace("mine", "ot").replace(', needs=["no-such-dist>=2"]', ""))
+    ended = call("plugins", "show", "ot")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: 'ot' is a path and a source; say which with --kind\n",
+    )
+    assert call("plugins", "show", "ot", "--kind", "source").out.startswith("source ot: of acme")
+    assert call("plugins", "show", "acme/ot").out.startswith("source ot: of acme")
+
+
+def test_show_of_an_unknown_name_suggests_one(call):
+    assert call("plugins", "show", "dopri55").err == (
+        "error: no component is named 'dopri55'; did you mean 'dopri5'? see `fmcore plugins`\n"
+    )
+
+
+ONE_FILE = '''
+from dataclasses import dataclass
+import torch
+from fmcore import Source, hookimpl
+
+@dataclass(frozen=True)
+class Still(Source):
+    """Does not move."""
+    level: float = 0.5
+    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
+        return torch.full((n, *shape), self.level, dtype=dtype)
+    def log_prob(self, x, condition=None):
+        return x.flatten(1).sum(1)
+
+@hookimpl
+def register_sources(register):
+    register("still", Still, summary="stands still")
+'''
+
+
+def test_a_plugin_of_one_file_is_named_on_the_command_line(call, tmp_path):
+    (tmp_path / "one.py").write_text(ONE_FILE)
+    (tmp_path / "two.py").write_text(ONE_FILE.replace("still", "calm"))
+    words = ("--plugin", "one.py", "--plugin", "two.py")
+    assert "plugin one sha256:" in call("plugins", "show", "still", *words).out
+    assert "stands calm" in call("plugins", "show", "two/calm", *words).out
+
+
+def test_a_plugin_file_that_is_missing_or_wrong_is_an_error(call, tmp_path):
+    ended = call("plugins", "show", "ot", "--plugin", "gone.py")
+    gone = (tmp_path / "gone.py").resolve()
+    assert ended.code == 2
+    assert ended.err == f"error: {gone}: no plugin can be read here: No such file or directory\n"
+    (tmp_path / "bad.py").write_text("1 / 0\n")
+    ended = call("plugins", "show", "ot", "--plugin", "bad.py")
+    bad = (tmp_path / "bad.py").resolve()
+    assert ended.err == f"error: {bad}: ZeroDivisionError: division by zero ({bad}:1)\n"
+
+
+def test_a_recipe_of_a_plugin_is_shown_by_recipes(call, site):
+    hook = "@hookimpl\ndef register_recipes(register): register('first', 'acme:first.yaml')"
+    site.install("acme", hook)
+    assert "see: fmcore recipes show acme/first" in call("plugins", "show", "first").out
