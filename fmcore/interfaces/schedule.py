@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
+from fmcore.derivatives import with_derivative
 from fmcore.interfaces.path import AffinePath, Coefficients
 
 __all__ = ["SchedulePath"]
@@ -34,12 +33,6 @@ class SchedulePath(AffinePath):
 
     @final
     def coefficients(self, t: Tensor) -> Coefficients:
-        alpha, d_alpha = _with_derivative(self.alpha, t)
-        sigma, d_sigma = _with_derivative(self.sigma, t)
+        alpha, d_alpha = with_derivative(self.alpha, t)
+        sigma, d_sigma = with_derivative(self.sigma, t)
         return Coefficients(alpha=alpha, sigma=sigma, d_alpha=d_alpha, d_sigma=d_sigma)
-
-
-def _with_derivative(schedule: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
-    """Forward mode: one pass for every time, and nothing kept for a backward one."""
-    value, derivative = torch.func.jvp(schedule, (t,), (torch.ones_like(t),))[:2]
-    return value, derivative

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 from unittest import SkipTest
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["generator", "require", "require_close", "require_equal", "skip"]
+__all__ = ["generator", "require", "require_close", "require_equal", "skip", "untouched_randomness"]
 
 
 def require(condition: bool, message: str) -> None:
@@ -52,3 +56,24 @@ def require_equal(found: Tensor, wanted: Tensor, message: str) -> None:
 def generator(seed: int = 0) -> torch.Generator:
     """A CPU generator: no check touches the global one."""
     return torch.Generator().manual_seed(seed)
+
+
+@contextmanager
+def untouched_randomness(what: str) -> Iterator[None]:
+    """Demand that `what` draws from no global generator: torch's, numpy's or Python's."""
+    before = _generators()
+    yield
+    for name, state in _generators().items():
+        require(
+            state == before[name],
+            f"{what} drew from the global generator of {name}; use the one it is given",
+        )
+
+
+def _generators() -> dict[str, object]:
+    """The states of the global generators, in a form that compares."""
+    return {
+        "torch": torch.random.get_rng_state().numpy().tobytes(),
+        "numpy": repr(np.random.get_state()),
+        "random": random.getstate(),
+    }

@@ -1,0 +1,32 @@
+"""The derivative of a function of time, by forward mode: a value and its slope in one pass."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["with_derivative"]
+
+
+def with_derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
+    """f(t) and df/dt, for f whose every element (or row) depends on its own time alone.
+
+    Composes with the other transforms of `torch.func`, and keeps nothing for a backward pass.
+    """
+    _load_rules()
+    value, slope = torch.func.jvp(f, (t,), (torch.ones_like(t),))[:2]
+    return value, slope
+
+
+@cache
+def _load_rules() -> None:
+    """torch compiles its own forward-mode rules at first use, and warns its users of how it does
+    so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        zero = torch.zeros(())
+        torch.func.jvp(torch.sin, (zero,), (zero,))

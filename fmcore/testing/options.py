@@ -1,0 +1,94 @@
+"""What every component with options must bear: checks that several suites share."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from fmcore.kinds import KINDS
+from fmcore.plugins import create, entry_of
+from fmcore.recipe.schema import prepared
+from fmcore.testing.checks import require
+
+__all__ = ["ComponentChecks"]
+
+UNKNOWN = "no_such_option"
+
+
+class ComponentChecks:
+    """Checks on the constructor of a component that is a frozen dataclass; a suite inherits them
+    and names its `interface`.
+    """
+
+    interface: type
+
+    def component(self) -> Any:
+        """The component to test."""
+        raise NotImplementedError
+
+    def test_is_a_frozen_dataclass_of_its_interface(self) -> None:
+        """A component derives from its interface and cannot change once built."""
+        component = self.component()
+        name = type(component).__name__
+        wanted = self.interface.__name__
+        require(isinstance(component, self.interface), f"{name} is not a {wanted}")
+        parameters = getattr(type(component), "__dataclass_params__", None)
+        require(
+            parameters is not None and parameters.frozen,
+            f"{name} must be decorated with @dataclass(frozen=True): its fields are its options",
+        )
+
+    def test_options_are_closed_and_typed(self) -> None:
+        """The constructor names every option with its type; a misspelt one is an error."""
+        cls = type(self.component())
+        for option in inspect.signature(cls).parameters.values():
+            require(
+                option.kind not in (option.VAR_POSITIONAL, option.VAR_KEYWORD),
+                f"{cls.__name__}(...) takes *{option.name}, which swallows misspelt options",
+            )
+            require(
+                option.annotation is not option.empty,
+                f"option '{option.name}' of {cls.__name__} has no type annotation",
+            )
+
+    def test_round_trip_through_a_recipe(self) -> None:
+        """A component, written as the options of a recipe and built from them, is the same."""
+        component = self.component()
+        again = _rebuilt(component)
+        require(
+            again == component,
+            f"built again from its own options, {component} is {again}: an option is not kept "
+            "under its own name, or changed on the way",
+        )
+
+
+def _rebuilt(component: Any) -> Any:
+    """What a recipe that holds the component's options would build."""
+    entry = entry_of(component)
+    if entry is None:  # a class under test that no plugin registers
+        cls = type(component)
+        return cls(**prepared(cls, _options(component), cls.__name__))
+    return create(entry.kind, entry.qualified, **_options(component))
+
+
+def _options(component: Any) -> dict[str, Any]:
+    options = {}
+    for name, option in inspect.signature(type(component)).parameters.items():
+        if option.kind in (option.VAR_POSITIONAL, option.VAR_KEYWORD):
+            continue
+        require(
+            hasattr(component, name),
+            f"{type(component).__name__} keeps no attribute '{name}': a recipe could not write "
+            "down what it was built with",
+        )
+        options[name] = _plain(getattr(component, name))
+    return options
+
+
+def _plain(value: Any) -> Any:
+    """Nested components as mappings, where a recipe could name them."""
+    if getattr(type(value), "kind", None) not in KINDS or not dataclasses.is_dataclass(value):
+        return value
+    entry = entry_of(value)
+    return value if entry is None else {"name": entry.qualified, **_options(value)}
