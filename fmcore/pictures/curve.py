@@ -28,7 +28,7 @@ def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
             axis.plot(steps, _smooth(values), color="C0", linewidth=2)
             axis.set(xlabel="step", ylabel=name)
             axis.grid(alpha=0.3)
-            axis.set_yscale("log")
+            axis.set_ylim(*np.quantile(values, [0, 0.98]) * (0.95, 1.05))  # not the first fall
 
 
 def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

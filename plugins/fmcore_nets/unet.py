@@ -57,6 +57,7 @@ class UNet(VectorField):
     ) -> None:
         super().__init__()
         self.recompute = recompute
+        self.classes = classes
         levels = _levels(shape, channels, tuple(channel_mult), tuple(attention_resolutions))
         make = _Maker(4 * channels, dropout, scale_shift, updown, head_channels, heads)
         self.embedding = Embedding(channels, 4 * channels, classes)
