@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fmcore.solving.adaptive import AdaptiveSolver, Coupling
+from fmcore.solving.augmentation import Augmentation, Divergence, ProbeLaw
 from fmcore.solving.canonical import Canonical, canonical
+from fmcore.solving.controller import Controller
 from fmcore.solving.evaluation import bound_field, check_velocity, state_of
 from fmcore.solving.executor import execute
 from fmcore.solving.fixed import FixedSolver
@@ -18,10 +21,15 @@ from fmcore.solving.schedule import Point, Schedule
 from fmcore.solving.tableau import Tableau
 
 __all__ = [
+    "AdaptiveSolver",
+    "Augmentation",
     "AutoGrid",
     "Call",
     "Canonical",
     "Combine",
+    "Controller",
+    "Coupling",
+    "Divergence",
     "Draft",
     "FixedSolver",
     "Gradients",
@@ -29,6 +37,7 @@ __all__ = [
     "Linear",
     "Plan",
     "Point",
+    "ProbeLaw",
     "Problem",
     "RungeKutta",
     "Schedule",

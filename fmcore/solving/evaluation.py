@@ -1,6 +1,4 @@
-"""The one place where a solver calls the field: counted, checked, and never handed back its own
-memory.
-"""
+"""Where solvers call the field: checked, counted, and never handed back its own memory."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.solving.problem import Problem
 
-__all__ = ["bound_field", "check_velocity", "name_of", "state_of", "to_device"]
+__all__ = ["bound_field", "check_velocity", "state_of", "to_device"]
 
 
 def state_of(problem: Problem) -> Tensor:
@@ -44,24 +42,19 @@ def check_velocity(field: Any, velocity: Tensor, x: Tensor) -> None:
         _refuse(field, velocity, x)
 
 
-def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:
-    raise ComponentError(
-        f"field {name_of(field)} returned {velocity.dtype} of shape {tuple(velocity.shape)} for x "
-        f"of {x.dtype} and "
-        f"shape {tuple(x.shape)}; a velocity has x's shape and dtype: for a network in half "
-        "precision, wrap it as "
-        "fmcore.Field(..., precision=...) or return `velocity.to(x.dtype)`"
-    )
-
-
-def name_of(thing: Any) -> str:
-    """A short name for error messages."""
-    return getattr(thing, "__name__", None) or type(thing).__name__
-
-
 def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Host numbers as a tensor on `device`, without making the host wait."""
     tensor = torch.as_tensor(values, dtype=dtype)
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:
+    name = getattr(field, "__name__", None) or type(field).__name__
+    raise ComponentError(
+        f"field {name} returned {velocity.dtype} of shape {tuple(velocity.shape)} for x of "
+        f"{x.dtype} "
+        f"and shape {tuple(x.shape)}; a velocity has x's shape and dtype: for a network in half "
+        "precision, wrap it as fmcore.Field(..., precision=...) or return velocity.to(x.dtype)"
+    )

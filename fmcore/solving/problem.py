@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.source import Condition
+
+if TYPE_CHECKING:
+    from fmcore.solving.augmentation import Augmentation
 
 __all__ = ["Gradients", "Problem", "Solution", "Stats", "Status", "Velocity"]
 
@@ -37,10 +40,17 @@ class Status(IntEnum):
 class Problem:
     """dx/dt = field(x, t) from x0 at t0 to t1.
 
+    A solver may call the field with any rows of x0, together with their rows of `condition`:
+    whatever belongs to a sample is given there.
+
     `t0` and `t1` may stand in either order; within [0, 1] they are moved to the nearest point of
     the path's interval [t_min, t_max], so that 0 and 1 always mean its ends.  `sample_ids` and
     `seed` name the random streams of stochastic solvers and divergence probes: sample i is a
-    function of (seed, i) alone.
+    function of (seed, i) alone; without ids the rows count from 0.
+
+    `times` asks for the states at these times, in any order, as the solution's trajectory.
+    `augmentation` integrates the field's divergence along the way.  `grad` says how gradients flow
+    to x0 and to the field's parameters.
     """
 
     field: Velocity
@@ -52,6 +62,7 @@ class Problem:
     sample_ids: Tensor | None = None
     seed: int = 0
     times: tuple[float, ...] | None = None
+    augmentation: Augmentation | None = None
     grad: Gradients = "none"
 
 
@@ -77,8 +88,9 @@ class Solution:
     """Where every sample arrived: `x` is `(batch, *shape)`, `status` (of Status) and `t_reached`
     are `(batch,)`.
 
-    `logdet` is the integral of the divergence, `(batch,)`, where it was asked for; `trajectory` the
-    states at the times asked for, `(times, batch, *shape)`.
+    `logdet` is the integral of the divergence from t0 to t1, `(batch,)`, where it was asked for,
+    and `logdet_error` its standard error if it was estimated with more than one probe; `trajectory`
+    are the states at the times asked for, `(times, batch, *shape)`, NaN where a sample did not get.
     """
 
     x: Tensor
@@ -86,4 +98,5 @@ class Solution:
     t_reached: Tensor
     stats: Stats
     logdet: Tensor | None = None
+    logdet_error: Tensor | None = None
     trajectory: Tensor | None = None

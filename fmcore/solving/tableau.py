@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
-from fmcore.solving.trees import gamma, phi, trees
+from fmcore.solving.trees import Tree, gamma, phi, trees
 
 __all__ = ["Tableau"]
 
@@ -76,14 +76,27 @@ class Tableau:
         """Whether the last stage is the next step's first."""
         return self.a[-1] == self.b[:-1] and self.b[-1] == 0
 
-    def defect(self, order: int, *, embedded: bool = False) -> float:
-        """The largest |sum_i b_i phi_i - 1/gamma| over all trees of at most `order` nodes."""
+    @property
+    def completed(self) -> Tableau:
+        """The same method with the velocity at the step's end as a last stage of no weight."""
+        if self.fsal:
+            return self
+        embedded = None if self.embedded is None else (*self.embedded, Fraction(0))
+        a, b = (*self.a[1:], self.b), (*self.b, Fraction(0))
+        return Tableau(a, b, self.order, embedded, self.embedded_order)
+
+    def phi(self, tree: Tree) -> NDArray[np.float64]:
+        """The stages' elementary weights of `tree` in double precision."""
         a = np.zeros((self.stages, self.stages))
         for i, row in enumerate(self.a):
             a[i, : len(row)] = [float(w) for w in row]
+        return _phi(tree, a)
+
+    def defect(self, order: int, *, embedded: bool = False) -> float:
+        """The largest |sum_i b_i phi_i - 1/gamma| over all trees of at most `order` nodes."""
         weights = np.array([float(w) for w in self._weights(embedded)])
         every = (tree for n in range(1, order + 1) for tree in trees(n))
-        return max(abs(float(weights @ _phi(tree, a)) - 1 / gamma(tree)) for tree in every)
+        return max(abs(float(weights @ self.phi(tree)) - 1 / gamma(tree)) for tree in every)
 
     def exact_defect(self, order: int, *, embedded: bool = False) -> Fraction:
         """The same in exact arithmetic: 0 for a method given in exact fractions."""
@@ -127,7 +140,7 @@ def _fractions(values: Sequence[Number]) -> tuple[Fraction, ...]:
     return tuple(Fraction(value) for value in values)
 
 
-def _phi(tree: Any, a: NDArray[np.float64]) -> NDArray[np.float64]:
+def _phi(tree: Tree, a: NDArray[np.float64]) -> NDArray[np.float64]:
     weights = np.ones(len(a))
     for subtree in tree:
         weights = weights * (a @ _phi(subtree, a))

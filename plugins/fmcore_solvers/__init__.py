@@ -37,6 +37,13 @@ def register_solvers(register: Register) -> None:
     register(
         "edm_heun", "fmcore_solvers.edm_heun:EDMHeun", summary="order 2, 2 N - 1 NFE, affine paths"
     )
+    register("heun2_adaptive", "fmcore_solvers.embedded:Heun2Adaptive", summary="adaptive, 2(1)")
+    register("bosh3", "fmcore_solvers.embedded:Bosh3", summary="adaptive, 3(2), 3 NFE an attempt")
+    register("dopri5", "fmcore_solvers.embedded:Dopri5", summary="adaptive, 5(4), 6 NFE an attempt")
+    register("tsit5", "fmcore_solvers.embedded:Tsit5", summary="adaptive, 5(4), 6 NFE an attempt")
+    register(
+        "dopri8", "fmcore_solvers.embedded:Dopri8", summary="adaptive, 8(7), 13 NFE an attempt"
+    )
     for name, component, summary in (
         ("dopri5", "Dopri5", "Dormand-Prince 5(4)"),
         ("dopri8", "Dopri8", "Prince-Dormand 8(7)"),

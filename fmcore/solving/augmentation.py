@@ -1,0 +1,117 @@
+"""The divergence of the field, integrated beside the state: how much the flow stretches volume.
+
+div u = tr J, J = du/dx.  Exact: one product with J for each element of x.  Hutchinson: tr J = E[e .
+J e] for random e with mean 0 and covariance 1, e fixed along the whole trajectory so that the
+augmented ODE is an ODE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+import torch
+from annotated_types import Gt
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.source import Condition
+from fmcore.randomness import generator_for
+from fmcore.solving.problem import Problem, Velocity
+
+__all__ = ["Augmentation", "Divergence", "ProbeLaw"]
+
+Divergence = Literal["exact", "hutchinson"]
+ProbeLaw = Literal["rademacher", "gaussian"]
+
+
+@final
+@dataclass(frozen=True)
+class Augmentation:
+    """How the divergence is taken.
+
+    `exact` costs one backward pass for each element of a sample; `hutchinson` one for each of
+    `n_probes`.  Rademacher probes (entries -1 and 1) are exact where the Jacobian is diagonal and
+    vary less than Gaussian ones elsewhere. Probes of sample i are a function of (seed, i) alone.
+    """
+
+    divergence: Divergence = "exact"
+    probe: ProbeLaw = "rademacher"
+    n_probes: Annotated[int, Gt(0)] = 1
+
+    def __post_init__(self) -> None:
+        if self.n_probes < 1:
+            raise ComponentError(f"n_probes must be at least 1, got {self.n_probes}")
+
+    @property
+    def columns(self) -> int:
+        """How many estimates of the divergence there are."""
+        return 1 if self.divergence == "exact" else self.n_probes
+
+    def summary(self, logdet: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The mean over probes of `(batch, columns)`, and its standard error where there are
+        several.
+        """
+        if self.columns == 1:
+            return logdet.squeeze(1), None
+        return logdet.mean(1), logdet.std(1) / self.columns**0.5
+
+    def probes(self, problem: Problem, rows: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """The probes of these rows of the problem, `(rows, n_probes, *shape)`; None for the exact
+        divergence.
+        """
+        if self.divergence == "exact":
+            return None
+        ids = rows if problem.sample_ids is None else problem.sample_ids.to(rows.device)[rows]
+        shape = (self.n_probes, *problem.x0.shape[1:])
+        drawn = [self._draw(shape, problem.seed, sample, dtype) for sample in ids.tolist()]
+        return torch.stack(drawn).to(problem.x0.device)
+
+    def evaluate(
+        self,
+        field: Velocity,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None,
+        probes: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The velocity and its divergence by each probe, `(batch, n_probes)`, or `(batch, 1)` if
+        exact; keeps no graph.
+        """
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            velocity = field(x, t) if condition is None else field(x, t, condition)
+            if not velocity.requires_grad:  # a field that does not look at x
+                return velocity, x.new_zeros(len(x), self.columns)
+            divergence = _trace(velocity, x) if probes is None else _estimates(velocity, x, probes)
+        return velocity.detach(), divergence
+
+    def _draw(self, shape: tuple[int, ...], seed: int, sample: int, dtype: torch.dtype) -> Tensor:
+        generator = generator_for(seed, "probe", sample)
+        if self.probe == "gaussian":
+            return torch.randn(shape, generator=generator, dtype=dtype)
+        return torch.randint(0, 2, shape, generator=generator).to(dtype) * 2 - 1
+
+
+def _trace(velocity: Tensor, x: Tensor) -> Tensor:
+    """sum_i du_i / dx_i of each row, `(batch, 1)`: rows do not depend on one another, so one
+    backward pass serves the batch.
+    """
+    flat = velocity.flatten(1)
+    size = flat.shape[1]
+    total = x.new_zeros(len(x))
+    for i in range(size):
+        (row,) = torch.autograd.grad(flat[:, i].sum(), x, retain_graph=i + 1 < size)
+        total += row.flatten(1)[:, i]
+    return total.unsqueeze(1)
+
+
+def _estimates(velocity: Tensor, x: Tensor, probes: Tensor) -> Tensor:
+    """e . J e of each probe, `(batch, n_probes)`."""
+    found = []
+    for i in range(probes.shape[1]):
+        e = probes[:, i]
+        more = i + 1 < probes.shape[1]
+        (row,) = torch.autograd.grad(velocity, x, e, retain_graph=more)
+        found.append((row * e).flatten(1).sum(1))
+    return torch.stack(found, 1)

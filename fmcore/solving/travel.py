@@ -1,0 +1,182 @@
+"""The way of many samples through an adaptive solve: in lanes, left behind on arrival, their places
+taken by others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor
+
+from fmcore.solving.evaluation import state_of, to_device
+from fmcore.solving.interval import interval
+from fmcore.solving.lanes import Lanes
+from fmcore.solving.polling import Poll
+from fmcore.solving.problem import Problem, Solution, Stats, Status
+from fmcore.solving.stepping import Stepper
+
+if TYPE_CHECKING:
+    from fmcore.solving.adaptive import AdaptiveSolver
+
+__all__ = ["travel"]
+
+SMALLEST_BUCKET = 8
+
+
+def travel(solver: AdaptiveSolver, problem: Problem) -> Solution:
+    """Solve `problem` by `solver`."""
+    forwards = getattr(problem.field, "forwards", 0)
+    with torch.no_grad():
+        journey = _Journey(solver, problem)
+        if journey.t0 == journey.t1 or not len(problem.x0):
+            return _nothing_to_do(problem)
+        journey.run()
+        return journey.solution(getattr(problem.field, "forwards", 0) - forwards)
+
+
+@final
+class _Journey:
+    def __init__(self, solver: AdaptiveSolver, problem: Problem) -> None:
+        self.solver, self.problem = solver, problem
+        self.x0 = state_of(problem)
+        self.t0, self.t1 = interval(problem)
+        self.stepper = Stepper(solver, problem, self.x0, self.t0, self.t1)
+        self.poll = Poll(solver.poll, self.x0.device)
+        self.limit, self.out_of = _attempts(solver)
+        self.steps = 0
+        self.started = 0  # how many samples have a lane, or had one
+        self.ready: Lanes | None = None  # started, waiting for a lane to become free
+        self.fresh: set[int] = (
+            set()
+        )  # places whose flags on their way are those of an earlier sample
+        self.arrivals: dict[str, Tensor] = {}
+
+    def run(self) -> None:
+        """Until every sample has arrived, failed or run out."""
+        count = len(self.x0)
+        lanes = self._start(min(self.solver.slots or count, count))
+        taking_turns = self._waiting
+        while self.steps < self.limit or taking_turns:
+            self.stepper.attempt(lanes)
+            self.steps += 1
+            if taking_turns:
+                self._stop_exhausted(lanes)
+            flags = self.poll.ask(lanes.running)
+            if flags is None:
+                continue
+            if self._waiting:
+                self._refill(lanes, flags)
+            elif not any(flags):
+                break
+            else:
+                lanes = self._compacted(lanes, sum(flags))
+        self._stop_exhausted(lanes)
+        self._keep(lanes)
+
+    def solution(self, forwards: int) -> Solution:
+        """What has arrived, in the order of the problem's rows."""
+        end = self.arrivals
+        start_cost = 1 + (self.solver.first_step is None)
+        logdet, error, trajectory = None, None, end.get("trajectory")
+        if self.problem.augmentation is not None:
+            logdet, error = self.problem.augmentation.summary(end["logdet"])
+        if trajectory is not None:
+            trajectory = trajectory.transpose(0, 1).reshape(-1, *self.x0.shape)
+        extra = {"evaluations": self.stepper.evaluations} | (
+            {"forwards": forwards} if forwards else {}
+        )
+        return Solution(
+            x=end["x"].reshape(self.x0.shape),
+            status=end["status"],
+            t_reached=end["reached"].to(self.x0.dtype),
+            stats=Stats(
+                nfe=start_cost + end["attempts"] * self.solver.nfe_per_attempt,
+                calls=self.stepper.calls,
+                steps=self.steps,
+                rejected=int((end["attempts"] - end["accepted"]).sum()),
+                extra=extra,
+            ),
+            logdet=logdet,
+            logdet_error=error,
+            trajectory=trajectory,
+        )
+
+    @property
+    def _waiting(self) -> bool:
+        return self.started < len(self.x0) or self.ready is not None
+
+    def _start(self, count: int) -> Lanes:
+        """Lanes for the next `count` samples."""
+        ids = torch.arange(self.started, self.started + count, device=self.x0.device)
+        x = self.x0[self.started : self.started + count].detach().reshape(count, -1)
+        self.started += count
+        return self.stepper.start(ids, x)
+
+    def _stop_exhausted(self, lanes: Lanes) -> None:
+        over = lanes.running & (lanes.attempts >= self.limit)
+        lanes.status = torch.where(over, int(self.out_of), lanes.status)
+
+    def _refill(self, lanes: Lanes, running: list[bool]) -> None:
+        """Let those that have arrived make way for those that wait."""
+        places = [i for i, still in enumerate(running) if not still and i not in self.fresh]
+        self.fresh = set()
+        while places and self._waiting:
+            if self.ready is None:
+                self.ready = self._start(min(lanes.width, len(self.x0) - self.started))
+            count = min(len(places), self.ready.width)
+            here = to_device(places[:count], torch.int64, self.x0.device)
+            everyone = torch.arange(self.ready.width, device=self.x0.device)
+            self._keep(lanes.take(here))
+            lanes.put(here, self.ready.take(everyone[:count]))
+            self.ready = self.ready.take(everyone[count:]) if count < self.ready.width else None
+            self.fresh.update(places[:count] if self.poll.late else ())
+            places = places[count:]
+
+    def _compacted(self, lanes: Lanes, live: int) -> Lanes:
+        """The live lanes in the next smaller bucket, where they fit into one."""
+        bucket = max(SMALLEST_BUCKET, 1 << (live - 1).bit_length())
+        if bucket >= lanes.width or not self.solver.compact or self.solver.coupling != "sample":
+            return lanes
+        self._keep(lanes)
+        self.poll.forget()
+        first = torch.argsort(lanes.running.int(), descending=True, stable=True)
+        return lanes.take(first[:bucket])
+
+    def _keep(self, lanes: Lanes) -> None:
+        """Write the lanes to their samples' rows."""
+        for name in ("x", "reached", "status", "attempts", "accepted", "logdet", "trajectory"):
+            value = getattr(lanes, name)
+            if value is None:
+                continue
+            if lanes.width == len(self.x0):
+                self.arrivals[name] = value
+                continue
+            if name not in self.arrivals:
+                self.arrivals[name] = value.new_empty((len(self.x0), *value.shape[1:]))
+            self.arrivals[name].index_copy_(0, lanes.ids, value)
+
+
+def _nothing_to_do(problem: Problem) -> Solution:
+    """The solution of an interval of no length, or of no samples."""
+    x = state_of(problem).detach().clone()
+    none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    return Solution(
+        x=x,
+        status=none + int(Status.SUCCESS),
+        t_reached=torch.full_like(none, interval(problem)[1], dtype=x.dtype),
+        stats=Stats(nfe=none),
+        logdet=None if problem.augmentation is None else torch.zeros_like(none, dtype=x.dtype),
+        trajectory=None if not problem.times else x.expand(len(problem.times), *x.shape).clone(),
+    )
+
+
+def _attempts(solver: AdaptiveSolver) -> tuple[int, Status]:
+    """How many attempts a sample has, and what it is called to have used them up."""
+    if solver.max_nfe is None:
+        return solver.max_steps, Status.MAX_STEPS
+    start = 1 + (solver.first_step is None)
+    affordable = (solver.max_nfe - start) // solver.nfe_per_attempt
+    if affordable < solver.max_steps:
+        return affordable, Status.MAX_NFE
+    return solver.max_steps, Status.MAX_STEPS
