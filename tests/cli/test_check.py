@@ -1,0 +1,103 @@
+"""`fmcore plugins check`: the laws of a kind, held to one component."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+WRONG = '''
+import math
+from typing import Annotated
+import torch
+from annotated_types import Gt
+from torch import nn
+from fmcore import VectorField, hookimpl
+
+class Flat(VectorField):
+    """Forgets the shape of x."""
+    def __init__(self, *, shape: tuple[int, ...], width: Annotated[int, Gt(0)] = 8) -> None:
+        super().__init__()
+        self.layer = nn.Linear(math.prod(shape) + 1, math.prod(shape))
+    def forward(self, x, t, condition=None):
+        return self.layer(torch.cat([x.flatten(1), t[:, None]], dim=1))
+
+class Stubborn(Flat):
+    def __init__(self, *, shape: tuple[int, ...]) -> None:
+        raise OSError("no")
+
+@hookimpl
+def register_models(register):
+    register("flat", Flat)
+    register("stubborn", Stubborn)
+
+@hookimpl
+def register_recipes(register):
+    register("first", "acme:first.yaml")
+'''
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG, encoding="utf-8")
+    return str(file)
+
+
+def test_a_component_that_keeps_its_laws_passes(call):
+    ended = call("plugins", "check", "mlp", "--set", "width=16", "--set", "depth=1")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("model 'mlp' of plugin fmcore_nets ")
+    assert "✓ gives the shape and dtype of x" in lines
+    assert "– tells classes apart: skipped, takes no labels" in lines
+    assert lines[-1].endswith(" passed, 0 failed, 1 skipped")
+
+
+def test_a_component_that_breaks_a_law_fails_with_the_law_and_the_numbers(call, wrong):
+    ended = call("plugins", "check", "flat", "--plugin", wrong)
+    assert ended.code == 1
+    assert (
+        "✗ gives the shape and dtype of x\n"
+        "      the result has shape (1, 192) for x of shape (1, 3, 8, 8)\n"
+        "      law: The result has x's shape and dtype, for one row and for several.\n"
+    ) in ended.out
+
+
+def test_check_prints_json_for_other_programs(call, wrong):
+    ended = call("plugins", "check", "flat", "--plugin", wrong, "--json")
+    told = json.loads(ended.out)
+    assert ended.code == 1
+    assert (told["kind"], told["name"], told["plugin"]) == ("model", "flat", "wrong")
+    assert told["passed"] is False
+    failed = {check["name"] for check in told["checks"] if not check["passed"]}
+    assert "test_gives_the_shape_and_dtype_of_x" in failed
+
+
+def test_the_suite_hears_of_the_shape_and_the_classes(call):
+    words = ("--set", "shape=[5]", "--set", "classes=3", "--set", "width=8")
+    ended = call("plugins", "check", "mlp", *words)
+    assert ended.code == 0
+    assert "✓ tells classes apart" in ended.out
+
+
+def test_wrong_options_are_told_once_and_all_together(call, wrong):
+    words = ("--set", "widht=3", "--set", "width=-1")
+    ended = call("plugins", "check", "flat", "--plugin", wrong, *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "error: command line: model 'flat' has no option 'widht'; did you mean 'width'?\n"
+        "command line: width: expected an integer > 0, got -1\n"
+    )
+
+
+def test_a_component_that_cannot_be_made_says_why(call, wrong):
+    ended = call("plugins", "check", "stubborn", "--plugin", wrong)
+    assert ended.code == 2
+    assert "cannot be made: OSError: no" in ended.err
+
+
+def test_a_recipe_has_its_own_check(call, wrong):
+    ended = call("plugins", "check", "first", "--plugin", wrong)
+    assert ended.code == 2
+    assert "use: fmcore recipes check wrong/first" in ended.err
