@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from fmcore.solving.allocation import Allocation, Do, allocate
+from fmcore.solving.canonical import canonical
 from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
 from fmcore.solving.interval import rounded_inside
+from fmcore.solving.measured import Measured
 from fmcore.solving.plan import Plan
 from fmcore.solving.problem import Problem, Solution, Stats, Status
 
@@ -29,9 +31,14 @@ def execute(plan: Plan, problem: Problem) -> Solution:
     forwards = getattr(problem.field, "forwards", 0)
     with torch.no_grad():
         registers = _registers(allocation, x0)
-        run_rows(allocation.program, registers, bound_field(problem), call_times(plan, x0))
+        field = bound_field(problem)
+        measured = None
+        if problem.augmentation is not None:
+            field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
+        run_rows(allocation.program, registers, field, call_times(plan, x0))
     outputs = [registers[slot] for slot in allocation.outputs]
-    return _solution(plan, problem, x0, outputs, getattr(problem.field, "forwards", 0) - forwards)
+    forwards = getattr(problem.field, "forwards", 0) - forwards
+    return _solution(plan, x0, outputs, forwards, measured)
 
 
 def run_rows(
@@ -106,8 +113,9 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
 
 
 def _solution(
-    plan: Plan, problem: Problem, x0: Tensor, outputs: Sequence[Tensor], forwards: int
+    plan: Plan, x0: Tensor, outputs: Sequence[Tensor], forwards: int, measured: Measured | None
 ) -> Solution:
+    logdet, error = (None, None) if measured is None else measured.summary()
     x = outputs[-1] if plan.rows else x0.clone()
     batch = x.shape[0]
     good = x.isfinite().flatten(1).all(1) if x.ndim > 1 else x.isfinite()
@@ -122,5 +130,7 @@ def _solution(
             steps=len(plan.grid) - 1,
             extra={"forwards": forwards} if forwards else {},
         ),
+        logdet=logdet,
+        logdet_error=error,
         trajectory=torch.stack(list(outputs[:-1])) if plan.times else None,
     )
