@@ -1,0 +1,170 @@
+"""Every check of the coupling suite is failed by a coupling that breaks its law, and by no other
+check than those that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from fmcore import ComponentError, Coupling, Pairing
+from fmcore.testing import CouplingSuite, run_suite
+
+
+@dataclass(frozen=True)
+class Right(Coupling):
+    """Sorts both sides by their first number; refuses a source that draws from the condition."""
+
+    descending: bool = False
+
+    def check(self, path, data=None):
+        if path.noise().conditional:
+            raise ComponentError("would part x0 from its condition")
+
+    def pair(self, x0, x1, generator, condition=None):
+        first = self.order(x0)
+        second = self.order(x1)
+        moved = condition and {k: v[second] for k, v in condition.items()}
+        return Pairing(x0[first], x1[second], moved)
+
+    def order(self, x):
+        return x.flatten(1)[:, 0].argsort(descending=self.descending)
+
+
+@dataclass(frozen=True)
+class Blind(Coupling):
+    """A right coupling that shuffles x0, and may call itself independent."""
+
+    independent = True
+
+    def check(self, path, data=None):
+        if path.noise().conditional:
+            raise ComponentError("would part x0 from its condition")
+
+    def pair(self, x0, x1, generator, condition=None):
+        return Pairing(x0[torch.randperm(len(x0), generator=generator)], x1, condition)
+
+
+class Unfrozen(Coupling):
+    def __init__(self):
+        self.inner = Right()
+
+    def check(self, path, data=None):
+        self.inner.check(path, data)
+
+    def pair(self, x0, x1, generator, condition=None):
+        return self.inner.pair(x0, x1, generator, condition)
+
+
+@dataclass(frozen=True, init=False)
+class Swallows(Right):
+    def __init__(self, descending: bool = False, **options: object):
+        object.__setattr__(self, "descending", descending)
+
+
+@dataclass(frozen=True)
+class KeepsAnother(Right):
+    def __post_init__(self):
+        object.__setattr__(self, "descending", not self.descending)
+
+
+@dataclass(frozen=True)
+class EmptyPool(Right):
+    @property
+    def pool(self):
+        return 0
+
+
+@dataclass(frozen=True)
+class WithReplacement(Right):
+    """Draws pairs, as from a transport plan: rows are dropped and repeated."""
+
+    def pair(self, x0, x1, generator, condition=None):
+        drawn = torch.randint(len(x0), (len(x0),), generator=generator)
+        paired = super().pair(x0, x1, generator, condition)
+        moved = paired.condition and {k: v[drawn] for k, v in paired.condition.items()}
+        return Pairing(paired.x0[drawn], paired.x1[drawn], moved)
+
+
+@dataclass(frozen=True)
+class LeavesConditionsBehind(Right):
+    def pair(self, x0, x1, generator, condition=None):
+        paired = super().pair(x0, x1, generator, condition)
+        return Pairing(paired.x0, paired.x1, condition)
+
+
+@dataclass(frozen=True)
+class DropsConditions(Right):
+    def pair(self, x0, x1, generator, condition=None):
+        paired = super().pair(x0, x1, generator, condition)
+        return Pairing(paired.x0, paired.x1)
+
+
+@dataclass(frozen=True)
+class DropsTheDtype(Right):
+    def pair(self, x0, x1, generator, condition=None):
+        paired = super().pair(x0, x1, generator, condition)
+        return Pairing(paired.x0.double(), paired.x1, paired.condition)
+
+
+@dataclass(frozen=True)
+class GlobalGenerator(Blind):
+    def pair(self, x0, x1, generator, condition=None):
+        torch.rand(())
+        return super().pair(x0, x1, generator, condition)
+
+
+@dataclass(frozen=True)
+class Pretends(Right):
+    """Looks at the rows, and calls itself independent."""
+
+    independent = True
+
+
+@dataclass(frozen=True)
+class PartsConditions(Right):
+    def check(self, path, data=None):
+        pass
+
+
+WRONG = {
+    Unfrozen: {"is_a_frozen_dataclass_of_its_interface", "round_trip_through_a_recipe"},
+    Swallows: {"options_are_closed_and_typed", "round_trip_through_a_recipe"},
+    KeepsAnother: {"round_trip_through_a_recipe"},
+    EmptyPool: {"pool_is_a_positive_number"},
+    WithReplacement: {"every_row_is_kept_once"},
+    LeavesConditionsBehind: {"conditions_stay_with_their_data"},
+    DropsConditions: {"conditions_stay_with_their_data"},
+    DropsTheDtype: {"dtypes_are_kept"},
+    GlobalGenerator: {"randomness_comes_from_the_generator_alone"},
+    Pretends: {"independent_means_blind"},
+    PartsConditions: {"noise_drawn_beside_a_condition_stays_there_or_is_refused"},
+}
+
+
+def results(cls):
+    class Checked(CouplingSuite):
+        def component(self):
+            return cls()
+
+    return run_suite(Checked)
+
+
+def failures(cls):
+    return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
+
+
+@pytest.mark.parametrize("cls", [Right, Blind])
+def test_a_right_coupling_passes_every_check(cls):
+    assert failures(cls) == {}
+
+
+@pytest.mark.parametrize("cls", WRONG, ids=lambda cls: cls.__name__)
+def test_a_wrong_coupling_fails_the_checks_of_its_law_and_no_other(cls):
+    found = failures(cls)
+    assert set(found) == WRONG[cls], found
+
+
+def test_every_check_has_a_coupling_that_fails_it():
+    assert set().union(*WRONG.values()) == {r.name.removeprefix("test_") for r in results(Right)}

@@ -1,0 +1,193 @@
+"""Every check of the objective suite is failed by an objective that breaks its law, and by no other
+check than those that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from fmcore import ComponentError, Objective
+from fmcore.testing import ObjectiveSuite, run_suite
+from fmcore.times import stratified
+
+
+@dataclass(frozen=True)
+class Right(Objective):
+    """Regresses the noise, weighted by 1 + power t, at stratified times."""
+
+    power: float = 1.0
+    prediction = "noise"
+
+    def weight(self, path, t):
+        return 1 + self.power * t
+
+    def sample_time(self, n, generator, part=(0, 1)):
+        return stratified(n, generator, part)
+
+
+@dataclass(frozen=True)
+class RightScore(Right):
+    prediction = "score"
+
+
+class Unfrozen(Objective):
+    prediction = "noise"
+
+    def weight(self, path, t):
+        return 1 + t
+
+    def sample_time(self, n, generator, part=(0, 1)):
+        return stratified(n, generator, part)
+
+
+@dataclass(frozen=True, init=False)
+class Swallows(Right):
+    def __init__(self, power: float = 1.0, **options: object):
+        object.__setattr__(self, "power", power)
+
+
+@dataclass(frozen=True)
+class KeepsAnother(Right):
+    def __post_init__(self):
+        object.__setattr__(self, "power", self.power / 2)
+
+
+@dataclass(frozen=True)
+class PredictsNonsense(Right):
+    prediction = "epsilon"
+
+    def target(self, path, sample):
+        return sample.x0
+
+
+@dataclass(frozen=True)
+class RefusesEveryPath(Right):
+    def check(self, path):
+        raise ComponentError("not this one")
+
+
+@dataclass(frozen=True)
+class TimesPastTheEnd(Right):
+    def sample_time(self, n, generator, part=(0, 1)):
+        return super().sample_time(n, generator, part) * 1.01
+
+
+@dataclass(frozen=True)
+class DoubleTimes(Right):
+    def sample_time(self, n, generator, part=(0, 1)):
+        return super().sample_time(n, generator, part).double()
+
+
+@dataclass(frozen=True)
+class GlobalTimes(Right):
+    def sample_time(self, n, generator, part=(0, 1)):
+        torch.rand(())
+        return super().sample_time(n, generator, part)
+
+
+@dataclass(frozen=True)
+class SameTimes(Right):
+    def sample_time(self, n, generator, part=(0, 1)):
+        return super().sample_time(n, torch.Generator().manual_seed(0), part)
+
+
+@dataclass(frozen=True)
+class StretchOfItsOwn(Right):
+    """Every part draws from the first stretch of the interval, as if it were the first."""
+
+    def sample_time(self, n, generator, part=(0, 1)):
+        return torch.rand(n, generator=generator) / part[1]
+
+
+@dataclass(frozen=True)
+class NegativeWeight(Right):
+    def weight(self, path, t):
+        return 0.5 - t
+
+
+@dataclass(frozen=True)
+class ScalarWeight(Right):
+    def weight(self, path, t):
+        return torch.ones((), dtype=t.dtype)
+
+
+@dataclass(frozen=True)
+class NormalisedWeight(Right):
+    """Divides by the mean over the batch."""
+
+    def weight(self, path, t):
+        weight = super().weight(path, t)
+        return weight / weight.mean()
+
+
+@dataclass(frozen=True)
+class NegativeScore(RightScore):
+    """The score as eq. 42 prints it: with the wrong sign."""
+
+    def target(self, path, sample):
+        return -super().target(path, sample)
+
+
+@dataclass(frozen=True)
+class SumsInsteadOfMean(Right):
+    def loss(self, path, sample, prediction, condition=None):
+        return super().loss(path, sample, prediction, condition) * prediction[0].numel()
+
+
+@dataclass(frozen=True)
+class IgnoresTheMask(Right):
+    def loss(self, path, sample, prediction, condition=None):
+        return super().loss(path, sample, prediction)
+
+
+WRONG = {
+    Unfrozen: {"is_a_frozen_dataclass_of_its_interface", "round_trip_through_a_recipe"},
+    Swallows: {"options_are_closed_and_typed", "round_trip_through_a_recipe"},
+    KeepsAnother: {"round_trip_through_a_recipe"},
+    PredictsNonsense: {"predicts_a_known_quantity"},
+    RefusesEveryPath: {"accepts_its_path"},
+    TimesPastTheEnd: {"times_are_fractions"},
+    DoubleTimes: {"times_are_fractions"},
+    GlobalTimes: {"times_come_from_the_generator_alone"},
+    SameTimes: {"times_come_from_the_generator_alone"},
+    StretchOfItsOwn: {"parts_of_a_batch_are_drawn_like_the_whole"},
+    NegativeWeight: {"weights_are_finite_and_not_negative"},
+    ScalarWeight: {
+        "weights_are_finite_and_not_negative",
+        "weights_of_rows_are_their_own",
+        "loss_is_the_weighted_mean_square_of_each_row",
+    },
+    NormalisedWeight: {"weights_of_rows_are_their_own"},
+    NegativeScore: {"target_is_what_was_drawn"},
+    SumsInsteadOfMean: {"loss_is_the_weighted_mean_square_of_each_row"},
+    IgnoresTheMask: {"loss_is_the_weighted_mean_square_of_each_row"},
+}
+
+
+def results(cls):
+    class Checked(ObjectiveSuite):
+        def component(self):
+            return cls()
+
+    return run_suite(Checked)
+
+
+def failures(cls):
+    return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
+
+
+@pytest.mark.parametrize("cls", [Right, RightScore])
+def test_a_right_objective_passes_every_check(cls):
+    assert failures(cls) == {}
+
+
+@pytest.mark.parametrize("cls", WRONG, ids=lambda cls: cls.__name__)
+def test_a_wrong_objective_fails_the_checks_of_its_law_and_no_other(cls):
+    found = failures(cls)
+    assert set(found) == WRONG[cls], found
+
+
+def test_every_check_has_an_objective_that_fails_it():
+    assert set().union(*WRONG.values()) == {r.name.removeprefix("test_") for r in results(Right)}
