@@ -166,7 +166,7 @@ def _array(file: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.N
     """The array in `file`, mapped.  Raises DataError unless it is as the manifest says."""
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}; pack the images again") from error
     if array.shape != shape or array.dtype != dtype:
         raise DataError(

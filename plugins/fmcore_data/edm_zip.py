@@ -103,7 +103,7 @@ class _Members(Files):
         try:
             pairs = json.loads(self._content(self.manifest))["labels"]
             known = None if pairs is None else dict(pairs)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{self.file}: {MANIFEST} is not as EDM writes it: {error!r}"
             ) from error
