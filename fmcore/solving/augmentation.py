@@ -74,17 +74,26 @@ class Augmentation:
         t: Tensor,
         condition: Condition | None,
         probes: Tensor | None,
+        *,
+        keep_graph: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """The velocity and its divergence by each probe, `(batch, n_probes)`, or `(batch, 1)` if
-        exact; keeps no graph.
+        exact.
+
+        Without `keep_graph` no graph is left behind, and none is needed around the call.  Raises
+        ComponentError for a field that cannot be differentiated.
         """
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
+            x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
             velocity = field(x, t) if condition is None else field(x, t, condition)
-            if not velocity.requires_grad:  # a field that does not look at x
+            if not velocity.requires_grad:
+                _require_constant(field, velocity, x, t, condition)
                 return velocity, x.new_zeros(len(x), self.columns)
-            divergence = _trace(velocity, x) if probes is None else _estimates(velocity, x, probes)
-        return velocity.detach(), divergence
+            if probes is None:
+                divergence = _trace(velocity, x, keep_graph)
+            else:
+                divergence = _estimates(velocity, x, probes, keep_graph)
+        return (velocity if keep_graph else velocity.detach()), divergence
 
     def _draw(self, shape: tuple[int, ...], seed: int, sample: int, dtype: torch.dtype) -> Tensor:
         generator = generator_for(seed, "probe", sample)
@@ -93,7 +102,7 @@ class Augmentation:
         return torch.randint(0, 2, shape, generator=generator).to(dtype) * 2 - 1
 
 
-def _trace(velocity: Tensor, x: Tensor) -> Tensor:
+def _trace(velocity: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
     """sum_i du_i / dx_i of each row, `(batch, 1)`: rows do not depend on one another, so one
     backward pass serves the batch.
     """
@@ -101,17 +110,38 @@ def _trace(velocity: Tensor, x: Tensor) -> Tensor:
     size = flat.shape[1]
     total = x.new_zeros(len(x))
     for i in range(size):
-        (row,) = torch.autograd.grad(flat[:, i].sum(), x, retain_graph=i + 1 < size)
-        total += row.flatten(1)[:, i]
+        row = _backward(flat[:, i].sum(), x, None, i + 1 < size, keep_graph)
+        total = total + row.flatten(1)[:, i]
     return total.unsqueeze(1)
 
 
-def _estimates(velocity: Tensor, x: Tensor, probes: Tensor) -> Tensor:
+def _estimates(velocity: Tensor, x: Tensor, probes: Tensor, keep_graph: bool) -> Tensor:
     """e . J e of each probe, `(batch, n_probes)`."""
     found = []
     for i in range(probes.shape[1]):
         e = probes[:, i]
-        more = i + 1 < probes.shape[1]
-        (row,) = torch.autograd.grad(velocity, x, e, retain_graph=more)
+        row = _backward(velocity, x, e, i + 1 < probes.shape[1], keep_graph)
         found.append((row * e).flatten(1).sum(1))
     return torch.stack(found, 1)
+
+
+def _backward(y: Tensor, x: Tensor, e: Tensor | None, more: bool, keep_graph: bool) -> Tensor:
+    """J^T e; the graph is let go after the last use."""
+    (row,) = torch.autograd.grad(
+        y, x, e, retain_graph=more or keep_graph, create_graph=keep_graph, materialize_grads=True
+    )
+    return row
+
+
+def _require_constant(
+    field: Velocity, velocity: Tensor, x: Tensor, t: Tensor, condition: Condition | None
+) -> None:
+    """A velocity without a graph is right only where it does not depend on x."""
+    moved = x.detach() + 1e-2
+    elsewhere = field(moved, t) if condition is None else field(moved, t, condition)
+    if not torch.equal(elsewhere, velocity):
+        raise ComponentError(
+            "the divergence needs a field that autograd can follow, but its velocity carries no "
+            "graph: "
+            "do not wrap it in torch.no_grad or torch.inference_mode"
+        )

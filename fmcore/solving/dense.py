@@ -54,7 +54,7 @@ def _solved(tableau: Tableau) -> tuple[int, Array]:
 
 
 def _refined(weights: Array, matrix: Array, next_matrix: Array, next_right: Array) -> Array:
-    """Of all solutions of `matrix`, the one that comes nearest to the conditions of the next order."""
+    """Of all solutions of `matrix`, the one nearest to the conditions of the next order."""
     _, singular, rows = np.linalg.svd(matrix)
     free = rows[int((singular > RANK * singular[0]).sum()) :].T
     rest = next_right - next_matrix @ weights

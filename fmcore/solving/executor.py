@@ -16,6 +16,7 @@ from torch import Tensor
 from fmcore.solving.allocation import Allocation, Do, allocate
 from fmcore.solving.canonical import canonical
 from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.gradients import differentiable_rows
 from fmcore.solving.interval import rounded_inside
 from fmcore.solving.measured import Measured
 from fmcore.solving.plan import Plan
@@ -29,6 +30,10 @@ def execute(plan: Plan, problem: Problem) -> Solution:
     x0 = state_of(problem)
     allocation = _allocation(plan)
     forwards = getattr(problem.field, "forwards", 0)
+    if problem.grad != "none":
+        outputs, logdet = differentiable_rows(plan, problem, call_times(plan, x0))
+        forwards = getattr(problem.field, "forwards", 0) - forwards
+        return _solution(plan, problem, outputs, logdet, forwards)
     with torch.no_grad():
         registers = _registers(allocation, x0)
         field = bound_field(problem)
@@ -38,7 +43,7 @@ def execute(plan: Plan, problem: Problem) -> Solution:
         run_rows(allocation.program, registers, field, call_times(plan, x0))
     outputs = [registers[slot] for slot in allocation.outputs]
     forwards = getattr(problem.field, "forwards", 0) - forwards
-    return _solution(plan, x0, outputs, forwards, measured)
+    return _solution(plan, problem, outputs, measured and measured.logdet, forwards)
 
 
 def run_rows(
@@ -113,10 +118,12 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
 
 
 def _solution(
-    plan: Plan, x0: Tensor, outputs: Sequence[Tensor], forwards: int, measured: Measured | None
+    plan: Plan, problem: Problem, outputs: Sequence[Tensor], logdet: Tensor | None, forwards: int
 ) -> Solution:
-    logdet, error = (None, None) if measured is None else measured.summary()
-    x = outputs[-1] if plan.rows else x0.clone()
+    error = None
+    if logdet is not None and problem.augmentation is not None:
+        logdet, error = problem.augmentation.summary(logdet)
+    x = outputs[-1] if plan.rows else outputs[-1].clone()
     batch = x.shape[0]
     good = x.isfinite().flatten(1).all(1) if x.ndim > 1 else x.isfinite()
     first, last = plan.grid[0], plan.grid[-1]

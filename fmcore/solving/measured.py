@@ -22,7 +22,10 @@ __all__ = ["Measured"]
 
 @final
 class Measured:
-    """A field that takes its calls in the plan's order; `weights` are those of the end state."""
+    """A field that takes its calls in the plan's order; `weights` are those of the end state.
+
+    `logdet` is the integral so far, `(batch, columns)`.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class Measured:
         self._weights = iter(weights.tolist())
         rows = torch.arange(len(x0), device=x0.device)
         self._probes = augmentation.probes(problem, rows, x0.dtype)
-        self._logdet = x0.new_zeros(len(x0), augmentation.columns)
+        self.logdet = x0.new_zeros(len(x0), augmentation.columns)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """The velocity; its divergence is added with this call's weight."""
@@ -44,9 +47,5 @@ class Measured:
         if weight == 0:
             return field(x, t) if condition is None else field(x, t, condition)
         velocity, divergence = self._augmentation.evaluate(field, x, t, condition, self._probes)
-        self._logdet.add_(divergence, alpha=weight)
+        self.logdet.add_(divergence, alpha=weight)
         return velocity
-
-    def summary(self) -> tuple[Tensor, Tensor | None]:
-        """The integral of the divergence, `(batch,)`, and its standard error where it has one."""
-        return self._augmentation.summary(self._logdet)

@@ -19,6 +19,7 @@ from fmcore.solving.evaluation import check_velocity, to_device
 from fmcore.solving.interval import asked_times, float32_within
 from fmcore.solving.lanes import RUNNING, Lanes
 from fmcore.solving.problem import Problem, Status
+from fmcore.solving.replay import Footprints
 from fmcore.solving.tableau import Tableau
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Stepper:
         times = asked_times(problem)
         self.asked = to_device(times, self.time_dtype, x0.device) if times else None
         self.calls = self.evaluations = 0
+        self.footprints = Footprints() if problem.grad != "none" else None
 
     def start(self, ids: Tensor, x: Tensor) -> Lanes:
         """Lanes at t0 for the samples `ids` of the problem with states `x`, `(width, d)`."""
@@ -111,6 +113,8 @@ class Stepper:
         ratio = self._ratio(lanes.x, x_new, k, h)
         t_old, t_new = lanes.t, torch.where(hit, self.t1, lanes.t + step)
         taken = self._judge(lanes, ratio, h, hit, t_new)
+        if self.footprints is not None:
+            self.footprints.add(t_old, step, taken)
         self._integrate(lanes, divergences, step, taken)
         self._record(lanes, k, (t_old, step, t_new), taken)
         self._move(lanes, x_new, k[-1], t_new, taken)

@@ -4,6 +4,7 @@ taken by others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -14,6 +15,7 @@ from fmcore.solving.interval import interval
 from fmcore.solving.lanes import Lanes
 from fmcore.solving.polling import Poll
 from fmcore.solving.problem import Problem, Solution, Stats, Status
+from fmcore.solving.replay import replay
 from fmcore.solving.stepping import Stepper
 
 if TYPE_CHECKING:
@@ -26,13 +28,17 @@ SMALLEST_BUCKET = 8
 
 def travel(solver: AdaptiveSolver, problem: Problem) -> Solution:
     """Solve `problem` by `solver`."""
+    t0, t1 = interval(problem)
+    if t0 == t1 or not len(problem.x0):
+        return _nothing_to_do(problem)
+    if problem.grad != "none":  # steps are retraced by place: nobody may change it
+        solver = replace(solver, slots=None, compact=False)
     forwards = getattr(problem.field, "forwards", 0)
     with torch.no_grad():
         journey = _Journey(solver, problem)
-        if journey.t0 == journey.t1 or not len(problem.x0):
-            return _nothing_to_do(problem)
         journey.run()
-        return journey.solution(getattr(problem.field, "forwards", 0) - forwards)
+        solution = journey.solution(getattr(problem.field, "forwards", 0) - forwards)
+    return solution if problem.grad == "none" else journey.retraced(solution)
 
 
 @final
@@ -101,6 +107,24 @@ class _Journey:
             logdet_error=error,
             trajectory=trajectory,
         )
+
+    def retraced(self, solution: Solution) -> Solution:
+        """The same solution with a graph behind it."""
+        stepper = self.stepper
+        if stepper.footprints is None:
+            return solution
+        x, logdet = replay(
+            self.solver.tableau,
+            self.problem,
+            self.x0,
+            stepper.footprints,
+            stepper.low,
+            stepper.high,
+        )
+        error = None
+        if logdet is not None and self.problem.augmentation is not None:
+            logdet, error = self.problem.augmentation.summary(logdet)
+        return replace(solution, x=x, logdet=logdet, logdet_error=error)
 
     @property
     def _waiting(self) -> bool:

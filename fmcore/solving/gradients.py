@@ -1,0 +1,133 @@
+"""Solves that gradients flow through: every operation out of place, step by step.
+
+`direct` leaves the graph to autograd; `checkpoint` keeps the states between steps and computes each
+step once more on the way back, so that memory does not hold the network's activations of all steps.
+The gradient is the same: that of the discrete solution.  Step sizes carry no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from fmcore.solving.canonical import canonical
+from fmcore.solving.evaluation import check_velocity, state_of
+from fmcore.solving.plan import START, Call, Plan, Row
+from fmcore.solving.problem import Gradients, Problem
+
+__all__ = ["DifferentiableField", "differentiable_rows", "in_segments"]
+
+Values = dict[int, Tensor]
+LOGDET = -1
+"""The key under which the integral of the divergence travels with the registers."""
+
+
+@final
+class DifferentiableField:
+    """The problem's field, and its divergence where wanted, with their graphs."""
+
+    def __init__(self, problem: Problem, x0: Tensor) -> None:
+        self._problem = problem
+        self.augmentation = problem.augmentation
+        self._probes = None
+        if self.augmentation is not None:
+            rows = torch.arange(len(x0), device=x0.device)
+            self._probes = self.augmentation.probes(problem, rows, x0.dtype)
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        """u at x and t, `(batch,)`."""
+        field, condition = self._problem.field, self._problem.condition
+        velocity = field(x, t) if condition is None else field(x, t, condition)
+        check_velocity(field, velocity, x)
+        return velocity
+
+    def both(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """u and div u, `(batch, columns)`."""
+        if self.augmentation is None:
+            raise ValueError("the problem does not ask for a divergence")
+        field, condition = self._problem.field, self._problem.condition
+        velocity, divergence = self.augmentation.evaluate(
+            field, x, t, condition, self._probes, keep_graph=True
+        )
+        check_velocity(field, velocity, x)
+        return velocity, divergence
+
+
+def in_segments(
+    how: Gradients, segment: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """`segment(*inputs)`, computed again on the way back if `how` says so."""
+    if how == "direct":
+        return segment(*inputs)
+    result: tuple[Tensor, ...] = checkpoint(segment, *inputs, use_reentrant=False)
+    return result
+
+
+def differentiable_rows(
+    plan: Plan, problem: Problem, times: Sequence[Tensor]
+) -> tuple[list[Tensor], Tensor | None]:
+    """The plan's outputs and the integral of the divergence, with their graph."""
+    x0 = state_of(problem)
+    field = DifferentiableField(problem, x0)
+    values: Values = {START: x0}
+    if field.augmentation is not None:
+        values[LOGDET] = x0.new_zeros(len(x0), field.augmentation.columns)
+    weights = canonical(plan).weights.tolist()
+    calls = {row.out: number for number, row in enumerate(plan.calls)}
+
+    def run(rows: Sequence[Row], values: Values) -> None:
+        for row in rows:
+            if not isinstance(row, Call):
+                values[row.out] = _sum(row.weights, values, x0)
+                continue
+            number = calls[row.out]
+            if field.augmentation is not None and weights[number] != 0:
+                u, divergence = field.both(values[row.state], times[number])
+                values[LOGDET] = values[LOGDET] + weights[number] * divergence
+            else:
+                u = field.velocity(values[row.state], times[number])
+            values[row.out] = u
+
+    for first, last in _segments(plan):
+        keys, needed = list(values), _needed_after(plan, last)
+
+        def segment(
+            *inputs: Tensor,
+            first: int = first,
+            last: int = last,
+            keys: Any = keys,
+            needed: Any = needed,
+        ) -> tuple[Tensor, ...]:
+            inside = dict(zip(keys, inputs, strict=True))
+            run(plan.rows[first:last], inside)
+            return tuple(inside[key] for key in sorted(needed & inside.keys()))
+
+        outputs = in_segments(problem.grad, segment, [values[key] for key in keys])
+        made = set(keys) | {row.out for row in plan.rows[first:last]}
+        values = dict(zip(sorted(needed & made), outputs, strict=True))
+    return [values[register] for register in plan.outputs], values.get(LOGDET)
+
+
+def _segments(plan: Plan) -> list[tuple[int, int]]:
+    ends = [*plan.ends[:-1], len(plan.rows)] if plan.ends else []
+    return [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
+
+
+def _needed_after(plan: Plan, row: int) -> set[int]:
+    later = {register for each in plan.rows[row:] for register in each.reads}
+    return later | set(plan.outputs) | {LOGDET}
+
+
+def _sum(weights: Any, values: Values, x0: Tensor) -> Tensor:
+    total = torch.zeros_like(x0) if not weights else None
+    for register, weight in weights.items():
+        total = (
+            weight * values[register]
+            if total is None
+            else total.add(values[register], alpha=weight)
+        )
+    return torch.zeros_like(x0) if total is None else total
