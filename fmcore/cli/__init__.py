@@ -1,6 +1,6 @@
 """The command line: `fmcore`, or `python -m fmcore`.
 
-    fmcore run | sample | evaluate | recipes | plugins | doctor
+    fmcore run | sample | evaluate | recipes | plugins | data | doctor
 
 stdout is the result, stderr progress and log.  Exit codes: 0 ok; 1 the run failed; 2 wrong recipe
 or usage; 3 an `expect:` bound was missed; 130 interrupted.  `FMCORE_DEBUG=1` shows tracebacks.
@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
     "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),
+    "data": Target("fmcore.cli.data:data", "Look at data, and pack images for training."),
     "doctor": Target("fmcore.cli.doctor:doctor", "Say what is installed, found and broken."),
 }
 

@@ -1,0 +1,96 @@
+"""`fmcore data show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fmcore.cli.console import print_json
+from fmcore.cli.data.source import opened, source_argument
+from fmcore.cli.options import json_option, plugin_option
+from fmcore.errors import DataError
+
+if TYPE_CHECKING:
+    from fmcore.interfaces.dataset import Dataset
+
+__all__ = ["show"]
+
+PICTURED = 64
+COLUMNS = 8
+POINTS = 10_000
+
+
+@click.command(short_help="Say what a data set holds, with a picture.")
+@source_argument
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--picture",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save a picture (PNG) of examples at even distances.",
+)
+@plugin_option
+@json_option
+def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: bool) -> None:
+    """Say what SRC holds: count, shape, classes and fingerprint of each split.
+
+    SRC is the name of a data set (see `fmcore plugins`), a recipe, or a file or folder whose format
+    is recognised.  KEY=VALUE sets an option of the data set.
+    """
+    name, data = opened(source, settings)
+    if as_json:
+        print_json({"name": name, "splits": {s: _facts(d) for s, d in _splits(data).items()}})
+    else:
+        for split, own in _splits(data).items():
+            click.echo(f"{name}, {split}")
+            for key, value in _facts(own).items():
+                click.echo(f"  {key:<12} {value}")
+    if picture is not None:
+        _save(picture, data)
+        click.echo(f"picture      {picture}", err=as_json)
+
+
+def _splits(data: Dataset) -> dict[str, Dataset]:
+    """The splits that there are: one of two may be missing."""
+    found, reason = {}, None
+    for split in ("train", "test"):
+        own = data.with_split(split)
+        try:
+            own.length  # noqa: B018  # the first look at the files
+        except DataError as error:
+            reason = reason or error
+        else:
+            found[split] = own
+    if not found and reason is not None:
+        raise reason
+    return found
+
+
+def _facts(data: Dataset) -> dict[str, Any]:
+    facts = {
+        "count": data.length,
+        "shape": "x".join(map(str, data.shape)),
+        "values": "float32" if data.levels is None else f"uint8, {data.levels} levels",
+        "classes": data.classes or "no labels",
+        "fingerprint": data.fingerprint,
+    }
+    return facts | ({"known as": data.description} if data.description else {})
+
+
+def _save(picture: Path, data: Dataset) -> None:
+    from fmcore.pictures.figure import figure
+    from fmcore.pictures.grid import save_grid
+
+    count = PICTURED if data.levels is not None else POINTS
+    rows = [round(i * (data.length - 1) / (count - 1)) for i in range(count)]
+    batch = data.batch(rows)
+    if data.levels is not None and len(data.shape) == 3:
+        save_grid(picture, batch["x1"], data.levels, COLUMNS)
+    elif data.shape == (2,):
+        with figure(picture, 6, 6) as axes:
+            axes[0, 0].scatter(*batch["x1"].T, s=1, c=batch.get("label"), cmap="tab10")
+            axes[0, 0].set_aspect("equal")
+    else:
+        raise DataError(f"data of shape {data.shape} cannot be pictured: leave out --picture")

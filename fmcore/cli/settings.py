@@ -1,0 +1,31 @@
+"""`KEY=VALUE` of the command line as the options of one component, outside any recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fmcore.errors import ComponentError
+from fmcore.kinds import KINDS
+from fmcore.plugins import Entry
+
+__all__ = ["typed_options"]
+
+
+def typed_options(entry: Entry, settings: Iterable[str]) -> dict[str, Any]:
+    """The options in their types.  Raises ComponentError with all that is wrong."""
+    from fmcore.recipe.components import read_options
+    from fmcore.recipe.faults import Faults
+    from fmcore.recipe.nodes import COMMAND_LINE, Block
+    from fmcore.recipe.overrides import layer
+    from fmcore.recipe.schema import build_options, options
+    from fmcore.recipe.types import Reading
+
+    target, faults = entry.load(), Faults()
+    reading = Reading(faults=faults, construct=False, defaults=False)
+    own = options(target, KINDS[entry.kind].given)
+    what = f"{entry.kind} '{entry.name}'"
+    read = read_options(own, layer(settings, faults), what, "", reading)
+    if len(faults):
+        raise ComponentError("\n".join(f"{where}: {message}" for where, message in faults.found))
+    return build_options(target, Block(COMMAND_LINE, read))
