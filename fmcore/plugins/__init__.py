@@ -18,7 +18,7 @@ from fmcore.plugins.create import construct
 from fmcore.plugins.discovery import ALLOW_LIST, Plugin, installed
 from fmcore.plugins.entry import Entry
 from fmcore.plugins.failure import Failure
-from fmcore.plugins.registry import Registry
+from fmcore.plugins.lookup import Registry
 
 __all__ = ["Entry", "Failure", "Plugin", "Registry", "create", "entry_of", "registry"]
 

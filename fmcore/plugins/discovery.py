@@ -49,7 +49,7 @@ class Plugin:
             return cls(point.name, "unknown")
         try:
             return cls(point.name, point.dist.version, _canonical(point.dist.name))
-        except (KeyError, TypeError):  # the distribution has lost its metadata
+        except Exception:  # a distribution without metadata: each Python raises something else
             return cls(point.name, "unknown")
 
     @property

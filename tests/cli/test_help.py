@@ -27,6 +27,7 @@ Commands:
   evaluate  Measure a finished run again.
   recipes   List, show, check, copy and compare recipes.
   plugins   List, show, check and make plugins.
+  data      Look at data, and pack images for training.
   doctor    Say what is installed, found and broken.
 """
 

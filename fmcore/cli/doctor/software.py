@@ -15,8 +15,6 @@ from fmcore.plugins.needs import missing, pip_line
 __all__ = ["software"]
 
 TOPIC = "software"
-IMPORTED = ("torch", "torchvision")
-"""Packages that may be installed and yet not importable: they are compiled for each other."""
 
 
 def software() -> Iterator[Finding]:
@@ -27,14 +25,7 @@ def software() -> Iterator[Finding]:
     for requirement in metadata.requires("fmcore-flow") or ():
         if "extra ==" not in requirement:
             yield _dependency(requirement)
-    if _version("torchvision") is None:
-        yield Finding(
-            TOPIC, "torchvision", "note", "not installed; torch-fidelity's metrics need it"
-        )
-    elif reason := _cannot_import("torchvision"):
-        yield _mismatched(reason)
-    else:
-        yield Finding(TOPIC, "torchvision", "ok", str(_version("torchvision")))
+    yield _torchvision()
 
 
 def _fmcore() -> Finding:
@@ -67,12 +58,16 @@ def _dependency(requirement: str) -> Finding:
     return Finding(TOPIC, name, "ok", str(_version(name)))
 
 
-def _mismatched(reason: str) -> Finding:
-    text = (
-        f"{_version('torchvision')} cannot be imported beside torch {_version('torch')}: {reason}; "
-        "install the pair that belongs together, or uninstall torchvision"
-    )
-    return Finding(TOPIC, "torchvision", "broken", text)
+def _torchvision() -> Finding:
+    """It comes with torch-fidelity, and is built for one torch; fmcore has no other use for it."""
+    version = _version("torchvision")
+    if version is None:
+        return Finding(TOPIC, "torchvision", "note", "not installed: torch-fidelity needs it")
+    if reason := _cannot_import("torchvision"):
+        beside = f"{version} is not made for torch {_version('torch')}"
+        text = f"{beside} ({reason}): what needs its compiled part will not work"
+        return Finding(TOPIC, "torchvision", "note", text)
+    return Finding(TOPIC, "torchvision", "ok", version)
 
 
 def _version(name: str) -> str | None:
