@@ -148,10 +148,11 @@ def read_options(
         if key not in known:
             hint = did_you_mean(key, known) or f"; {noun}s: {', '.join(known) or 'none'}"
             reading.faults.add(child.origin, f"{what} has no {noun} '{key}'{hint}")
+    default = Mark("default" if noun == "section" else f"default of {what}")
     read: dict[str, Node] = {}
     for name, option in known.items():
         try:
-            node = _completed(option, block.entries.get(name), what, reading)
+            node = _completed(option, block.entries.get(name), default, reading)
         except PluginError as error:
             reading.faults.add(block.mark, f"{what}: {error}")
             continue
@@ -162,11 +163,11 @@ def read_options(
     return read
 
 
-def _completed(option: Option, node: Node | None, what: str, reading: Reading) -> Node | None:
+def _completed(option: Option, node: Node | None, mark: Mark, reading: Reading) -> Node | None:
     """The option's node on top of its default: the lowest layer of every recipe."""
     if option.default is REQUIRED or not reading.defaults:
         return node
-    default = default_node(option.default, Mark(f"default of {what}"))
+    default = default_node(option.default, mark)
     return default if node is None else merge(default, node)
 
 
@@ -233,7 +234,7 @@ def _name_of(block: Block) -> str:
 def _culprit(block: Block, message: str) -> Mark:
     """Where the option stands that a constructor's message speaks of, or else the component."""
     for name, node in block.entries.items():
-        written = not node.mark.source.startswith("default of ")
+        written = not node.mark.source.startswith("default")
         if name != "name" and written and re.search(rf"\b{re.escape(name)}\b", message):
             return node.mark
     return block.entries["name"].mark

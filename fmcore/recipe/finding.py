@@ -69,7 +69,7 @@ def find(source: str | PathLike[str], folder: Path | None = None) -> Path:
     if matches:
         which = ", ".join(recipe.qualified for recipe in matches)
         raise RecipeError(f"recipe '{source}' is offered {len(matches)} times; say which: {which}")
-    raise RecipeError(_unknown(Path(source), [recipe.name for recipe in named]))
+    raise RecipeError(_unknown(str(source), [recipe.name for recipe in named]))
 
 
 def shown(file: Path) -> str:
@@ -80,12 +80,11 @@ def shown(file: Path) -> str:
         return str(file)
 
 
-def _unknown(source: Path, names: list[str]) -> str:
-    if source.suffix in SUFFIXES:
-        hint = did_you_mean(source.stem, names)
-        return f"there is no file '{source}'{hint}"
-    hint = did_you_mean(str(source), names)
-    return f"there is no file and no recipe named '{source}'{hint or _installed(names)}"
+def _unknown(source: str, names: list[str]) -> str:
+    if source.endswith(SUFFIXES):
+        return f"there is no file '{source}'{did_you_mean(Path(source).stem, names)}"
+    hint = did_you_mean(source, names) or _installed(names)
+    return f"there is no file and no recipe named '{source}'{hint}"
 
 
 def _installed(names: list[str]) -> str:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fmcore.recipe.faults import Faults
-from fmcore.recipe.nodes import MISSING, Block, Items, Leaf, Node, lookup, walk
+from fmcore.recipe.nodes import MISSING, Leaf, Node, lookup, mapped, walk
 from fmcore.recipe.overrides import value_of
 from fmcore.recipe.types import is_open
 from fmcore.suggest import did_you_mean
@@ -51,8 +52,12 @@ class _Absent(_Unresolved):
     """A key that the recipe does not have, as far as it is known."""
 
 
-class _Loop(_Unresolved):
-    """A value that refers to itself, told at every value on the way."""
+class _Endless(_Unresolved):
+    """A chain of references that comes back or goes on too long: told at every value on the way."""
+
+
+class _Missing(Exception):
+    """A text that refers to `???`: it is missing too."""
 
 
 class _Elsewhere(_Unresolved):
@@ -65,18 +70,18 @@ def interpolated(written: Node, completed: Node | None, faults: Faults) -> Node:
     Without `completed` (nobody knows the defaults yet) references to absent keys stay as they are.
     """
     resolver = _Resolver(written, completed)
-    done: dict[str, Leaf] = {}
-    for key, leaf in walk(written):
+
+    def change(at: tuple[str, ...], leaf: Leaf) -> Leaf:
         try:
-            done[key] = resolver.leaf(key, leaf)
-        except _Absent as error:
-            if completed is not None:
-                faults.add(leaf.mark, f"{key}: {error}")
+            return resolver.leaf(at, leaf)
         except _Elsewhere:
-            continue
+            return leaf
         except _Unresolved as error:
-            faults.add(leaf.mark, f"{key}: {error}")
-    return _rebuilt(written, done, "")
+            if completed is not None or not isinstance(error, _Absent):
+                faults.add(leaf.mark, f"{'.'.join(at)}: {error}")
+            return leaf
+
+    return mapped(written, change)
 
 
 def escaped(text: str) -> str:
@@ -88,47 +93,36 @@ def escaped(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
 
 
-def _rebuilt(node: Node, done: dict[str, Leaf], at: str) -> Node:
-    def below(key: object, child: Node) -> Node:
-        return _rebuilt(child, done, f"{at}.{key}" if at else str(key))
-
-    if isinstance(node, Block):
-        return replace(
-            node, entries={key: below(key, child) for key, child in node.entries.items()}
-        )
-    if isinstance(node, Items):
-        return replace(node, items=tuple(below(i, child) for i, child in enumerate(node.items)))
-    return done.get(at, node)
-
-
 @dataclass
 class _Resolver:
     written: Node
     completed: Node | None
-    done: dict[str, Leaf] = field(default_factory=dict)
-    under_way: list[str] = field(default_factory=list)
+    done: dict[tuple[str, ...], Leaf] = field(default_factory=dict)
+    under_way: list[tuple[str, ...]] = field(default_factory=list)
 
-    def leaf(self, key: str, leaf: Leaf) -> Leaf:
-        """The leaf at `key` without references."""
+    def leaf(self, at: tuple[str, ...], leaf: Leaf) -> Leaf:
+        """The leaf at a path of keys, without references."""
         if not is_open(leaf):
             return leaf
-        if key in self.done:
-            return self.done[key]
-        if key in self.under_way:
-            raise _Loop(f"refers to itself: {' -> '.join([*self.under_way, key])}")
+        if at in self.done:
+            return self.done[at]
+        if at in self.under_way:
+            circle = " -> ".join(".".join(parts) for parts in [*self.under_way, at])
+            raise _Endless(f"refers to itself: {circle}")
         if len(self.under_way) >= MAX_DEPTH:
-            raise _Unresolved(
-                f"refers to a value that refers to another, and so on {MAX_DEPTH} times"
-            )
-        self.under_way.append(key)
+            raise _Endless(f"refers to a value that refers to another, and so on {MAX_DEPTH} times")
+        self.under_way.append(at)
         try:
-            self.done[key] = self._evaluated(leaf)
+            self.done[at] = self._evaluated(leaf)
         finally:
             self.under_way.pop()
-        return self.done[key]
+        return self.done[at]
 
     def _evaluated(self, leaf: Leaf) -> Leaf:
-        result = _Expression(leaf.value, self).value()
+        try:
+            result = _Expression(leaf.value, self).value()
+        except _Missing:
+            return replace(leaf, value=MISSING, literal=True)
         if isinstance(result, Leaf):
             return replace(result, mark=leaf.mark, key=leaf.key, literal=True)
         if len(result) > MAX_LENGTH:
@@ -151,8 +145,8 @@ class _Resolver:
         if not isinstance(node, Leaf):
             raise _Unresolved(f"refers to '{key}', which is no single value")
         try:
-            return self.leaf(key, node)
-        except (_Absent, _Loop):
+            return self.leaf(parts, node)
+        except (_Absent, _Endless):
             raise
         except _Unresolved as error:
             raise _Elsewhere(str(error)) from None
@@ -177,11 +171,13 @@ class _Expression:
         try:
             tree: Any = parse(self.text)
             key: Any = self._key  # typed to give nodes, content with values
-            return str(GrammarVisitor(key, self._environment, memo=None).visit(tree))
-        except _Unresolved:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # about elements left empty
+                return str(GrammarVisitor(key, self._environment, memo=None).visit(tree))
+        except (_Missing, _Unresolved):
             raise
-        except (OmegaConfBaseException, *_PARSER_ERRORS) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except (OmegaConfBaseException, UserWarning, *_PARSER_ERRORS) as error:
+            reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
             raise _Unresolved(f"'{self.text[:60]}' is no valid reference: {reason}") from None
 
     def _key(self, key: Any, memo: Any = None) -> str:
@@ -190,7 +186,7 @@ class _Expression:
             raise _Unresolved(f"'{key.raw}' begins with a dot; {hint}")
         leaf = self.resolver.referred(tuple(key.parts))
         if leaf.value == MISSING:
-            raise _Elsewhere
+            raise _Missing
         return _word(leaf.value) if leaf.text is None else leaf.text
 
     def _environment(self, name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> str:

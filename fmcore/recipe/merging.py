@@ -36,8 +36,9 @@ def merge(base: Node, over: Node) -> Node:
     entries = dict(base.entries)
     for key, value in over.entries.items():
         entries[key] = merge(entries[key], value) if key in entries else value
-    place = base.mark if over.mark == COMMAND_LINE else over.mark  # where one would add to it
-    return Block(place, entries, key=over.key or base.key)
+    made_of_parts = over.mark == COMMAND_LINE and over.text is None  # as `path.beta_min=1` makes it
+    place = base.mark if made_of_parts else over.mark
+    return Block(place, entries, key=over.key or base.key, text=over.text)
 
 
 def _is_text(node: Node) -> bool:

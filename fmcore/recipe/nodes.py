@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "Node",
     "from_python",
     "lookup",
+    "mapped",
     "plain",
     "walk",
 ]
@@ -120,8 +121,26 @@ def lookup(node: Node, parts: Iterable[str]) -> Node | None:
     """The node at a path of keys and indices, or None."""
     found: Node | None = node
     for part in parts:
-        found = None if found is None else dict(children(found)).get(part)
+        if isinstance(found, Block):
+            found = found.entries.get(part)
+        elif isinstance(found, Items) and part.isdecimal() and len(part) < 6:
+            found = found.items[int(part)] if int(part) < len(found.items) else None
+        else:
+            return None
     return found
+
+
+def mapped(
+    node: Node, change: Callable[[tuple[str, ...], Leaf], Leaf], at: tuple[str, ...] = ()
+) -> Node:
+    """The node with every leaf changed; `change` is told the path of keys to it."""
+    if isinstance(node, Block):
+        entries = {k: mapped(child, change, (*at, k)) for k, child in node.entries.items()}
+        return replace(node, entries=entries)
+    if isinstance(node, Items):
+        items = (mapped(child, change, (*at, str(i))) for i, child in enumerate(node.items))
+        return replace(node, items=tuple(items))
+    return change(at, node)
 
 
 def walk(node: Node, at: str = "") -> Iterator[tuple[str, Leaf]]:

@@ -102,9 +102,8 @@ class _Textual(_Scalar):
     """Text; on the command line, whatever was typed."""
 
     def accept(self, node: Node, at: str, reading: Reading) -> Node:
-        value = node.value if isinstance(node, Leaf) else None
-        typed = node.text
-        if typed is not None and not isinstance(value, str) and (value is not None or typed == ""):
+        typed, null = node.text, isinstance(node, Leaf) and node.value is None
+        if typed is not None and not _is_text(node) and not (null and typed):
             return Leaf(node.mark, typed, key=node.key, text=typed, literal=True)
         return super().accept(node, at, reading)
 
@@ -163,6 +162,10 @@ class Choice(_Scalar):
                 return choice
         words = [choice for choice in self.values if isinstance(choice, str)]
         raise Misfit(did_you_mean(value, words) if isinstance(value, str) else "")
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node, Leaf) and isinstance(node.value, str)
 
 
 def _word(value: Any) -> str:

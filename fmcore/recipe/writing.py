@@ -33,7 +33,8 @@ def _list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
 
 
 def _text(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", escaped(data))
+    style = None if data.isprintable() else '"'  # where PyYAML would fold U+0085 into a space
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
 _Dumper.add_representer(list, _list)
@@ -42,20 +43,27 @@ _Dumper.add_representer(str, _text)
 
 def to_yaml(values: Any) -> str:
     """YAML text of plain values, lists of scalars on one line, the order kept."""
-    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
+    return _dumped(values, width=1000)
 
 
 def scalar(value: Any) -> str:
     """A value on one line."""
-    text = yaml.dump(
-        value,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=10**6,
-        default_flow_style=True,
-    )
-    return str(text).removesuffix("\n...\n").rstrip("\n")
+    text = _dumped(value, width=10**6, default_flow_style=True)
+    return text.removesuffix("\n...\n").rstrip("\n")
+
+
+def _dumped(values: Any, **style: Any) -> str:
+    plain = _without_references(values)
+    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style))
+
+
+def _without_references(value: Any) -> Any:
+    """The values with every text escaped that would be read as a reference."""
+    if isinstance(value, dict):
+        return {key: _without_references(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_without_references(child) for child in value]
+    return escaped(value) if isinstance(value, str) else value
 
 
 def canonical(values: Any) -> str:

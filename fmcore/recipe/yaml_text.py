@@ -162,7 +162,7 @@ class _Builder:
         mark = self._mark(node)
         if not isinstance(node, yaml.ScalarNode) or node.tag != _TAG + "str":
             self.faults.add(mark, "a key must be text; put it in quotes")
-        elif node.value == "<<":
+        elif node.value == "<<" and node.style is None:
             self.faults.add(mark, "merge keys (<<) are not used in recipes; use `extends: file`")
         elif node.value in entries:
             first = entries[node.value].key
