@@ -18,6 +18,7 @@ def with_derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, T
     Composes with the other transforms of `torch.func`, and keeps nothing for a backward pass.
     """
     _load_rules()
+    t = t.contiguous()  # forward mode cannot write beside a time that an expanded tensor repeats
     value, slope = torch.func.jvp(f, (t,), (torch.ones_like(t),))[:2]
     return value, slope
 

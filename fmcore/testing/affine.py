@@ -141,13 +141,13 @@ def _two_moments(path: AffinePath, mean: float, spread: float) -> tuple[Tensor, 
 
 def _determined(source: Quantity, target: Quantity, c: Coefficients) -> Tensor:
     """Where xt and the source quantity tell the target: not the data from noise at alpha = 0, not
-    the noise from data at sigma = 0, and no infinite score there.
+    the noise from data at sigma = 0 nor an infinite score there, nothing from a velocity at rest.
     """
     has_noise, has_data = c.sigma > 1e-6, c.alpha > 1e-6
     if source == target:
         return torch.ones_like(has_noise)
     told = {
-        "velocity": has_data | (c.d_alpha.abs() > 1e-6),
+        "velocity": c.sigma * c.d_alpha - c.d_sigma * c.alpha > 1e-6,
         "data": has_noise,
         "noise": has_data,
         "score": has_data & has_noise,
