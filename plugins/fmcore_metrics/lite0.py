@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +18,9 @@ from torch import Tensor
 from fmcore import DataError
 from fmcore_metrics.files import checked_bytes, read_tensors
 
-__all__ = ["LAYERS", "WEIGHTS_SHA256", "Layer", "lite0_features", "lite0_weights"]
+__all__ = ["LAYERS", "WEIGHTS_SHA256", "lite0_features", "lite0_weights"]
 
-Layer = Literal[112, 192, 1280]
-
-LAYERS: Mapping[Layer, int] = {112: 10, 192: 14, 1280: 16}
+LAYERS: Mapping[int, int] = {112: 10, 192: 14, 1280: 16}
 """The width of each layer on offer -> the block after which it is taken; 1280 is the head."""
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore import DataError, Evaluation, Measured, Rows, Solver, create, log_prob
+from fmcore import DataError, Evaluation, Measured, Rows, Solver, Status, create, log_prob
 
 __all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
 
@@ -55,12 +55,14 @@ class Likelihood:
         return cls(solver, divergence, n_probes, probe, precision)
 
     def log_prob(self, x1: Tensor, batch: Measured, evaluation: Evaluation) -> dict[str, Tensor]:
-        """`log_prob`, `probe_error` (0 where exact) and `nfe` of each row, on the CPU.
+        """`log_prob`, `probe_error` (0 if unknown), `nfe` and `status` of each row, on the CPU.
 
         The probes of a row are functions of (seed, index) alone, the same for every dequantisation
         of an image: its draws then differ by the noise of the pixels, not by that of the probe,
         which a mean of exp(log p) would turn into a bias.
         """
+        if evaluation.field is None:
+            raise DataError("a likelihood needs a trained network; these are samples alone")
         device = evaluation.device
         found = log_prob(
             evaluation.field,
@@ -81,7 +83,12 @@ class Likelihood:
         )
         log_p = found.log_prob.detach().double().cpu()
         error = torch.zeros_like(log_p) if found.error is None else found.error.double().cpu()
-        return {"log_prob": log_p, "probe_error": error, "nfe": found.stats.nfe.cpu()}
+        return {
+            "log_prob": log_p,
+            "probe_error": error,
+            "nfe": found.stats.nfe.cpu(),
+            "status": found.status.cpu(),
+        }
 
     def provenance(self, rows: Rows, evaluation: Evaluation) -> dict[str, Any]:
         """Everything of this that changes a likelihood."""
@@ -104,8 +111,12 @@ class Likelihood:
         seen: dict[str, Any] = {"nfe": float(rows["nfe"].double().mean())}
         if self.divergence == "hutchinson" and self.n_probes > 1:
             seen["probe_error_nats"] = float(rows["probe_error"].square().mean().sqrt())
-        lost = int((~rows["log_prob"].isfinite()).sum())
-        return seen | ({"not_finite": lost} if lost else {})
+        lost = ~rows["log_prob"].isfinite()
+        unfinished = rows["status"] != Status.SUCCESS
+        for what, rows_of_it in (("not_finite", lost), ("unfinished", unfinished)):
+            if rows_of_it.any():
+                seen[what] = int(rows_of_it.sum())
+        return seen
 
 
 def in_precision(evaluation: Evaluation, precision: Precision, name: str) -> Evaluation:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -54,6 +55,15 @@ class Moments:
             raise DataError(f"a covariance needs at least 2 rows, got {self.count}")
         return self.scatter / (self.count - 1)
 
+    @cached_property
+    def root(self) -> Tensor:
+        """R, `(d, rank)`, with R R^T = covariance; what is rounding only is left out."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        rounding = len(values) * torch.finfo(values.dtype).eps * values.abs().max()
+        kept = values > rounding
+        root: Tensor = vectors[:, kept] * values[kept].sqrt()
+        return root
+
     def __add__(self, other: Moments) -> Moments:
         count = self.count + other.count
         if not count:
@@ -81,14 +91,5 @@ def frechet_distance(p: Moments, q: Moments) -> float:
     are fewer rows than features; no imaginary part arises, and nothing is added to a diagonal.
     """
     mean = (p.mean - q.mean).square().sum()
-    cross = torch.linalg.svdvals(_root(p.covariance).T @ _root(q.covariance)).sum()
+    cross = torch.linalg.svdvals(p.root.T @ q.root).sum()
     return float(mean + p.covariance.trace() + q.covariance.trace() - 2 * cross)
-
-
-def _root(covariance: Tensor) -> Tensor:
-    """R `(d, rank)` with R R^T = covariance."""
-    values, vectors = torch.linalg.eigh(covariance)
-    rounding = len(values) * torch.finfo(values.dtype).eps * values.abs().max()
-    kept = values > rounding
-    root: Tensor = vectors[:, kept] * values[kept].sqrt()
-    return root

@@ -60,8 +60,11 @@ class Pictures:
         return round(height * self.at_least / shorter), round(width * self.at_least / shorter)
 
 
-def require_pictures(data: Dataset, metric: str) -> None:
-    """Raise ComponentError, with the reason, unless `data` holds images with levels."""
+def require_pictures(data: Dataset, metric: str) -> int:
+    """How many levels the images of `data` have.
+
+    Raises ComponentError, with the reason, unless it holds gray or RGB images with levels.
+    """
     if data.levels is None or len(data.shape) != 3:
         raise ComponentError(
             f"{metric} compares images; {type(data).__name__} gives points of shape "
@@ -74,6 +77,7 @@ def require_pictures(data: Dataset, metric: str) -> None:
         )
     if data.levels > 256:
         raise ComponentError(f"{metric} reads images of at most 256 levels, not {data.levels}")
+    return data.levels
 
 
 def levels_of(batch: Measured, metric: str) -> Tensor:

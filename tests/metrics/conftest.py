@@ -125,8 +125,16 @@ class Stream:
 
 def measured(metric: Any, evaluation: Evaluation, *batches: Measured) -> dict[str, Any]:
     """The results of a metric over batches."""
-    metric.begin(evaluation)
+    return measured_together([metric], evaluation, *batches)
+
+
+def measured_together(
+    metrics: Sequence[Any], evaluation: Evaluation, *batches: Measured
+) -> dict[str, Any]:
+    """The results of several metrics over one stream, as a run is evaluated."""
+    for metric in metrics:
+        metric.begin(evaluation)
     for batch in batches:
-        metric.update(batch)
-    results: dict[str, Any] = metric.compute()
-    return results
+        for metric in metrics:
+            metric.update(batch)
+    return {name: result for metric in metrics for name, result in metric.compute().items()}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmcore import ComponentError, DataError
+from fmcore import ComponentError, DataError, Status
 from fmcore_metrics import log_likelihood
 from fmcore_metrics.bits_per_dim import BitsPerDim
 from fmcore_metrics.nll import NLL
@@ -29,11 +29,17 @@ class Density:
 
     log_density: Callable[[Tensor], Tensor]
     calls: list[dict[str, Any]] = field(default_factory=list)
+    status: int = 0
 
     def __call__(self, field: Any, x1: Tensor, **settings: Any) -> Any:
         self.calls.append({"field": field, "x1": x1, **settings})
         stats = SimpleNamespace(nfe=torch.full((len(x1),), 12))
-        return SimpleNamespace(log_prob=self.log_density(x1), error=None, stats=stats)
+        return SimpleNamespace(
+            log_prob=self.log_density(x1),
+            error=None,
+            stats=stats,
+            status=torch.full((len(x1),), self.status),
+        )
 
 
 Put = Callable[[Callable[[Tensor], Tensor]], Density]
@@ -264,6 +270,15 @@ def test_images_whose_density_is_not_finite_are_counted(density: Put, evaluation
     found = measured(BitsPerDim(solver=SOLVER), evaluation(data), Stream(data).rows([0, 1]))
     assert found["bits_per_dim"].value == math.inf
     assert found["bits_per_dim"].details["not_finite"] == 2
+
+
+def test_solves_that_did_not_reach_the_noise_are_counted(
+    density: Put, evaluation: Evaluate
+) -> None:
+    density(normal).status = int(Status.MAX_STEPS)
+    data = Points()
+    found = measured(NLL(solver=SOLVER), evaluation(data), Stream(data).rows([0, 1, 2]))
+    assert found["nll"].details["unfinished"] == 3
 
 
 def test_each_metric_refuses_the_other_ones_data(evaluation: Evaluate) -> None:

@@ -97,5 +97,5 @@ def test_reading_weights_runs_nothing_in_them(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read.*No such file"):
+    with pytest.raises(DataError, match=r"cannot be read.*No such file"):
         checked_bytes(tmp_path / "none", "00", "the weights")

@@ -1,0 +1,108 @@
+"""torch-fidelity's Inception-v3, whose features FID is defined on, with weights from a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fmcore import DataError
+from fmcore_metrics.feature_space import Extractor, in_chunks
+from fmcore_metrics.files import checked_bytes, read_tensors
+from fmcore_metrics.rgb import Pictures
+from fmcore_metrics.vision_ops import import_torchvision
+
+__all__ = [
+    "FEATURES",
+    "LOGITS",
+    "WEIGHTS_SHA256",
+    "inception_extractor",
+    "inception_made",
+    "require_weights",
+]
+
+FEATURES, LOGITS = 2048, 1008
+"""The widths of the pooled features, and of the unbiased logits behind the Inception score."""
+
+NAME = "inception-v3-compat"
+WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
+WEIGHTS_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS_FILE}"
+WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+CHUNK = 16
+
+
+def require_weights(given: str | None, metric: str) -> Path:
+    """Where the weights are: `given`, or where torch.hub keeps them.
+
+    Raises DataError, with what to do, if they are not there.
+    """
+    file = (
+        Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE if given is None else Path(given)
+    )
+    if file.is_file():
+        return file
+    raise DataError(
+        f"{metric} needs the Inception weights, which no package ships, and {file} is not there.\n"
+        f"  from:  {WEIGHTS_URL}  (91 MiB)\n"
+        f"  to:    {file}, or anywhere, with the metric's option weights=FILE\n"
+        "  Without them, fd_lite0, kid_lite0 and prc_lite0 measure on weights that a package ships"
+    )
+
+
+def inception_made(sha256: str, pictures: Pictures, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What names this extractor, and how pictures of `shape` enter it."""
+    return {
+        "extractor": NAME,
+        "extractor_sha256": sha256,
+        "extractor_package": f"torch-fidelity {version('torch-fidelity')}",
+        **pictures.provenance(shape),
+        "resize": "bilinear to 299x299, as TensorFlow 1 (torch-fidelity)",
+        "uint8": "exact" if pictures.levels == 256 else "round(255 k / (levels - 1))",
+    }
+
+
+@cache
+def inception_extractor(
+    file: Path, sha256: str, pictures: Pictures, device: torch.device
+) -> Extractor:
+    """Features and logits of pictures.  Raises DataError unless the file has `sha256`."""
+    network = _network(checked_bytes(file, sha256, "the Inception weights")).to(device)
+
+    def features(rgb: Tensor) -> Mapping[int, Tensor]:
+        pooled, logits = network(rgb)
+        return {FEATURES: pooled, LOGITS: logits}
+
+    def ready(levels: Tensor) -> Tensor:
+        return pictures.rgb(levels).round().to(torch.uint8)
+
+    return in_chunks(features, ready, device, CHUNK)
+
+
+def _network(content: bytes) -> torch.nn.Module:
+    """torch-fidelity loads with pickle, which may run code: it is given bytes that were read as
+    tensors alone before, and never the file.
+    """
+    read_tensors(content)
+    import_torchvision()
+    from torch_fidelity.utils import create_feature_extractor
+
+    try:
+        made: torch.nn.Module = create_feature_extractor(
+            NAME,
+            ["2048", "logits_unbiased"],
+            cuda=False,
+            verbose=False,
+            feature_extractor_weights_path=io.BytesIO(content),
+        )
+    except RuntimeError as error:  # other names or shapes
+        raise DataError(
+            f"the weights are not those of torch-fidelity's Inception: {error}"
+        ) from error
+    return made

@@ -1,0 +1,70 @@
+"""Inception's features as the space in which `fid`, `kid`, `prc` and `isc` see pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from fmcore import Dataset, Evaluation
+from fmcore_metrics.feature_metric import FeatureMetric
+from fmcore_metrics.feature_space import Extractor, Space
+from fmcore_metrics.files import checked_bytes
+from fmcore_metrics.inception import (
+    FEATURES,
+    WEIGHTS_SHA256,
+    inception_extractor,
+    inception_made,
+    require_weights,
+)
+from fmcore_metrics.rgb import Pictures, require_pictures
+
+__all__ = ["InceptionMetric", "InceptionSpace"]
+
+
+@dataclass(frozen=True)
+class InceptionMetric(FeatureMetric):
+    """`weights` is the file of torch-fidelity's Inception weights, by default where torch.hub keeps
+    them; `weights_sha256` what it must hash to.
+    """
+
+    weights: str | None = field(default=None, kw_only=True)
+    weights_sha256: str = field(default=WEIGHTS_SHA256, kw_only=True)
+
+    @property
+    @final
+    def space(self) -> Space:
+        return InceptionSpace(self.name, self.weights, self.weights_sha256)
+
+
+@final
+@dataclass(frozen=True)
+class InceptionSpace(Space):
+    """The pooled features, or the layer of width `chosen`, with weights from a file."""
+
+    metric: str
+    weights: str | None
+    sha256: str
+    chosen: int = FEATURES
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return (self.chosen,)
+
+    def layer(self, rows: int) -> int:
+        return self.chosen
+
+    def check(self, data: Dataset) -> None:
+        require_pictures(data, self.metric)
+        file = require_weights(self.weights, self.metric)
+        checked_bytes(file, self.sha256, "the Inception weights")
+
+    def extractor(self, evaluation: Evaluation) -> Extractor:
+        file = require_weights(self.weights, self.metric)
+        pictures = self._pictures(evaluation.data)
+        return inception_extractor(file, self.sha256, pictures, evaluation.device)
+
+    def made(self, data: Dataset) -> dict[str, Any]:
+        return inception_made(self.sha256, self._pictures(data), data.shape)
+
+    def _pictures(self, data: Dataset) -> Pictures:
+        return Pictures(require_pictures(data, self.metric), at_least=1)

@@ -1,0 +1,76 @@
+"""The Inception score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, final
+
+import numpy as np
+import torch
+from annotated_types import Gt
+from torch import Tensor
+
+from fmcore import DataError, Dataset, Evaluation, Measured, Path, Result, RowMetric, Rows
+from fmcore_metrics.inception import LOGITS, WEIGHTS_SHA256
+from fmcore_metrics.inception_space import InceptionSpace
+from fmcore_metrics.rgb import levels_of
+
+__all__ = ["ISC"]
+
+RNG_SEED = 2020
+"""Of torch-fidelity, whose shuffle this is."""
+
+
+@final
+@dataclass(frozen=True)
+class ISC(RowMetric):
+    """The Inception score: exp of the mean divergence of a sample's classes from all samples'.
+
+    High if each sample is plainly of one class and all classes occur; it never looks at the data,
+    and means little off ImageNet.  The mean over `splits` parts of the shuffled samples.  `weights`
+    and `weights_sha256` are those of fid.  Source: Salimans et al. 2016.
+    """
+
+    splits: Annotated[int, Gt(0)] = 10
+    weights: str | None = None
+    weights_sha256: str = WEIGHTS_SHA256
+
+    def check(self, data: Dataset, path: Path) -> None:
+        self._space.check(data)
+
+    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+        found = self._space.extractor(evaluation)(levels_of(batch, "isc"))
+        return {"logits": found[LOGITS]}
+
+    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+        if len(rows) < self.splits:
+            raise DataError(f"isc: {len(rows)} samples cannot be split into {self.splits} parts")
+        parts = self._parts(rows["logits"].double())
+        scores = torch.tensor([_score(part) for part in parts], dtype=torch.float64)
+        made = {
+            "count": len(rows),
+            "splits": self.splits,
+            "rng_seed": RNG_SEED,
+            **self._space.made(evaluation.data),
+        }
+        details = {"spread_over_splits": float(scores.std(correction=0))}
+        return {"isc": Result(float(scores.mean()), None, made, details=details)}
+
+    def _parts(self, logits: Tensor) -> list[Tensor]:
+        count = len(logits)
+        order = torch.from_numpy(np.random.RandomState(RNG_SEED).permutation(count))
+        ends = [i * count // self.splits for i in range(self.splits + 1)]
+        return [logits[order[a:b]] for a, b in pairwise(ends)]
+
+    @property
+    def _space(self) -> InceptionSpace:
+        return InceptionSpace("isc", self.weights, self.weights_sha256, LOGITS)
+
+
+def _score(logits: Tensor) -> float:
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+    divergence = (p * (log_p - p.mean(0).log())).sum(1)
+    return float(divergence.mean().exp())

@@ -1,0 +1,69 @@
+"""How certain a Frechet distance is, on features whose distribution is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fmcore_metrics.feature_metric import Compared
+from fmcore_metrics.frechet import Frechet
+from fmcore_metrics.reference import Reference
+
+from .conftest import Evaluate, Points
+
+WIDTH = 6
+
+
+def compared(evaluation: Evaluate, fake: Tensor, seed: int = 0) -> Compared:
+    data = Points(dimension=WIDTH, length=20_000)
+    made = {"extractor": "itself"}
+    real = Reference(data, lambda x: x, made)
+    return Compared(fake, real, evaluation(data, seed=seed), None)
+
+
+def normal(rows: int, seed: int) -> Tensor:
+    return torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def results(evaluation: Evaluate, fake: Tensor, seed: int = 0, **options: Any) -> dict[str, Any]:
+    frechet = Frechet(**{"bootstrap": 0, "extrapolate": False, **options})
+    return frechet.results("fd", compared(evaluation, fake, seed))
+
+
+def test_the_bootstrap_error_is_the_spread_of_repeated_measurements(evaluation: Evaluate) -> None:
+    fakes = [0.5 + normal(400, seed) for seed in range(1, 41)]
+    values = torch.tensor([results(evaluation, fake)["fd"].value for fake in fakes])
+    error = results(evaluation, fakes[0], bootstrap=50)["fd"].error
+    assert error == pytest.approx(float(values.std()), rel=0.4)
+
+
+def test_the_extrapolated_distance_is_nearer_the_truth(evaluation: Evaluate) -> None:
+    """The same distribution: the truth is 0, which 200 samples miss by their bias."""
+    plain, limit = [], []
+    for seed in range(1, 11):
+        found = results(evaluation, normal(200, seed), extrapolate=True)
+        plain.append(found["fd"].value)
+        limit.append(found["fd_infinity"].value)
+        assert found["fd_infinity"].details["slope"] > 0
+    bias, left = torch.tensor(plain).mean(), torch.tensor(limit).mean()
+    assert bias > 0.08
+    assert abs(left) < bias / 3
+
+
+def test_both_are_functions_of_the_seed(evaluation: Evaluate) -> None:
+    fake = normal(100, 1)
+    options = {"bootstrap": 5, "extrapolate": True}
+    first, again = (results(evaluation, fake, **options) for _ in range(2))
+    other = results(evaluation, fake, seed=1, **options)
+    assert first["fd"].error == again["fd"].error != other["fd"].error
+    assert first["fd_infinity"].value == again["fd_infinity"].value != other["fd_infinity"].value
+    assert first["fd"].value == other["fd"].value
+
+
+def test_neither_is_there_unless_asked_for(evaluation: Evaluate) -> None:
+    found = results(evaluation, normal(50, 1))
+    assert set(found) == {"fd"}
+    assert found["fd"].error is None
