@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterable
 from os import PathLike
@@ -127,7 +128,10 @@ def _is_target(target: str | type, cls: type) -> bool:
     if not isinstance(target, str):
         return target is cls
     module, _, attribute = target.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
+    if module not in sys.modules:
+        return False
+    try:
+        found: Any = operator.attrgetter(attribute)(sys.modules[module])
+    except Exception:  # gone, or a lazy attribute that raises whatever it likes
+        return False
     return found is cls

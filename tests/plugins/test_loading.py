@@ -154,3 +154,12 @@ def test_a_component_is_traced_to_its_entry_without_importing(register, site):
     made = construct(entry, {})
     assert registry.entry_of(made) == entry
     assert registry.entry_of(type(made)) == entry
+
+
+def test_a_lazy_module_that_raises_does_not_hinder_the_others(register, site):
+    lazy = "def __getattr__(name): raise OSError(name)"
+    site.install(
+        "lazy", "@hookimpl\ndef register_sources(register): register('a', 'lazy:A')\n" + lazy
+    )
+    entry = register("acme_code:Whole")
+    assert site.registry().entry_of(entry.load()) == entry
