@@ -76,6 +76,7 @@ def _log_plan(cost: NDArray[np.float64]) -> NDArray[np.float64]:
             "pip install pot, or use method 'exact'"
         ) from error
     marginal = np.full(len(cost), 1 / len(cost))
-    _, log = sinkhorn_log(marginal, marginal, cost, 1.0, log=True, warn=False)
+    with np.errstate(over="ignore"):  # of the plan itself, which is not used
+        _, log = sinkhorn_log(marginal, marginal, cost, 1.0, log=True, warn=False)
     log_plan: NDArray[np.float64] = log["log_u"][:, None] + log["log_v"][None, :] - cost
     return log_plan

@@ -79,7 +79,7 @@ class Pairs(Dataset):
 def _read(file: str) -> dict[str, Tensor]:
     if not Path(file).is_file():
         raise DataError(
-            f"no file {file}: make it with fmcore.write_pairs, and set the data's `file` to it"
+            f"no file {file}: make it with fmcore.write_pairs, and give it as data.file=..."
         )
     try:
         tensors = load_file(file)
