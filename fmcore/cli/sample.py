@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.options import plugin_option, quiet_option
-from fmcore.cli.summary import summary
+from fmcore.cli.summary import drawn
 
 __all__ = ["sample"]
 
@@ -26,4 +26,4 @@ def sample(run: Path, overrides: tuple[str, ...], device: str | None, quiet: boo
     from fmcore import stages
 
     made = stages.sample(run, overrides, device=device, quiet=quiet)
-    click.echo(summary(made.folder.root, made.results))
+    click.echo(drawn(made.folder.root, made.nfe()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["summary"]
+__all__ = ["drawn", "summary"]
 
 PICTURES = {
     "training.png": "training curve",
@@ -23,6 +23,12 @@ SHOWN = ("count", "solver", "nfe_mean", "layer", "divergence", "k", "reference",
 def summary(root: Path, results: Mapping[str, Any]) -> str:
     """A line for every result, then a line for every file worth opening."""
     return "\n".join([*_numbers(results), *_files(root)])
+
+
+def drawn(root: Path, nfe: Sequence[int]) -> str:
+    """What was drawn, at what cost, and where it lies."""
+    cost = f"{min(nfe)}" if min(nfe) == max(nfe) else f"{min(nfe)} to {max(nfe)}"
+    return "\n".join([f"{len(nfe)} samples, {cost} NFE each", *_files(root, results=False)])
 
 
 def _numbers(results: Mapping[str, Any]) -> Iterator[str]:
@@ -51,8 +57,9 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _files(root: Path) -> Iterator[str]:
-    present = {name: what for name, what in PICTURES.items() if (root / name).exists()}
+def _files(root: Path, results: bool = True) -> Iterator[str]:
+    wanted = {k: v for k, v in PICTURES.items() if results or k.startswith("samples/")}
+    present = {name: what for name, what in wanted.items() if (root / name).exists()}
     width = max(map(len, present.values()), default=0)
     yield ""
     for name, what in present.items():

@@ -12,6 +12,7 @@ from typing import Any, Literal, final
 
 import torch
 
+from fmcore.errors import Interrupted
 from fmcore.field import Field
 from fmcore.plugins import registry
 from fmcore.recipe import Recipe, load_recipe
@@ -48,6 +49,11 @@ class Run:
     def field(self, weights: Literal["ema", "raw"] = "ema", device: str = "cpu") -> Field:
         """The trained velocity field, in evaluation mode."""
         return trained_field(self.components, self.folder, weights, device)[0]
+
+    def nfe(self) -> list[int]:
+        """The NFE of every sample."""
+        counts = [t["nfe"] for _, t in Shards.there(self.folder.samples).all()]
+        return [int(n) for n in torch.cat(counts)]
 
     def samples(self, n: int) -> torch.Tensor:
         """The first `n` samples: uint8 levels of images, else float32 points."""
@@ -175,10 +181,18 @@ def _record_beginning(components: Components, folder: RunFolder, device: torch.d
 
 @contextmanager
 def _timed(folder: RunFolder, stage: str) -> Iterator[None]:
-    """Add the seconds of a stage to run.json, also of one that was stopped."""
+    """Add the seconds of a stage to run.json, also of one that was stopped.
+
+    Raises Interrupted, which says how to go on, for a KeyboardInterrupt.
+    """
     began = time.monotonic()
     try:
         yield
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(
+            f"stopped in {stage}; what is done is saved.  "
+            f"To go on, give the same command with --out {folder.root}"
+        ) from stopped
     finally:
         before = folder.facts().get("seconds", {})
         spent = before.get(stage, 0.0) + time.monotonic() - began

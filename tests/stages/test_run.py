@@ -122,3 +122,27 @@ def test_two_processes_do_not_write_to_one_folder(tiny, tmp_path):
 def test_a_run_whose_name_is_nearly_right_is_suggested(finished):
     with pytest.raises(RunError, match="did you mean"):
         RunFolder.open(finished.folder.root.parent)
+
+
+def test_sampling_that_was_stopped_keeps_its_shards_and_goes_on(finished, monkeypatch):
+    from contextlib import nullcontext
+
+    from fmcore.errors import Interrupted
+    from fmcore.runs.signals import StopRequest
+
+    root = finished.folder.root
+    stopped = StopRequest()
+    stopped(2, None)  # SIGINT has come
+    overrides = ("seed=9", "batch_size=8")
+    with monkeypatch.context() as patch:
+        patch.setattr("fmcore.stages.sample.stop_on_signal", lambda: nullcontext(stopped))
+        with pytest.raises(Interrupted, match=r"stopped in sample; .* --out"):
+            stages.sample(root, overrides, device="cpu", quiet=True)
+    shards = {p: p.stat().st_mtime_ns for p in (root / "samples").glob("shard-*")}
+    assert len(shards) == 1
+    stages.sample(root, overrides, device="cpu", quiet=True)
+    assert (
+        shards.items()
+        <= {p: p.stat().st_mtime_ns for p in (root / "samples").glob("shard-*")}.items()
+    )
+    assert len(list((root / "samples").glob("shard-*"))) == 4
