@@ -1,0 +1,49 @@
+"""Every registered objective passes the objective suite, at every way of drawing times."""
+
+from __future__ import annotations
+
+from fmcore import create
+from fmcore.testing import ObjectiveSuite
+
+
+class TestFlowMatching(ObjectiveSuite):
+    def component(self):
+        return create("objective", "flow_matching")
+
+
+class TestStratified(ObjectiveSuite):
+    def component(self):
+        return create("objective", "flow_matching", time="stratified")
+
+
+class TestLogitNormal(ObjectiveSuite):
+    def component(self):
+        return create("objective", "flow_matching", time="logit_normal", logit_mean=-0.4)
+
+
+class TestDDPM(ObjectiveSuite):
+    def component(self):
+        return create("objective", "ddpm", time_max=0.99)
+
+
+class TestData(ObjectiveSuite):
+    def component(self):
+        return create("objective", "data")
+
+
+class TestScoreMatching(ObjectiveSuite):
+    def component(self):
+        return create("objective", "score_matching")
+
+
+class TestScoreFlow(ObjectiveSuite):
+    def component(self):
+        return create("objective", "scoreflow")
+
+
+class TestScoreMatchingOnVP(ObjectiveSuite):
+    def component(self):
+        return create("objective", "score_matching")
+
+    def path(self):
+        return create("path", "vp")
