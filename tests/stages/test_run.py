@@ -1,14 +1,17 @@
 """A recipe runs end to end, and leaves what it promises."""
 
 import json
+import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 import fmcore
 from fmcore import RunError, load_recipe, stages
-from fmcore.errors import CheckpointError, ExpectationError, TrainingError
+from fmcore.errors import CheckpointError, ExpectationError, Interrupted, TrainingError
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.signals import StopRequest
 
 
 @pytest.fixture
@@ -125,17 +128,13 @@ def test_a_run_whose_name_is_nearly_right_is_suggested(finished):
 
 
 def test_sampling_that_was_stopped_keeps_its_shards_and_goes_on(finished, monkeypatch):
-    from contextlib import nullcontext
-
-    from fmcore.errors import Interrupted
-    from fmcore.runs.signals import StopRequest
-
     root = finished.folder.root
     stopped = StopRequest()
     stopped(2, None)  # SIGINT has come
     overrides = ("seed=9", "batch_size=8")
     with monkeypatch.context() as patch:
-        patch.setattr("fmcore.stages.sample.stop_on_signal", lambda: nullcontext(stopped))
+        stage = sys.modules["fmcore.stages.sample"]  # the name is also that of a function
+        patch.setattr(stage, "stop_on_signal", lambda: nullcontext(stopped))
         with pytest.raises(Interrupted, match=r"stopped in sample; .* --out"):
             stages.sample(root, overrides, device="cpu", quiet=True)
     shards = {p: p.stat().st_mtime_ns for p in (root / "samples").glob("shard-*")}
