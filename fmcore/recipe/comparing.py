@@ -32,9 +32,10 @@ class Difference(NamedTuple):
 
 
 def diff(left: Recipe, right: Recipe) -> list[Difference]:
-    """The keys in which two recipes differ, in the recipes' order; empty if they say the same."""
+    """The keys in which two recipes differ, section by section; empty if they say the same."""
     a, b = _flat(left.values), _flat(right.values)
-    keys = dict.fromkeys([*a, *b])
+    sections = list(left.values)
+    keys = sorted(dict.fromkeys([*a, *b]), key=lambda key: sections.index(key.partition(".")[0]))
     pairs = [Difference(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in keys]
     return [pair for pair in pairs if not _same(pair.left, pair.right)]
 

@@ -286,18 +286,18 @@ def test_the_differences_of_two_recipes_are_told_by_key(basic):
         Difference("path.name", "ot", "vp"),
         Difference("path.sigma_min", 1e-3, ABSENT),
         Difference("path.source.temperature", 1.0, 0.5),
+        Difference("path.beta_min", ABSENT, 0.1),
+        Difference("path.beta_max", ABSENT, 20.0),
         Difference("train.betas", [0.9, 0.999], [0.5, 0.999]),
         Difference("evaluate.metrics.1.name", "distance", ABSENT),
         Difference("evaluate.metrics.1.weights", "weights.pt", ABSENT),
         Difference("evaluate.metrics.1.moments", [1.0, 2.0, 3.0], ABSENT),
-        Difference("path.beta_min", ABSENT, 0.1),
-        Difference("path.beta_max", ABSENT, 20.0),
     ]
     assert [str(d) for d in found[:4]] == [
         "path.name: ot -> vp",
         "path.sigma_min: 0.001 -> (absent)",
         "path.source.temperature: 1.0 -> 0.5",
-        "train.betas: [0.9, 0.999] -> [0.5, 0.999]",
+        "path.beta_min: (absent) -> 0.1",
     ]
     key, left, right = found[0]
     assert (key, left, right) == ("path.name", "ot", "vp")

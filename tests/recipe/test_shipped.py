@@ -1,0 +1,76 @@
+"""The real components, the recipes that are shipped, and the manual."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fmcore import load_recipe
+from fmcore.cli import command_line
+from fmcore.cli.outcome import exit_code_of
+from fmcore.kinds import KINDS
+from fmcore.plugins import registry
+from fmcore.plugins.needs import missing
+from fmcore.recipe.finding import catalogue
+from fmcore.recipe.schema import options
+
+REPOSITORY = Path(__file__).parents[2]
+MANUAL = (REPOSITORY / "docs" / "recipes.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
+COMPONENTS = [
+    entry for kind in KINDS for entry in registry().entries(kind) if not missing(entry.needs)
+]
+
+
+@pytest.fixture(autouse=True)
+def only_the_kit(tmp_path, monkeypatch) -> None:
+    """Here the installed plugins count, not the kit."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("entry", COMPONENTS, ids=lambda e: f"{e.kind}-{e.name}")
+def test_every_component_has_a_schema(entry):
+    for option in options(entry.load(), KINDS[entry.kind].given):
+        assert option.type_text
+        assert option.name != "name"
+
+
+@pytest.mark.parametrize("recipe", catalogue(), ids=lambda r: r.name)
+def test_every_shipped_recipe_is_right_and_round_trips(recipe, tmp_path):
+    loaded = load_recipe(recipe.file, partial=True)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(loaded.to_yaml(), encoding="utf-8")
+    again = load_recipe(file, partial=True)
+    assert again.values == loaded.values
+    assert again.digest == loaded.digest
+
+
+@pytest.mark.parametrize("recipe", catalogue(), ids=lambda r: r.name)
+def test_every_shipped_recipe_says_what_it_is(recipe):
+    first = recipe.file.read_text(encoding="utf-8").splitlines()[0]
+    assert re.match(r"# .+\.   fmcore run ", first)
+
+
+def test_the_manual_tells_the_truth(tmp_path, capsys):
+    """Its recipes load, its Python runs, its commands print what it says."""
+    for language, text in BLOCKS:
+        if language == "yaml":
+            name = text.partition("\n")[0].removeprefix("# ")
+            (tmp_path / name).write_text(text, encoding="utf-8")
+            if name != "wrong.yaml":
+                load_recipe(name)
+        elif language == "python":
+            exec(text, {})
+        else:
+            command, _, expected = text.partition("\n")
+            words = command.removeprefix("$ fmcore ").split()
+            exit_code_of(lambda words=words: command_line.main(words, standalone_mode=False))
+            printed = capsys.readouterr()
+            assert _squeezed(printed.out + printed.err) == _squeezed(expected)
+    assert {language for language, _ in BLOCKS} == {"yaml", "python", "console"}
+
+
+def _squeezed(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
