@@ -24,9 +24,13 @@ COMMANDS = {
     "run": Target("fmcore.cli.run:run", "Train, sample and evaluate what a recipe describes."),
     "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
+    "compare": Target("fmcore.cli.compare:compare", "Put the results of runs beside each other."),
     "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),
     "data": Target("fmcore.cli.data:data", "Look at data, and pack images for training."),
+    "explain": Target(
+        "fmcore.cli.explain:explain", "Explain paths: formulas, schedule, a picture."
+    ),
     "doctor": Target("fmcore.cli.doctor:doctor", "Say what is installed, found and broken."),
 }
 

@@ -75,7 +75,7 @@ class CheckpointFolder:
             try:
                 return self.load(step)
             except CheckpointError as error:
-                self.warn(f"{error}; going back to the one before it")
+                self.warn(f"warning: {error}; going back to the one before it")
         if steps:
             raise CheckpointError(
                 f"{self.root}: no checkpoint is whole; delete the folder to start again"

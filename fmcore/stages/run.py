@@ -77,7 +77,7 @@ def run(
     known = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     components = Components.of(known.override(overrides) if overrides else known)
     components.check()
-    say = _silent if quiet else _to_stderr
+    say = _warnings_only if quiet else _to_stderr
     folder = RunFolder.begin(components.recipe, None if out is None else Path(out), say)
     with folder.claimed():
         _run_stages(components, folder, device, quiet)
@@ -151,7 +151,7 @@ def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]
 
 
 def _reopened(root: str | Path, section: str, overrides: tuple[str, ...], quiet: bool) -> Run:
-    folder = RunFolder.open(Path(root), _silent if quiet else _to_stderr)
+    folder = RunFolder.open(Path(root), _warnings_only if quiet else _to_stderr)
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
@@ -205,5 +205,6 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _silent(line: str) -> None:
-    """Say nothing."""
+def _warnings_only(line: str) -> None:
+    if line.startswith("warning:"):
+        _to_stderr(line)
