@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fmcore.testing import ModelSuite
+from fmcore_nets.attention import _attended
 from fmcore_nets.mlp import MLP
 from fmcore_nets.unet import UNet
 
@@ -86,3 +87,11 @@ def test_unet_takes_any_size_that_can_be_halved(size):
     model = UNet(shape=(1, size, size + 1), channels=8, depth=1, channel_mult=(1, 1, 1))
     x = torch.randn(1, 1, size, size + 1)
     assert model(x, torch.tensor([0.5])).shape == x.shape
+
+
+def test_attention_in_bfloat16_is_attention():
+    """The way of the CPU there gives what the fused kernel gives, to two digits."""
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 11, 8).bfloat16()
+    exact = torch.nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    torch.testing.assert_close(_attended(q, k, v).double(), exact, rtol=0.03, atol=0.03)
