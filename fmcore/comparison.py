@@ -134,7 +134,7 @@ def _settings(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, Any]]:
         for key, before, now in diff(recipes[first], recipe):
             if key.split(".")[0] not in ("sample", "evaluate", "expect"):
                 settings.setdefault(key, dict.fromkeys(recipes, before))[name] = now
-    return settings
+    return {k: v for k, v in settings.items() if ABSENT not in v.values()}
 
 
 def _text(cell: Mapping[str, Any] | None) -> str:
