@@ -80,6 +80,11 @@ class FixedSolver(Solver):
         """Raise ComponentError where the path does not have what this solver reads, or the budget
         buys no step.
         """
+        self._check_kind(path)
+        if path is not None:
+            self.plan(path.t_min, path.t_max, path)
+
+    def _check_kind(self, path: Path | None) -> None:
         if self.needs_path and not isinstance(path, AffinePath):
             given = (
                 "the problem has no path" if path is None else f"{type(path).__name__} is not one"
@@ -89,8 +94,6 @@ class FixedSolver(Solver):
                 f"{given}: "
                 "use a Runge-Kutta solver such as 'midpoint', or give an affine path"
             )
-        if path is not None:
-            self.plan(path.t_min, path.t_max, path)
 
     def plan(
         self,
@@ -107,8 +110,7 @@ class FixedSolver(Solver):
             return _planned(self, t0, t1, path, times)
 
     def solve(self, problem: Problem) -> Solution:
-        if self.needs_path:
-            self.check(problem.path)
+        self._check_kind(problem.path)
         t0, t1 = interval(problem)
         solution = execute(self.plan(t0, t1, problem.path, asked_times(problem)), problem)
         if self.nfe is not None:

@@ -1,0 +1,49 @@
+"""Every registered solver obeys every law that concerns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fmcore import create
+from fmcore.plugins import registry
+from fmcore.testing import SolverSuite
+
+BUDGETS = ({"nfe": 24}, {"rtol": 1e-5, "atol": 1e-5})
+VARIANTS = [
+    ("unipc", {"nfe": 24, "p": 3}),
+    ("unipc", {"nfe": 24, "variant": "bh1"}),
+    ("unipc", {"nfe": 24, "corrector": False}),
+    ("dopri5", {"coupling": "batch_max"}),
+    ("dopri5", {"coupling": "batch_rms"}),
+    ("dopri5", {"slots": 2}),
+    ("tsit5", {"poll": 3, "compact": False}),
+]
+
+
+def cases() -> Iterator[tuple[str, dict[str, object]]]:
+    for name in registry().names("solver"):
+        if "/" not in name:
+            yield name, {"nfe": 24} if takes_budget(name) else {}
+    yield from VARIANTS
+
+
+def takes_budget(name: str) -> bool:
+    return hasattr(registry().entry("solver", name).load(), "nfe_per_step")
+
+
+@pytest.fixture(
+    params=list(cases()), ids=lambda case: "-".join([case[0], *map(str, case[1].values())])
+)
+def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    return request.param
+
+
+class TestRegisteredSolvers(SolverSuite):
+    @pytest.fixture(autouse=True)
+    def _case(self, case: tuple[str, dict[str, object]]) -> None:
+        self.name, self.options = case
+
+    def component(self) -> object:
+        return create("solver", self.name, **self.options)
