@@ -1,0 +1,176 @@
+"""One training step of the U-Net, beside torchcfm's of the same configuration.
+
+    python benchmarks/training_step.py [--steps 20] [--threads 1] [--json FILE]
+
+U-Net for 1x28x28: 32 channels, multiples 1,2,2, one block, attention at 14x14, batch 64; loss,
+backward, clipping, Adam, moving average.  Both networks take turns, step by step, so that a busy
+machine is busy for both; CPU seconds of this process, the least and the median of all steps.  The
+matrix-product rate of the same machine in the same run says how much there is left to win.
+
+The peer is optional: pip install --no-deps torchcfm==1.0.7 (its dependencies hold Jupyter).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from fmcore_nets.unet import UNet
+
+BATCH, SHAPE = 64, (1, 28, 28)
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+GOALS = {"fp32": 1.0, "bf16": 0.65}  # the goals, as parts of the peer in fp32
+Step = Callable[[], object]
+
+
+def ours() -> nn.Module:
+    return UNet(
+        shape=SHAPE,
+        channels=32,
+        depth=1,
+        channel_mult=(1, 2, 2),
+        attention_resolutions=(14,),
+        head_channels=64,
+        updown="conv",
+        scale_shift=False,
+    )
+
+
+def peer() -> nn.Module | None:
+    """torchcfm's network with its arguments in our order; None if it is not installed."""
+    try:
+        from torchcfm.models.unet.unet import UNetModelWrapper
+    except ImportError:
+        return None
+
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = UNetModelWrapper(
+                dim=SHAPE,
+                num_channels=32,
+                num_res_blocks=1,
+                channel_mult=(1, 2, 2),
+                attention_resolutions="14",
+            )
+
+        def forward(self, x: Tensor, t: Tensor) -> Tensor:
+            return self.inner(t, x)
+
+    return Turned()
+
+
+def training_step(model: nn.Module, precision: str) -> Step:
+    """A closure that does one whole step on fresh noise."""
+    parameters = list(model.parameters())
+    averages = [parameter.detach().clone() for parameter in parameters]
+    optimizer = torch.optim.Adam(parameters, lr=2e-4, fused=True)
+    x1 = torch.randn(BATCH, *SHAPE)
+
+    def step() -> None:
+        x0, t = torch.randn_like(x1), torch.rand(BATCH)
+        s = t[:, None, None, None]
+        xt = s * x1 + (1 - s) * x0
+        with torch.autocast("cpu", PRECISIONS[precision], enabled=precision != "fp32"):
+            vt = model(xt, t)
+        loss = (vt.float() - (x1 - x0)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        torch._foreach_lerp_(averages, [p.detach() for p in parameters], 1e-4)
+
+    return step
+
+
+def product_rate(precision: str, size: int = 1024, repeats: int = 20) -> float:
+    """GFLOP/s of a square matrix product: what the machine can do."""
+    a, b = torch.randn(2, size, size).to(PRECISIONS[precision])
+    return max(2 * size**3 / _seconds(lambda: a @ b) for _ in range(repeats)) / 1e9
+
+
+def in_turns(steps: dict[str, Step], count: int) -> dict[str, list[float]]:
+    """Seconds of each step, one after another, after one that is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    for round_ in range(count + 1):
+        for name, step in steps.items():
+            seconds = _seconds(step)
+            if round_ > 0:
+                taken[name].append(seconds)
+    return taken
+
+
+def _seconds(work: Step) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def flops(step: Step) -> float:
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 1e9
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+
+    models = {"fmcore": ours, "torchcfm": peer}
+    steps = {
+        f"{name} {precision}": training_step(model, precision)
+        for precision in PRECISIONS
+        for name, make in models.items()
+        if (model := make()) is not None
+    }
+    work = flops(steps["fmcore fp32"])
+    rates = {precision: product_rate(precision) for precision in PRECISIONS}
+    taken = in_turns(steps, options.steps)
+    baseline = min(taken.get("torchcfm fp32", taken["fmcore fp32"]))
+    against = "torchcfm fp32" if "torchcfm fp32" in taken else "fmcore fp32 (no peer installed)"
+
+    print(f"torch {torch.__version__}, {options.threads} thread(s), {options.steps} steps each")
+    print(
+        f"{work:.1f} GFLOP a step; matrix products: {rates['fp32']:.0f} GFLOP/s fp32, "
+        f"{rates['bf16']:.0f} bf16"
+    )
+    print(f"{'':<16}{'least s':>9}{'median s':>10}{'of matmul':>11}  against {against}")
+    rows = {}
+    for name, seconds in taken.items():
+        part = work / min(seconds) / rates[name.split()[1]]
+        ratio = min(seconds) / baseline
+        rows[name] = {
+            "least_s": min(seconds),
+            "median_s": statistics.median(seconds),
+            "of_matmul": part,
+            "ratio": ratio,
+        }
+        print(
+            f"{name:<16}{min(seconds):>9.3f}{statistics.median(seconds):>10.3f}"
+            f"{part:>10.0%}  {ratio:.2f}x"
+        )
+    for precision, most in GOALS.items():
+        ratio = rows[f"fmcore {precision}"]["ratio"]
+        print(
+            f"fmcore {precision}: {ratio:.2f}x, goal at most {most}x: "
+            f"{'reached' if ratio <= most else 'MISSED'}"
+        )
+    if options.json is not None:
+        options.json.write_text(json.dumps({"gflop": work, "matmul": rates, "steps": rows}))
+
+
+if __name__ == "__main__":
+    main()
