@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fmcore import hookimpl
-from fmcore.hookspecs import Register
+from fmcore import Register, hookimpl
 
 __all__ = ["register_models"]
 

@@ -63,6 +63,7 @@ def test_the_documented_plugin_offers_a_component_that_keeps_its_laws(registry, 
     registry.add_file(file)
     suite = suite_of(kind)
     given = {name: getattr(suite, name) for name in KINDS[kind].given}
+    given |= {"steps": 16} if kind == "solver" else {}
     own = type(
         "Own", (suite,), {"component": lambda _: construct(registry.entry(kind, "mine"), given)}
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+STEPS = 16
+
 
 @click.command(short_help="Run the conformance suite of a component.")
 @click.argument("name")
@@ -63,9 +65,18 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
         if hasattr(made, name):  # what the suite has to know too: a model's shape and classes
             setattr(made, name, value)
     given = {name: getattr(made, name) for name in KINDS[entry.kind].given}
-    made.component = lambda: construct(entry, given | dict(options))  # type: ignore[method-assign]
+    chosen = given | _budget(entry, options) | dict(options)
+    made.component = lambda: construct(entry, chosen)  # type: ignore[method-assign]
     made.component()  # an error in the options is told once, not by every check
     return made
+
+
+def _budget(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Steps for a fixed solver that was given no budget: its signature cannot hold a default."""
+    from fmcore.solving import FixedSolver
+
+    given = {"nfe", "steps", "grid"} & options.keys()
+    return {} if given or not issubclass(entry.load(), FixedSolver) else {"steps": STEPS}
 
 
 def _typed(entry: Entry, settings: Sequence[str]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ SUMMARIES = {
 }
 """What the working component of each kind is, in a line."""
 
+GIVEN = {"model": ", shape=self.shape", "solver": ", steps=16"}
+"""What a component cannot be made without, in its test."""
+
 RECIPE = {
     "data": "{name: toy, figure: two_moons}",
     "path": "ot",
@@ -129,7 +132,7 @@ class Plan:
             "hook": KINDS[self.kind].hook,
             "suite": SUITES[self.kind],
             "summary": SUMMARIES[self.kind],
-            "given": "".join(f", {name}=self.{name}" for name in KINDS[self.kind].given),
+            "given": GIVEN.get(self.kind, ""),
             "fmcore_version": version("fmcore-flow"),
         }
 
