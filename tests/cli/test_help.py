@@ -28,6 +28,7 @@ Commands:
   recipes   List, show, check, copy and compare recipes.
   plugins   List, show, check and make plugins.
   data      Look at data, and pack images for training.
+  explain   Explain paths: formulas, schedule, a picture.
   doctor    Say what is installed, found and broken.
 """
 

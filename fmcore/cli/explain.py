@@ -1,0 +1,157 @@
+"""`fmcore explain`: what paths do, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fmcore.cli.console import print_json, styled, table
+from fmcore.cli.options import json_option, plugin_option
+from fmcore.cli.settings import typed_options
+from fmcore.errors import ComponentError
+from fmcore.plugins import registry
+from fmcore.recipe import load_recipe
+from fmcore.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from fmcore.explain import Explained, Row
+
+__all__ = ["explain"]
+
+RECIPE_ENDINGS = (".yaml", ".yml")
+
+
+@click.command(short_help="Explain paths: formulas, schedule, a picture.")
+@click.argument("words", nargs=-1, required=True, metavar="PATH... [PATH.KEY=VALUE]...")
+@click.option("--set", "settings", metavar="PATH.KEY=VALUE", multiple=True, help="Set an option.")
+@click.option(
+    "--rows",
+    default=11,
+    show_default=True,
+    type=click.IntRange(2, 1001),
+    help="How many times the table shows.",
+)
+@click.option(
+    "--figure",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to draw them; explain-PATH-....png by default.",
+)
+@click.option("--no-figure", is_flag=True, help="Draw nothing.")
+@plugin_option
+@json_option
+def explain(
+    words: tuple[str, ...],
+    settings: tuple[str, ...],
+    rows: int,
+    figure: Path | None,
+    no_figure: bool,
+    as_json: bool,
+) -> None:
+    """Explain each PATH, or the path of a recipe: its formulas, alpha, sigma, log-SNR and speed
+    over time, and a figure of schedules, conditional trajectories and marginal densities side by
+    side.
+
+    \b
+      fmcore explain ot vp                      two paths, one figure
+      fmcore explain ot ot.sigma_min=0.1        with an option
+      fmcore explain digits.yaml vp             the path of a recipe beside another
+    """
+    given = [*(word for word in words if "=" in word), *settings]
+    shown = {_name(word): word for word in words if "=" not in word}
+    options = _sorted(list(shown), given)
+    explained = [_explained(name, word, options[name]) for name, word in shown.items()]
+    drawn = None if no_figure else figure or _default_figure(shown)
+    if drawn is not None:
+        from fmcore.pictures.paths import save_paths_explained
+
+        save_paths_explained(drawn, explained)
+    if as_json:
+        print_json([_as_dict(one, rows) for one in explained])
+        return
+    for one in explained:
+        _print(one, one.rows(rows))
+    if drawn is not None:
+        click.echo(f"figure: {drawn}")
+
+
+def _sorted(names: Sequence[str], settings: Sequence[str]) -> dict[str, list[str]]:
+    """The settings `KEY=VALUE` of each path.  Raises UsageError for a path that is not shown."""
+    if not names:
+        raise click.UsageError("say which path to explain, for example: fmcore explain ot")
+    of: dict[str, list[str]] = {name: [] for name in names}
+    for setting in settings:
+        key = setting.partition("=")[0]
+        name, dot, _ = key.partition(".")
+        if dot and name in of:
+            of[name].append(setting[len(name) + 1 :])
+        elif len(of) == 1 and not dot:
+            of[names[0]].append(setting)
+        else:
+            hint = did_you_mean(name, names) or ";"
+            raise click.UsageError(
+                f"'{setting}' sets an option of no path shown{hint} write {names[0]}.KEY=VALUE"
+            )
+    return of
+
+
+def _name(word: str) -> str:
+    """What a path is called here: a recipe's by the file's name."""
+    return Path(word).stem if word.endswith(RECIPE_ENDINGS) else word
+
+
+def _default_figure(names: Iterable[str]) -> Path:
+    return Path(f"explain-{'-'.join(names)}.png".replace("/", "_"))
+
+
+def _explained(name: str, word: str, settings: Sequence[str]) -> Explained:
+    from fmcore.explain import Explained
+    from fmcore.interfaces.path import Path as PathInterface
+    from fmcore.plugins.create import construct
+
+    if word.endswith(RECIPE_ENDINGS):
+        recipe = load_recipe(word, [f"path.{setting}" for setting in settings], partial=True)
+        return Explained(name, recipe.build("path"))
+    entry = registry().entry("path", name)
+    path = construct(entry, typed_options(entry, settings))
+    if not isinstance(path, PathInterface):
+        raise ComponentError(f"path '{name}' is a {type(path).__name__}, which is no fmcore.Path")
+    return Explained(name, path)
+
+
+def _print(one: Explained, rows: Sequence[Row]) -> None:
+    click.echo(f"{styled(one.name, bold=True)}: {one.path}\n")
+    click.echo(f"{one.summary}\n")
+    click.echo(f"{one.formulas}\n")
+    click.echo(
+        f"t runs over [{one.path.t_min:g}, {one.path.t_max:.10g}]; prior {one.path.prior()}\n"
+    )
+    heads = ("t", "alpha", "sigma", "log-SNR", "|ut|")
+    table(heads, [tuple(_number(value) for value in asdict(row).values()) for row in rows])
+    click.echo()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _as_dict(one: Explained, rows: int) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "path": repr(one.path),
+        "summary": one.summary,
+        "formulas": one.formulas,
+        "t_min": one.path.t_min,
+        "t_max": one.path.t_max,
+        "prior": repr(one.path.prior()),
+        "rows": [{k: _finite(v) for k, v in asdict(row).items()} for row in one.rows(rows)],
+    }
+
+
+def _finite(value: float | None) -> float | str | None:
+    """JSON has no infinities: log-SNR at an end is the word `inf` or `-inf`."""
+    return str(value) if value in (float("inf"), float("-inf")) else value
