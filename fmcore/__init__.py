@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fmcore.solving.problem import Problem, Solution, Stats, Status
     from fmcore.sources import Gaussian
     from fmcore.stages import run
+    from fmcore.times import logit_normal_times, stratified_times, uniform_times
 
 _LAZY: dict[str, str] = {
     name: module
@@ -74,6 +75,7 @@ _LAZY: dict[str, str] = {
         "fmcore.recipe": ("Recipe", "load_recipe"),
         "fmcore.solving.problem": ("Problem", "Solution", "Stats", "Status"),
         "fmcore.sources": ("Gaussian",),
+        "fmcore.times": ("logit_normal_times", "stratified_times", "uniform_times"),
         "fmcore.stages": ("run",),
     }.items()
     for name in names
@@ -131,9 +133,12 @@ __all__ = [
     "image_fingerprint",
     "load_recipe",
     "log_prob",
+    "logit_normal_times",
     "noise_of",
     "pack",
     "run",
+    "stratified_times",
+    "uniform_times",
     "unpacked",
     "write_pairs",
 ]

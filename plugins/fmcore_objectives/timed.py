@@ -10,8 +10,13 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from fmcore import ComponentError, Objective
-from fmcore.times import logit_normal, stratified, uniform
+from fmcore import (
+    ComponentError,
+    Objective,
+    logit_normal_times,
+    stratified_times,
+    uniform_times,
+)
 
 __all__ = ["Timed"]
 
@@ -45,9 +50,9 @@ class Timed(Objective, ABC):
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
     ) -> Tensor:
         if self.time == "uniform":
-            fraction = uniform(n, generator)
+            fraction = uniform_times(n, generator)
         elif self.time == "stratified":
-            fraction = stratified(n, generator, part)
+            fraction = stratified_times(n, generator, part)
         else:
-            fraction = logit_normal(n, generator, self.logit_mean, self.logit_std)
+            fraction = logit_normal_times(n, generator, self.logit_mean, self.logit_std)
         return self.time_min + (self.time_max - self.time_min) * fraction

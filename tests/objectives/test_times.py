@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fmcore.times import logit_normal, stratified, uniform
+from fmcore import logit_normal_times, stratified_times, uniform_times
 
 
 def generator(seed=0):
@@ -13,13 +13,13 @@ def generator(seed=0):
 
 
 def test_a_stratified_batch_has_one_time_in_every_cell():
-    t = stratified(100, generator())
+    t = stratified_times(100, generator())
     assert sorted((t * 100).long().clamp(max=99).tolist()) == list(range(100))
     assert not torch.equal(t, t.sort().values)
 
 
 def test_the_parts_of_a_stratified_batch_fill_every_cell_together():
-    parts = [stratified(25, generator(k), (k, 4)) for k in range(4)]
+    parts = [stratified_times(25, generator(k), (k, 4)) for k in range(4)]
     cells = (torch.cat(parts) * 100).long().clamp(max=99)
     assert sorted(cells.tolist()) == list(range(100))
     for part in parts:
@@ -30,12 +30,12 @@ def test_the_parts_of_a_stratified_batch_fill_every_cell_together():
 def test_stratified_means_vary_less_than_uniform_ones():
     means = [
         torch.stack([draw(64, generator(s)).mean() for s in range(50)]).std()
-        for draw in (stratified, uniform)
+        for draw in (stratified_times, uniform_times)
     ]
     assert means[0] < means[1] / 10
 
 
 def test_logit_normal_draws_have_their_median_and_spread():
-    logit = logit_normal(20_000, generator(), mean=-0.5, std=1.2).double().logit()
+    logit = logit_normal_times(20_000, generator(), mean=-0.5, std=1.2).double().logit()
     assert logit.mean().item() == pytest.approx(-0.5, abs=0.03)
     assert logit.std().item() == pytest.approx(1.2, abs=0.03)

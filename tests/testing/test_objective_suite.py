@@ -10,7 +10,7 @@ import torch
 
 from fmcore import ComponentError, Objective
 from fmcore.testing import ObjectiveSuite, run_suite
-from fmcore.times import stratified
+from fmcore.times import stratified_times
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Right(Objective):
         return 1 + self.power * t
 
     def sample_time(self, n, generator, part=(0, 1)):
-        return stratified(n, generator, part)
+        return stratified_times(n, generator, part)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Unfrozen(Objective):
         return 1 + t
 
     def sample_time(self, n, generator, part=(0, 1)):
-        return stratified(n, generator, part)
+        return stratified_times(n, generator, part)
 
 
 @dataclass(frozen=True, init=False)
