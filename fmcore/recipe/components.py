@@ -40,7 +40,12 @@ class Settings(Type):
             return node  # made in Python
         if not isinstance(node, Block):
             raise Misfit
-        return replace(node, entries=read_options(options(self.target), node, at, at, reading))
+        inside = reading.trial()
+        read = replace(node, entries=read_options(options(self.target), node, at, at, inside))
+        if inside.whole:
+            _try(self, read, at, inside)
+        reading.take(inside)
+        return read
 
     def build(self, node: Node) -> Any:
         if not isinstance(node, Block):
@@ -78,9 +83,9 @@ class Component(Type):
             return node
         name = Text().read(block.entries["name"], f"{at}.name", reading)
         block = replace(block, entries={**block.entries, "name": name})
-        return (
-            self._with_options(block, str(plain(name)), at, reading) if _is_known(name) else block
-        )
+        if not _is_known(name):
+            return block
+        return self._with_options(block, str(plain(name)), at, reading)
 
     def _with_options(self, block: Block, name: str, at: str, reading: Reading) -> Block:
         what = f"{self.kind} '{name}'"
@@ -96,7 +101,7 @@ class Component(Type):
         read = read_options(own, replace(block, entries=entries), what, at, inside)
         done = replace(block, entries={"name": name_node, **read})
         if inside.whole and not KINDS[self.kind].given:
-            self._try(done, what, inside)
+            _try(self, done, what, inside)
         reading.take(inside)
         return done
 
@@ -125,15 +130,6 @@ class Component(Type):
             )
         return found
 
-    def _try(self, block: Block, what: str, reading: Reading) -> None:
-        """Make the component once: its constructor may object to what no type can express."""
-        try:
-            self.build(block)
-        except FmcoreError as error:
-            message = str(error) if what in str(error) else f"{what}: {error}"
-            reading.faults.add(_culprit(block, str(error)), message)
-            reading.faults.cause = error
-
 
 def read_options(
     own: Iterable[Option], block: Block, what: str, at: str, reading: Reading, noun: str = "option"
@@ -147,7 +143,7 @@ def read_options(
     for key, child in block.entries.items():
         if key not in known:
             hint = did_you_mean(key, known) or f"; {noun}s: {', '.join(known) or 'none'}"
-            reading.faults.add(child.origin, f"{what} has no {noun} '{key}'{hint}")
+            reading.faults.add(child.origin, f"{what} has no {noun} '{key[:60]}'{hint}")
     default = Mark("default" if noun == "section" else f"default of {what}")
     read: dict[str, Node] = {}
     for name, option in known.items():
@@ -231,13 +227,23 @@ def _name_of(block: Block) -> str:
     return str(name.value) if isinstance(name, Leaf) else ""
 
 
+def _try(made: Type, block: Block, what: str, reading: Reading) -> None:
+    """Build it once: its constructor may object to what no type can express."""
+    try:
+        made.build(block)
+    except FmcoreError as error:
+        message = str(error) if what in str(error) else f"{what}: {error}"
+        reading.faults.add(_culprit(block, str(error)), message)
+        reading.faults.cause = error
+
+
 def _culprit(block: Block, message: str) -> Mark:
-    """Where the option stands that a constructor's message speaks of, or else the component."""
+    """Where the option stands that a constructor's message speaks of, or else the whole."""
     for name, node in block.entries.items():
         written = not node.mark.source.startswith("default")
         if name != "name" and written and re.search(rf"\b{re.escape(name)}\b", message):
             return node.mark
-    return block.entries["name"].mark
+    return block.entries.get("name", block).mark
 
 
 def _article(noun: str) -> str:

@@ -18,8 +18,8 @@ __all__ = ["Bounded", "ListOf", "MapOf", "OneOf", "TupleOf", "bounds_of"]
 def _items(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Items):
         return node.items
-    if isinstance(node, Leaf) and node.value is not None:
-        raise Misfit(f"; a list is written [{node.value}]")
+    if isinstance(node, Leaf) and isinstance(node.value, str | int | float):
+        raise Misfit(f"; a list is written [{str(node.value)[:60]}]")
     if isinstance(node, Block) and node.entries and all(key.isdigit() for key in node.entries):
         raise Misfit("; there is no item of that index to change")
     raise Misfit

@@ -14,32 +14,32 @@ __all__ = ["Faults", "described"]
 
 @dataclass
 class Faults:
-    """The faults found so far.  `raise_any` tells all of them, in the order of files and lines."""
+    """The faults found so far, each once.
 
-    found: list[tuple[Mark, str]] = field(default_factory=list)
+    `cause` is an exception behind one of them, for who asks for tracebacks.
+    """
+
+    found: dict[tuple[Mark, str], None] = field(default_factory=dict)
     cause: Exception | None = None
 
     def add(self, mark: Mark, message: str) -> None:
-        """Remember one fault at a place; the same fault is told once."""
-        if (mark, message) not in self.found:
-            self.found.append((mark, message))
+        """Remember a fault at a place."""
+        self.found[mark, message] = None
 
     def __len__(self) -> int:
         return len(self.found)
 
     def raise_any(self) -> None:
-        """Raise RecipeError if anything was found."""
+        """Raise RecipeError with all of them, file by file and line by line, if there are any."""
         if self.found:
-            raise RecipeError(
-                [f"{mark}: {message}" for mark, message in self._sorted()]
-            ) from self.cause
+            told = [f"{mark}: {message}" for mark, message in self._sorted()]
+            raise RecipeError(told) from self.cause
 
     def _sorted(self) -> list[tuple[Mark, str]]:
         sources = list(dict.fromkeys(mark.source for mark, _ in self.found))
         sources.sort(key=lambda source: source == "command line")  # stable: files first
-        return sorted(
-            self.found, key=lambda f: (sources.index(f[0].source), f[0].line, f[0].column)
-        )
+        rank = {source: index for index, source in enumerate(sources)}
+        return sorted(self.found, key=lambda f: (rank[f[0].source], f[0].line, f[0].column))
 
 
 def described(node: Node) -> str:

@@ -61,7 +61,8 @@ def find(source: str | PathLike[str], folder: Path | None = None) -> Path:
     if file.is_file():
         return file
     if file.is_dir() and Path(source).name != str(source):
-        raise RecipeError(f"'{source}' is a folder, not a recipe")
+        inside = f"; there is '{source}/recipe.yaml'" if (file / "recipe.yaml").is_file() else ""
+        raise RecipeError(f"'{source}' is a folder, not a recipe{inside}")
     named = catalogue()
     matches = [recipe for recipe in named if str(source) in (recipe.name, recipe.qualified)]
     if len(matches) == 1:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fmcore.recipe.faults import Faults
-from fmcore.recipe.nodes import MISSING, Leaf, Node, lookup, mapped, walk
+from fmcore.recipe.nodes import MISSING, Block, Leaf, Node, lookup, mapped, walk
 from fmcore.recipe.overrides import value_of
 from fmcore.recipe.types import is_open
 from fmcore.suggest import did_you_mean
@@ -64,7 +64,7 @@ class _Elsewhere(_Unresolved):
     """The fault lies in the value referred to, and is told there."""
 
 
-def interpolated(written: Node, completed: Node | None, faults: Faults) -> Node:
+def interpolated(written: Block, completed: Block | None, faults: Faults) -> Block:
     """`written` with its references resolved, against itself and then against `completed`.
 
     Without `completed` (nobody knows the defaults yet) references to absent keys stay as they are.
@@ -81,7 +81,8 @@ def interpolated(written: Node, completed: Node | None, faults: Faults) -> Node:
                 faults.add(leaf.mark, f"{'.'.join(at)}: {error}")
             return leaf
 
-    return mapped(written, change)
+    done = mapped(written, change)
+    return done if isinstance(done, Block) else written
 
 
 def escaped(text: str) -> str:

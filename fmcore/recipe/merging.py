@@ -1,10 +1,11 @@
 """One layer of a recipe over another: the whole rule of composition.
 
-mappings      merge, key by key
-lists         are replaced; on the command line an index reaches into one
-other values  are replaced
-components    a block whose `name` changes is replaced whole: the options of another component do
-not linger
+    mappings        merge, key by key
+    lists           are replaced; on the command line an index reaches into one
+    other values    are replaced
+    components      a block whose `name` changes is replaced whole
+
+so that no option of another component lingers.
 """
 
 from __future__ import annotations

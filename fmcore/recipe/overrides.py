@@ -17,9 +17,8 @@ __all__ = ["layer"]
 def layer(overrides: Iterable[str], faults: Faults) -> Block:
     """One layer of all overrides.  Order matters between equal keys only: the last one counts."""
     pairs = [pair for text in overrides if (pair := _split(text, faults)) is not None]
-    pairs.sort(
-        key=lambda pair: len(pair[0])
-    )  # `path=vp` beneath `path.beta_min=0.2`, however they were typed
+    # `path=vp` beneath `path.beta_min=0.2`, in whichever order they were typed
+    pairs.sort(key=lambda pair: len(pair[0]))
     found: Node = Block(COMMAND_LINE, {})
     for parts, value in pairs:
         for part in reversed(parts):

@@ -17,7 +17,7 @@ from fmcore.recipe.nodes import Block, Node, lookup, plain, walk
 from fmcore.recipe.overrides import layer
 from fmcore.recipe.schema import Option, options
 from fmcore.recipe.sections import Sections
-from fmcore.recipe.types import Reading
+from fmcore.recipe.types import Reading, is_open
 from fmcore.recipe.writing import canonical, to_yaml
 from fmcore.suggest import did_you_mean
 
@@ -122,15 +122,16 @@ def resolved(name: str, path: Path | None, written: Node, faults: Faults, partia
     return Recipe(name, path, tuple(reading.missing), written, completed)
 
 
-def _without_references(written: Block, faults: Faults) -> Node:
+def _without_references(written: Block, faults: Faults) -> Block:
     """References to what is written first; then the rest, against the defaults this settles."""
     once = interpolated(written, None, faults)
+    if not any(is_open(leaf) for _, leaf in walk(once)):
+        return once
     guess = _completed(once, Reading(construct=False))
     return interpolated(once, guess, faults)
 
 
-def _completed(tree: Node, reading: Reading) -> Block:
-    assert isinstance(tree, Block)
+def _completed(tree: Block, reading: Reading) -> Block:
     read = read_options(options(Sections), tree, "a recipe", "", reading, noun="section")
     return Block(tree.mark, read)
 

@@ -44,7 +44,10 @@ class Reading:
     def fault(self, node: Node, at: str, message: str) -> None:
         """Say what is wrong with `node`, the value of key `at`."""
         if several(node):
-            message = f"{at}={node.text} gives several values; such axes are for `fmcore benchmark`"
+            message = (
+                f"{at}={node.text} gives several values; a list is written [{node.text}], "
+                "and axes are for `fmcore benchmark`"
+            )
         self.faults.add(node.mark, message)
 
     def trial(self) -> Reading:
@@ -53,7 +56,7 @@ class Reading:
 
     def take(self, other: Reading) -> None:
         """Add what a trial found."""
-        self.faults.found += other.faults.found
+        self.faults.found |= other.faults.found
         self.faults.cause = self.faults.cause or other.faults.cause
         self.missing |= other.missing
         self.open += other.open

@@ -117,10 +117,21 @@ class Fixed(_NoSolver):
     grid: Literal["uniform", "cosine"] | list[float] = "uniform"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise ComponentError("low must not be above high")
+
+
 @dataclass(frozen=True)
 class Adaptive(_NoSolver):
     rtol: Annotated[float, Gt(0)] = 1e-5
     atol: Annotated[float, Gt(0)] = 1e-5
+    span: Span = Span()
 
 
 class _NoMetric(Metric):

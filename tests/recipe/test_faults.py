@@ -57,7 +57,8 @@ r.yaml:9:15: expect.fid: expected a mapping of options, got 3
 r.yaml:10:1: duplicate key 'evaluate', first given at r.yaml:7:1
 command line: 'a.b.c' is not of the form key=value, as in train.lr=1e-4
 command line: `extends` belongs in a recipe file; name that recipe instead
-command line: data.figure=moons,board gives several values; such axes are for `fmcore benchmark`
+command line: data.figure=moons,board gives several values; a list is written [moons,board], \
+and axes are for `fmcore benchmark`
 command line: coupling: expected a coupling (its name, or a mapping with `name`), got a list
 command line: objective.skew: expected true or false, got the text "on"; write true
 command line: train.lr: expected a number > 0, got the text "fast\""""
@@ -122,12 +123,12 @@ REST = "data: toy\nmodel: net\n"
         (
             REST + "path: ot",
             ["path=ot,vp"],
-            ["command line: path=ot,vp gives several values; such axes are for `fmcore benchmark`"],
+            ["command line: path=ot,vp gives several values; a list is written [ot,vp]"],
         ),
         (
             REST + "path: ot",
             ["seed=1,2"],
-            ["command line: seed=1,2 gives several values; such axes are for `fmcore benchmark`"],
+            ["command line: seed=1,2 gives several values; a list is written [1,2], and axes are"],
         ),
         (
             REST + "path: ot",
@@ -159,6 +160,11 @@ def test_a_fault_is_told(write, faults, text, overrides, expected):
 def test_a_constructor_that_objects_is_quoted_at_the_option_that_it_names(write, faults):
     text = REST + "path:\n  name: ot\n  sigma_min: -1\n"
     assert faults(write(text)) == ["r.yaml:5:14: path 'ot': sigma_min must be >= 0, got -1.0"]
+
+
+def test_settings_that_object_are_quoted_too(write, faults):
+    text = REST + "path: ot\nsample:\n  solver: {name: adaptive, span: {low: 2}}\n"
+    assert faults(write(text)) == ["r.yaml:5:40: sample.solver.span: low must not be above high"]
 
 
 def test_a_constructor_that_names_no_option_is_quoted_at_the_component(write, faults):

@@ -118,7 +118,10 @@ def test_what_is_not_there_is_told(shelf, faults, source, message):
 
 
 def test_a_folder_is_no_recipe(shelf, faults, tmp_path):
-    assert faults(str(tmp_path)) == [f"'{tmp_path}' is a folder, not a recipe"]
+    told = f"'{tmp_path}' is a folder, not a recipe"
+    assert faults(str(tmp_path)) == [told]
+    (tmp_path / "recipe.yaml").write_text("seed: 1")
+    assert faults(str(tmp_path)) == [f"{told}; there is '{tmp_path}/recipe.yaml'"]
 
 
 def test_files_are_shown_from_where_the_user_is(tmp_path):

@@ -13,7 +13,7 @@ from fmcore.recipe import Recipe
 
 fuzzed = settings(
     derandomize=True,
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

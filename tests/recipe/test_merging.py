@@ -23,7 +23,7 @@ trees = st.recursive(
     ),
     max_leaves=6,
 )
-derandomized = settings(derandomize=True, max_examples=200, deadline=None)
+derandomized = settings(derandomize=True, max_examples=100, deadline=None)
 
 
 def merged(*layers: Any) -> Any:

@@ -50,7 +50,7 @@ def test_every_shipped_recipe_is_right_and_round_trips(recipe, tmp_path):
 @pytest.mark.parametrize("recipe", catalogue(), ids=lambda r: r.name)
 def test_every_shipped_recipe_says_what_it_is(recipe):
     first = recipe.file.read_text(encoding="utf-8").splitlines()[0]
-    assert re.match(r"# .+\.   fmcore run ", first)
+    assert re.match(r"# [A-Z].+\.(   fmcore run |$)", first)
 
 
 def test_the_manual_tells_the_truth(tmp_path, capsys):
