@@ -54,3 +54,17 @@ def register_metrics(register: Register) -> None:
         needs=fidelity,
     )
     register("isc", "fmcore_metrics.isc:ISC", summary="the Inception score", needs=fidelity)
+    register(
+        "wasserstein2", "fmcore_metrics.wasserstein2:Wasserstein2", summary="exact, between points"
+    )
+    register(
+        "sliced_wasserstein",
+        "fmcore_metrics.sliced_wasserstein:SlicedWasserstein",
+        summary="between points, over random directions",
+    )
+    register(
+        "energy_distance",
+        "fmcore_metrics.energy_distance:EnergyDistance",
+        summary="between points, unbiased",
+    )
+    register("coverage", "fmcore_metrics.coverage:Coverage", summary="share of data points reached")

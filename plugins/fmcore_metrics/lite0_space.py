@@ -21,7 +21,7 @@ __all__ = ["Layer", "Lite0Metric", "Lite0Space"]
 
 Layer = Literal["auto", 112, 192, 1280]
 
-CHUNK = 64
+CHUNK = 16
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch import Tensor
 from fmcore import DataError, Dataset
 from fmcore_metrics.moments import Moments
 
-__all__ = ["Reference", "ReferenceSplit", "load_reference", "save_reference"]
+__all__ = ["Reference", "ReferenceSplit", "evenly", "load_reference", "save_reference"]
 
 ReferenceSplit = Literal["train", "test"]
 
@@ -99,12 +99,16 @@ class Reference:
         return {"features": torch.cat(list(self._batches()))}
 
     def _batches(self) -> Iterator[Tensor]:
-        """Features of the examples spread evenly over the split, which may be sorted by class."""
-        every, length = self.data.length, self.length
+        length = self.length
+        chosen = evenly(length, self.data.length)
         for first in range(0, length, BATCH):
             last = min(first + BATCH, length)
-            indices = [i * every // length for i in range(first, last)]
-            yield self.features(self.data.batch(indices)["x1"])
+            yield self.features(self.data.batch(chosen[first:last])["x1"])
+
+
+def evenly(count: int, length: int) -> list[int]:
+    """`count` indices spread over `length` examples, which may be sorted by class."""
+    return [i * length // count for i in range(count)]
 
 
 def save_reference(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:

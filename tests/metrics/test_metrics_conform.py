@@ -1,0 +1,28 @@
+"""Every metric that is registered passes the conformance suite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fmcore import create
+from fmcore.plugins import registry
+from fmcore.testing import MetricSuite, run_suite
+
+QUICK: dict[str, dict[str, Any]] = {"kid_lite0": {"subsets": 3}}
+
+NAMES = registry().names("metric")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_conforms(name: str) -> None:
+    class Suite(MetricSuite):
+        def component(self) -> Any:
+            return create("metric", name, **QUICK.get(name, {}))
+
+    results = run_suite(Suite)
+    failed = [f"{r.name}: {r.message}" for r in results if not r.passed]
+    assert not failed, "\n".join(failed)
+    needs_weights = name in ("fid", "kid", "prc", "isc")
+    assert sum(not r.skipped for r in results) >= (4 if needs_weights else 15)
