@@ -88,7 +88,15 @@ def test_wrong_options_are_told_once_and_all_together(call, wrong):
     assert ended.err == (
         "error: command line: model 'flat' has no option 'widht'; did you mean 'width'?\n"
         "command line: width: expected an integer > 0, got -1\n"
+        "options are given as --set KEY=VALUE\n"
     )
+
+
+@pytest.mark.parametrize("words", [(), ("--set", "nfe=40")])
+def test_a_fixed_solver_is_given_steps_where_the_author_gives_none(call, words):
+    ended = call("plugins", "check", "euler", *words)
+    assert ended.code == 0
+    assert "✓ budget is used and never exceeded" in ended.out
 
 
 def test_a_component_that_cannot_be_made_says_why(call, wrong):

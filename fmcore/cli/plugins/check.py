@@ -11,11 +11,13 @@ import click
 from fmcore.cli.console import mark, print_json
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.naming import named
+from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
 from fmcore.kinds import KINDS
 from fmcore.plugins import Entry
 from fmcore.plugins.create import construct
 from fmcore.plugins.hooks import RECIPE
+from fmcore.recipe import schema
 
 if TYPE_CHECKING:
     from fmcore.testing import CheckResult, Suite
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 STEPS = 16
+MODEL = {"shape", "classes"}
+"""What the suite of a model has to know of its options."""
 
 
 @click.command(short_help="Run the conformance suite of a component.")
@@ -47,7 +51,7 @@ def check(
         raise click.UsageError(
             f"a recipe has no suite; use: fmcore recipes check {entry.qualified}"
         )
-    results = run_suite(_suite(entry, _typed(entry, settings)))
+    results = run_suite(_suite(entry, _options(entry, settings)))
     passed = all(result.passed for result in results)
     if as_json:
         print_json(_as_dict(entry, results, passed))
@@ -61,9 +65,8 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
     from fmcore.testing import suite_of
 
     made: Suite = type(f"{entry.kind} {entry.name}", (suite_of(entry.kind),), {})()
-    for name, value in options.items():
-        if hasattr(made, name):  # what the suite has to know too: a model's shape and classes
-            setattr(made, name, value)
+    for name in MODEL & options.keys() if entry.kind == "model" else ():
+        setattr(made, name, options[name])
     given = {name: getattr(made, name) for name in KINDS[entry.kind].given}
     chosen = given | _budget(entry, options) | dict(options)
     made.component = lambda: construct(entry, chosen)  # type: ignore[method-assign]
@@ -73,29 +76,17 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
 
 def _budget(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
     """Steps for a fixed solver that was given no budget: its signature cannot hold a default."""
-    from fmcore.solving import FixedSolver
+    names = {option.name for option in schema.options(entry.load())}
+    fixed = entry.kind == "solver" and {"nfe", "steps"} <= names
+    return {"steps": STEPS} if fixed and not {"nfe", "steps", "grid"} & options.keys() else {}
 
-    given = {"nfe", "steps", "grid"} & options.keys()
-    return {} if given or not issubclass(entry.load(), FixedSolver) else {"steps": STEPS}
 
-
-def _typed(entry: Entry, settings: Sequence[str]) -> dict[str, Any]:
-    """Options of the command line in their types.  Raises ComponentError with all faults."""
-    from fmcore.recipe.components import read_options
-    from fmcore.recipe.faults import Faults
-    from fmcore.recipe.nodes import COMMAND_LINE, Block
-    from fmcore.recipe.overrides import layer
-    from fmcore.recipe.schema import build_options, options
-    from fmcore.recipe.types import Reading
-
-    target, faults = entry.load(), Faults()
-    reading = Reading(faults=faults, construct=False, defaults=False)
-    own = options(target, KINDS[entry.kind].given)
-    what = f"{entry.kind} '{entry.name}'"
-    read = read_options(own, layer(settings, faults), what, "", reading)
-    if len(faults):
-        raise ComponentError("\n".join(f"{where}: {message}" for where, message in faults.found))
-    return build_options(target, Block(COMMAND_LINE, read))
+def _options(entry: Entry, settings: Sequence[str]) -> dict[str, Any]:
+    """The options that `--set` gives, in their types."""
+    try:
+        return typed_options(entry, settings)
+    except ComponentError as error:
+        raise ComponentError(f"{error}\noptions are given as --set KEY=VALUE") from error
 
 
 def _as_dict(entry: Entry, results: Sequence[CheckResult], passed: bool) -> dict[str, Any]:
