@@ -112,9 +112,10 @@ class Draft:
             )
         return self._schedule.at(t)
 
-    def time_of(self, lam: float) -> float:
-        """The time at which log(alpha/sigma) is `lam`."""
-        return self._affine().time_of(lam)
+    def times_of(self, lams: Sequence[float]) -> list[float]:
+        """The times at which log(alpha/sigma) has these values; one call for many costs as one."""
+        times: list[float] = self._affine().inverse_lam(np.asarray(lams, np.float64)).tolist()
+        return times
 
     def keep(self, x: Linear) -> int:
         """Make `x` a register, unless it is one, and let `x` refer to it from now on."""

@@ -115,10 +115,6 @@ class Schedule:
         times = self.path.inverse_log_snr(2 * torch.as_tensor(lam, dtype=torch.float64))
         return times.numpy().astype(np.float64)
 
-    def time_of(self, lam: float) -> float:
-        """The time at which log(alpha/sigma) is `lam`."""
-        return float(self.inverse_lam(np.array([lam]))[0])
-
     @property
     def straight(self) -> bool:
         """Whether alpha and sigma are affine in t, so that uniform times suit every solver."""

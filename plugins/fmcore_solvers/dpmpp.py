@@ -120,13 +120,21 @@ class DPMpp2S(FixedSolver):
 
     def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
         x = plan.start
+        lams = np.array([plan.at(t).lam for t in grid])
+        middles = iter(plan.times_of(_between_finite(lams)))
         for s, t in pairwise(grid):
             here, there = plan.at(s), plan.at(t)
             if here.finite and there.finite:
-                h = there.lam - here.lam
-                m = plan.time_of(here.lam + h / 2)
+                h, m = there.lam - here.lam, next(middles)
                 middle = plan.data(ddim_step(plan, x, s, m), m)
                 x = (there.sigma / here.sigma) * x - there.alpha * math.expm1(-h) * middle
             else:
                 x = ddim_step(plan, x, s, t)
             yield x
+
+
+def _between_finite(lams: NDArray[np.float64]) -> list[float]:
+    """Half way between every two finite neighbours."""
+    return [
+        (a + b) / 2 for a, b in pairwise(lams.tolist()) if math.isfinite(a) and math.isfinite(b)
+    ]
