@@ -1,0 +1,13 @@
+"""The cosine schedule of improved DDPM, as a path for fmcore."""
+
+from fmcore import Register, hookimpl
+
+
+@hookimpl
+def register_paths(register: Register) -> None:
+    """Offer the path; its module, which needs torch, is imported when it is used."""
+    register(
+        "offset_cosine",
+        "fmcore_cosine.path:OffsetCosinePath",
+        summary="the cosine schedule of improved DDPM, with its offset",
+    )
