@@ -14,7 +14,7 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, targets=COMMANDS, short_help="Look at data, and pack images.")
+@click.group(cls=LazyGroup, targets=COMMANDS, short_help="Look at data, and pack images for training.")
 def data() -> None:
     """Look at data, and pack images into one memory map for training.
 
