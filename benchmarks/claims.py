@@ -1,0 +1,250 @@
+"""Does what the paper claims of its five methods hold on small data?  Minutes to an hour on a CPU.
+
+    python benchmarks/claims.py [--data checkerboard,digits] [--seeds 0,1,2] [--jobs 2] [--out DIR]
+
+Each of the five methods of Table 1 is trained with the same network, steps and seeds; the runs stay
+in DIR, and the same command goes on where it was stopped.  Measured on each:
+
+* the held-out likelihood and the NFE of dopri5 at 1e-5, as the recipe says;
+* a distance of midpoint's samples to the data at 4, 8, 20 and 100 NFE, uniform steps in t (Fig. 7);
+* the error of those samples against midpoint's with 1000 NFE from the same noise (Fig. 7, left);
+* straightness: the mean square of velocity minus displacement, as a part of the displacement's.
+
+Results go to benchmarks/results/claims.json, a table and the verdicts to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fmcore import Evaluation, Measured, Metric, Problem, create, load_recipe
+from fmcore.interfaces.dataset import ImageDataset
+from fmcore.levels import to_levels
+from fmcore.randomness import noise_of
+from fmcore.runs.atomic import write_json
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.provenance import environment
+from fmcore.stages.components import Components
+from fmcore.stages.methods import METHODS
+from fmcore.stages.network import trained_field
+from fmcore.stages.table1 import Cell, table1
+
+BUDGETS = (4, 8, 20, 100)
+REFERENCE = 1000
+RESULTS = Path(__file__).parent / "results" / "claims.json"
+RECIPES: Mapping[str, tuple[tuple[str, ...], str, int]] = {
+    # overrides, the distance between samples and data, samples for the error against the reference
+    "checkerboard": (("sample.count=2000", "sample.batch_size=1000"), "sliced_wasserstein", 2000),
+    "digits": (
+        ("train.steps=600", "sample.count=300", "evaluate.count=100", "expect=null"),
+        "fd_lite0",
+        32,
+    ),
+}
+NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731
+
+
+class Flow:
+    """A trained run, solved by midpoint with so many evaluations."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.components = Components.of(folder.recipe())
+        self.field, _ = trained_field(self.components, folder)
+        self.path = self.components.path
+
+    def noise(self, count: int) -> Tensor:
+        return noise_of(self.path.prior(), range(count), self.components.data.shape, seed=0)
+
+    @torch.no_grad()
+    def solve(self, x0: Tensor, nfe: int, t0: float = 0.0, t1: float = 1.0) -> Tensor:
+        solver = create("solver", "midpoint", nfe=nfe, grid="uniform")
+        parts = [
+            solver.solve(Problem(field=self.field, x0=x, t0=t0, t1=t1, path=self.path)).x
+            for x in x0.split(256)
+        ]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def straightness(self, x0: Tensor, steps: int = 50) -> float:
+        """Mean square of v - (x1 - x0) along the way, over that of x1 - x0: 0 for straight ways."""
+        times = torch.linspace(self.path.t_min, self.path.t_max, steps + 1).tolist()
+        states = [x0]
+        for t0, t1 in pairwise(times):
+            states.append(self.solve(states[-1], 2, t0, t1))
+        span = times[-1] - times[0]
+        mean = (states[-1] - states[0]) / span
+        speeds = [(b - a) / (span / steps) for a, b in pairwise(states)]
+        off = fmean(float((v - mean).square().mean()) for v in speeds)
+        return off / float(mean.square().mean())
+
+
+def distance(flow: Flow, x: Tensor, name: str, cache: Path) -> float:
+    data = flow.components.data
+    metric: Metric = create("metric", name)
+    metric.begin(
+        Evaluation(
+            data=data.with_split("test"),
+            train_data=data,
+            path=flow.path,
+            field=None,
+            seed=0,
+            batch_size=256,
+            cache=cache,
+        )
+    )
+    images = isinstance(data, ImageDataset)
+    levels = to_levels(x, data.levels, data.dequantize) if images else None
+    metric.update(Measured(torch.arange(len(x)), None if images else x, levels))
+    return metric.compute()[name].value
+
+
+def measure(cell: Cell, name: str, compared: int) -> dict[str, Any]:
+    """What a run's own evaluation does not hold; kept in claims.json beside it."""
+    kept = cell.folder / "claims.json"
+    if kept.exists():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        return found
+    flow = Flow(RunFolder(cell.folder, NOTHING))
+    count = flow.components.recipe.values["sample"]["count"]
+    x0 = flow.noise(count)
+    exact = flow.solve(x0[:compared], REFERENCE)
+    made: dict[str, Any] = {"distance": {}, "error": {}}
+    for nfe in BUDGETS:
+        x = flow.solve(x0, nfe)
+        made["error"][nfe] = finite(float((x[:compared] - exact).square().mean().sqrt()))
+        bad = not torch.isfinite(x).all()
+        made["distance"][nfe] = None if bad else distance(flow, x, name, cell.folder / "cache")
+    made["straightness"] = finite(flow.straightness(x0[:compared]))
+    write_json(kept, made)
+    return json.loads(kept.read_text())  # type: ignore[no-any-return]
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [v for v in values if v is not None]
+    if len(known) < len(values):  # a seed that exploded is not averaged away
+        return {"mean": None, "std": None}
+    return {"mean": fmean(known), "std": stdev(known) if len(known) > 1 else None}
+
+
+def summarise(cells: Sequence[Cell], extra: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for method in METHODS:
+        own = [c for c in cells if c.method == method]
+        row = {m: spread([c.results[m]["value"] for c in own]) for m in own[0].results}
+        for nfe in map(str, BUDGETS):
+            for what in ("distance", "error"):
+                row[f"{what}@{nfe}"] = spread([extra[c.folder][what][nfe] for c in own])
+        row["straightness"] = spread([extra[c.folder]["straightness"] for c in own])
+        rows[method] = row
+    return rows
+
+
+def verdicts(rows: Mapping[str, Any], likelihood: str) -> list[dict[str, Any]]:
+    """The paper's claims, each with the numbers that decide it."""
+
+    def mean(method: str, what: str) -> float:
+        value = rows[method][what]["mean"]
+        return math.inf if value is None else value
+
+    def least(what: str, others: Sequence[str]) -> dict[str, Any]:
+        values = {m: mean(m, what) for m in ("fm_ot", *others)}
+        return {"values": values, "held": values["fm_ot"] == min(values.values())}
+
+    rest = [m for m in METHODS if m != "fm_ot"]
+    ot, vp = ([(n, mean(m, f"error@{n}")) for n in BUDGETS] for m in ("fm_ot", "fm_vp"))
+    ratio = nfe_for(ot, vp[2][1]) / vp[2][0]
+    return [
+        {"claim": "FM-OT has the best likelihood (Table 1)", **least(likelihood, rest)},
+        {"claim": "FM-OT needs the fewest NFE of dopri5 (Table 1)", **least("nfe", rest)},
+        {"claim": "FM-OT's samples are nearest at 4 NFE (Fig. 7)", **least("distance@4", rest)},
+        {"claim": "FM-OT's samples are nearest at 8 NFE (Fig. 7)", **least("distance@8", rest)},
+        {"claim": "FM-OT's samples are nearest at 100 NFE", **least("distance@100", rest)},
+        {
+            "claim": "FM-OT reaches FM-diffusion's midpoint error at 20 NFE with ~60% (Fig. 7)",
+            "values": {"part of the NFE": ratio},
+            "held": ratio <= 0.7,
+        },
+        {
+            "claim": "FM-OT's ways are straighter than FM-diffusion's",
+            **least("straightness", ["fm_vp"]),
+        },
+    ]
+
+
+def nfe_for(curve: Sequence[tuple[int, float]], error: float) -> float:
+    """The NFE at which a curve of (nfe, error) falls to `error`, by log-log interpolation."""
+    for (n0, e0), (n1, e1) in pairwise(curve):
+        if e0 >= error >= e1:
+            part = math.log(e0 / error) / math.log(e0 / e1)
+            return math.exp(math.log(n0) + part * math.log(n1 / n0))
+    return float(curve[0][0]) if error > curve[0][1] else math.inf
+
+
+def markdown(rows: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(next(iter(rows.values())))
+    lines = [["method", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[METHODS[m].title, *(text(row[c]) for c in columns)] for m, row in rows.items()]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    held = "\n".join(
+        f"* {'held' if c['held'] else '**did not hold**'}: {c['claim']}" for c in claims
+    )
+    return f"{table}\n\n{held}\n"
+
+
+def text(value: Mapping[str, float | None]) -> str:
+    if value["mean"] is None:
+        return "exploded"
+    return f"{value['mean']:.3g}" + ("" if value["std"] is None else f" ± {value['std']:.1g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="checkerboard,digits")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("runs/claims"))
+    given = parser.parse_args()
+    if given.jobs > 1:  # the runs are processes of their own: share the cores
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // given.jobs)))
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for data in given.data.split(","):
+        overrides, name, compared = RECIPES[data]
+        recipe = load_recipe(data, overrides)
+        made = table1(recipe, given.out / data, seeds=seeds, jobs=given.jobs, device="cpu")
+        if made.failures:
+            raise SystemExit("\n".join(made.failures))
+        extra = {cell.folder: measure(cell, name, compared) for cell in made.cells}
+        rows = summarise(made.cells, extra)
+        claims = verdicts(rows, "nll" if data == "checkerboard" else "bits_per_dim")
+        report[data] = {
+            "distance": name,
+            "overrides": overrides,
+            "train": recipe.values["train"],
+            "seeds": seeds,
+            "rows": rows,
+            "claims": claims,
+            "machine": environment(torch.device("cpu"))["machine"],
+        }
+        RESULTS.parent.mkdir(exist_ok=True)
+        write_json(RESULTS, report)
+        print(f"## {data}\n\n{markdown(rows, claims)}")
+
+
+if __name__ == "__main__":
+    main()
