@@ -161,10 +161,12 @@ def read_options(
 
 def _completed(option: Option, node: Node | None, mark: Mark, reading: Reading) -> Node | None:
     """The option's node on top of its default: the lowest layer of every recipe."""
-    if option.default is REQUIRED or not reading.defaults:
+    if option.default is REQUIRED:
         return node
-    default = default_node(option.default, mark)
-    return default if node is None else merge(default, node)
+    if node is None:
+        return default_node(option.default, mark) if reading.defaults else None
+    mergeable = isinstance(node, Block) or (isinstance(node, Leaf) and isinstance(node.value, str))
+    return merge(default_node(option.default, mark), node) if mergeable else node
 
 
 def default_node(value: Any, mark: Mark, *, literal: bool = True) -> Node:

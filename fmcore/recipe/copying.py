@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -64,8 +65,13 @@ def _differs(target: Path, data: bytes) -> bool:
 
 
 def _write(target: Path, data: bytes) -> None:
+    """Write aside and move: a full disk leaves what was there."""
+    part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        part.write_bytes(data)
+        part.replace(target)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise RecipeError(f"{shown(target)}: cannot be written: {error.strerror}") from None

@@ -85,3 +85,17 @@ def test_a_folder_that_cannot_be_made_is_told(original, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecipeError, match="cannot be written: "):
         copy_recipe(str(original), tmp_path / "file" / "mine.yaml")
+
+
+def test_a_full_disk_leaves_what_was_there(original, tmp_path, monkeypatch):
+    target = tmp_path / "mine.yaml"
+    target.write_text("seed: 1\n")
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RecipeError, match=r"mine.yaml: cannot be written: No space left on device"):
+        copy_recipe(str(original), target, force=True)
+    assert [file.name for file in tmp_path.glob("*mine*")] == ["mine.yaml"]
+    assert target.read_text() == "seed: 1\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path as FilePath
@@ -9,7 +10,7 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Len, Lt, MaxLen, MultipleOf, Predicate
 from torch import nn
 
-from fmcore import ComponentError, PluginError
+from fmcore import ComponentError, PluginError, load_recipe
 from fmcore.recipe.schema import check_options, options, prepared
 from fmcore.recipe.signatures import REQUIRED
 
@@ -211,6 +212,26 @@ def test_unknown_and_missing_options_are_told_together():
         prepared(Everything, {"flug": 1}, "it")
 
 
+@pytest.mark.parametrize(
+    ("source", "name", "temperature"),
+    [
+        ("normal", "Normal", 0.5),
+        ({"temperature": 2}, "Normal", 2.0),
+        ("heavy", "Heavy", None),
+        (None, "Normal", 0.5),
+    ],
+)
+def test_a_component_given_in_python_is_what_a_recipe_would_make_of_it(
+    kit, source, name, temperature
+):
+    given = {} if source is None else {"source": source}
+    made = kit.entry("path", "vp").load()(**prepared(kit.entry("path", "vp").load(), given, "it"))
+    said = load_recipe({"data": "toy", "model": "net", "path": {"name": "vp", **given}})
+    assert said.build("path") == made
+    assert type(made.source).__name__ == name
+    assert getattr(made.source, "temperature", None) == temperature
+
+
 def test_an_option_without_likeness_is_answered_by_the_list():
     assert check_options(Inner, {"xyz": 1}, "it") == ["it has no option 'xyz'; options: low, high"]
 
@@ -247,6 +268,14 @@ def test_a_module_has_the_arguments_of_its_constructor_as_options():
     shape, width = options(Net, given=("shape",))
     assert (shape.required, shape.given, shape.default is REQUIRED) == (False, True, True)
     assert (width.required, width.given, width.default) == (False, False, 3)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` is Python 3.12's")
+def test_a_type_alias_stands_for_its_type():
+    names: dict[str, Any] = {}
+    exec("type Count = int\ndef init(self, a: Count) -> None: ...", names)
+    (option,) = options(type("It", (), {"__init__": names["init"]}))
+    assert option.type_text == "an integer"
 
 
 def test_a_class_without_constructor_has_no_options():
