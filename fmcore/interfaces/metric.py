@@ -68,8 +68,10 @@ class Evaluation:
 class Measured:
     """One batch to measure; `indices` name its rows, `(batch,)` int64.
 
-    For metrics that consume samples: `x` are generated points in model space (images in [-1, 1]),
-    with the `nfe` of each row, and the `levels` they stand for (uint8; None for continuous data).
+    For metrics that consume samples: `x` are generated points in model space (images in [-1, 1];
+    None where only the levels were kept) and `levels` what they stand for (uint8; None for
+    continuous data); `nfe` and `status` (of Status) tell what each row's solve cost and how it
+    ended.
     For metrics that consume data: `x` is None where the data has levels, and `levels` are the
     held-out images.
     """
@@ -79,6 +81,7 @@ class Measured:
     levels: Tensor | None
     condition: Mapping[str, Tensor] = field(default_factory=dict)
     nfe: Tensor | None = None
+    status: Tensor | None = None
 
     def rows(self, chosen: Tensor) -> Measured:
         """The rows that `chosen`, a mask or indices, picks."""
@@ -92,6 +95,7 @@ class Measured:
             levels=pick(self.levels),
             condition={name: value[chosen] for name, value in self.condition.items()},
             nfe=pick(self.nfe),
+            status=pick(self.status),
         )
 
 

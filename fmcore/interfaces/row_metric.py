@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, final
 
 import torch
@@ -20,6 +20,10 @@ from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
 from fmcore.options import Options
 
 __all__ = ["RowMetric", "Rows"]
+
+ENDED = "ended"
+"""The column that holds the status of each row's solve: those that fell short are counted in the
+details of every result."""
 
 
 @final
@@ -107,11 +111,19 @@ class RowMetric(Options, Metric):
         if not len(own.indices):
             return
         kept = self.measure(own, self._evaluation)
-        self._tally.parts.append({"indices": own.indices.cpu(), **kept})
+        ended = torch.zeros(len(own.indices)) if own.status is None else own.status.cpu()
+        own_rows = {"indices": own.indices.cpu(), ENDED: ended.to(torch.int8)}
+        self._tally.parts.append({**own_rows, **kept})
 
     @final
     def compute(self) -> dict[str, Result]:
-        return self.conclude(self._tally.rows(), self._evaluation)
+        rows = self._tally.rows()
+        results = self.conclude(rows, self._evaluation)
+        short = int(rows[ENDED].count_nonzero()) if len(rows) else 0
+        if not short:
+            return results
+        note = {"unfinished_samples": short}
+        return {name: replace(r, details={**r.details, **note}) for name, r in results.items()}
 
     @final
     def state(self) -> dict[str, Tensor]:

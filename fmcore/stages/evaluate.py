@@ -109,6 +109,7 @@ def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
             levels=tensors["x"] if images else None,
             condition={k: v for k, v in tensors.items() if k not in NOT_CONDITIONS},
             nfe=tensors["nfe"],
+            status=tensors["status"],
         )
 
 

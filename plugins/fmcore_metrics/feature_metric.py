@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
 from typing import Annotated, Any, final
 
 from annotated_types import Gt
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from fmcore import DataError, Dataset, Evaluation, Measured, Path, Result, RowMetric, Rows
 from fmcore_metrics.feature_space import Space
-from fmcore_metrics.reference import Reference, ReferenceSplit
+from fmcore_metrics.reference import Reference, ReferenceSplit, require_reference_file
 from fmcore_metrics.rgb import levels_of
 
 __all__ = ["Compared", "FeatureMetric"]
@@ -62,6 +63,8 @@ class FeatureMetric(RowMetric):
     @final
     def check(self, data: Dataset, path: Path) -> None:
         self.space.check(data)
+        if self.reference_file is not None:
+            require_reference_file(FilePath(self.reference_file))
 
     @final
     def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:

@@ -22,7 +22,14 @@ from torch import Tensor
 from fmcore import DataError, Dataset
 from fmcore_metrics.moments import Moments
 
-__all__ = ["Reference", "ReferenceSplit", "evenly", "load_reference", "save_reference"]
+__all__ = [
+    "Reference",
+    "ReferenceSplit",
+    "evenly",
+    "load_reference",
+    "require_reference_file",
+    "save_reference",
+]
 
 ReferenceSplit = Literal["train", "test"]
 
@@ -131,6 +138,20 @@ def load_reference(file: Path, made: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises DataError if it cannot be read, if its content is damaged, or if it was made otherwise
     than `made`, telling in what.
     """
+    tensors, found = _opened(file)
+    _require_same(file, found, json.loads(_json(made)))
+    return tensors
+
+
+def require_reference_file(file: Path) -> None:
+    """Raise DataError unless `file` is a reference file, whole: told before training, when what it
+    must have been made of is not known in full.
+    """
+    _opened(file)
+
+
+def _opened(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, and how they were made."""
     if not file.is_file():
         raise DataError(f"there is no reference file {file}")
     try:
@@ -143,8 +164,8 @@ def load_reference(file: Path, made: Mapping[str, Any]) -> dict[str, Tensor]:
         raise DataError(f"{file} is no reference file of fmcore")
     if notes.get("sha256") != _checksum(tensors):
         raise DataError(f"the reference file {file} is damaged: its checksum does not hold")
-    _require_same(file, json.loads(notes["fmcore_reference"]), json.loads(_json(made)))
-    return tensors
+    made: dict[str, Any] = json.loads(notes["fmcore_reference"])
+    return tensors, made
 
 
 def _require_same(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

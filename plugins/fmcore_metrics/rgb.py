@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmcore import ComponentError, DataError, Dataset, Measured
+from fmcore import ComponentError, DataError, Dataset, Measured, Status
 
 __all__ = ["Pictures", "levels_of", "require_pictures"]
 
@@ -94,12 +94,16 @@ def levels_of(batch: Measured, metric: str) -> Tensor:
 
 
 def require_finite(batch: Measured, metric: str) -> None:
-    """Raise DataError naming the first sample that holds NaN or infinity."""
-    if batch.x is None:
-        return
-    lost = ~batch.x.isfinite().flatten(1).all(1)
+    """Raise DataError naming the first sample that holds NaN or infinity, or whose solve met them
+    before it was made into levels, which cannot hold any.
+    """
+    lost = torch.zeros(len(batch.indices), dtype=torch.bool)
+    if batch.x is not None:
+        lost |= ~batch.x.isfinite().flatten(1).all(1).cpu()
+    if batch.status is not None:
+        lost |= batch.status.cpu() == Status.NONFINITE
     if lost.any():
         raise DataError(
             f"{metric}: {int(lost.sum())} of {len(lost)} samples hold values that are not finite, "
-            f"the first of them sample {int(batch.indices[lost.cpu()][0])}: the solve went astray"
+            f"the first of them sample {int(batch.indices.cpu()[lost][0])}: the solve went astray"
         )

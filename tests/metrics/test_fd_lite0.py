@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from fmcore import ComponentError, DataError
+from fmcore import ComponentError, DataError, Status
 from fmcore.interfaces.metric import Measured
 from fmcore_metrics.fd_lite0 import FDLite0
 from fmcore_metrics.lite0 import lite0_features, lite0_weights
@@ -117,6 +119,26 @@ def test_the_digits_take_seconds(evaluation: Evaluate) -> None:
     assert time.process_time() - began < 30  # about 3 s
 
 
+def test_a_reference_file_is_looked_at_before_training(
+    evaluation: Evaluate, tmp_path: Path
+) -> None:
+    data = Pictures()
+    with pytest.raises(DataError, match="there is no reference file"):
+        FDLite0(reference_file=str(tmp_path / "none")).check(data, evaluation(data).path)
+
+
+def test_a_reference_file_serves_another_run(evaluation: Evaluate) -> None:
+    data = Pictures()
+    given, rows = evaluation(data), Stream(data).rows(range(20))
+    first = distance(FDLite0(), given, rows)
+    (file,) = given.cache.iterdir()
+    metric = FDLite0(reference_file=str(file))
+    metric.check(data, given.path)
+    assert distance(metric, given, rows).value == first.value
+    with pytest.raises(DataError, match="layer: 112 in the file, 192 wanted"):
+        distance(FDLite0(reference_file=str(file), layer=192), given, rows)
+
+
 def test_points_are_refused_before_training(evaluation: Evaluate) -> None:
     with pytest.raises(ComponentError, match=r"compares images; Points .* 'sliced_wasserstein'"):
         FDLite0().check(Points(), evaluation(Points()).path)
@@ -141,6 +163,13 @@ def test_samples_that_are_not_finite_are_refused(evaluation: Evaluate) -> None:
     lost = Measured(rows.indices + 10, x, rows.levels)
     with pytest.raises(DataError, match=r"1 of 4 samples .* not finite, the first .* sample 12"):
         distance(FDLite0(), evaluation(Pictures()), lost)
+
+
+def test_samples_whose_solve_met_nan_are_refused(evaluation: Evaluate) -> None:
+    """Levels cannot hold NaN: the status tells."""
+    rows = replace(Stream(Pictures()).rows([5, 6]), status=torch.tensor([0, int(Status.NONFINITE)]))
+    with pytest.raises(DataError, match=r"1 of 2 samples .* not finite, the first .* sample 6"):
+        distance(FDLite0(), evaluation(Pictures()), rows)
 
 
 def test_too_few_samples_are_refused(evaluation: Evaluate) -> None:

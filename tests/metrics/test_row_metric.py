@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from fmcore import ComponentError, create
+from fmcore import ComponentError, Status, create
 from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
 from fmcore_metrics.fd_lite0 import FDLite0
 from fmcore_metrics.nfe import NFE
@@ -81,6 +81,15 @@ def test_count_leaves_out_the_rows_beyond_it(evaluation: Evaluate) -> None:
     assert cut.value == float(stream.rows(range(4)).nfe.double().mean())  # type: ignore[union-attr]
 
 
+def test_samples_that_fell_short_are_counted_beside_the_number(evaluation: Evaluate) -> None:
+    rows = Stream(Points()).rows([0, 1, 2])
+    short = replace(rows, status=torch.tensor([0, int(Status.MAX_STEPS), int(Status.DT_MIN)]))
+    plain = measured(NFE(), evaluation(Points()), rows)["nfe"]
+    found = measured(NFE(), evaluation(Points()), short)["nfe"]
+    assert found.details == {**plain.details, "unfinished_samples": 2}
+    assert found.value == plain.value
+
+
 def test_begin_must_come_first() -> None:
     with pytest.raises(ComponentError, match=r"NFE: begin\(evaluation\) must come first"):
         NFE().update(Stream(Points()).rows([0]))
@@ -95,7 +104,7 @@ def test_fifty_thousand_pictures_are_measured_without_keeping_them(evaluation: E
         indices = torch.arange(first, first + 500)
         metric.update(Measured(indices, None, levels, nfe=indices % 7))
     state = metric.state()
-    assert set(state) == {"indices", "nfe"}
+    assert set(state) == {"indices", "ended", "nfe"}
     assert metric.compute()["nfe"].provenance["count"] == 50_000
 
     lite0 = FDLite0(layer=112)
@@ -103,6 +112,7 @@ def test_fifty_thousand_pictures_are_measured_without_keeping_them(evaluation: E
     lite0.update(Stream(Pictures()).rows(range(10)))
     assert {name: tuple(v.shape) for name, v in lite0.state().items()} == {
         "indices": (10,),
+        "ended": (10,),
         "112": (10, 112),
     }
 
