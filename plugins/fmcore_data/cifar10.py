@@ -37,6 +37,14 @@ class CIFAR10(StoredImages):
         names = ("test_batch.bin", "test_batch")
         return any((place / inside / name).is_file() for inside in FOLDERS for name in names)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return SHAPE
+
+    @property
+    def classes(self) -> int:
+        return 10
+
     def _open(self) -> Images:
         train = [f"data_batch_{number}" for number in range(1, 6)]
         names = train if self.split == "train" else ["test_batch"]

@@ -11,14 +11,14 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, final
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from fmcore import DataError
 from fmcore_data.archives import checked_name, checked_size
-from fmcore_data.decoding import SUFFIXES, Channels, Decoder
-from fmcore_data.encoded import Encoded, Files
+from fmcore_data.decoding import SUFFIXES
+from fmcore_data.encoded import EncodedImages, Files
 from fmcore_data.splits import files_of, folder, held_out
-from fmcore_data.storage import Images, Labels, StoredImages
+from fmcore_data.storage import Images, Labels
 
 __all__ = ["EDMZip"]
 
@@ -27,16 +27,13 @@ MANIFEST = "dataset.json"
 
 @final
 @dataclass(frozen=True)
-class EDMZip(StoredImages):
+class EDMZip(EncodedImages):
     """The images of one `.zip`, in order of name; `root` is that file, of which `held_out` images
     are kept for the test split, or a folder of `train.zip` and `val.zip` (or `test.zip`).
 
     Source: `dataset_tool.py` of github.com/NVlabs/edm.
     """
 
-    root: str
-    image_size: Annotated[int, Gt(0)] | None = None
-    channels: Channels = 3
     held_out: Annotated[int, Ge(0)] = 0
 
     @classmethod
@@ -56,7 +53,7 @@ class EDMZip(StoredImages):
         files = _Members(file)
         labels = files.labels()
         classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
-        return Encoded(files, Decoder(self.image_size, self.channels), labels, classes)
+        return self._decoded(files, labels, classes)
 
 
 def _zips(place: FilePath) -> list[FilePath]:

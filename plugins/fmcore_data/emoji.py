@@ -45,6 +45,10 @@ class Emoji(StoredImages):
     def recognizes(cls, place: FilePath) -> bool:
         return (place / "emoji.json").is_file() or (place / "package" / "emoji.json").is_file()
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3, self.image_size, self.image_size)
+
     def _open(self) -> Images:
         place, entries = self._pictures()
         # By the emoji, not the picture: a hand in five skin tones would teach its own test.

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
-from typing import final
+from typing import Annotated, final
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Gt
 
 from fmcore import DataError
-from fmcore_data.decoding import Decoder
-from fmcore_data.storage import Images, Labels, Pixels
+from fmcore_data.decoding import Channels, Decoder
+from fmcore_data.storage import Images, Labels, Pixels, StoredImages
 
-__all__ = ["Encoded", "Files", "labels_by_name"]
+__all__ = ["Encoded", "EncodedImages", "Files", "labels_by_name"]
 
 WORTH_THREADS = 16
 
@@ -74,6 +76,23 @@ class Encoded(Images):
                 f"{_size(self.shape)}: give all one size with data.image_size=N"
             )
         return pixels
+
+
+@dataclass(frozen=True)
+class EncodedImages(StoredImages):
+    """A data set of encoded files beneath or inside `root`, and what they are decoded to."""
+
+    root: str
+    image_size: Annotated[int, Gt(0)] | None = None
+    channels: Channels = 3
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        size = self.image_size
+        return super().shape if size is None else (self.channels, size, size)
+
+    def _decoded(self, files: Files, labels: Labels | None, classes: int) -> Encoded:
+        return Encoded(files, Decoder(self.image_size, self.channels), labels, classes)
 
 
 def labels_by_name(names: list[str], classes: list[str]) -> Labels:

@@ -11,14 +11,13 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, final
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from fmcore import DataError
 from fmcore_data.archives import checked_size
-from fmcore_data.decoding import Channels, Decoder
-from fmcore_data.encoded import Encoded, Files
+from fmcore_data.encoded import EncodedImages, Files
 from fmcore_data.splits import files_of, folder, held_out
-from fmcore_data.storage import Images, Labels, StoredImages
+from fmcore_data.storage import Images, Labels
 
 __all__ = ["HuggingFace"]
 
@@ -27,7 +26,7 @@ LABELS = ("label", "labels", "fine_label", "cls", "class")
 
 @final
 @dataclass(frozen=True)
-class HuggingFace(StoredImages):
+class HuggingFace(EncodedImages):
     """The rows of the files in `root`, or in `data` or a folder named after the split in there.
 
     `image_column` holds `{bytes, path}` or bytes, `label_column` integers; by default they are
@@ -36,9 +35,6 @@ class HuggingFace(StoredImages):
     whole) and read where they lie for `.arrow`.
     """
 
-    root: str
-    image_size: Annotated[int, Gt(0)] | None = None
-    channels: Channels = 3
     image_column: str | None = None
     label_column: str | None = None
     held_out: Annotated[int, Ge(0)] = 0
@@ -77,8 +73,7 @@ class HuggingFace(StoredImages):
                 raise DataError(f"{root} has no column '{column}'; it has {', '.join(names)}")
         labels = None if label is None else _labels(table, label, root)
         classes = 0 if labels is None else _classes(table, label, labels)
-        files_of_rows = _Rows(table.column(image), root)
-        return Encoded(files_of_rows, Decoder(self.image_size, self.channels), labels, classes)
+        return self._decoded(_Rows(table.column(image), root), labels, classes)
 
 
 def _tables(place: FilePath) -> list[FilePath]:

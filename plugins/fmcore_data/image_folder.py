@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, Literal, final
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from fmcore import DataError
-from fmcore_data.decoding import SUFFIXES, Channels, Decoder
-from fmcore_data.encoded import Encoded, Files, labels_by_name
+from fmcore_data.decoding import SUFFIXES
+from fmcore_data.encoded import EncodedImages, Files, labels_by_name
 from fmcore_data.splits import NAMES, folder, held_out
-from fmcore_data.storage import Images, Labels, StoredImages
+from fmcore_data.storage import Images, Labels
 
 __all__ = ["ImageFolder"]
 
 
 @final
 @dataclass(frozen=True)
-class ImageFolder(StoredImages):
+class ImageFolder(EncodedImages):
     """The image files beneath `root`/train and `root`/val (or valid, validation, test), in order of
     their paths.
 
@@ -31,10 +31,7 @@ class ImageFolder(StoredImages):
     are kept for the test split.
     """
 
-    root: str
     labels: Literal["folder", "name", "none"] = "folder"
-    image_size: Annotated[int, Gt(0)] | None = None
-    channels: Channels = 3
     held_out: Annotated[int, Ge(0)] = 0
 
     @classmethod
@@ -54,11 +51,10 @@ class ImageFolder(StoredImages):
                 f"no image file ({', '.join(sorted(SUFFIXES))}) beneath {place}; "
                 "say where they are: data.root=FOLDER"
             )
-        decoder = Decoder(self.image_size, self.channels)
         # Classes are numbered as in training: another split may lack some.
         known = paths if whole or train is None else _images(train)
         labels, classes = self._labels(paths, known, place)
-        images = Encoded(_Paths(place, paths), decoder, labels, classes)
+        images = self._decoded(_Paths(place, paths), labels, classes)
         return held_out(images, self.split, self.held_out, str(root)) if whole else images
 
     def _labels(

@@ -44,6 +44,14 @@ class Npz(StoredImages):
         found = [*place.glob("*"), *place.glob("*/*")] if place.is_dir() else []
         return any(re.match(r"(train_data_batch_\d+|val_data)(\.|$)", file.name) for file in found)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3, self.image_size, self.image_size)
+
+    @property
+    def classes(self) -> int:
+        return CLASSES
+
     def _open(self) -> Images:
         batches = [_batch(file, self.image_size) for file in self._files()]
         labels = np.concatenate([batch.labels for batch in batches])

@@ -40,6 +40,10 @@ class Photos(StoredImages):
     size: Annotated[int, Gt(0)] = 512
     seed: Annotated[int, Ge(0)] = 0
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3, self.image_size, self.image_size)
+
     def _open(self) -> Images:
         paths = _photographs(FilePath(self.root).expanduser())
         if len(paths) < 2:
@@ -53,9 +57,9 @@ class Photos(StoredImages):
             )
         own = rows_of(self.split, len(paths), max(1, len(paths) // 5))
         generator = generator_for(self.seed, f"photos/{self.split}")
-        most = torch.tensor([len(own), *[self.size - self.image_size + 1] * 2])
-        draws = torch.rand(self.count, 3, generator=generator, dtype=torch.float64)
-        places = (draws * most).long().numpy()
+        most = np.array([len(own), *[self.size - self.image_size + 1] * 2])
+        draws = torch.rand(self.count, 3, generator=generator, dtype=torch.float64).numpy()
+        places = (draws * most).astype(np.int64)
         return _Patches([paths[row] for row in own], places, self.image_size, self.size)
 
 

@@ -9,14 +9,14 @@ from pathlib import Path as FilePath
 from typing import Annotated, NamedTuple, final
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from fmcore import DataError
 from fmcore_data.archives import checked_name, checked_size
-from fmcore_data.decoding import SUFFIXES, Channels, Decoder
-from fmcore_data.encoded import Encoded, Files
+from fmcore_data.decoding import SUFFIXES
+from fmcore_data.encoded import EncodedImages, Files
 from fmcore_data.splits import files_of, folder, held_out
-from fmcore_data.storage import Images, Labels, StoredImages
+from fmcore_data.storage import Images, Labels
 
 __all__ = ["WebDataset"]
 
@@ -25,7 +25,7 @@ LONGEST_LABEL = 20
 
 @final
 @dataclass(frozen=True)
-class WebDataset(StoredImages):
+class WebDataset(EncodedImages):
     """The samples of the `.tar` shards in `root`, shard by shard, in the order they lie there.
 
     Shards are named after their split (`train-0000.tar`, `val-0000.tar`), or lie in folders `train`
@@ -33,9 +33,6 @@ class WebDataset(StoredImages):
     Members other than an image and `.cls` are passed over.  Opening reads every header once.
     """
 
-    root: str
-    image_size: Annotated[int, Gt(0)] | None = None
-    channels: Channels = 3
     held_out: Annotated[int, Ge(0)] = 0
 
     @classmethod
@@ -60,8 +57,7 @@ class WebDataset(StoredImages):
         samples = [sample for shard in shards for sample in _samples(shard)]
         labels = _labels(samples)
         classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
-        decoder = Decoder(self.image_size, self.channels)
-        return Encoded(_Samples(samples), decoder, labels, classes)
+        return self._decoded(_Samples(samples), labels, classes)
 
 
 class _Sample(NamedTuple):

@@ -193,3 +193,9 @@ def test_batches_as_large_as_shards_cross_their_borders(tmp_path):
     rows = np.random.default_rng(0).permutation(23)
     expected = standins.images("train")[0][rows]
     assert torch.equal(data.batch(rows.tolist())["x1"], torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize("reader", [reader for _, reader, _ in FORMATS.values()])
+def test_the_shape_is_known_without_files_where_the_options_tell(reader):
+    """So that a dry run counts parameters before the data are there."""
+    assert reader(root="/nowhere", image_size=64).shape == (3, 64, 64)

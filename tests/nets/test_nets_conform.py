@@ -95,3 +95,12 @@ def test_attention_in_bfloat16_is_attention():
     q, k, v = torch.randn(3, 2, 3, 11, 8).bfloat16()
     exact = torch.nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
     torch.testing.assert_close(_attended(q, k, v).double(), exact, rtol=0.03, atol=0.03)
+
+
+def test_unet_compiles_without_a_graph_break():
+    model = UNet(shape=(1, 8, 8), **SMALL, attention_resolutions=(4,), classes=3)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    arguments = torch.randn(2, 1, 8, 8), torch.rand(2), {"label": torch.tensor([0, -1])}
+    torch.testing.assert_close(compiled(*arguments), model(*arguments))

@@ -120,6 +120,21 @@ def test_the_published_imagenet64_network_has_295_9_million_parameters():
     assert counted(ours) + extra == published
 
 
+def test_torchcfms_network_of_the_same_configuration_is_as_large():
+    """1,112,801 is what `UNetModel` of torchcfm 1.0.7 counts; see benchmarks/training_step.py."""
+    with torch.device("meta"):
+        ours = UNet(
+            shape=(1, 28, 28),
+            channels=32,
+            depth=1,
+            channel_mult=(1, 2, 2),
+            attention_resolutions=(14,),
+            updown="conv",
+            scale_shift=False,
+        )
+    assert counted(ours) == 1_112_801
+
+
 @pytest.mark.parametrize("updown", ["residual", "conv"])
 @pytest.mark.parametrize("scale_shift", [True, False])
 def test_other_variants_are_counted_too(updown, scale_shift):
