@@ -53,20 +53,25 @@ def print_json(value: Any) -> None:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns on stdout: wrapped to a terminal, whole lines into a pipe."""
+    """Columns on stdout: wrapped to a terminal, every row on a line of its own in a pipe."""
+    if sys.stdout.isatty():
+        _wrapped(heads, rows)
+        return
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    bold = "" if os.environ.get("NO_COLOR") else "bold"
+    grid = Table(box=None, pad_edge=False, header_style=bold)
     for head in heads:
         grid.add_column(head, overflow="fold")
     for row in rows:
         grid.add_row(*map(Text, row))
-    if sys.stdout.isatty():
-        Console().print(grid)
-        return
-    console = Console(width=10_000)
-    with console.capture() as captured:
-        console.print(grid)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    Console().print(grid)

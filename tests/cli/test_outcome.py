@@ -96,3 +96,15 @@ def test_a_table_in_a_pipe_keeps_every_row_on_a_line(capsys):
     assert lines[0] == "A       B"
     assert lines[1] == "x       " + ("long " * 60).strip()
     assert lines[2] == "[red]y"
+
+
+def test_a_table_on_a_terminal_is_wrapped_to_it(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    console.table(("A", "B"), [("x", "long " * 20), ("[red]y", "")])
+    lines = terminal.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert terminal.getvalue().count("long") == 20
+    assert "[red]y" in terminal.getvalue()
