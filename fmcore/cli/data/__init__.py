@@ -14,7 +14,9 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, targets=COMMANDS, short_help="Look at data, and pack images for training.")
+@click.group(
+    cls=LazyGroup, targets=COMMANDS, short_help="Look at data, and pack images for training."
+)
 def data() -> None:
     """Look at data, and pack images into one memory map for training.
 
