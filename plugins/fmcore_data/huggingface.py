@@ -99,7 +99,10 @@ def _table(files: list[FilePath]) -> Any:
                 parts.append(parquet.read_table(file))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"cannot read {file}: {error}") from error
-    return pa.concat_tables(parts)
+    try:
+        return pa.concat_tables(parts)
+    except pa.ArrowException as error:
+        raise DataError(f"{files[0].parent}: its files have different columns: {error}") from error
 
 
 def _image_column(table: Any, root: FilePath) -> str:

@@ -392,6 +392,14 @@ def test_withheld_labels_and_rows_without_bytes_are_named(tmp_path):
     assert "row 0 holds no bytes" in refused(HuggingFace(root=str(tmp_path)))
 
 
+def test_files_with_different_columns_are_refused(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"image": [png()]}), tmp_path / "train-0.parquet")
+    pq.write_table(pa.table({"img": [png()]}), tmp_path / "train-1.parquet")
+    assert "different columns" in refused(HuggingFace(root=str(tmp_path)))
+
+
 def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
