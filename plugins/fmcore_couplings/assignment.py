@@ -13,10 +13,10 @@ from fmcore import ComponentError
 __all__ = ["cheapest", "entropic"]
 
 
-SMOOTHING = 0.03
+SMOOTHING = 0.02
 SCALINGS = 30
 """Sinkhorn's temperature, in units of the mean cost, and its rounds: where scipy's search and they
-together took the least time at 1024 rows (370 -> 75 ms in 2 dimensions, 42 -> 36 ms in 784).
+together took the least time at 1024 rows (370 -> 66 ms in 2 dimensions, 129 -> 35 ms in 784).
 """
 
 
@@ -24,8 +24,8 @@ def cheapest(cost: Tensor) -> Tensor:
     """The permutation p, int64 `(n,)`, with the least sum of cost[p[j], j]: exact optimal transport
     between two samples of n points.
     """
-    _, p = linear_sum_assignment(reduced(cost.T.cpu().double()).numpy())  # rows 0 .. n - 1
-    return torch.from_numpy(p)
+    _, column_of_row = linear_sum_assignment(reduced(cost.cpu()).double().numpy())
+    return torch.from_numpy(column_of_row).argsort()
 
 
 def reduced(cost: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def reduced(cost: Tensor) -> Tensor:
     kernel = (-cost / smoothing).exp()
     row = torch.ones(len(cost), dtype=cost.dtype)
     for _ in range(SCALINGS):
-        column = 1 / (kernel.T @ row)
+        column = 1 / (row @ kernel)
         row = 1 / (kernel @ column)
     smooth = cost - smoothing * (row.log()[:, None] + column.log()[None])
     return smooth if smooth.isfinite().all() else cost  # overflow: costs that differ wildly

@@ -78,7 +78,8 @@ class MinibatchOT(Coupling):
 
     def _cost(self, x0: Tensor, x1: Tensor, given: list[Tensor], group: Tensor) -> Tensor:
         """|x0_i - x1_j|^2, `(group, group)`, plus what unequal conditions cost."""
-        cost = torch.cdist(x0.flatten(1).float(), x1.flatten(1).float()).square()
+        x0, x1 = x0.flatten(1).float(), x1.flatten(1).float()
+        cost = x0.square().sum(1)[:, None] + x1.square().sum(1)[None] - 2 * x0 @ x1.T
         if self.condition == "weighted":
             for entry in given:
                 cost = cost + self.condition_weight * _apart(entry[group]).to(cost.device)

@@ -11,10 +11,3 @@ def test_it_passes_the_kit(fmcore_command):
     done = fmcore_command("plugins", "check", "smooth", "--plugin", EXAMPLE, "--set", "power=1.5")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 failed" in done.stdout
-
-
-def test_it_is_explained_by_its_own_lines(fmcore_command):
-    done = fmcore_command("explain", "smooth", "--plugin", EXAMPLE, "--no-figure", "--rows", "3")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "return (t * t * (3 - 2 * t)) ** self.power" in done.stdout
-    assert "0.5  0.5    0.5    0" in done.stdout
