@@ -8,16 +8,14 @@ its own terms.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 from fmcore.solving.plan import START, Call, Plan, Row
 
 __all__ = ["Allocation", "Do", "allocate"]
 
 
-@final
-@dataclass(frozen=True)
-class Do:
+class Do(NamedTuple):
     """One row with slots for registers.
 
     A call reads slot `state` and puts what the field returns into `out`.  A combination adds

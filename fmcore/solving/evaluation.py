@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.solving.problem import Problem
 
-__all__ = ["bound_field", "check_velocity", "state_of", "to_device"]
+__all__ = ["bound_field", "check_velocity", "constant", "finite_rows", "state_of", "to_device"]
 
 
 def state_of(problem: Problem) -> Tensor:
@@ -42,12 +44,30 @@ def check_velocity(field: Any, velocity: Tensor, x: Tensor) -> None:
         _refuse(field, velocity, x)
 
 
+def finite_rows(x: Tensor) -> Tensor:
+    """Which rows of x are finite throughout, `(batch,)`."""
+    rows = x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
+    if rows.shape[1] == 0:
+        return torch.ones(len(x), dtype=torch.bool, device=x.device)
+    return rows.abs().amax(1) < math.inf
+
+
+@lru_cache(maxsize=1024)
+def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number as a tensor without dimensions, made once: operations with it need no transfer."""
+    return to_device(value, dtype, device)
+
+
 def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Host numbers as a tensor on `device`, without making the host wait."""
-    tensor = torch.as_tensor(values, dtype=dtype)
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    """Host numbers as a tensor on `device`, without making the host wait.
+
+    Never an inference tensor, which a later solve could not differentiate through.
+    """
+    with torch.inference_mode(False):
+        tensor = torch.as_tensor(values, dtype=dtype)
+        if device.type != "cuda":
+            return tensor.to(device)
+        return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:

@@ -15,7 +15,14 @@ from torch import Tensor
 
 from fmcore.solving.allocation import Allocation, Do, allocate
 from fmcore.solving.canonical import canonical
-from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.evaluation import (
+    bound_field,
+    check_velocity,
+    constant,
+    finite_rows,
+    state_of,
+    to_device,
+)
 from fmcore.solving.gradients import differentiable_rows
 from fmcore.solving.interval import rounded_inside
 from fmcore.solving.measured import Measured
@@ -25,15 +32,15 @@ from fmcore.solving.problem import Problem, Solution, Stats, Status
 __all__ = ["execute"]
 
 
-def execute(plan: Plan, problem: Problem) -> Solution:
-    """Solve `problem` by the rows of `plan`."""
+def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
+    """Solve `problem` by the rows of `plan`; `asked` is the budget, reported beside its use."""
     x0 = state_of(problem)
     allocation = _allocation(plan)
     forwards = getattr(problem.field, "forwards", 0)
     if problem.grad != "none":
         outputs, logdet = differentiable_rows(plan, problem, call_times(plan, x0))
         forwards = getattr(problem.field, "forwards", 0) - forwards
-        return _solution(plan, problem, outputs, logdet, forwards)
+        return _solution(plan, problem, outputs, logdet, forwards, asked)
     with torch.no_grad():
         registers = _registers(allocation, x0)
         field = bound_field(problem)
@@ -43,7 +50,7 @@ def execute(plan: Plan, problem: Problem) -> Solution:
         run_rows(allocation.program, registers, field, call_times(plan, x0))
     outputs = [registers[slot] for slot in allocation.outputs]
     forwards = getattr(problem.field, "forwards", 0) - forwards
-    return _solution(plan, problem, outputs, measured and measured.logdet, forwards)
+    return _solution(plan, problem, outputs, measured and measured.logdet, forwards, asked)
 
 
 def run_rows(
@@ -53,31 +60,35 @@ def run_rows(
     times: Sequence[Tensor],
 ) -> None:
     """The inner loop: its cost is what a solve costs outside the model."""
-    for row in program:
-        if row.call is None:
-            combine(row.terms, registers, registers[row.out])
+    shape, dtype = registers[0].shape, registers[0].dtype
+    for out, call, state, terms, free in program:
+        if call is None:
+            combine(terms, registers, registers[out], out)
         else:
-            x = registers[row.state]
-            velocity = field(x, times[row.call])
-            check_velocity(field, velocity, x)
-            if (
-                velocity.data_ptr() == x.data_ptr()
-            ):  # the field gave x itself, which is about to be overwritten
+            x = registers[state]
+            velocity = field(x, times[call])
+            if velocity.shape != shape or velocity.dtype is not dtype:
+                check_velocity(field, velocity, x)
+            if velocity.data_ptr() == x.data_ptr():  # the field gave x itself, soon overwritten
                 velocity = velocity.clone()
-            registers[row.out] = velocity
-        for slot in row.free:
+            registers[out] = velocity
+        for slot in free:
             registers[slot] = None
 
 
-def combine(terms: Sequence[tuple[int, float]], registers: Sequence[Any], out: Tensor) -> None:
-    """out = sum of weight * register, one pass over memory for each term but the first of weight
-    one.
+def combine(
+    terms: Sequence[tuple[int, float]], registers: Sequence[Any], out: Tensor, place: int
+) -> None:
+    """out = sum of weight * register, one pass over memory for each term but the first if its
+    weight is one; `place` is out's own slot.
     """
     if not terms:
         out.zero_()
         return
     slot, weight = terms[0]
-    if weight == 1.0 and len(terms) > 1:
+    if weight == 1.0 and slot == place:
+        rest = terms[1:]
+    elif weight == 1.0 and len(terms) > 1:
         second, factor = terms[1]
         torch.add(registers[slot], registers[second], alpha=factor, out=out)
         rest = terms[2:]
@@ -92,8 +103,7 @@ def call_times(plan: Plan, x0: Tensor) -> tuple[Tensor, ...]:
     """The time of each call as `(batch,)`, in the state's precision, on its device, never outside
     the interval.
     """
-    column = _time_column(plan, x0.dtype, x0.device)
-    return column.expand(-1, x0.shape[0]).unbind(0)
+    return _call_times(plan, x0.shape[0], x0.dtype, x0.device)
 
 
 @lru_cache(maxsize=256)
@@ -101,11 +111,14 @@ def _allocation(plan: Plan) -> Allocation:
     return allocate(plan)
 
 
-@lru_cache(maxsize=256)
-def _time_column(plan: Plan, dtype: torch.dtype, device: torch.device) -> Tensor:
+@lru_cache(maxsize=128)
+def _call_times(
+    plan: Plan, batch: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
     low, high = min(plan.grid), max(plan.grid)
     times = rounded_inside([call.t for call in plan.calls], low, high, dtype)
-    return to_device(times, dtype, device).unsqueeze(1)
+    with torch.inference_mode(False):
+        return to_device(times, dtype, device).unsqueeze(1).expand(-1, batch).unbind(0)
 
 
 def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
@@ -118,24 +131,31 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
 
 
 def _solution(
-    plan: Plan, problem: Problem, outputs: Sequence[Tensor], logdet: Tensor | None, forwards: int
+    plan: Plan,
+    problem: Problem,
+    outputs: Sequence[Tensor],
+    logdet: Tensor | None,
+    forwards: int,
+    asked: int | None,
 ) -> Solution:
+    extra = ({"forwards": forwards} if forwards else {}) | ({"nfe_asked": asked} if asked else {})
     error = None
     if logdet is not None and problem.augmentation is not None:
         logdet, error = problem.augmentation.summary(logdet)
     x = outputs[-1] if plan.rows else outputs[-1].clone()
-    batch = x.shape[0]
-    good = x.isfinite().flatten(1).all(1) if x.ndim > 1 else x.isfinite()
-    first, last = plan.grid[0], plan.grid[-1]
+    good = finite_rows(x)
+    success = constant(int(Status.SUCCESS), torch.int64, x.device)
+    nonfinite = constant(int(Status.NONFINITE), torch.int64, x.device)
+    first, last = (constant(t, x.dtype, x.device) for t in (plan.grid[0], plan.grid[-1]))
     return Solution(
         x=x,
-        status=torch.where(good, int(Status.SUCCESS), int(Status.NONFINITE)),
-        t_reached=torch.where(good, last, first).to(x.dtype),
+        status=torch.where(good, success, nonfinite),
+        t_reached=torch.where(good, last, first),
         stats=Stats(
-            nfe=torch.full((batch,), plan.nfe, dtype=torch.int64, device=x.device),
+            nfe=torch.full((len(x),), plan.nfe, dtype=torch.int64, device=x.device),
             calls=plan.nfe,
             steps=len(plan.grid) - 1,
-            extra={"forwards": forwards} if forwards else {},
+            extra=extra,
         ),
         logdet=logdet,
         logdet_error=error,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, ClassVar
 
@@ -112,10 +112,8 @@ class FixedSolver(Solver):
     def solve(self, problem: Problem) -> Solution:
         self._check_kind(problem.path)
         t0, t1 = interval(problem)
-        solution = execute(self.plan(t0, t1, problem.path, asked_times(problem)), problem)
-        if self.nfe is not None:
-            extra = {**solution.stats.extra, "nfe_asked": self.nfe}
-            solution = replace(solution, stats=replace(solution.stats, extra=extra))
+        plan = self.plan(t0, t1, problem.path, asked_times(problem))
+        solution = execute(plan, problem, asked=self.nfe)
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution
