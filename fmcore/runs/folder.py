@@ -129,7 +129,7 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         """The recipe of this run."""
-        return load_recipe(self.recipe_file)
+        return load_recipe(self.recipe_file, name=self.facts().get("recipe", self.root.name))
 
     def _require_same(self, recipe: Recipe) -> None:
         changes = diff(self.recipe(), recipe)

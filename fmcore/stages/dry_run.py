@@ -57,25 +57,26 @@ def dry_run(recipe: Recipe) -> Forecast:
 
     Raises RecipeError or ComponentError for what is wrong rather than missing.
     """
-    components = Components.of(recipe)
+    components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
     batch = components.train.batch_size if components.train else 1
     micro = batch // (components.train.accumulate if components.train else 1)
+    shape = components.data.shape
     with torch.device("meta"):
-        model = components.model("meta")
+        model: VectorField = recipe.build("model", shape=shape)
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + bool(
         components.train and components.train.ema is not None
     )
-    flops, kept = _one_example(model, components.data.shape)
+    flops, kept = _one_example(model, shape)
     return Forecast(
         parameters=parameters,
         state_bytes=parameters * copies * BYTES,
         activation_bytes=kept * micro,
         flops_per_step=flops * batch,
         steps=components.train.steps if components.train else 0,
-        missing=_missing(components),
+        missing=(*map(_must_be_given, recipe.missing), *_missing(components, recipe)),
     )
 
 
@@ -96,9 +97,22 @@ def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
     return counter.get_total_flops(), sum(kept.values())
 
 
-def _missing(components: Components) -> tuple[str, ...]:
+PLACEHOLDER = "not-given"
+
+
+def _filled(recipe: Recipe) -> Recipe:
+    """The recipe with a placeholder for every value that must still be given."""
+    return recipe.override([f"{key}={PLACEHOLDER}" for key in recipe.missing])
+
+
+def _must_be_given(key: str) -> str:
+    return f"{key} must be given: add {key}=… to the command line"
+
+
+def _missing(components: Components, recipe: Recipe) -> tuple[str, ...]:
     """What the run would stop at for want of files."""
-    checks: list[Callable[[], object]] = [lambda: components.data.length]
+    located = not any(key.startswith("data.") for key in recipe.missing)
+    checks: list[Callable[[], object]] = [lambda: components.data.length] if located else []
     if components.evaluate is not None:
         data, path = components.data, components.path
         checks += [partial(m.check, data, path) for m in components.evaluate.metrics]

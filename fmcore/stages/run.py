@@ -74,8 +74,11 @@ def run(
     Raises the errors of its stages, RunError if `out` holds something else, and ExpectationError
     if a bound under `expect:` was missed.
     """
-    known = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    components = Components.of(known.override(overrides) if overrides else known)
+    if isinstance(recipe, Recipe):
+        whole = recipe.override(overrides) if overrides else recipe
+    else:
+        whole = load_recipe(recipe, overrides)
+    components = Components.of(whole)
     components.check()
     say = _warnings_only if quiet else _to_stderr
     folder = RunFolder.begin(components.recipe, None if out is None else Path(out), say)
