@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fmcore.errors import ComponentError
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
@@ -39,6 +40,8 @@ def write_pairs(
     file with data `pairs` and coupling `reflow`.
     Source: Liu, Gong, Liu 2022 (arXiv 2209.03003), algorithm 1.
     """
+    if count < 1:
+        raise ComponentError(f"write_pairs: count must be at least 1, got {count}")
     parts: list[tuple[Tensor, Tensor]] = []
     for first in range(0, count, batch_size):
         rows = range(first, min(first + batch_size, count))
