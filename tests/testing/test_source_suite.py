@@ -149,6 +149,16 @@ def test_every_check_has_a_source_that_fails_it():
     assert set().union(*WRONG.values()) == {r.name.removeprefix("test_") for r in results(Right)}
 
 
+@dataclass(frozen=True)
+class Conditional(Right):
+    conditional = True
+
+
+def test_a_source_that_needs_a_condition_says_what_to_override():
+    skipped = {r.message for r in results(Conditional) if r.skipped}
+    assert skipped == {"Conditional draws from a condition: override condition() to give it"}
+
+
 def test_a_source_without_density_skips_its_checks_with_the_reason():
     skipped = {r.message for r in results(WithoutDensity) if r.skipped}
     assert skipped == {"no density"}
