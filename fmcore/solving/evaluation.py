@@ -49,7 +49,7 @@ def finite_rows(x: Tensor) -> Tensor:
     rows = x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
     if rows.shape[1] == 0:
         return torch.ones(len(x), dtype=torch.bool, device=x.device)
-    return rows.abs().amax(1) < math.inf
+    return rows.abs().amax(1) < constant(math.inf, x.dtype, x.device)
 
 
 @lru_cache(maxsize=1024)

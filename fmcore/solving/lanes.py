@@ -8,10 +8,7 @@ from typing import Any, final
 
 from torch import Tensor
 
-__all__ = ["RUNNING", "Lanes"]
-
-RUNNING = -1
-"""The status of a lane that is still on its way."""
+__all__ = ["Lanes"]
 
 
 @final
@@ -19,24 +16,28 @@ RUNNING = -1
 class Lanes:
     """State of `width` lanes; the first dimension of every tensor is the lane.
 
-    `ids` are rows of the problem, `x` and `k` (the velocity at x) are `(width, d)`, `reached` is
-    the last good time. Where the batch shares one step, `t`, `h`, `log_ratio` and `grow` have
-    length 1.  `condition` and `probes` belong to the sample; `logdet` and `k_div` are there if the
-    divergence is integrated, `trajectory`, `(width, times, d)`, if states at given times are asked
-    for.
+    `ids` are rows of the problem, `x` and `k` (the velocity at x) `(width, *shape)`.  `left` is the
+    time still to go, `h` the next step's length, `memory` and `limit` the controller's; where the
+    batch shares one step these have length 1, and `left_of` keeps each lane's own.  `running` lanes
+    are on their way, `arrived` ones at t1, those that stopped at what was not finite are `broken`,
+    the others out of step size.  `condition` and `probes` belong to the sample; `logdet` and
+    `k_div` are there if the divergence is integrated, `trajectory`, `(width, times, *shape)`, if
+    states at given times are asked for.
     """
 
     ids: Tensor
     x: Tensor
     k: Tensor
-    t: Tensor
+    left: Tensor
     h: Tensor
-    log_ratio: Tensor
-    grow: Tensor
-    reached: Tensor
-    status: Tensor
+    memory: Tensor
+    limit: Tensor
+    running: Tensor
+    arrived: Tensor
+    broken: Tensor
     attempts: Tensor
     accepted: Tensor
+    left_of: Tensor | None = None
     condition: Mapping[str, Tensor] | None = None
     probes: Tensor | None = None
     k_div: Tensor | None = None
@@ -47,11 +48,6 @@ class Lanes:
     def width(self) -> int:
         """How many lanes there are."""
         return len(self.ids)
-
-    @property
-    def running(self) -> Tensor:
-        """Which lanes are still on their way, `(width,)`."""
-        return self.status == RUNNING
 
     def take(self, lanes: Tensor) -> Lanes:
         """The lanes at these places, as a copy."""

@@ -20,14 +20,14 @@ class Poll:
 
     def __init__(self, every: int | None, device: torch.device) -> None:
         self.late = device.type == "cuda"
-        self._every = every or (2 if self.late else 1)
+        self.every = every or (2 if self.late else 1)
         self._steps = 0
         self._pending: tuple[Tensor, Any] | None = None
 
     def ask(self, running: Tensor) -> list[bool] | None:
         """Which lanes were running, at this poll or, on a GPU, at the one before."""
         self._steps += 1
-        if self._steps % self._every:
+        if self._steps % self.every:
             return None
         if not self.late:
             return _flags(running)

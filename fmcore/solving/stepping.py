@@ -15,10 +15,10 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.solving.dense import dense_weights
-from fmcore.solving.evaluation import check_velocity, to_device
+from fmcore.solving.evaluation import check_velocity, constant, to_device
 from fmcore.solving.interval import asked_times, float32_within
-from fmcore.solving.lanes import RUNNING, Lanes
-from fmcore.solving.problem import Problem, Status
+from fmcore.solving.lanes import Lanes
+from fmcore.solving.problem import Problem
 from fmcore.solving.replay import Footprints
 from fmcore.solving.tableau import Tableau
 
@@ -38,216 +38,244 @@ class Stepper:
     def __init__(
         self, solver: AdaptiveSolver, problem: Problem, x0: Tensor, t0: float, t1: float
     ) -> None:
-        self.solver, self.problem = solver, problem
-        self.t0, self.t1 = t0, t1
-        self.shape, self.dtype, self.device = x0.shape[1:], x0.dtype, x0.device
-        self.sign = 1.0 if t1 >= t0 else -1.0
+        self.solver, self.problem, self.augmentation = solver, problem, problem.augmentation
+        self.t0, self.t1, self.sign = t0, t1, 1.0 if t1 >= t0 else -1.0
+        self.dtype, self.device = x0.dtype, x0.device
+        self.column = (-1, *(1,) * (x0.ndim - 1))
         # float64 holds the time between steps; where a device has none, float32 must do
         self.time_dtype = torch.float32 if x0.device.type == "mps" else torch.float64
-        low, high = min(t0, t1), max(t0, t1)
-        self.low, self.high = (
-            (low, high) if x0.dtype == torch.float64 else map(float, float32_within(low, high))
-        )
-        self.dt_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
+        self.low, self.high = _bounds(min(t0, t1), max(t0, t1), x0.dtype)
+        self.h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
         self.shared = solver.coupling != "sample"
         self.tableau = solver.tableau.completed
         self.rows = _rows(self.tableau)
-        self.error_row = _error_row(self.tableau)
-        self.c = to_device([[float(c)] for c in self.tableau.c[1:]], self.time_dtype, x0.device)
+        self.error_row = _error_row(self.tableau, x0[0].numel() if len(x0) else 1)
+        self.fractions = [float(c) for c in self.tableau.c[1:]]
+        self.c = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
+        self.end = constant(t1, self.time_dtype, x0.device)
         self.k_order = self.tableau.embedded_order + 1
-        self.augmentation = problem.augmentation
         self.counted = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
         self.counted[-1] = self.counted[0]  # the next step's first stage
         times = asked_times(problem)
         self.asked = to_device(times, self.time_dtype, x0.device) if times else None
-        self.calls = self.evaluations = 0
         self.footprints = Footprints() if problem.grad != "none" else None
+        self.calls = self.evaluations = 0
 
-    def start(self, ids: Tensor, x: Tensor) -> Lanes:
-        """Lanes at t0 for the samples `ids` of the problem with states `x`, `(width, d)`."""
-        control = 1 if self.shared else len(ids)
-        condition = self.problem.condition
+    def start(self, ids: Tensor, x: Tensor, *, trusting: bool = False) -> Lanes:
+        """Lanes at t0 for the samples `ids` of the problem with states `x`, `(width, *shape)`.
+
+        `trusting` finds a shared first step as if no sample were broken; it is NaN if one is.
+        """
+        width = len(ids)
+        left = self._time(abs(self.t1 - self.t0), 1 if self.shared else width)
+        memory, limit = self.solver.controller.start(left.to(self.dtype))
+        no = torch.zeros(width, dtype=torch.bool, device=self.device)
+        given = self.problem.condition
         lanes = Lanes(
             ids=ids,
             x=x,
             k=x,
-            t=self._time(self.t0, control),
-            h=self._time(0.0, control),
-            log_ratio=x.new_zeros(control),
-            grow=torch.ones(control, dtype=torch.bool, device=self.device),
-            reached=self._time(self.t0, len(ids)),
-            status=torch.full((len(ids),), RUNNING, device=self.device),
+            left=left,
+            h=left,
+            memory=memory,
+            limit=limit,
+            running=~no,
+            arrived=no,
+            broken=no,
             attempts=torch.zeros_like(ids),
             accepted=torch.zeros_like(ids),
-            condition=condition and {n: v.index_select(0, ids) for n, v in condition.items()},
+            left_of=left.expand(width) if self.shared else None,
+            condition=given and {name: v.index_select(0, ids) for name, v in given.items()},
         )
         if self.augmentation is not None:
             lanes.probes = self.augmentation.probes(self.problem, ids, self.dtype)
-            lanes.logdet = x.new_zeros(len(ids), self.augmentation.columns)
+            lanes.logdet = x.new_zeros(width, self.augmentation.columns)
         t = self._time(self.t0, 1).to(self.dtype).clamp_(self.low, self.high)
-        lanes.k, lanes.k_div = self._velocity(x, t.expand(len(ids)), lanes, self.counted[0])
-        lanes.status.masked_fill_(~lanes.k.isfinite().all(1), int(Status.NONFINITE))
-        lanes.h = self._first_step(lanes)
+        lanes.k, lanes.k_div = self.velocity(x, t.expand(width), lanes, self.counted[0])
+        lanes.running = lanes.k.flatten(1).isfinite().all(1)
+        lanes.broken = ~lanes.running
+        lanes.h = self.first_step(lanes, None if trusting else lanes.running)
         if self.asked is not None:
-            lanes.trajectory = x.new_full((len(ids), len(self.asked), x.shape[1]), math.nan)
-            at_start = (self.asked == self.t0)[None, :, None]
-            lanes.trajectory = torch.where(at_start, x[:, None], lanes.trajectory)
+            unknown = x.new_full((width, len(self.asked), *x.shape[1:]), math.nan)
+            at_start = (self.asked == self.t0).view(1, -1, *self.column[1:])
+            lanes.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
         return lanes
 
     def attempt(self, lanes: Lanes) -> None:
         """Try one step of every lane; those that have arrived or failed stay as they are."""
-        remaining = (self.t1 - lanes.t).abs_()
-        hit = lanes.h >= remaining
-        h = torch.minimum(lanes.h, remaining)
-        step = h if self.sign > 0 else -h
-        step_x = step.to(self.dtype).unsqueeze(1)
+        h = torch.minimum(lanes.h, lanes.left)
+        t = torch.add(self.end, lanes.left, alpha=-self.sign)
+        step_x = (h if self.sign > 0 else -h).to(self.dtype).view(self.column)
         k, divergences = [lanes.k], [lanes.k_div]
         x_new = lanes.x
-        for row, t, counted in zip(
-            self.rows, self._stage_times(lanes, step), self.counted[1:], strict=True
+        times = torch.addcmul(t, self.c, h).to(self.dtype).clamp_(self.low, self.high)
+        for row, time, counted in zip(
+            self.rows, times.expand(-1, lanes.width).unbind(0), self.counted[1:], strict=True
         ):
             x_new = _stage(lanes.x, k, row, step_x)
-            velocity, divergence = self._velocity(x_new, t, lanes, counted)
+            velocity, divergence = self.velocity(x_new, time, lanes, counted)
             k.append(velocity)
             divergences.append(divergence)
-        ratio = self._ratio(lanes.x, x_new, k, h)
-        t_old, t_new = lanes.t, torch.where(hit, self.t1, lanes.t + step)
-        taken = self._judge(lanes, ratio, h, hit, t_new)
+        taken = self._judge(lanes, self.ratio(lanes.x, x_new, k, h), h)
         if self.footprints is not None:
-            self.footprints.add(t_old, step, taken)
-        self._integrate(lanes, divergences, step, taken)
-        self._record(lanes, k, (t_old, step, t_new), taken)
-        self._move(lanes, x_new, k[-1], t_new, taken)
+            self.footprints.add(t, self.sign * h, taken)
+        if lanes.logdet is not None:
+            self._integrate(lanes, divergences, self.sign * h, taken)
+        if lanes.trajectory is not None:
+            self._record(lanes, k, (t, self.sign * h, lanes.left), taken)
+        column = taken.view(self.column)
+        lanes.x = torch.where(column, x_new, lanes.x)
+        lanes.k = torch.where(column, k[-1], lanes.k)
 
-    def _judge(self, lanes: Lanes, ratio: Tensor, h: Tensor, hit: Tensor, t_new: Tensor) -> Tensor:
-        """Which lanes take the step, `(width,)`; sets the next step's length and who has arrived or
-        failed.
+    def note(
+        self,
+        lanes: Lanes,
+        k: Sequence[Tensor],
+        divergences: Sequence[Tensor | None],
+        step: tuple[float, float, float],
+        taken: Tensor,
+    ) -> None:
+        """What an accepted step leaves beside the state, for a step (t, signed length, left) known
+        on the host.
         """
-        running, broken = lanes.running, ~ratio.isfinite()
-        verdict = self.solver.controller.judge(
-            self._coupled(ratio, running & ~broken), lanes.log_ratio, lanes.grow, self.k_order
+        t, length, left = (self._time(value, 1) for value in step)
+        if self.footprints is not None:
+            self.footprints.add(t, length, taken)
+        if lanes.logdet is not None:
+            self._integrate(lanes, divergences, length, taken)
+        if lanes.trajectory is not None:
+            self._record(lanes, k, (t, length, left), taken)
+
+    def _judge(self, lanes: Lanes, ratio: Tensor, h: Tensor) -> Tensor:
+        """Which lanes take the step, `(width,)`; sets the next step, who arrived and who failed."""
+        running, finite = lanes.running, None
+        judged = ratio
+        if self.shared:
+            finite = ratio.isfinite()
+            judged = self._coupled(ratio, running & finite)
+        accept, factor, lanes.memory, lanes.limit = self.solver.controller.judge(
+            judged, lanes.memory, lanes.limit, self.k_order
         )
-        accept = verdict.accept
-        taken = running & accept & ~broken
-        lanes.h = h * verdict.factor
-        lost = running & ~taken & (accept | (lanes.h < self.dt_min))
-        failure = torch.where(broken, int(Status.NONFINITE), int(Status.DT_MIN))
-        status = torch.where(taken & hit, int(Status.SUCCESS), lanes.status)
-        lanes.status = torch.where(lost, failure, status)
-        lanes.log_ratio = torch.where(accept, verdict.log_ratio, lanes.log_ratio)
-        lanes.grow = accept
-        lanes.t = torch.where(accept, t_new, lanes.t)
-        lanes.attempts.add_(running)
-        lanes.accepted.add_(taken)
+        taken = accept & running
+        left = lanes.left - h
+        lanes.left = torch.where(accept, left, lanes.left)
+        lanes.h = h * factor
+        stuck = lanes.h < constant(self.h_min, self.time_dtype, self.device)
+        if finite is not None:
+            taken = taken & finite
+            stuck = (
+                stuck | accept
+            )  # shrinking the common step for a broken lane would change the others
+            lanes.left_of = torch.where(taken, left, _given(lanes.left_of))
+        arrived = taken & (left <= constant(0.0, self.time_dtype, self.device))
+        lost = (running & stuck) > taken
+        lanes.arrived = lanes.arrived | arrived
+        lanes.broken = lanes.broken | (lost > (ratio < constant(math.inf, self.dtype, self.device)))
+        lanes.running = running > (arrived | lost)
+        lanes.attempts = lanes.attempts + running
+        lanes.accepted = lanes.accepted + taken
         return taken
 
     def _coupled(self, ratio: Tensor, healthy: Tensor) -> Tensor:
-        """The error that decides: each lane's own, or one for all live healthy lanes; NaN if there
-        are none.
-        """
-        coupling = self.solver.coupling
-        if coupling == "sample":
+        """One error for all live healthy lanes; NaN if there are none."""
+        if self.solver.coupling == "sample":
             return ratio
-        if coupling == "batch_max":
+        if self.solver.coupling == "batch_max":
             worst = torch.where(healthy, ratio, -1.0).amax(0, keepdim=True)
             return torch.where(worst < 0, math.nan, worst)
         squares = torch.where(healthy, ratio, 0.0).square_()
         return (squares.sum(0, keepdim=True) / healthy.sum(0, keepdim=True)).sqrt_()
 
-    def _move(
-        self, lanes: Lanes, x_new: Tensor, k_new: Tensor, t_new: Tensor, taken: Tensor
-    ) -> None:
-        column = taken.unsqueeze(1)
-        lanes.x = torch.where(column, x_new, lanes.x)
-        lanes.k = torch.where(column, k_new, lanes.k)
-        lanes.reached = torch.where(taken, t_new, lanes.reached)
-
     def _integrate(
         self, lanes: Lanes, divergences: Sequence[Tensor | None], step: Tensor, taken: Tensor
     ) -> None:
         """Add the step's share of the integral of the divergence, by the solution's own weights."""
-        if lanes.logdet is None:
-            return
         pairs = zip(self.tableau.b, divergences, strict=True)
         total = sum(float(b) * div for b, div in pairs if b != 0 and div is not None)
-        column, step = taken.unsqueeze(1), step.to(self.dtype).unsqueeze(1)
-        lanes.logdet = torch.where(column, lanes.logdet + step * total, lanes.logdet)
+        column, logdet = taken.unsqueeze(1), _given(lanes.logdet)
+        step = step.to(self.dtype).unsqueeze(1)
+        lanes.logdet = torch.where(column, logdet + step * total, logdet)
         if lanes.k_div is not None and divergences[-1] is not None:
             lanes.k_div = torch.where(column, divergences[-1], lanes.k_div)
 
     def _record(
-        self, lanes: Lanes, k: Sequence[Tensor], times: tuple[Tensor, Tensor, Tensor], taken: Tensor
+        self, lanes: Lanes, k: Sequence[Tensor], step: tuple[Tensor, Tensor, Tensor], taken: Tensor
     ) -> None:
-        """Write the states at the asked-for times that this step, (t, step, t_new), passes."""
-        if self.asked is None or lanes.trajectory is None:
-            return
-        t, step, t_new = (v.unsqueeze(1) for v in times)
-        passed = ((self.asked - t) * self.sign > 0) & ((self.asked - t_new) * self.sign <= 0)
-        theta = ((self.asked - t) / step).to(self.dtype).unsqueeze(2)  # (lanes or 1, times, 1)
+        """Write the states at the asked-for times that this step passes: (t, length, left)."""
+        asked = _given(self.asked)
+        t, length, left = (v.unsqueeze(1) for v in step)
+        gone = (asked - t) * self.sign  # (lanes or 1, times)
+        still = (asked - self.end) * self.sign + left
+        passed = (gone > 0) & (still <= 0) & taken.unsqueeze(1)
+        theta = ((asked - t) / length).to(self.dtype).unsqueeze(2)
         weights = to_device(dense_weights(self.tableau), self.dtype, self.device)
         powers = theta ** torch.arange(1, weights.shape[1] + 1, device=self.device)
-        b = (powers @ weights.T).expand(lanes.width, -1, -1)
-        between = lanes.x[:, None] + step.to(self.dtype).unsqueeze(2) * (
-            b @ torch.stack(list(k), 1)
-        )
-        write = (passed & taken.unsqueeze(1)).unsqueeze(2)
-        lanes.trajectory = torch.where(write, between, lanes.trajectory)
+        b = (powers @ weights.T).expand(lanes.width, -1, -1)  # (lanes, times, stages)
+        moved = b @ torch.stack([v.flatten(1) for v in k], 1)
+        moved = length.to(self.dtype).unsqueeze(2) * moved
+        between = lanes.x.unsqueeze(1) + moved.view(lanes.width, -1, *lanes.x.shape[1:])
+        write = passed.view(lanes.width, -1, *self.column[1:])
+        lanes.trajectory = torch.where(write, between, _given(lanes.trajectory))
 
-    def _stage_times(self, lanes: Lanes, step: Tensor) -> Sequence[Tensor]:
-        times = torch.addcmul(lanes.t, self.c, step).to(self.dtype).clamp_(self.low, self.high)
-        return times.expand(-1, lanes.width).unbind(0)
-
-    def _velocity(
+    def velocity(
         self, x: Tensor, t: Tensor, lanes: Lanes, counted: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The field at x, `(width, d)`, and t, `(width,)`, and its divergence where that is
-        `counted`.
-        """
+        """The field at x and t, `(width,)`, and its divergence where that is `counted`."""
         self.calls += 1
-        self.evaluations += len(x)
-        shaped, divergence = x.view(-1, *self.shape), None
+        self.evaluations += x.shape[0]
+        divergence = None
         if counted and self.augmentation is not None:
             velocity, divergence = self.augmentation.evaluate(
-                self.problem.field, shaped, t, lanes.condition, lanes.probes
+                self.problem.field, x, t, lanes.condition, lanes.probes
             )
         elif lanes.condition is None:
-            velocity = self.problem.field(shaped, t)
+            velocity = self.problem.field(x, t)
         else:
-            velocity = self.problem.field(shaped, t, lanes.condition)
-        check_velocity(self.problem.field, velocity, shaped)
-        return velocity.reshape(x.shape), divergence
+            velocity = self.problem.field(x, t, lanes.condition)
+        check_velocity(self.problem.field, velocity, x)
+        return velocity, divergence
 
-    def _ratio(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor], h: Tensor) -> Tensor:
+    def ratio(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor], h: Tensor | float) -> Tensor:
         """Each lane's error over its tolerance, `(width,)`; NaN where anything is not finite."""
-        scale = torch.maximum(x.abs(), x_new.abs()).mul_(self.solver.rtol).add_(self.solver.atol)
-        error = _combined(k, self.error_row).div_(scale).add_(x_new, alpha=0)  # inf * 0 is NaN
-        norm: Tensor = torch.linalg.vector_norm(error, dim=1)
-        return norm.mul_(h * x.shape[1] ** -0.5)
+        norm: Tensor = torch.linalg.vector_norm(self.scaled_error(x, x_new, k).flatten(1), dim=1)
+        return norm.mul_(h)
 
-    def _first_step(self, lanes: Lanes) -> Tensor:
+    def scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
+        """The error over its tolerance and over the step; a lane's 2-norm is its RMS."""
+        atol = constant(self.solver.atol, self.dtype, self.device)
+        largest = torch.maximum(x.abs(), x_new.abs())
+        scale = torch.add(atol, largest, alpha=self.solver.rtol)
+        return _combined(k, self.error_row).div_(scale)
+
+    def first_step(self, lanes: Lanes, healthy: Tensor | None) -> Tensor:
         """Hairer, Norsett, Wanner I, II.4: from two velocities, the second inside the interval."""
         span = abs(self.t1 - self.t0)
         if self.solver.first_step is not None:
             return torch.full_like(lanes.h, min(self.solver.first_step, span))
-        healthy = lanes.running
         scale = lanes.x.abs().mul_(self.solver.rtol).add_(self.solver.atol)
         size, speed = self._norm(lanes.x / scale, healthy), self._norm(lanes.k / scale, healthy)
         still = (size < 1e-5) | (speed < 1e-5)
         probe = torch.where(still, 1e-6, 0.01 * size / speed).clamp_max_(span)
         h = self.sign * probe
         t = (self.t0 + h).to(self.dtype).clamp_(self.low, self.high).expand(lanes.width)
-        ahead = torch.addcmul(lanes.x, h.to(self.dtype).unsqueeze(1), lanes.k)
-        velocity, _ = self._velocity(ahead, t, lanes, False)
+        ahead = torch.addcmul(lanes.x, h.to(self.dtype).view(self.column), lanes.k)
+        velocity, _ = self.velocity(ahead, t, lanes, False)
         bend = self._norm((velocity - lanes.k) / scale, healthy) / probe
         steepest = torch.maximum(speed, bend)
         longer = (0.01 / steepest).pow_(1 / (self.k_order + 1))
         flat = torch.maximum(torch.full_like(probe, 1e-6), 1e-3 * probe)
         first = torch.where(steepest <= 1e-15, flat, longer)
-        first = torch.minimum(100 * probe, first).clamp_max_(span).nan_to_num_(nan=1e-6)
-        return first.to(self.time_dtype)
+        first = torch.minimum(100 * probe, first).clamp_max_(span).to(self.time_dtype)
+        return first if healthy is None else first.nan_to_num_(nan=1e-6)
 
-    def _norm(self, x: Tensor, healthy: Tensor) -> Tensor:
-        norms = torch.linalg.vector_norm(x, dim=1) * x.shape[1] ** -0.5
+    def _norm(self, x: Tensor, healthy: Tensor | None) -> Tensor:
+        if healthy is None and self.solver.coupling == "batch_rms":
+            whole: Tensor = torch.linalg.vector_norm(x)
+            return whole.mul_(x.numel() ** -0.5).view(1)
+        flat = x.flatten(1)
+        norms: Tensor = torch.linalg.vector_norm(flat, dim=1).mul_(flat.shape[1] ** -0.5)
+        if healthy is None:
+            return norms.amax(0, keepdim=True)
         return self._coupled(norms, healthy & norms.isfinite())
 
     def _time(self, value: float, width: int) -> Tensor:
@@ -271,16 +299,36 @@ def _combined(k: Sequence[Tensor], row: Row) -> Tensor:
     return out
 
 
+def _given(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise RuntimeError("a lane lacks what its solve keeps for every lane")
+    return value
+
+
+def _bounds(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
+    if dtype == torch.float64:
+        return low, high
+    first, last = float32_within(low, high)
+    return float(first), float(last)
+
+
 @lru_cache(maxsize=32)
 def _rows(tableau: Tableau) -> tuple[Row, ...]:
     return tuple(_nonzero(row) for row in tableau.a[1:])
 
 
-@lru_cache(maxsize=32)
-def _error_row(tableau: Tableau) -> Row:
+@lru_cache(maxsize=64)
+def _error_row(tableau: Tableau, elements: int) -> Row:
+    """The difference of the weights, over sqrt(elements), so that a 2-norm is an RMS."""
     if tableau.embedded is None:
         raise ComponentError("an adaptive solver's tableau needs embedded weights")
-    return _nonzero([b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)])
+    row = _nonzero([b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)])
+    return tuple((stage, weight * elements**-0.5) for stage, weight in row)
+
+
+@lru_cache(maxsize=64)
+def _nodes(tableau: Tableau, sign: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return to_device([[sign * float(c)] for c in tableau.c[1:]], dtype, device)
 
 
 def _nonzero(weights: Sequence[Fraction]) -> Row:

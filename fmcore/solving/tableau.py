@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -26,7 +27,7 @@ ROUNDING = 1e-13
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by identity: hashing many fractions takes long
 class Tableau:
     """Coefficients of an explicit method, from whole numbers, fractions or strings such as "1/3" or
     "0.161".
@@ -66,7 +67,7 @@ class Tableau:
         """How many times a step calls the field."""
         return len(self.b)
 
-    @property
+    @cached_property
     def c(self) -> tuple[Fraction, ...]:
         """The stages' times, as fractions of the step."""
         return tuple(sum(row, Fraction(0)) for row in self.a)
@@ -76,7 +77,7 @@ class Tableau:
         """Whether the last stage is the next step's first."""
         return self.a[-1] == self.b[:-1] and self.b[-1] == 0
 
-    @property
+    @cached_property
     def completed(self) -> Tableau:
         """The same method with the velocity at the step's end as a last stage of no weight."""
         if self.fsal:

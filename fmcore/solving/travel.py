@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch import Tensor
 
-from fmcore.solving.evaluation import state_of, to_device
+from fmcore.solving.evaluation import constant, finite_rows, state_of, to_device
 from fmcore.solving.interval import interval
 from fmcore.solving.lanes import Lanes
+from fmcore.solving.one_clock import solve_together
 from fmcore.solving.polling import Poll
 from fmcore.solving.problem import Problem, Solution, Stats, Status
 from fmcore.solving.replay import replay
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["travel"]
 
 SMALLEST_BUCKET = 8
+
+KEPT = (
+    "x",
+    "left",
+    "running",
+    "arrived",
+    "broken",
+    "attempts",
+    "accepted",
+    "logdet",
+    "trajectory",
+)
+"""What of a lane outlives it."""
 
 
 def travel(solver: AdaptiveSolver, problem: Problem) -> Solution:
@@ -51,6 +65,7 @@ class _Journey:
         self.poll = Poll(solver.poll, self.x0.device)
         self.limit, self.out_of = _attempts(solver)
         self.steps = 0
+        self.rejected: int | None = None  # where the host has counted
         self.started = 0  # how many samples have a lane, or had one
         self.ready: Lanes | None = None  # started, waiting for a lane to become free
         self.fresh: set[int] = (
@@ -61,13 +76,16 @@ class _Journey:
     def run(self) -> None:
         """Until every sample has arrived, failed or run out."""
         count = len(self.x0)
+        if self.stepper.shared and self.poll.every == 1 and not self.poll.late:
+            self._run_together()
+            return
         lanes = self._start(min(self.solver.slots or count, count))
         taking_turns = self._waiting
         while self.steps < self.limit or taking_turns:
             self.stepper.attempt(lanes)
             self.steps += 1
-            if taking_turns:
-                self._stop_exhausted(lanes)
+            if taking_turns:  # otherwise all lanes have as many attempts behind them
+                lanes.running = lanes.running & (lanes.attempts < self.limit)
             flags = self.poll.ask(lanes.running)
             if flags is None:
                 continue
@@ -77,8 +95,16 @@ class _Journey:
                 break
             else:
                 lanes = self._compacted(lanes, sum(flags))
-        self._stop_exhausted(lanes)
         self._keep(lanes)
+
+    def _run_together(self) -> None:
+        """All by one step, decided on the host."""
+        ids = torch.arange(len(self.x0), device=self.x0.device)
+        end = solve_together(self.stepper, ids, self.x0.detach(), self.limit, self.out_of)
+        self.steps, self.rejected = end.attempts, end.rejected
+        self._keep(end.lanes)
+        counts = torch.full_like(ids, end.attempts)
+        self.arrivals |= {"left": end.left, "status": end.status, "attempts": counts}
 
     def solution(self, forwards: int) -> Solution:
         """What has arrived, in the order of the problem's rows."""
@@ -88,19 +114,20 @@ class _Journey:
         if self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(end["logdet"])
         if trajectory is not None:
-            trajectory = trajectory.transpose(0, 1).reshape(-1, *self.x0.shape)
+            trajectory = trajectory.transpose(0, 1)
+        x, left = end["x"], end["left"]
         extra = {"evaluations": self.stepper.evaluations} | (
             {"forwards": forwards} if forwards else {}
         )
         return Solution(
-            x=end["x"].reshape(self.x0.shape),
-            status=end["status"],
-            t_reached=end["reached"].to(self.x0.dtype),
+            x=x,
+            status=self._status(),
+            t_reached=(self.t1 - self.stepper.sign * left).to(x.dtype),
             stats=Stats(
                 nfe=start_cost + end["attempts"] * self.solver.nfe_per_attempt,
                 calls=self.stepper.calls,
                 steps=self.steps,
-                rejected=int((end["attempts"] - end["accepted"]).sum()),
+                rejected=self._rejected(),
                 extra=extra,
             ),
             logdet=logdet,
@@ -126,6 +153,26 @@ class _Journey:
             logdet, error = self.problem.augmentation.summary(logdet)
         return replace(solution, x=x, logdet=logdet, logdet_error=error)
 
+    def _rejected(self) -> int:
+        if self.rejected is not None:
+            return self.rejected
+        return int((self.arrivals["attempts"] - self.arrivals["accepted"]).sum())
+
+    def _status(self) -> Tensor:
+        end, device = self.arrivals, self.x0.device
+
+        def code(status: Status) -> Tensor:
+            return constant(int(status), torch.int64, device)
+
+        good = finite_rows(end["x"])
+        if "status" in end:
+            return torch.where(good, end["status"], code(Status.NONFINITE))
+        exhausted = end["running"] | (end["attempts"] >= self.limit)
+        failure = torch.where(exhausted, code(self.out_of), code(Status.DT_MIN))
+        failure = torch.where(end["broken"], code(Status.NONFINITE), failure)
+        status = torch.where(end["arrived"], code(Status.SUCCESS), failure)
+        return torch.where(good, status, code(Status.NONFINITE))
+
     @property
     def _waiting(self) -> bool:
         return self.started < len(self.x0) or self.ready is not None
@@ -133,13 +180,9 @@ class _Journey:
     def _start(self, count: int) -> Lanes:
         """Lanes for the next `count` samples."""
         ids = torch.arange(self.started, self.started + count, device=self.x0.device)
-        x = self.x0[self.started : self.started + count].detach().reshape(count, -1)
+        x = self.x0[self.started : self.started + count].detach()
         self.started += count
         return self.stepper.start(ids, x)
-
-    def _stop_exhausted(self, lanes: Lanes) -> None:
-        over = lanes.running & (lanes.attempts >= self.limit)
-        lanes.status = torch.where(over, int(self.out_of), lanes.status)
 
     def _refill(self, lanes: Lanes, running: list[bool]) -> None:
         """Let those that have arrived make way for those that wait."""
@@ -169,8 +212,10 @@ class _Journey:
 
     def _keep(self, lanes: Lanes) -> None:
         """Write the lanes to their samples' rows."""
-        for name in ("x", "reached", "status", "attempts", "accepted", "logdet", "trajectory"):
+        for name in KEPT:
             value = getattr(lanes, name)
+            if name == "left" and lanes.left_of is not None:
+                value = lanes.left_of
             if value is None:
                 continue
             if lanes.width == len(self.x0):

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fmcore.broadcast import from_the_left
@@ -86,6 +87,19 @@ class Recording:
         return float(times.min()), float(times.max())
 
 
+class _Reads(TorchFunctionMode):
+    """Counts whole tensors read by the host, which the dispatcher does not see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.tolist, Tensor.numpy, Tensor.cpu):
+            self.reads += 1
+        return func(*args, **(kwargs or {}))
+
+
 @final
 class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch's
     """Counts what makes the host wait for a value of the device, and all operations, while it is
@@ -95,6 +109,17 @@ class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch's
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.waits = self.operations = 0
+        self._reads = _Reads()
+
+    def __enter__(self) -> Waits:
+        self._reads.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._reads.__exit__(*error)  # type: ignore[no-untyped-call]
+        self.waits += self._reads.reads
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations += 1

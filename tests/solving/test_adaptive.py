@@ -61,18 +61,26 @@ def test_dense_output_meets_the_order_conditions_at_every_theta(pair: type) -> N
 
 
 def test_controller_is_the_formula() -> None:
-    ratio, previous = torch.tensor([0.5, 2.0, 0.5]), torch.tensor([0.8, 0.8, 0.8]).log()
-    grow = torch.tensor([True, True, False])
-    verdict = Controller().judge(ratio, previous, grow, 5)
-    assert verdict.accept.tolist() == [True, False, True]
+    controller = Controller()
+    before = controller.judge(torch.tensor([0.8, 0.8]), *controller.start(torch.zeros(2)), 5)
+    verdict = controller.judge(torch.tensor([0.5, 2.0]), before.memory, before.limit, 5)
+    assert verdict.accept.tolist() == [True, False]
     pi = 0.9 * 0.5 ** (-0.7 / 5) * 0.8 ** (0.4 / 5)
     careful = 0.9 * 2.0 ** (-1 / 5)
-    torch.testing.assert_close(verdict.factor, torch.tensor([pi, careful, min(pi, 1.0)]))
+    torch.testing.assert_close(verdict.factor, torch.tensor([pi, careful]))
+
+
+def test_step_after_a_rejection_does_not_grow() -> None:
+    controller = Controller()
+    rejected = controller.judge(torch.tensor([2.0]), *controller.start(torch.zeros(1)), 5)
+    verdict = controller.judge(torch.tensor([1e-3]), rejected.memory, rejected.limit, 5)
+    assert verdict.factor.item() == 1.0
+    assert controller.judge(torch.tensor([1e-3]), verdict.memory, verdict.limit, 5).factor > 1
 
 
 def test_controller_survives_what_is_not_finite() -> None:
     ratio = torch.tensor([math.nan, math.inf, 0.0])
-    verdict = Controller().judge(ratio, torch.zeros(3), torch.ones(3, dtype=torch.bool), 5)
+    verdict = Controller().judge(ratio, *Controller().start(torch.zeros(3)), 5)
     assert verdict.accept.tolist() == [False, False, True]
     torch.testing.assert_close(verdict.factor, torch.tensor([0.2, 0.2, 10.0]))
 
