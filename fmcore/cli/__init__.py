@@ -26,6 +26,9 @@ COMMANDS = {
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
     "compare": Target("fmcore.cli.compare:compare", "Put the results of runs beside each other."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
+    "benchmark": Target(
+        "fmcore.cli.benchmark:benchmark", "Measure solvers: error, evaluations, time."
+    ),
     "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),
     "data": Target("fmcore.cli.data:data", "Look at data, and pack images for training."),

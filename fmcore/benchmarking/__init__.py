@@ -1,0 +1,1 @@
+"""What `fmcore benchmark` is made of: axes, cells, problems, measurements, tables."""

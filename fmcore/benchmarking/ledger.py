@@ -1,0 +1,102 @@
+"""The CSV of a benchmark: a row a cell, appended as it is measured, so that nothing is measured
+twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+from fmcore.errors import RunError
+from fmcore.runs.atomic import writable
+
+__all__ = ["COLUMNS", "Ledger", "Row"]
+
+Row = dict[str, Any]
+"""A cell as it is kept: text, numbers, and None where there is nothing."""
+
+_TEXTS: Final = (
+    *("key", "problem", "path", "dtype", "solver", "plugin", "version", "grid"),
+    *("statuses", "device", "metrics", "reason"),
+)
+
+COLUMNS: Final = (
+    *("key", "problem", "dim", "path", "seed", "samples", "batch", "dtype"),
+    *("solver", "plugin", "version", "grid", "nfe", "tol"),
+    *("nfe_mean", "nfe_p95", "nfe_max", "calls", "forwards", "evaluations_per_sample", "rejected"),
+    *("error_rms", "error_median", "error_p95", "error_max", "statuses", "calls_outside"),
+    *("seconds", "seconds_spread", "model_seconds", "us_per_nfe_outside", "waits_per_nfe"),
+    *("peak_mb", "rounds", "device", "threads", "metrics", "reason"),
+)
+
+
+@final
+class Ledger:
+    """The rows in `file`, by key.  A torn last line is cut off; its cell is measured again.
+
+    Raises RunError for a file of other columns, or with a broken line that is not the last.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.rows: dict[str, Row] = {}
+        if file.exists():
+            self._read()
+        if not file.exists() or not file.stat().st_size:
+            with writable(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            self._append(_line(COLUMNS))
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append `row`: one write, synced, so that a crash leaves it whole, torn at the end, or
+        not there.
+        """
+        kept = {column: row.get(column) for column in COLUMNS}
+        self._append(_line(["" if v is None else v for v in kept.values()]))
+        self.rows[row["key"]] = kept
+
+    def _append(self, line: str) -> None:
+        with writable(self._file), self._file.open("ab", buffering=0) as stream:
+            stream.write(line.encode("utf-8"))
+            os.fsync(stream.fileno())
+
+    def _read(self) -> None:
+        content = self._file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        lines = whole.decode("utf-8").splitlines(keepends=True)
+        if lines and next(csv.reader([lines[0]])) != list(COLUMNS):
+            raise RunError(
+                f"{self._file}: its columns are not this version's; choose another --out"
+            )
+        for number, line in enumerate(lines[1:], 2):
+            values = next(csv.reader([line]), [])
+            if len(values) != len(COLUMNS):
+                raise RunError(f"{self._file}:{number}: a broken line; delete it to go on")
+            row = {c: _value(c, text) for c, text in zip(COLUMNS, values, strict=True)}
+            self.rows[row["key"]] = row
+        if len(whole) < len(content):
+            with writable(self._file):
+                os.truncate(self._file, len(whole))
+
+
+def _line(values: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(
+        [" ".join(v.split()) if isinstance(v, str) else v for v in values]
+    )
+    return text.getvalue()
+
+
+def _value(column: str, text: str) -> Any:
+    if not text:
+        return "" if column in _TEXTS else None
+    if column in _TEXTS:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -1,0 +1,200 @@
+"""A run's network as the problem: the reference is a tight solve of the same network."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+
+from fmcore.benchmarking.axes import Chosen
+from fmcore.benchmarking.cells import Setting, digest
+from fmcore.benchmarking.exact import kept
+from fmcore.benchmarking.task import Task
+from fmcore.errors import ComponentError, SolverError
+from fmcore.field import Field, Predictor
+from fmcore.interfaces.dataset import ImageDataset
+from fmcore.interfaces.metric import Evaluation, Measured, Metric
+from fmcore.interfaces.solver import Solver
+from fmcore.levels import to_levels
+from fmcore.plugins import create
+from fmcore.recipe.sections import Sample
+from fmcore.rescheduled import Rescheduled
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.progress import progress
+from fmcore.solving.problem import Problem, Solution
+from fmcore.stages.components import Components
+from fmcore.stages.network import trained_field
+from fmcore.stages.sample import Sampler
+
+__all__ = ["Trained"]
+
+REFERENCE = "dopri8"
+"""The adaptive method of the highest order; each sample has its own steps."""
+
+
+@final
+@dataclass(frozen=True)
+class Trained:
+    """Makes the tasks of the run in `folder`, with `weights` of its newest checkpoint.
+
+    References are solved in double precision at tolerance `tol`, `batch` samples at once.
+    """
+
+    folder: RunFolder
+    references: FilePath
+    device: torch.device
+    weights: Literal["ema", "raw"] = "ema"
+    tol: float = 1e-8
+    batch: int = 256
+    quiet: bool = False
+
+    @cached_property
+    def components(self) -> Components:
+        """What the run's recipe describes."""
+        return Components.of(self.folder.recipe())
+
+    @cached_property
+    def field(self) -> Field:
+        """The trained field."""
+        field: Field = self._loaded[0]
+        return field
+
+    @property
+    def own_path(self) -> Chosen:
+        """The path that the run was trained along."""
+        options = dict(self.components.recipe.values["path"])
+        return Chosen("path", options.pop("name"), options)
+
+    @property
+    def name(self) -> str:
+        """What the problem is called: the recipe, and the step of the checkpoint."""
+        return f"{self.components.recipe.name}@{self._loaded[1].step}"
+
+    @cached_property
+    def _loaded(self) -> Any:
+        return trained_field(self.components, self.folder, self.weights, self.device)
+
+    @cached_property
+    def _weights_hash(self) -> str:
+        state = self.field.model.state_dict()
+        return digest({k: _bits(v) for k, v in state.items()})
+
+    def facts(self) -> dict[str, Any]:
+        """What the errors depend on beside the cell."""
+        return {
+            "source": "run",
+            "recipe": self.components.recipe.digest,
+            "step": self._loaded[1].step,
+            "weights": self.weights,
+            "weights_hash": self._weights_hash,
+            "reference": f"{REFERENCE}, rtol = atol = {self.tol}, float64",
+        }
+
+    def task(self, setting: Setting) -> Task:
+        """Raises ComponentError for a path that the run cannot be led along."""
+        field = self._along(setting.path, getattr(torch, setting.dtype))
+        sampler = self._sampler(field, setting.seed)
+        ids = range(setting.samples)
+        condition = sampler.condition(ids)
+        if condition is not None:
+            condition = {k: v.to(self.device) for k, v in condition.items()}
+        x0 = sampler.noise(ids).to(self.device, getattr(torch, setting.dtype))
+        facts = {**self.facts(), "path": repr(field.path), "x0": _bits(x0.double())}
+        reference = kept(
+            self.references / f"{digest(facts)}.safetensors",
+            lambda: self._tight(setting, x0.double(), condition),
+        )
+        return Task(field, x0, reference, field.path, setting.batch, setting.seed, condition)
+
+    def measure(self, metrics: Sequence[Chosen], task: Task, solutions: Sequence[Solution]) -> Any:
+        """The values of `metrics` over the samples of a cell, as JSON."""
+        made: list[Metric] = [chosen.make() for chosen in metrics]
+        data = self.components.data
+        evaluation = Evaluation(
+            data=data.with_split("test"),
+            train_data=data.with_split("train"),
+            path=task.path,
+            field=self.field,
+            seed=task.seed,
+            batch_size=self.batch,
+            cache=self.folder.root / "cache",
+        )
+        results: dict[str, Any] = {}
+        for metric in made:
+            metric.begin(evaluation)
+            metric.update(self._measured(task, solutions))
+            for name, result in metric.compute().items():
+                results[name] = {"value": float(result.value), "error": result.error}
+        return results
+
+    def check_metrics(self, metrics: Sequence[Chosen]) -> None:
+        """Raise ComponentError for a metric that does not go with the run's data or with
+        samples.
+        """
+        for chosen in metrics:
+            metric: Metric = chosen.make()
+            if metric.consumes != "samples":
+                raise ComponentError(
+                    f"metric '{chosen}' measures held-out data, which no solver here has drawn: "
+                    "use `fmcore evaluate`"
+                )
+            metric.check(self.components.data, self.components.path)
+
+    def _measured(self, task: Task, solutions: Sequence[Solution]) -> Measured:
+        x = torch.cat([solution.x for solution in solutions]).cpu().float()
+        data = self.components.data
+        levels = (
+            to_levels(x, data.levels, data.dequantize) if isinstance(data, ImageDataset) else None
+        )
+        condition = task.condition or {}
+        return Measured(
+            indices=torch.arange(len(x)),
+            x=x if levels is None else None,
+            levels=levels,
+            condition={name: value.cpu() for name, value in condition.items()},
+            nfe=torch.cat([solution.stats.nfe for solution in solutions]).cpu(),
+            status=torch.cat([solution.status for solution in solutions]).cpu(),
+        )
+
+    def _along(self, path: Chosen | None, dtype: torch.dtype) -> Predictor:
+        field = self.field
+        if dtype != torch.float32:
+            model = copy.deepcopy(field.model).to(dtype)
+            field = Field(model, field.path, field.objective, coupling=field.coupling)
+        made = None if path is None else path.make()
+        return field if made is None or made == field.path else Rescheduled(field, made)
+
+    def _sampler(self, field: Predictor, seed: int) -> Sampler:
+        settings = Sample(solver=create("solver", "euler", steps=1), seed=seed)
+        return Sampler(self.components, settings, field, self.device)
+
+    def _tight(self, setting: Setting, x0: Tensor, condition: Any) -> Tensor:
+        field = self._along(setting.path, torch.float64)
+        solver: Solver = create("solver", REFERENCE, rtol=self.tol, atol=self.tol)
+        ends = []
+        with progress("reference", len(x0), "samples", quiet=self.quiet) as show, torch.no_grad():
+            for first in range(0, len(x0), self.batch):
+                rows = slice(first, first + self.batch)
+                own = None if condition is None else {k: v[rows] for k, v in condition.items()}
+                solution = solver.solve(Problem(field, x0[rows], path=field.path, condition=own))
+                if bool(solution.status.any()):
+                    raise SolverError(
+                        f"the reference solve of {self.name} did not arrive at tolerance "
+                        f"{self.tol}: give a larger --reference-tol"
+                    )
+                ends.append(solution.x.cpu())
+                show(first + len(solution.x))
+        return torch.cat(ends)
+
+
+def _bits(x: Tensor) -> str:
+    """A hash of a tensor's bytes."""
+    plain = x.detach().cpu().contiguous().reshape(-1)
+    return hashlib.sha256(plain.view(torch.uint8).numpy().tobytes()).hexdigest()

@@ -1,0 +1,208 @@
+"""Measure solvers on closed-form problems, or on a trained run: every cell of the axes, each once.
+
+The folder holds cells.csv (a row a cell, appended as it is measured: the same command goes on
+where it was stopped), benchmark.json, benchmark.md, benchmark.png and, unless shared, references/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, final
+
+import torch
+
+from fmcore.benchmarking.axes import Axes, Chosen, read_axes
+from fmcore.benchmarking.cells import Cell, Setting, cells, digest
+from fmcore.benchmarking.closed_form import ClosedForm
+from fmcore.benchmarking.fronts import with_fronts
+from fmcore.benchmarking.ledger import Ledger, Row
+from fmcore.benchmarking.measure import costs, errors, timings
+from fmcore.benchmarking.picture import save_picture
+from fmcore.benchmarking.report import Report
+from fmcore.benchmarking.task import Task
+from fmcore.benchmarking.trained import Trained
+from fmcore.errors import ComponentError, SolverError
+from fmcore.interfaces.solver import Solver
+from fmcore.plugins import registry
+from fmcore.runs.atomic import write_json, write_text
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.progress import progress
+from fmcore.runs.provenance import environment
+
+__all__ = ["CLOSED_FORM", "Benchmark", "benchmark"]
+
+CLOSED_FORM = "closed-form"
+
+_CLOSED_FORM_AXES = Axes(path=(Chosen("path", "ot"), Chosen("path", "vp")))
+_RUN_AXES = Axes(dtype=("float32",))
+
+
+class Problems(Protocol):
+    """Where tasks come from."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the errors depend on beside the cell."""
+
+    def task(self, setting: Setting) -> Task:
+        """The task of a setting."""
+
+
+@final
+@dataclass(frozen=True)
+class Benchmark:
+    """A finished benchmark: its folder and its report."""
+
+    folder: Path
+    report: Report
+
+
+@final
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be measured, and how."""
+
+    problems: Problems
+    cells: Sequence[Cell]
+    metrics: Sequence[Chosen]
+    device: torch.device
+    threads: int
+    repeats: int
+
+    def key(self, cell: Cell) -> str:
+        entry = registry().entry("solver", cell.solver.name)
+        facts = self.problems.facts() | {"plugin": entry.plugin, "version": entry.version}
+        facts |= {"device": self.device.type, "threads": self.threads, "repeats": self.repeats}
+        return digest({"cell": cell.keys(), "metrics": list(map(str, self.metrics)), **facts})
+
+    def blank(self, cell: Cell) -> Row:
+        """The row of a cell before anything is measured."""
+        entry = registry().entry("solver", cell.solver.name)
+        return {
+            "key": self.key(cell),
+            **cell.keys(),
+            "plugin": entry.plugin,
+            "version": entry.version,
+            "device": self.device.type,
+            "threads": self.threads,
+            "metrics": "",
+            "reason": "",
+        }
+
+
+def benchmark(
+    target: str | Path,
+    axes: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    repeats: int = 5,
+    reference_tol: float = 1e-8,
+    quiet: bool = False,
+) -> Benchmark:
+    """Measure `target`, "closed-form" or a run folder, over `axes` such as "solver=euler,rk4".
+
+    Raises RecipeError for wrong axes.  A cell that cannot be is a row with its reason.
+    """
+    where = torch.device(device)
+    shared = Path("runs") / "benchmark" / "references" if out is None else out / "references"
+    with _threads(threads):
+        problems, chosen, name = _opened(target, axes, shared, where, reference_tol, quiet)
+        plan = _Plan(problems, cells(chosen, name), chosen.metrics, where, threads, repeats)
+        own = digest({"cells": [plan.key(cell) for cell in plan.cells]})
+        folder = Path("runs") / "benchmark" / own if out is None else out
+        folder.mkdir(parents=True, exist_ok=True)
+        with RunFolder(folder).claimed():
+            rows = _measured(plan, Ledger(folder / "cells.csv"), quiet)
+            facts = {**problems.facts(), "repeats": repeats, **environment(where)}
+            facts["machine"] |= {"threads": threads, "processor": _processor()}
+            report = Report(with_fronts(rows), facts)
+            _write(folder, report)
+    return Benchmark(folder, report)
+
+
+def _opened(
+    target: str | Path,
+    given: Sequence[str],
+    references: Path,
+    device: torch.device,
+    tol: float,
+    quiet: bool,
+) -> tuple[Problems, Axes, str | None]:
+    if str(target) == CLOSED_FORM:
+        axes = read_axes(given, _CLOSED_FORM_AXES, leave_out="metrics")
+        return ClosedForm(references, device, quiet), axes, None
+    axes = read_axes(given, _RUN_AXES, leave_out="problem dim")
+    folder = RunFolder.open(Path(target), lambda line: None)
+    trained = Trained(folder, references, device, tol=tol, quiet=quiet)
+    trained.check_metrics(axes.metrics)
+    if not axes.path:  # named, so that the table says along which path
+        axes = replace(axes, path=(trained.own_path,))
+    return trained, axes, trained.name
+
+
+def _measured(plan: _Plan, ledger: Ledger, quiet: bool) -> list[Row]:
+    """The rows of the plan, those that are missing measured first, setting by setting."""
+    keys = [plan.key(cell) for cell in plan.cells]
+    missing = [cell for key, cell in zip(keys, plan.cells, strict=True) if key not in ledger.rows]
+    done = len(keys) - len(missing)
+    task: Task | None = None
+    setting: Setting | None = None
+    with progress("benchmark", len(keys), "cells", done, quiet) as show:
+        for cell in missing:
+            try:
+                if setting != cell.setting or task is None:
+                    setting, task = cell.setting, None
+                    task = plan.problems.task(cell.setting)
+                measured = _cell(plan, cell, task)
+            except (ComponentError, SolverError) as error:
+                measured = {"reason": str(error)}
+            ledger.add(plan.blank(cell) | measured)
+            done += 1
+            show(done, f"{cell.solver} {cell.nfe or cell.tol or ''}")
+    return [ledger.rows[key] for key in keys]
+
+
+def _cell(plan: _Plan, cell: Cell, task: Task) -> Row:
+    solver: Solver = cell.make_solver()
+    solver.check(task.path)
+    counted, solutions = costs(task, solver)
+    x = torch.cat([solution.x for solution in solutions])
+    row = {
+        **counted,
+        **errors(x, task.reference),
+        **timings(task, solver, plan.repeats),
+    }
+    if plan.metrics and isinstance(plan.problems, Trained):
+        row["metrics"] = json.dumps(plan.problems.measure(plan.metrics, task, solutions))
+    return row
+
+
+def _write(folder: Path, report: Report) -> None:
+    write_json(folder / "benchmark.json", report.json())
+    write_text(folder / "benchmark.md", report.markdown())
+    save_picture(folder / "benchmark.png", report)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """torch on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
