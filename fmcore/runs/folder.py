@@ -31,10 +31,14 @@ __all__ = ["RunFolder"]
 @final
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk.  `say` hears, in one line each, what a person watching should know."""
+    """A run on disk.  `say` hears, in one line each, what a person watching should know.
+
+    Of several processes one `leads`; the others read the folder, and neither say nor record.
+    """
 
     root: Path
     say: Callable[[str], None] = print
+    leads: bool = True
 
     @property
     def recipe_file(self) -> Path:
@@ -63,13 +67,16 @@ class RunFolder:
 
     def log(self, line: str) -> None:
         """Say `line`, and keep it in log.txt with the time."""
+        if not self.leads:
+            return
         self.say(line)
         with writable(self.root), (self.root / "log.txt").open("a", encoding="utf-8") as stream:
             stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {line}\n")
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Add `facts` to run.json."""
-        write_json(self.root / "run.json", {**self.facts(), **facts})
+        if self.leads:
+            write_json(self.root / "run.json", {**self.facts(), **facts})
 
     def facts(self) -> dict[str, Any]:
         """What run.json holds so far."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from accelerate import Accelerator
 
@@ -25,5 +27,8 @@ def accelerator_for(components: Components, device: str | None = None) -> Accele
         )
     if device == "mps" and not torch.backends.mps.is_available():
         raise ComponentError("device 'mps' was asked for, but torch sees none; leave --device out")
+    # said outright, since accelerate joins processes on the CPU only if it is told
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    on_cpu = device == "cpu" or (device is None and together and not torch.cuda.is_available())
     precision = components.train.precision if components.train else "fp32"
-    return Accelerator(cpu=device == "cpu", mixed_precision=MIXED[precision])
+    return Accelerator(cpu=on_cpu, mixed_precision=MIXED[precision])

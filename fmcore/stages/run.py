@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import torch
 
@@ -16,21 +16,26 @@ from fmcore.errors import Interrupted
 from fmcore.field import Field
 from fmcore.plugins import registry
 from fmcore.recipe import Recipe, load_recipe
+from fmcore.reflow import write_pairs
 from fmcore.runs.atomic import write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
+from fmcore.runs.team import Team
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import check_expectations
 from fmcore.stages.evaluate import evaluate as evaluate_stage
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
 from fmcore.stages.network import trained_field
-from fmcore.stages.sample import Sampler
+from fmcore.stages.sample import Sampler, sampling_field
 from fmcore.stages.sample import sample as sample_stage
 from fmcore.stages.shards import Shards
 from fmcore.stages.train import train as train_stage
 
-__all__ = ["Run", "evaluate", "run", "sample"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Run", "evaluate", "pairs", "run", "sample"]
 
 
 @final
@@ -81,10 +86,14 @@ def run(
     components = Components.of(whole)
     components.check()
     say = _warnings_only if quiet else _to_stderr
-    folder = RunFolder.begin(components.recipe, None if out is None else Path(out), say)
-    with folder.claimed():
-        _run_stages(components, folder, device, quiet)
-    return Run(folder, components)
+    accelerator = accelerator_for(components, device)
+    team = Team()
+    asked = None if out is None else Path(out)
+    root = team.first(lambda: RunFolder.begin(components.recipe, asked, say).root)
+    made = Run(RunFolder(root, say, team.leads), components)
+    with _claimed(made.folder, team):
+        _run_stages(made, accelerator, team, quiet)
+    return made
 
 
 def sample(
@@ -95,13 +104,44 @@ def sample(
     quiet: bool = False,
 ) -> Run:
     """Draw samples from the run at `root` again; `overrides` are of its `sample` section."""
-    made = _reopened(root, "sample", overrides, quiet)
-    with made.folder.claimed():
-        accelerator = accelerator_for(made.components, device)
-        with _timed(made.folder, "sample"):
-            sampler = sample_stage(made.components, made.folder, accelerator.device, quiet)
+    made, team, accelerator = _reopened(root, "sample", overrides, device, quiet)
+    with _claimed(made.folder, team), _timed(made.folder, "sample"):
+        sampler = sample_stage(made.components, made.folder, accelerator.device, team, quiet)
+        if team.leads:
             illustrate_samples(sampler, made.folder)
     return made
+
+
+def pairs(
+    root: str | Path,
+    file: str | Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    device: str | None = None,
+) -> None:
+    """Write where each sample of the run at `root` begins and ends, for a second flow to learn.
+
+    Train on the file with data `pairs` and coupling `reflow` (arXiv 2209.03003).
+    """
+    made, _, accelerator = _reopened(root, "sample", overrides, device, quiet=False)
+    chosen = accelerator.device
+    settings = made.components.sample
+    if settings is None:
+        raise made.components.missing("sample")
+    field, _ = sampling_field(made.components, settings, made.folder, chosen)
+    sampler = Sampler(made.components, settings, field, chosen)
+    write_pairs(
+        file,
+        field,
+        field.path,
+        settings.solver,
+        shape=made.components.data.shape,
+        count=settings.count,
+        condition=sampler.condition(range(settings.count)),
+        seed=sampler.seed,
+        batch_size=settings.batch_size,
+        device=chosen,
+    )
 
 
 def evaluate(
@@ -112,9 +152,10 @@ def evaluate(
     quiet: bool = False,
 ) -> Run:
     """Measure the run at `root` again; `overrides` are of its `evaluate` section."""
-    made = _reopened(root, "evaluate", overrides, quiet)
+    made, team, accelerator = _reopened(root, "evaluate", overrides, device, quiet)
+    if not team.leads:
+        return made
     with made.folder.claimed():
-        accelerator = accelerator_for(made.components, device)
         with _timed(made.folder, "evaluate"):
             evaluate_stage(made.components, made.folder, accelerator.device, quiet)
         made.folder.record({"measured": None})  # perhaps by other options than the recipe's
@@ -122,21 +163,32 @@ def evaluate(
     return made
 
 
-def _run_stages(components: Components, folder: RunFolder, device: str | None, quiet: bool) -> None:
-    accelerator = accelerator_for(components, device)
-    _record_beginning(components, folder, accelerator.device)
+def _run_stages(made: Run, accelerator: Accelerator, team: Team, quiet: bool) -> None:
+    components, folder = made.components, made.folder
+    team.first(lambda: _record_beginning(components, folder, accelerator.device, team))
     with _timed(folder, "train"):
-        train_stage(components, folder, accelerator, quiet)
-    illustrate_training(folder)
+        train_stage(components, folder, accelerator, team, quiet)
     if components.sample is not None:
         with _timed(folder, "sample"):
-            sampler: Sampler = sample_stage(components, folder, accelerator.device, quiet)
+            sampler: Sampler = sample_stage(components, folder, accelerator.device, team, quiet)
+    if not team.leads:
+        return  # what is left is the work of one
+    illustrate_training(folder)
+    if components.sample is not None:
         illustrate_samples(sampler, folder)
     if components.evaluate is not None and not _measured(components, folder):
         with _timed(folder, "evaluate"):
             evaluate_stage(components, folder, accelerator.device, quiet)
         folder.record({"measured": _to_be_measured(components, folder)})
     check_expectations(components, folder.results())
+
+
+@contextmanager
+def _claimed(folder: RunFolder, team: Team) -> Iterator[None]:
+    """Hold the folder, in the process that leads."""
+    with ExitStack() as held:
+        team.first(lambda: held.enter_context(folder.claimed()))
+        yield
 
 
 def _measured(components: Components, folder: RunFolder) -> bool:
@@ -153,16 +205,22 @@ def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]
     }
 
 
-def _reopened(root: str | Path, section: str, overrides: tuple[str, ...], quiet: bool) -> Run:
+def _reopened(
+    root: str | Path, section: str, overrides: tuple[str, ...], device: str | None, quiet: bool
+) -> tuple[Run, Team, Accelerator]:
     folder = RunFolder.open(Path(root), _warnings_only if quiet else _to_stderr)
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
     components.check()
-    return Run(folder, components)
+    accelerator = accelerator_for(components, device)
+    team = Team()
+    return Run(replace(folder, leads=team.leads), components), team, accelerator
 
 
-def _record_beginning(components: Components, folder: RunFolder, device: torch.device) -> None:
+def _record_beginning(
+    components: Components, folder: RunFolder, device: torch.device, team: Team
+) -> None:
     facts: Mapping[str, Any] = {
         "recipe": components.recipe.name,
         "digest": components.recipe.digest,
@@ -173,6 +231,7 @@ def _record_beginning(components: Components, folder: RunFolder, device: torch.d
             "shape": list(components.data.shape),
             "levels": components.data.levels,
         },
+        "processes": team.size,
         **environment(device),
     }
     folder.record(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -22,6 +23,7 @@ from fmcore.rescheduled import Rescheduled
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.signals import stop_on_signal
+from fmcore.runs.team import Team
 from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
@@ -105,33 +107,41 @@ class Sampler:
 
 
 def sample(
-    components: Components, folder: RunFolder, device: torch.device, quiet: bool = False
+    components: Components,
+    folder: RunFolder,
+    device: torch.device,
+    team: Team,
+    quiet: bool = False,
 ) -> Sampler:
     """Draw the samples that are not there yet, and return what drew them.
 
-    Raises KeyboardInterrupt on a signal, after finishing a shard; what was drawn is kept.
+    Processes take turns at the shards.  Raises KeyboardInterrupt on a signal, after finishing a
+    shard; what was drawn is kept.
     """
     settings = _settings(components)
     field, step = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
     shards = Shards(folder.samples, settings.count, settings.batch_size)
-    shards.begin(_made(components, step, sampler.seed))
-    statuses: dict[int, int] = {}
+    team.first(lambda: shards.begin(_made(components, step, sampler.seed)))
+    ranges = shards.ranges()
     with (
         stop_on_signal() as stop,
-        progress("sample", settings.count, "samples", quiet=quiet) as show,
+        progress("sample", settings.count, "samples", quiet=quiet or not team.leads) as show,
     ):
-        for indices in shards.ranges():
-            tensors = shards.read(indices)
-            if tensors is None:
-                tensors = sampler.draw(indices)
-                shards.write(indices, tensors)
-            _count(tensors["status"], statuses)
-            show(indices.stop)
-            if stop:
+        for first in range(0, len(ranges), team.size):
+            for indices in ranges[first + team.rank : first + team.rank + 1]:
+                _draw(sampler, shards, indices)
+            show(ranges[min(first + team.size, len(ranges)) - 1].stop)
+            if team.any(bool(stop)):
                 raise KeyboardInterrupt
-    _warn_of_failures(folder, statuses)
+    if team.leads:
+        _warn_of_failures(folder, shards)
     return sampler
+
+
+def _draw(sampler: Sampler, shards: Shards, indices: range) -> None:
+    if shards.read(indices) is None:
+        shards.write(indices, sampler.draw(indices))
 
 
 def sampling_field(
@@ -174,12 +184,8 @@ def _settings(components: Components) -> Sample:
     return components.sample
 
 
-def _count(status: Tensor, statuses: dict[int, int]) -> None:
-    for code in status.tolist():
-        statuses[code] = statuses.get(code, 0) + 1
-
-
-def _warn_of_failures(folder: RunFolder, statuses: dict[int, int]) -> None:
+def _warn_of_failures(folder: RunFolder, shards: Shards) -> None:
+    statuses = Counter(code for _, drawn in shards.all() for code in drawn["status"].tolist())
     failed = {Status(c).name: n for c, n in sorted(statuses.items()) if c != Status.SUCCESS}
     if failed:
         folder.log(

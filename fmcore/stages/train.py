@@ -11,6 +11,7 @@ from fmcore.runs.curve import Curve
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import Advance, progress
 from fmcore.runs.signals import StopRequest, stop_on_signal
+from fmcore.runs.team import Team
 from fmcore.stages.components import Components
 from fmcore.training.batches import Batches
 from fmcore.training.schedule import learning_rate
@@ -23,26 +24,30 @@ __all__ = ["train"]
 
 
 def train(
-    components: Components, folder: RunFolder, accelerator: Accelerator, quiet: bool = False
+    components: Components,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    team: Team,
+    quiet: bool = False,
 ) -> None:
     """Train to the last step, saving checkpoints; a run that was stopped goes on where it was.
 
-    Raises Interrupted after saving if a signal asks to stop, and TrainingError if a loss is not
-    finite.
+    All processes of `team` stop at the same step.  Raises Interrupted after saving if a signal asks
+    to stop, and TrainingError if a loss is not finite.
     """
     settings = components.train
     if settings is None:
         return
     training = _begin(components, settings, accelerator)
-    _resume(training, folder)
+    _resume(training, folder, team)
     if training.step >= settings.steps:
         return
     first = training.step
     with (
         stop_on_signal() as stop,
-        progress("train", settings.steps, "steps", first, quiet) as show,
+        progress("train", settings.steps, "steps", first, quiet or not team.leads) as show,
     ):
-        _loop(training, folder, stop, show)
+        _loop(training, folder, team, stop, show)
 
 
 def _begin(components: Components, settings: Train, accelerator: Accelerator) -> Training:
@@ -58,31 +63,37 @@ def _begin(components: Components, settings: Train, accelerator: Accelerator) ->
     return Training(components.model(), batches, settings, accelerator)
 
 
-def _resume(training: Training, folder: RunFolder) -> None:
-    checkpoint = folder.checkpoints.latest()
-    if checkpoint is None:
-        Curve(folder.curve_file).rewind(0)
+def _resume(training: Training, folder: RunFolder, team: Team) -> None:
+    """Go on from the newest whole checkpoint: the leading process says which that is."""
+    newest = folder.checkpoints.latest() if team.leads else None
+    step = team.first(lambda: newest.step if newest else None)
+    if step is None:
+        team.first(lambda: Curve(folder.curve_file).rewind(0))
         return
+    checkpoint = newest or folder.checkpoints.load(step)
     training.resume(checkpoint, str(folder.checkpoints.root))
-    Curve(folder.curve_file).rewind(checkpoint.step)
+    team.first(lambda: Curve(folder.curve_file).rewind(step))
     if training.step < training.settings.steps:
         folder.log(f"going on from step {training.step}")
 
 
-def _loop(training: Training, folder: RunFolder, stop: StopRequest, show: Advance) -> None:
+def _loop(
+    training: Training, folder: RunFolder, team: Team, stop: StopRequest, show: Advance
+) -> None:
     settings, curve = training.settings, Curve(folder.curve_file)
     elapsed = next((line["seconds"] for line in reversed(curve.lines())), 0.0)
     began = time.monotonic() - elapsed
     while training.step < settings.steps:
         training.advance()
         last = training.step == settings.steps
+        stopped = team.any(bool(stop))
         if last or training.step % settings.log_every == 0:
             loss = _log(training, curve, time.monotonic() - began)
             _require_finite(training, folder)
             show(training.step, f"loss {loss:.4f}")
-        if last or stop or training.step % settings.checkpoint_every == 0:
-            _save(training, folder)
-        if stop and not last:
+        if last or stopped or training.step % settings.checkpoint_every == 0:
+            _save(training, folder, team)
+        if stopped and not last:
             raise Interrupted(_farewell(training, folder, stop))
 
 
@@ -94,11 +105,13 @@ def _log(training: Training, curve: Curve, seconds: float) -> float:
     return tally["loss"]
 
 
-def _save(training: Training, folder: RunFolder) -> None:
+def _save(training: Training, folder: RunFolder, team: Team) -> None:
     _require_finite(training, folder)
-    if training.accelerator.is_main_process:
-        folder.checkpoints.save(training.checkpoint(), training.settings.keep)
-    training.accelerator.wait_for_everyone()
+    team.first(lambda: _written(training, folder))
+
+
+def _written(training: Training, folder: RunFolder) -> None:
+    folder.checkpoints.save(training.checkpoint(), training.settings.keep)
 
 
 def _require_finite(training: Training, folder: RunFolder) -> None:

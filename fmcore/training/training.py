@@ -83,15 +83,20 @@ class Training:
             self.ema.update(self.step)
 
     def read_tally(self) -> dict[str, float]:
-        """Mean loss and gradient norm since the last reading; waits for the device."""
+        """Mean loss and gradient norm since the last reading, over all processes; waits for the
+        device.
+        """
         tally, self._tally = self._tally, self._empty()
-        steps = max(1, tally.steps)
-        return {"loss": float(tally.loss) / steps, "grad_norm": float(tally.norm) / steps}
+        sums = self.accelerator.reduce(torch.stack([tally.loss, tally.norm]), reduction="mean")
+        loss, norm = (sums / max(1, tally.steps)).tolist()
+        return {"loss": loss, "grad_norm": norm}
 
     def first_bad_step(self) -> int | None:
-        """The first step whose loss was not finite, if there was one; waits for the device."""
-        step = int(self._first_bad)
-        return None if step < 0 else step
+        """The first step whose loss was not finite in some process, if there was one; waits for
+        the device.
+        """
+        steps = self.accelerator.gather(self._first_bad.reshape(1)).tolist()
+        return min((step for step in steps if step >= 0), default=None)
 
     def checkpoint(self) -> Checkpoint:
         """Everything that the next step depends on."""
