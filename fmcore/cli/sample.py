@@ -16,14 +16,26 @@ __all__ = ["sample"]
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@click.option(
+    "--pairs",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write noise and sample of each pair to FILE instead, for reflow.",
+)
 @plugin_option
 @quiet_option
-def sample(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
+def sample(
+    run: Path, overrides: tuple[str, ...], device: str | None, pairs: Path | None, quiet: bool
+) -> None:
     """Draw samples from the run in folder RUN again.
 
     KEY=VALUE overrides an option of its sample section: solver=rk4 count=64.
     """
     from fmcore import stages
 
+    if pairs is not None:
+        stages.pairs(run, pairs, overrides, device=device)
+        click.echo(pairs)
+        return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
     click.echo(drawn(made.folder.root, made.nfe()))

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fmcore.errors import ComponentError
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.levels import to_levels
 from fmcore.pictures.curve import save_curve
@@ -69,13 +70,20 @@ def _points(sampler: Sampler, folder: RunFolder) -> list[Path]:
 
 
 def _states(sampler: Sampler, indices: range, times: int) -> Tensor:
-    """Where the samples `indices` are at evenly spaced times, `(times, n, *shape)`, on the CPU.
-
-    Each leg is a solve of its own, so any solver can draw it.
-    """
+    """Where the samples `indices` are at evenly spaced times, `(times, n, *shape)`, on the CPU."""
     path = sampler.field.path
     stops = torch.linspace(path.t_min, path.t_max, times, dtype=torch.float64).tolist()
-    states = [sampler.noise(indices)]
+    noise = sampler.noise(indices)
+    try:
+        there = sampler.solve(noise, indices, times=tuple(stops)).trajectory
+    except ComponentError:  # the solver's budget is less than a step for each time
+        there = None
+    return _leg_by_leg(sampler, noise, indices, stops) if there is None else there.cpu()
+
+
+def _leg_by_leg(sampler: Sampler, noise: Tensor, indices: range, stops: list[float]) -> Tensor:
+    """The same with a solve from each time to the next: more evaluations, for any solver."""
+    states = [noise]
     for t0, t1 in pairwise(stops):
         states.append(sampler.solve(states[-1], indices, t0, t1).x.cpu())
     return torch.stack(states)

@@ -67,8 +67,15 @@ class Sampler:
             self.condition(indices),
         )
 
-    def solve(self, x: Tensor, indices: range, t0: float = 0.0, t1: float = 1.0) -> Solution:
-        """Carry `x`, the states of samples `indices` at t0, to t1."""
+    def solve(
+        self,
+        x: Tensor,
+        indices: range,
+        t0: float = 0.0,
+        t1: float = 1.0,
+        times: tuple[float, ...] | None = None,
+    ) -> Solution:
+        """Carry `x`, the states of samples `indices` at t0, to t1, by way of `times`."""
         condition = self.condition(indices)
         if condition is not None:
             condition = {k: v.to(self.device) for k, v in condition.items()}
@@ -81,6 +88,7 @@ class Sampler:
             condition=condition,
             sample_ids=torch.tensor(list(indices)),
             seed=self.seed,
+            times=times,
         )
         with torch.no_grad():
             return self.settings.solver.solve(problem)

@@ -32,18 +32,17 @@ def sinusoidal(t: Tensor, features: int, fastest: float, ratio: float = LOWEST_R
 
 @final
 class Embedding(nn.Module):
-    """ADM's embedding: `features` sinusoids of 1000 t through two layers to `width`, plus a vector
-    per class.
+    """ADM's embedding: `features` sinusoids of `scale` t through two layers to `width`, plus a
+    vector per class.
 
     The null class (-1, or no label) adds nothing: an unconditional network is the conditional one
     without its labels, and no row is spent on it.
     """
 
-    scale = 1000.0  # ADM counts time in 1000 steps
-
-    def __init__(self, features: int, width: int, classes: int) -> None:
+    def __init__(self, features: int, width: int, classes: int, scale: float) -> None:
         super().__init__()
         self.features = features
+        self.scale = scale  # ADM counts time in 1000 steps
         self.inner = nn.Linear(features, width)
         self.outer = nn.Linear(width, width)
         self.label = nn.Embedding(classes, width) if classes else None

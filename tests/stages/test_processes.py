@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import fmcore
+from fmcore import stages
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.shards import Shards
 
@@ -78,7 +79,7 @@ def test_weights_are_those_of_one_process_up_to_the_order_of_additions(outcomes,
 def test_samples_are_those_of_one_process(outcomes, workplace):
     root = workplace / outcomes[0]["finished"]["folder"]
     drawn = Shards.there(root / "samples").first(40)["x"]
-    alone = fmcore.sample(root, ("batch_size=40",), device="cpu", quiet=True).samples(40)
+    alone = stages.sample(root, ("batch_size=40",), device="cpu", quiet=True).samples(40)
     assert len(list((root / "samples").glob("shard-*"))) == 1  # they were drawn anew
     torch.testing.assert_close(drawn, alone)
 
