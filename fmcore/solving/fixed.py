@@ -30,10 +30,16 @@ from fmcore.solving.schedule import Schedule
 __all__ = ["FixedSolver"]
 
 
+DEFAULT_NFE = 100
+"""The budget of a solver that is given none: enough for any path to look as it is, never one giant
+step.
+"""
+
+
 @dataclass(frozen=True)
 class FixedSolver(Solver):
     """A solver with a budget: `nfe` evaluations of the field at most, or `steps`, or the times
-    themselves as `grid`.
+    themselves as `grid`; 100 evaluations if none is given.
 
     `grid` is where the steps end, by name or as an explicit list of times; `auto` is what suits
     solver and path. `throw` raises SolverError at the end if a sample ended in a state that is not
@@ -57,11 +63,12 @@ class FixedSolver(Solver):
             object.__setattr__(self, "grid", self._checked(self.grid))
         given = [n for n in ("nfe", "steps") if getattr(self, n) is not None]
         explicit = not isinstance(self.grid, str)
-        if len(given) + explicit != 1:
-            said = " and ".join([*given, *(["an explicit grid"] if explicit else [])]) or "none"
+        if not given and not explicit:
+            object.__setattr__(self, "nfe", DEFAULT_NFE)
+        if len(given) + explicit > 1:
+            said = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
             raise ComponentError(
-                f"{label_of(self)} takes exactly one of nfe=, steps= or grid=[t0, ..., t1]; got "
-                f"{said}"
+                f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
             )
         for name in given:
             value = getattr(self, name)

@@ -100,10 +100,13 @@ def test_explicit_grid_is_walked_in_the_direction_of_the_solve() -> None:
         solver.plan(0.0, 0.5)
 
 
+def test_a_solver_without_a_budget_takes_a_hundred_evaluations():
+    assert create("solver", "midpoint").plan(0.0, 1.0).nfe == 100
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "exactly one of nfe=, steps= or grid=.*; got none"),
         ({"nfe": 4, "steps": 2}, "got nfe and steps"),
         ({"nfe": 4, "grid": [0.0, 1.0]}, "got nfe and an explicit grid"),
         ({"grid": [0.0, 0.5, 0.5]}, "strictly rising or strictly falling"),
