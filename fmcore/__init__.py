@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from fmcore.rescheduled import Rescheduled
     from fmcore.solving.problem import Problem, Solution, Stats, Status
     from fmcore.sources import Gaussian
-    from fmcore.stages import run
+    from fmcore.stages.run import run
     from fmcore.times import logit_normal_times, stratified_times, uniform_times
 
 _LAZY: dict[str, str] = {
@@ -76,7 +76,7 @@ _LAZY: dict[str, str] = {
         "fmcore.solving.problem": ("Problem", "Solution", "Stats", "Status"),
         "fmcore.sources": ("Gaussian",),
         "fmcore.times": ("logit_normal_times", "stratified_times", "uniform_times"),
-        "fmcore.stages": ("run",),
+        "fmcore.stages.run": ("run",),
     }.items()
     for name in names
 }

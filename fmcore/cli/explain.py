@@ -111,7 +111,7 @@ def _default_figure(names: Iterable[str]) -> Path:
 def _explained(name: str, word: str, settings: Sequence[str]) -> Explained:
     from fmcore.explain import Explained
     from fmcore.interfaces.path import Path as PathInterface
-    from fmcore.plugins.create import construct
+    from fmcore.plugins.construct import construct
 
     if word.endswith(RECIPE_ENDINGS):
         recipe = load_recipe(word, [f"path.{setting}" for setting in settings], partial=True)

@@ -16,7 +16,7 @@ __all__ = ["figure"]
 def figure(
     path: Path, width: float, height: float, rows: int = 1, columns: int = 1
 ) -> Iterator[Any]:
-    """Give the axes, `(rows, columns)`, of a new figure, and save it as PNG at `path` afterwards."""
+    """Give the axes, `(rows, columns)`, of a new figure, and save it as PNG at `path` after."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

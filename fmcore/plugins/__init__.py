@@ -14,7 +14,7 @@ import os
 from functools import cache
 from typing import Any
 
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 from fmcore.plugins.discovery import ALLOW_LIST, Plugin, installed
 from fmcore.plugins.entry import Entry
 from fmcore.plugins.failure import Failure

@@ -11,7 +11,7 @@ from typing import Any, final
 from fmcore import plugins
 from fmcore.errors import ComponentError, FmcoreError, PluginError
 from fmcore.kinds import KINDS
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 from fmcore.recipe.merging import merge
 from fmcore.recipe.nodes import MISSING, Block, Items, Leaf, Mark, Node, from_python, plain
 from fmcore.recipe.scalars import Text

@@ -11,7 +11,7 @@ import pytest
 
 from fmcore import hookspecs, plugins
 from fmcore.kinds import KINDS
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 from fmcore.plugins.hooks import HOOKS
 from fmcore.testing import run_suite, suite_of
 

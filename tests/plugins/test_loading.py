@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fmcore.errors import ComponentError, PluginError
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 
 MODULE = """
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from fmcore.errors import PluginError
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 
 SOURCE = """
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _of_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
 
 
 def _made(entry: Entry, settings: Iterable[str]) -> Dataset:
-    from fmcore.plugins.create import construct
+    from fmcore.plugins.construct import construct
 
     data: Dataset = construct(entry, typed_options(entry, settings))
     return data

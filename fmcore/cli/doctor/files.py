@@ -12,7 +12,7 @@ from fmcore.cli.console import State
 from fmcore.cli.doctor.finding import Finding
 from fmcore.errors import FmcoreError
 from fmcore.plugins import Entry, registry
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 from fmcore.recipe.schema import options
 
 __all__ = ["data", "weights"]

@@ -15,7 +15,7 @@ from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
 from fmcore.kinds import KINDS
 from fmcore.plugins import Entry
-from fmcore.plugins.create import construct
+from fmcore.plugins.construct import construct
 from fmcore.plugins.hooks import RECIPE
 from fmcore.recipe import schema
 
