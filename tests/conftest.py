@@ -17,6 +17,14 @@ from fmcore.plugins import Registry
 HEAD = "from fmcore import hookimpl\n\n\n"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own, handed on to the processes that they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FMCORE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @dataclass(frozen=True)
 class Site:
     """A folder on `sys.path` in which a test installs plugin distributions."""

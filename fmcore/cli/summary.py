@@ -20,6 +20,10 @@ SHOWN = ("count", "solver", "nfe_mean", "layer", "divergence", "k", "reference",
 """What is printed behind a number; results.json holds the rest."""
 
 
+WIDEST = 44
+"""Letters of a value that are shown: the first options of a solver tell enough."""
+
+
 def summary(root: Path, results: Mapping[str, Any]) -> str:
     """A line for every result, then a line for every file worth opening."""
     return "\n".join([*_numbers(results), *_files(root)])
@@ -54,7 +58,8 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         inner = " ".join(f"{k}={v}" for k, v in value.items() if k != "name" and v is not None)
         return f"{value.get('name', '')} {inner}".strip()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= WIDEST else text[:WIDEST].rpartition(",")[0] + ", ...)"
 
 
 def _files(root: Path, results: bool = True) -> Iterator[str]:

@@ -15,6 +15,7 @@ from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
 from fmcore.recipe.sections import Bound, Evaluate
 from fmcore.runs.atomic import atomic, write_json
+from fmcore.runs.cache import cache_folder
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.stages.components import Components
@@ -83,7 +84,7 @@ def _evaluation(
         field=field,
         seed=components.seed,
         batch_size=settings.batch_size,
-        cache=folder.root / "cache",
+        cache=cache_folder() / "references",
         provenance=provenance,
     )
 
