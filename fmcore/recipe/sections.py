@@ -26,6 +26,8 @@ __all__ = ["Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
+Decay = Annotated[float, Ge(0), Le(1)]
+Width = Annotated[float, Gt(0), Le(0.28)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,12 @@ class Train:
     `batch_size` is the effective one: over all processes and `accumulate` micro-batches.  `warmup`
     steps rise linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's
     "polynomial") or along half a cosine to `lr_end` at the last step.
+
+    `ema` is the decay of the moving average, or of several; `ema_power` are widths of averages
+    whose memory grows with the training (arXiv 2312.02696), from which snapshots, saved every
+    `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
+    `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
+    of the same noises are drawn into samples/progress.
     """
 
     steps: Positive
@@ -48,10 +56,15 @@ class Train:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     lr_end: Annotated[float, Ge(0)] = 1e-8
     clip: Annotated[float, Gt(0)] | None = None
-    ema: Annotated[float, Ge(0), Le(1)] | None = 0.999
+    ema: Annotated[float, Ge(0), Le(1)] | tuple[Decay, ...] | None = 0.999
+    ema_power: tuple[Width, ...] = ()
+    snapshot_every: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     accumulate: Positive = 1
+    compile: bool = False
+    channels_last: bool = False
     label_dropout: Fraction = 0.0
+    sample_every: Positive | None = None
     checkpoint_every: Positive = 1000
     keep: Positive = 2
     log_every: Positive = 50
@@ -74,16 +87,17 @@ class Guidance:
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
-    `seed` defaults to the recipe's.  `weights` chooses the moving average or the last step's
-    weights. `label` conditions every sample on one class; by default classes take turns if the
-    model has labels.  `path` is another affine path to sample along than the one trained on.
+    `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
+    weights (`raw`), or a profile by name: `ema:0.9999`, `power:0.05`.  `label` conditions every
+    sample on one class; by default classes take turns if the model has labels.  `path` is another
+    affine path to sample along than the one trained on.
     """
 
     solver: Solver
     count: Positive = 64
     batch_size: Positive = 256
     seed: int | None = None
-    weights: Literal["ema", "raw"] = "ema"
+    weights: str = "ema"
     label: Count | None = None
     path: Path | None = None
     guidance: Guidance | None = None

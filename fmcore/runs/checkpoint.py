@@ -46,8 +46,10 @@ class CheckpointFolder:
     root: Path
     warn: Callable[[str], None] = print
 
-    def save(self, checkpoint: Checkpoint, keep: int) -> Path:
-        """Write a checkpoint, whole or not at all, then remove all but the newest `keep`."""
+    def save(self, checkpoint: Checkpoint, keep: int | None) -> Path:
+        """Write a checkpoint, whole or not at all, then remove all but the newest `keep` (None:
+        keep all).
+        """
         path = self._tensors(checkpoint.step)
         tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
         atomic(path, lambda part: save_file(tensors, part))
@@ -101,8 +103,8 @@ class CheckpointFolder:
     def _tensors(self, step: int) -> Path:
         return self.root / f"step-{step:09d}.safetensors"
 
-    def _retain(self, keep: int) -> None:
-        for step in self.steps()[:-keep]:
+    def _retain(self, keep: int | None) -> None:
+        for step in [] if keep is None else self.steps()[:-keep]:
             # the JSON first: a crash between the two leaves tensors that nothing points to, never
             # the reverse
             self._tensors(step).with_suffix(".json").unlink(missing_ok=True)

@@ -5,6 +5,7 @@ run.json           versions, hardware, seeds, timings
 log.txt            what happened, with times
 metrics.jsonl      a line for every few steps of training
 checkpoints/       see fmcore.runs.checkpoint
+snapshots/         power averages, where train.snapshot_every asks for them
 samples/           shards of samples, and pictures
 results.json       each metric's value, error and provenance
 """
@@ -64,6 +65,11 @@ class RunFolder:
     def checkpoints(self) -> CheckpointFolder:
         """The checkpoints of this run."""
         return CheckpointFolder(self.root / "checkpoints", warn=self.log)
+
+    @property
+    def snapshots(self) -> CheckpointFolder:
+        """The power averages kept for later, every few steps."""
+        return CheckpointFolder(self.root / "snapshots", warn=self.log)
 
     def log(self, line: str) -> None:
         """Say `line`, and keep it in log.txt with the time."""

@@ -18,6 +18,7 @@ from fmcore.interfaces.path import Path
 from fmcore.randomness import stream_seed
 from fmcore.recipe import Recipe
 from fmcore.recipe.sections import Bound, Evaluate, Sample, Train
+from fmcore.training.profiles import width_of
 
 __all__ = ["Components"]
 
@@ -81,5 +82,7 @@ class Components:
             solver=self.sample.solver if self.sample else None,
             metrics=self.evaluate.metrics if self.evaluate else (),
         )
+        if self.train is not None and self.sample is not None:
+            width_of(self.sample.weights, self.train)
         if self.data.length == 0:
             raise DataError("the data set holds no example")

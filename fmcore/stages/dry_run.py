@@ -19,6 +19,7 @@ from fmcore.errors import DataError
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe import Recipe
 from fmcore.stages.components import Components
+from fmcore.training.profiles import profiles_of
 
 __all__ = ["Forecast", "dry_run"]
 
@@ -43,7 +44,7 @@ class Forecast:
         return [
             f"parameters       {self.parameters:,}  ({self.parameters / 1e6:.1f} M)",
             f"training state   {_size(self.state_bytes)}  "
-            "(weights, gradients, Adam, moving average; float32)",
+            "(weights, gradients, Adam, moving averages; float32)",
             f"activations      {_size(self.activation_bytes)}  "
             "(one micro-batch, float32, kept for the gradient)",
             f"FLOPs per step   {self.flops_per_step:.3g}  (forward and backward)",
@@ -66,9 +67,8 @@ def dry_run(recipe: Recipe) -> Forecast:
     with torch.device("meta"):
         model: VectorField = recipe.build("model", shape=shape)
     parameters = sum(p.numel() for p in model.parameters())
-    copies = sum(STATE_COPIES.values()) + bool(
-        components.train and components.train.ema is not None
-    )
+    averages = len(profiles_of(components.train)) if components.train else 0
+    copies = sum(STATE_COPIES.values()) + averages
     flops, kept = _one_example(model, shape)
     return Forecast(
         parameters=parameters,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
+from torch import Tensor
 
 from fmcore.errors import CheckpointError
 from fmcore.field import Field
+from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, load_into
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import Components
+from fmcore.training.posthoc import Kept, combination, combined
+from fmcore.training.profiles import Power, parts_of, profiles_of, width_of
 
 __all__ = ["trained_field"]
 
@@ -18,12 +20,13 @@ __all__ = ["trained_field"]
 def trained_field(
     components: Components,
     folder: RunFolder,
-    weights: Literal["ema", "raw"] = "ema",
+    weights: str = "ema",
     device: torch.device | str = "cpu",
 ) -> tuple[Field, Checkpoint]:
     """The field of the newest whole checkpoint, in evaluation mode, and that checkpoint.
 
-    Raises CheckpointError if there is none, or if it holds no moving average and one is asked for.
+    `weights` is what `sample.weights` may say.  Raises CheckpointError if there is no checkpoint,
+    and ComponentError for weights that the training did not keep.
     """
     checkpoint = folder.checkpoints.latest()
     if checkpoint is None:
@@ -31,10 +34,33 @@ def trained_field(
             f"{folder.root}: no checkpoint yet: train first (fmcore run), "
             "or give train.steps in the recipe"
         )
-    averaged = components.train is None or components.train.ema is not None
-    tensors = checkpoint.part("ema" if weights == "ema" and averaged else "model")
+    tensors = _weights(components, folder, checkpoint, weights)
     model = components.model()
     load_into(model, tensors, str(folder.checkpoints.root))
     model.to(device).eval().requires_grad_(False)
     field = Field(model, components.path, components.objective, coupling=components.coupling)
     return field, checkpoint
+
+
+def _weights(
+    components: Components, folder: RunFolder, checkpoint: Checkpoint, weights: str
+) -> dict[str, Tensor]:
+    train = components.train
+    if train is None:
+        return checkpoint.part("model" if weights == "raw" else "ema")
+    width = width_of(weights, train)
+    if width is None:
+        return checkpoint.part(parts_of(train)[weights])
+    return _made_afterwards(folder, train, width, checkpoint.step)
+
+
+def _made_afterwards(folder: RunFolder, train: Train, width: float, last: int) -> dict[str, Tensor]:
+    """The power average of `width` at the newest snapshot up to step `last`."""
+    steps = [step for step in folder.snapshots.steps() if step <= last]
+    if not steps:
+        raise CheckpointError(f"{folder.snapshots.root}: no snapshot yet: train on")
+    powers = [p for p in profiles_of(train) if isinstance(p, Power)]
+    kept = [Kept(power.gamma, step) for step in steps for power in powers]
+    weights = combination(kept, Kept(Power(width).gamma, steps[-1]))
+    snapshots = (folder.snapshots.load(step) for step in steps)
+    return combined((s.part(power.name) for s in snapshots for power in powers), weights)

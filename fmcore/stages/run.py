@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 
@@ -51,7 +51,7 @@ class Run:
         """Each metric's value, error and provenance."""
         return self.folder.results()
 
-    def field(self, weights: Literal["ema", "raw"] = "ema", device: str = "cpu") -> Field:
+    def field(self, weights: str = "ema", device: str = "cpu") -> Field:
         """The trained velocity field, in evaluation mode."""
         return trained_field(self.components, self.folder, weights, device)[0]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fmcore.errors import Interrupted, TrainingError
@@ -13,6 +15,7 @@ from fmcore.runs.progress import Advance, progress
 from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.runs.team import Team
 from fmcore.stages.components import Components
+from fmcore.stages.preview import preview
 from fmcore.training.batches import Batches
 from fmcore.training.schedule import learning_rate
 from fmcore.training.training import Training
@@ -43,11 +46,12 @@ def train(
     if training.step >= settings.steps:
         return
     first = training.step
+    look = _previews(components, settings, training, folder)
     with (
         stop_on_signal() as stop,
         progress("train", settings.steps, "steps", first, quiet or not team.leads) as show,
     ):
-        _loop(training, folder, team, stop, show)
+        _loop(training, folder, team, stop, show, look)
 
 
 def _begin(components: Components, settings: Train, accelerator: Accelerator) -> Training:
@@ -61,6 +65,17 @@ def _begin(components: Components, settings: Train, accelerator: Accelerator) ->
         settings.label_dropout,
     )
     return Training(components.model(), batches, settings, accelerator)
+
+
+def _previews(
+    components: Components, settings: Train, training: Training, folder: RunFolder
+) -> Callable[[], None]:
+    """What draws samples while training, where the recipe asks for it."""
+    if settings.sample_every is None:
+        return lambda: None
+    if components.sample is None:
+        raise components.missing("sample")
+    return partial(preview, components, components.sample, training, folder)
 
 
 def _resume(training: Training, folder: RunFolder, team: Team) -> None:
@@ -78,7 +93,12 @@ def _resume(training: Training, folder: RunFolder, team: Team) -> None:
 
 
 def _loop(
-    training: Training, folder: RunFolder, team: Team, stop: StopRequest, show: Advance
+    training: Training,
+    folder: RunFolder,
+    team: Team,
+    stop: StopRequest,
+    show: Advance,
+    look: Callable[[], None],
 ) -> None:
     settings, curve = training.settings, Curve(folder.curve_file)
     elapsed = next((line["seconds"] for line in reversed(curve.lines())), 0.0)
@@ -93,6 +113,11 @@ def _loop(
             show(training.step, f"loss {loss:.4f}")
         if last or stopped or training.step % settings.checkpoint_every == 0:
             _save(training, folder, team)
+        every = settings.snapshot_every
+        if every and (last or training.step % every == 0):
+            team.first(lambda: _snapped(training, folder))
+        if settings.sample_every and training.step % settings.sample_every == 0:
+            team.first(look)
         if stopped and not last:
             raise Interrupted(_farewell(training, folder, stop))
 
@@ -108,6 +133,10 @@ def _log(training: Training, curve: Curve, seconds: float) -> float:
 def _save(training: Training, folder: RunFolder, team: Team) -> None:
     _require_finite(training, folder)
     team.first(lambda: _written(training, folder))
+
+
+def _snapped(training: Training, folder: RunFolder) -> None:
+    folder.snapshots.save(training.snapshot(), keep=None)
 
 
 def _written(training: Training, folder: RunFolder) -> None:

@@ -8,19 +8,21 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from fmcore.training.profiles import Profile
+
 __all__ = ["MovingAverage"]
 
 
 @final
 class MovingAverage:
-    """ema <- decay * ema + (1 - decay) * weights, in float32; what is not a number is taken as is.
+    """average <- keep * average + (1 - keep) * weights, in float32; what is not a number is taken
+    as is.
 
-    The decay warms up as min(decay, (1 + step) / (10 + step)), so that a short run forgets its
-    initialisation.
+    `profile` says what is kept.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, model: nn.Module, profile: Profile) -> None:
+        self.profile = profile
         self._live = {k: v.detach() for k, v in model.state_dict(keep_vars=True).items()}
         self._averages = {
             k: v.clone().float() for k, v in self._live.items() if v.is_floating_point()
@@ -29,9 +31,8 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after step `step`, counted from 1."""
-        decay = min(self.decay, (1 + step) / (10 + step))
         weights = [self._live[k].float() for k in self._averages]  # no copy where float32 already
-        torch._foreach_lerp_(list(self._averages.values()), weights, 1 - decay)
+        torch._foreach_lerp_(list(self._averages.values()), weights, 1 - self.profile.keep(step))
 
     def state(self) -> dict[str, Tensor]:
         """The averages under the network's own names."""

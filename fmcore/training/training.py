@@ -21,6 +21,7 @@ from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, load_into
 from fmcore.training.batches import Batches
 from fmcore.training.ema import MovingAverage
+from fmcore.training.profiles import Power, parts_of, profiles_of
 from fmcore.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -52,10 +53,20 @@ class Training:
         self.accelerator = accelerator
         self.step = 0
         self.model = model.to(accelerator.device).train()
+        self._layout = torch.preserve_format
+        if settings.channels_last and len(batches.data.shape) == 3:
+            self._layout = torch.channels_last
+            self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
+        if settings.compile:  # in place: names in checkpoints stay the network's own
+            self.model.compile()
         self.wrapped: nn.Module = accelerator.prepare_model(self.model)
         self.optimizer = _adam(self.model, settings)
         self.prepared = accelerator.prepare_optimizer(self.optimizer)
-        self.ema = None if settings.ema is None else MovingAverage(self.model, settings.ema)
+        parts = parts_of(settings)
+        self.averages = {
+            parts[profile.name]: MovingAverage(self.model, profile)
+            for profile in profiles_of(settings)
+        }
         self._rows = _rows_of_process(settings, accelerator)
         self._drops = any(
             isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
@@ -79,8 +90,8 @@ class Training:
         self.prepared.zero_grad(set_to_none=True)
         self._count(loss, norm)
         self.step += 1
-        if self.ema is not None:
-            self.ema.update(self.step)
+        for average in self.averages.values():
+            average.update(self.step)
 
     def read_tally(self) -> dict[str, float]:
         """Mean loss and gradient norm since the last reading, over all processes; waits for the
@@ -101,19 +112,25 @@ class Training:
     def checkpoint(self) -> Checkpoint:
         """Everything that the next step depends on."""
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        if self.ema is not None:
-            tensors |= {f"ema/{k}": v for k, v in self.ema.state().items()}
+        for part, average in self.averages.items():
+            tensors |= {f"{part}/{k}": v for k, v in average.state().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{name}/{key}"] = torch.as_tensor(value)
         scaler = self.accelerator.scaler
         return Checkpoint(self.step, tensors, {"scaler": scaler.state_dict() if scaler else None})
 
+    def snapshot(self) -> Checkpoint:
+        """The power averages, from which one of another width can be made afterwards."""
+        kept = [a for a in self.averages.values() if isinstance(a.profile, Power)]
+        tensors = {f"{a.profile.name}/{k}": v for a in kept for k, v in a.state().items()}
+        return Checkpoint(self.step, tensors)
+
     def resume(self, checkpoint: Checkpoint, where: str) -> None:
         """Go on from `checkpoint`.  Raises CheckpointError if it is of another network."""
         load_into(self.model, checkpoint.part("model"), where)
-        if self.ema is not None:
-            self.ema.load(checkpoint.part("ema"))
+        for part, average in self.averages.items():
+            average.load(checkpoint.part(part))
         self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer")))
         if self.accelerator.scaler and checkpoint.facts.get("scaler"):
             self.accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
@@ -137,7 +154,8 @@ class Training:
         path, objective = self.batches.path, self.batches.objective
         condition = _moved(pairs.condition, device)
         sample = path.sample(pairs.x0.to(device), pairs.x1.to(device), t)
-        prediction = self.wrapped(sample.xt, sample.t, condition)
+        xt = sample.xt.contiguous(memory_format=self._layout)
+        prediction = self.wrapped(xt, sample.t, condition)
         return objective.loss(path, sample, prediction, condition).mean()
 
     def _clip(self) -> Tensor:

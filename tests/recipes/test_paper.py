@@ -38,7 +38,7 @@ def test_the_papers_recipe_is_table_3_to_the_letter(name):
     assert (model["name"], model["head_channels"], model["dropout"]) == ("unet", 64, 0.0)
     assert (list(train["betas"]), train["eps"], train["weight_decay"]) == ([0.9, 0.999], 1e-8, 0)
     assert (train["ema"], train["clip"], train["lr_end"]) == (None, None, 1e-8)
-    assert values["path"] == {"name": "ot", "sigma_min": 1e-4}
+    assert (values["path"]["name"], values["path"]["sigma_min"]) == ("ot", 1e-4)
     assert values["objective"]["time"] == "uniform"
     solver = values["sample"]["solver"]
     assert (solver["name"], solver["rtol"], solver["atol"]) == ("dopri5", 1e-5, 1e-5)

@@ -4,11 +4,12 @@ import torch
 from torch import nn
 
 from fmcore.training.ema import MovingAverage
+from fmcore.training.profiles import Exponential
 
 
 def test_the_average_follows_its_recursion_in_closed_form():
     model = nn.Linear(3, 2).double()
-    average = MovingAverage(model, decay=0.9)
+    average = MovingAverage(model, Exponential(0.9))
     expected = model.weight.detach().clone().float()
     for step in range(1, 30):
         with torch.no_grad():
@@ -21,7 +22,7 @@ def test_the_average_follows_its_recursion_in_closed_form():
 
 def test_buffers_that_are_not_floating_point_are_carried_along():
     model = nn.BatchNorm1d(2)
-    average = MovingAverage(model, decay=0.5)
+    average = MovingAverage(model, Exponential(0.5))
     model.train()(torch.randn(4, 2, generator=torch.Generator().manual_seed(0)))
     average.update(1)
     assert average.state()["num_batches_tracked"] == 1
@@ -30,9 +31,9 @@ def test_buffers_that_are_not_floating_point_are_carried_along():
 def test_an_average_goes_on_from_what_was_saved():
     first, second = nn.Linear(2, 2), nn.Linear(2, 2)
     second.load_state_dict(first.state_dict())
-    saved = MovingAverage(first, 0.9)
+    saved = MovingAverage(first, Exponential(0.9))
     saved.update(5)
-    fresh = MovingAverage(second, 0.9)
+    fresh = MovingAverage(second, Exponential(0.9))
     fresh.load(saved.state())
     for name, value in saved.state().items():
         assert torch.equal(value, fresh.state()[name])
