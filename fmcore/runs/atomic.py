@@ -6,11 +6,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from fmcore.errors import RunError
 
@@ -19,6 +22,7 @@ __all__ = ["atomic", "sha256_of", "write_json", "write_text"]
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then give the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then give the same command again",
+    errno.EFBIG: "the file is larger than this system allows (ulimit -f, or the file system's limit)",
     errno.EROFS: "the file system is read-only: choose another folder with --out",
     errno.EACCES: "no permission to write there: choose another folder with --out",
 }
@@ -29,11 +33,19 @@ def writable(path: Path) -> Iterator[None]:
     """Turn what a disk refuses into a RunError that says what to do."""
     try:
         yield
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
+    except (OSError, SafetensorError) as error:
+        remedy = _REMEDIES.get(_number_of(error))
         if remedy is None:
             raise
         raise RunError(f"{path}: cannot be written: {remedy}") from error
+
+
+def _number_of(error: OSError | SafetensorError) -> int:
+    """The system's number of an error; safetensors tells it in its text alone."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else 0
 
 
 def atomic(path: Path, write: Callable[[Path], None]) -> None:
