@@ -108,11 +108,12 @@ def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
 def _values(axis: str, text: str) -> list[Any]:
     """The values between commas; `{...}` and `[...]` are read as YAML."""
     node = value_of(f"[{text}]")
-    if not isinstance(node, Items) or not node.items:
+    values: list[Any] = plain(node) if isinstance(node, Items) else []
+    if len(values) == 1 and isinstance(values[0], list) and axis != "grid":
+        values = values[0]  # brackets of the user's own
+    if not values:
         raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
-    values: list[Any] = plain(node)
-    nested = len(values) == 1 and isinstance(values[0], list) and axis != "grid"
-    return list(values[0]) if nested else values
+    return values
 
 
 def _component(kind: str) -> Callable[[Any], Chosen]:

@@ -32,6 +32,7 @@ def costs(task: Task, solver: Solver) -> tuple[dict[str, Any], list[Solution]]:
     """What one pass costs in counts, which are exact, and its solutions."""
     counted = Counted(task.field, task.path.t_min, task.path.t_max)
     solutions = solve_all(task, solver, counted)
+    forwards = counted.forwards  # before the next pass adds its own
     nfe = torch.cat([s.stats.nfe for s in solutions]).double().cpu()
     statuses = Counter(int(v) for s in solutions for v in s.status.tolist())
     waited = Waited(task.field)
@@ -41,7 +42,7 @@ def costs(task: Task, solver: Solver) -> tuple[dict[str, Any], list[Solution]]:
         "nfe_p95": float(nfe.quantile(0.95)),
         "nfe_max": int(nfe.max()),
         "calls": counted.calls,
-        "forwards": counted.forwards,
+        "forwards": forwards,
         "evaluations_per_sample": counted.rows / len(task.x0),
         "rejected": sum(s.stats.rejected for s in solutions),
         "statuses": " ".join(f"{Status(c).name}:{n}" for c, n in sorted(statuses.items())),

@@ -14,7 +14,7 @@ __all__ = ["save_picture"]
 
 _COSTS = (
     ("velocity evaluations per sample", "nfe_mean", "front_nfe"),
-    ("seconds", "seconds", "front_seconds"),
+    ("milliseconds", "milliseconds", "front_seconds"),
 )
 
 
@@ -43,8 +43,12 @@ def _panel(title: str, rows: Sequence[Row], cost: str, front: str) -> Panel:
         {row["solver"] for row in rows}
     )
     series: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["nfe_mean"]):
         name = f"{row['solver']}, {row['grid']}" if several and row["grid"] else row["solver"]
-        series.setdefault(name, []).append((row[cost], row["error_rms"]))
-    best = [(row[cost], row["error_rms"]) for row in rows if row[front]]
+        series.setdefault(name, []).append(_point(row, cost))
+    best = [_point(row, cost) for row in rows if row[front]]
     return title.replace(", ", "\n", 1), list(series.items()), best
+
+
+def _point(row: Row, cost: str) -> tuple[float, float]:
+    return 1e3 * row["seconds"] if cost == "milliseconds" else row[cost], row["error_rms"]

@@ -68,9 +68,14 @@ class Trained:
 
     @property
     def own_path(self) -> Chosen:
-        """The path that the run was trained along."""
+        """The path that the run was trained along, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
-        return Chosen("path", options.pop("name"), options)
+        name = options.pop("name")
+        for option in list(options):
+            fewer = {key: value for key, value in options.items() if key != option}
+            if Chosen("path", name, fewer).make() == self.components.path:
+                options = fewer
+        return Chosen("path", name, options)
 
     @property
     def name(self) -> str:

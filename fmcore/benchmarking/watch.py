@@ -77,21 +77,21 @@ class Waited:
     """Counts what makes the host wait for the device outside the field."""
 
     def __init__(self, field: Velocity) -> None:
-        self._field, self._waits = field, Waits()
+        self._field = field
         self.calls = self._inside = 0
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         self.calls += 1
-        before = self._waits.waits
-        velocity = _call(self._field, x, t, condition)
-        self._inside += self._waits.waits - before
+        with Waits() as own:
+            velocity = _call(self._field, x, t, condition)
+        self._inside += own.waits
         return velocity
 
     def during(self, solve: Callable[[], object]) -> int:
         """The waits of `solve`, the field's own left out."""
-        with self._waits:
+        with Waits() as all_of_them:
             solve()
-        return self._waits.waits - self._inside
+        return all_of_them.waits - self._inside
 
 
 def _call(field: Velocity, x: Tensor, t: Tensor, condition: Condition | None) -> Tensor:

@@ -31,9 +31,11 @@ def save_fronts(path: Path, rows: Sequence[tuple[str, Sequence[Panel]]]) -> None
         for line, (label, panels) in zip(axes, rows, strict=True):
             for axis, panel in zip(line, panels, strict=False):
                 _draw(axis, panel, styles)
-                axis.set(xlabel=label, xscale="log", yscale="log")
+                _scale(axis, label)
             line[0].set_ylabel("error, RMS")
             _share_errors(line)
+            for axis in line[len(panels) :]:
+                axis.axis("off")
         handles = [_handle(name, *style) for name, style in styles.items()]
         handles.append(_front_handle())
         axes[0, 0].figure.legend(handles=handles, loc="outside right upper", frameon=False)
@@ -44,11 +46,18 @@ def _draw(axis: Any, panel: Panel, styles: dict[str, tuple[str, str]]) -> None:
     axis.plot(*_columns(sorted(front)), color="0.8", linewidth=7, solid_capstyle="round", zorder=1)
     for name, points in series:
         color, marker = styles[name]
-        axis.plot(
-            *_columns(sorted(points)), color=color, marker=marker, markersize=4.5, linewidth=1.3
-        )
+        axis.plot(*_columns(points), color=color, marker=marker, markersize=4.5, linewidth=1.3)
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.3, which="major")
+
+
+def _scale(axis: Any, label: str) -> None:
+    from matplotlib.ticker import NullFormatter
+
+    axis.set(xlabel=label, yscale="log")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _share_errors(line: Any) -> None:

@@ -25,7 +25,7 @@ from fmcore.benchmarking.picture import save_picture
 from fmcore.benchmarking.report import Report
 from fmcore.benchmarking.task import Task
 from fmcore.benchmarking.trained import Trained
-from fmcore.errors import ComponentError, SolverError
+from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
 from fmcore.interfaces.solver import Solver
 from fmcore.plugins import registry
 from fmcore.runs.atomic import write_json, write_text
@@ -108,7 +108,7 @@ def benchmark(
 
     Raises RecipeError for wrong axes.  A cell that cannot be is a row with its reason.
     """
-    where = torch.device(device)
+    where = _device(device)
     shared = Path("runs") / "benchmark" / "references" if out is None else out / "references"
     with _threads(threads):
         problems, chosen, name = _opened(target, axes, shared, where, reference_tol, quiet)
@@ -119,7 +119,7 @@ def benchmark(
         with RunFolder(folder).claimed():
             rows = _measured(plan, Ledger(folder / "cells.csv"), quiet)
             facts = {**problems.facts(), "repeats": repeats, **environment(where)}
-            facts["machine"] |= {"threads": threads, "processor": _processor()}
+            facts["machine"] |= {"processor": _processor()}
             report = Report(with_fronts(rows), facts)
             _write(folder, report)
     return Benchmark(folder, report)
@@ -146,25 +146,50 @@ def _opened(
 
 
 def _measured(plan: _Plan, ledger: Ledger, quiet: bool) -> list[Row]:
-    """The rows of the plan, those that are missing measured first, setting by setting."""
+    """The rows of the plan; those that are missing are measured, setting by setting."""
     keys = [plan.key(cell) for cell in plan.cells]
-    missing = [cell for key, cell in zip(keys, plan.cells, strict=True) if key not in ledger.rows]
+    missing = [c for key, c in zip(keys, plan.cells, strict=True) if key not in ledger.rows]
     done = len(keys) - len(missing)
-    task: Task | None = None
-    setting: Setting | None = None
-    with progress("benchmark", len(keys), "cells", done, quiet) as show:
-        for cell in missing:
-            try:
-                if setting != cell.setting or task is None:
-                    setting, task = cell.setting, None
-                    task = plan.problems.task(cell.setting)
-                measured = _cell(plan, cell, task)
-            except (ComponentError, SolverError) as error:
-                measured = {"reason": str(error)}
-            ledger.add(plan.blank(cell) | measured)
-            done += 1
-            show(done, f"{cell.solver} {cell.nfe or cell.tol or ''}")
+    tasks = _Tasks(plan.problems)
+    try:
+        with progress("benchmark", len(keys), "cells", done, quiet) as show:
+            for cell in missing:
+                ledger.add(plan.blank(cell) | _measured_or_reason(plan, cell, tasks))
+                done += 1
+                show(done, str(cell.solver))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped after {done} of {len(keys)} cells; the same command goes on"
+        ) from None
     return [ledger.rows[key] for key in keys]
+
+
+@final
+class _Tasks:
+    """The task of the last setting asked for, or the reason why there is none."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._setting: Setting | None = None
+        self._made: Task | UserError | SolverError
+
+    def of(self, setting: Setting) -> Task:
+        if setting != self._setting:
+            self._setting = setting
+            try:
+                self._made = self._problems.task(setting)
+            except (UserError, SolverError) as error:
+                self._made = error
+        if isinstance(self._made, Task):
+            return self._made
+        raise self._made
+
+
+def _measured_or_reason(plan: _Plan, cell: Cell, tasks: _Tasks) -> Row:
+    try:
+        return _cell(plan, cell, tasks.of(cell.setting))
+    except (UserError, SolverError) as error:
+        return {"reason": str(error)}
 
 
 def _cell(plan: _Plan, cell: Cell, task: Task) -> Row:
@@ -186,6 +211,14 @@ def _write(folder: Path, report: Report) -> None:
     write_json(folder / "benchmark.json", report.json())
     write_text(folder / "benchmark.md", report.markdown())
     save_picture(folder / "benchmark.png", report)
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("cpu", "cuda"):
+        raise ComponentError(f"no device named '{name}' to benchmark on; choose cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ComponentError("device 'cuda' was asked for, but torch sees no CUDA device")
+    return torch.device(name)
 
 
 @contextmanager
