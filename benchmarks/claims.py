@@ -45,9 +45,13 @@ REFERENCE = 1000
 RESULTS = Path(__file__).parent / "results" / "claims.json"
 RECIPES: Mapping[str, tuple[tuple[str, ...], str, int]] = {
     # overrides, the distance between samples and data, samples for the error against the reference
-    "checkerboard": (("sample.count=2000", "sample.batch_size=1000"), "sliced_wasserstein", 2000),
+    "checkerboard": (
+        ("train.steps=2000", "sample.count=2000", "sample.batch_size=1000", "evaluate.count=500"),
+        "sliced_wasserstein",
+        2000,
+    ),
     "digits": (
-        ("train.steps=600", "sample.count=300", "evaluate.count=100", "expect=null"),
+        ("train.steps=300", "sample.count=256", "evaluate.count=64", "expect=null"),
         "fd_lite0",
         32,
     ),

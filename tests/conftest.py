@@ -76,7 +76,11 @@ def fmcore_command(tmp_path: Path) -> Command:
     """Runs `fmcore ...` as a process in a folder of its own, with a site and environment."""
 
     def run(*words: str, site: Site | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-        cleared = {k: v for k, v in os.environ.items() if not k.startswith("FMCORE_")}
+        cleared = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith("FMCORE_") or k == "FMCORE_CACHE"
+        }
         path = {"PYTHONPATH": str(site.root)} if site else {}
         return subprocess.run(
             [sys.executable, "-m", "fmcore", *words],

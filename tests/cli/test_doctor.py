@@ -48,11 +48,11 @@ def test_the_unrelated_distribution_called_fmcore_is_pointed_out(versions):
 
 def test_a_dependency_that_is_missing_or_old_comes_with_its_remedy(versions):
     versions["rich"] = "1.0"
-    versions["einops"] = None
+    versions["safetensors"] = None
     found = by_name(software.software())
     assert found["rich"].text == "1.0, but fmcore needs rich>=13: pip install 'rich>=13'"
-    assert found["einops"].state == "broken"
-    assert found["einops"].text.startswith("not installed, but fmcore needs einops")
+    assert found["safetensors"].state == "broken"
+    assert found["safetensors"].text.startswith("not installed, but fmcore needs safetensors")
 
 
 def test_a_torchvision_that_does_not_fit_is_told(versions, monkeypatch):
