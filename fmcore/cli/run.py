@@ -47,7 +47,8 @@ def run(
     from fmcore.recipe import load_recipe
 
     if dry_run:
-        click.echo("\n".join(stages.dry_run(load_recipe(recipe, overrides, partial=True)).lines()))
+        loaded = load_recipe(recipe, overrides, partial=True)
+        click.echo("\n".join(stages.dry_run(loaded, device, probe=True).lines()))
         return
     made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
     click.echo(summary(made.folder.root, made.results))

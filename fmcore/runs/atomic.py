@@ -22,7 +22,7 @@ __all__ = ["atomic", "sha256_of", "write_json", "write_text"]
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then give the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space, then give the same command again",
-    errno.EFBIG: "the file is larger than this system allows (ulimit -f, or the file system's limit)",
+    errno.EFBIG: "the file is larger than this system allows (see ulimit -f)",
     errno.EROFS: "the file system is read-only: choose another folder with --out",
     errno.EACCES: "no permission to write there: choose another folder with --out",
 }

@@ -6,6 +6,7 @@ import os
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from fmcore.errors import ComponentError
 from fmcore.stages.components import Components
@@ -31,4 +32,6 @@ def accelerator_for(components: Components, device: str | None = None) -> Accele
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     on_cpu = device == "cpu" or (device is None and together and not torch.cuda.is_available())
     precision = components.train.precision if components.train else "fp32"
+    # accelerate keeps one state a process; another run may want another device or precision
+    AcceleratorState._reset_state(reset_partial_state=not together)
     return Accelerator(cpu=on_cpu, mixed_precision=MIXED[precision])

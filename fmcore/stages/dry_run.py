@@ -6,7 +6,7 @@ micro-batch in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import final
@@ -19,6 +19,8 @@ from fmcore.errors import DataError
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe import Recipe
 from fmcore.stages.components import Components
+from fmcore.stages.devices import accelerator_for
+from fmcore.stages.probe import Fit, Probe, fit_of, probe_of, size_text
 from fmcore.training.profiles import profiles_of
 
 __all__ = ["Forecast", "dry_run"]
@@ -38,24 +40,29 @@ class Forecast:
     flops_per_step: int
     steps: int
     missing: tuple[str, ...]
+    fit: Fit
+    time: Probe | None = None
 
     def lines(self) -> list[str]:
         """The forecast as a person reads it."""
         return [
             f"parameters       {self.parameters:,}  ({self.parameters / 1e6:.1f} M)",
-            f"training state   {_size(self.state_bytes)}  "
+            f"training state   {size_text(self.state_bytes)}  "
             "(weights, gradients, Adam, moving averages; float32)",
-            f"activations      {_size(self.activation_bytes)}  "
+            f"activations      {size_text(self.activation_bytes)}  "
             "(one micro-batch, float32, kept for the gradient)",
             f"FLOPs per step   {self.flops_per_step:.3g}  (forward and backward)",
             f"FLOPs in all     {self.flops_per_step * self.steps:.3g}  ({self.steps:,} steps)",
+            f"memory           {self.fit.line()}",
+            *([f"time             {self.time.line(self.steps)}"] if self.time else []),
             *(f"missing: {text}" for text in self.missing),
         ]
 
 
-def dry_run(recipe: Recipe) -> Forecast:
-    """Forecast `recipe`.  Builds everything that needs no data; reads and writes nothing.
+def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> Forecast:
+    """Forecast `recipe` on `device`.  Builds everything that needs no data; writes nothing.
 
+    With `probe`, and where nothing but metrics' files is missing, a few steps are taken and timed.
     Raises RecipeError or ComponentError for what is wrong rather than missing.
     """
     components = Components.of(_filled(recipe))
@@ -70,13 +77,29 @@ def dry_run(recipe: Recipe) -> Forecast:
     averages = len(profiles_of(components.train)) if components.train else 0
     copies = sum(STATE_COPIES.values()) + averages
     flops, kept = _one_example(model, shape)
+    state = parameters * copies * BYTES
+    flops_per_step = flops * batch
+    missing_data = _missing_data(components, recipe)
+    accelerator = accelerator_for(components, device)
+    fit = fit_of(state, kept, batch, micro, accelerator.device)
+    tried = (
+        probe_of(components, components.train, accelerator, flops_per_step, fit)
+        if probe and components.train is not None and not (recipe.missing or missing_data)
+        else None
+    )
     return Forecast(
         parameters=parameters,
-        state_bytes=parameters * copies * BYTES,
+        state_bytes=state,
         activation_bytes=kept * micro,
-        flops_per_step=flops * batch,
+        flops_per_step=flops_per_step,
         steps=components.train.steps if components.train else 0,
-        missing=(*map(_must_be_given, recipe.missing), *_missing(components, recipe)),
+        missing=(
+            *map(_must_be_given, recipe.missing),
+            *missing_data,
+            *_missing_of_metrics(components),
+        ),
+        fit=fit,
+        time=tried,
     )
 
 
@@ -109,13 +132,22 @@ def _must_be_given(key: str) -> str:
     return f"{key} must be given: add {key}=… to the command line"
 
 
-def _missing(components: Components, recipe: Recipe) -> tuple[str, ...]:
-    """What the run would stop at for want of files."""
-    located = not any(key.startswith("data.") for key in recipe.missing)
-    checks: list[Callable[[], object]] = [lambda: components.data.length] if located else []
-    if components.evaluate is not None:
-        data, path = components.data, components.path
-        checks += [partial(m.check, data, path) for m in components.evaluate.metrics]
+def _missing_data(components: Components, recipe: Recipe) -> tuple[str, ...]:
+    """What training would stop at for want of files."""
+    if any(key.startswith("data.") for key in recipe.missing):
+        return ()
+    return _unmet([lambda: components.data.length])
+
+
+def _missing_of_metrics(components: Components) -> tuple[str, ...]:
+    """What the evaluation would stop at for want of files."""
+    if components.evaluate is None:
+        return ()
+    data, path = components.data, components.path
+    return _unmet([partial(m.check, data, path) for m in components.evaluate.metrics])
+
+
+def _unmet(checks: Sequence[Callable[[], object]]) -> tuple[str, ...]:
     missing = []
     for check in checks:
         try:
@@ -123,11 +155,3 @@ def _missing(components: Components, recipe: Recipe) -> tuple[str, ...]:
         except DataError as error:
             missing.append(str(error))
     return tuple(missing)
-
-
-def _size(n: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if n < 1024:
-            return f"{n:.4g} {unit}"
-        n /= 1024
-    return f"{n:.4g} TiB"

@@ -7,6 +7,7 @@ import fmcore
 from fmcore import DataError, VectorField, load_recipe
 from fmcore.stages import dry_run
 from fmcore.stages.dry_run import _one_example
+from fmcore.stages.probe import fit_of
 
 
 class Linear(VectorField):
@@ -46,3 +47,26 @@ def test_a_recipe_whose_data_is_not_there_fails_before_anything_is_written(tmp_p
 
 def test_a_digits_recipe_misses_nothing():
     assert dry_run(load_recipe("digits")).missing == ()
+
+
+def test_a_probe_times_a_step_and_writes_nothing(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    forecast = dry_run(load_recipe(tiny), device="cpu", probe=True)
+    assert 0 < forecast.time.seconds < 1
+    assert forecast.fit.fits
+    assert any("s a step over 10 steps" in line for line in forecast.lines())
+    assert list(tmp_path.iterdir()) == [tiny]
+
+
+def test_a_step_that_would_take_too_long_is_not_tried():
+    forecast = dry_run(load_recipe("fashion", ["train.batch_size=8192"]), device="cpu", probe=True)
+    assert forecast.time is None or forecast.time.seconds is None
+
+
+def test_what_does_not_fit_is_told_with_the_accumulation_that_would(monkeypatch):
+    monkeypatch.setattr("fmcore.stages.probe._memory", lambda device: 1000)
+    fit = fit_of(state=200, kept=100, batch=12, micro=12, device=torch.device("cpu"))
+    assert (fit.needed, fit.fits, fit.accumulate) == (1400, False, 2)
+    assert fit.line().endswith("does not fit; train.accumulate=2 would")
+    hopeless = fit_of(state=2000, kept=1, batch=12, micro=12, device=torch.device("cpu"))
+    assert hopeless.line().endswith("whatever train.accumulate is")

@@ -71,6 +71,7 @@ def test_channels_last_takes_the_same_steps(tiny, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # the compiler's own import
 def test_a_compiled_network_leaves_its_own_names_in_checkpoints(tiny, tmp_path):
     plain = trained(tiny, tmp_path / "a")
     compiled = trained(tiny, tmp_path / "b", "train.compile=true")
@@ -78,3 +79,11 @@ def test_a_compiled_network_leaves_its_own_names_in_checkpoints(tiny, tmp_path):
     left, right = load_file(tmp_path / "a" / name), load_file(tmp_path / "b" / name)
     assert left.keys() == right.keys()
     torch.testing.assert_close(weights(plain, "raw"), weights(compiled, "raw"))
+
+
+def test_runs_of_other_precisions_follow_each_other_in_one_process(tiny, tmp_path):
+    for precision in ("bf16", "fp32", "bf16"):
+        made = trained(tiny, tmp_path / precision, f"train.precision={precision}", "train.steps=2")
+        name = "checkpoints/step-000000002.safetensors"
+        tensors = load_file(made.folder.root / name)
+        assert {t.dtype for t in tensors.values() if t.is_floating_point()} == {torch.float32}

@@ -1,0 +1,132 @@
+"""How long a step takes on this machine, and whether the training fits its memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import torch
+
+from fmcore.recipe.sections import Train
+from fmcore.stages.components import Components
+from fmcore.training.batches import Batches
+from fmcore.training.training import Training
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Fit", "Probe", "fit_of", "probe_of", "size_text"]
+
+WARM_UP, STEPS = 2, 10
+SECONDS = 30
+"""A probe that would take longer is not begun."""
+CAUTIOUS_RATE = {"cpu": 3e10, "mps": 1e12, "cuda": 1e13}
+"""FLOPs a second that any such device reaches: a bound, not a measurement."""
+
+
+@final
+@dataclass(frozen=True)
+class Fit:
+    """What training needs of a device's memory, in bytes; `accumulate` is the least that fits."""
+
+    needed: int
+    there: int
+    device: str
+    accumulate: int | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits, by the estimate."""
+        return self.needed <= self.there
+
+    def line(self) -> str:
+        """The verdict as a person reads it."""
+        told = f"{size_text(self.needed)} needed, {size_text(self.there)} on this {self.device}"
+        if self.fits:
+            return f"{told}: fits"
+        if self.accumulate is None:
+            return f"{told}: does not fit, whatever train.accumulate is"
+        return f"{told}: does not fit; train.accumulate={self.accumulate} would"
+
+
+@final
+@dataclass(frozen=True)
+class Probe:
+    """Seconds of a step, measured; None where it was not tried, for the reason in `why_not`."""
+
+    seconds: float | None
+    why_not: str = ""
+
+    def line(self, steps: int) -> str:
+        """The measurement as a person reads it."""
+        if self.seconds is None:
+            return f"not tried: {self.why_not}"
+        whole = self.seconds * steps
+        return f"{self.seconds:.3g} s a step over {STEPS} steps, {_duration(whole)} for training"
+
+
+def fit_of(state: int, kept: int, batch: int, micro: int, device: torch.device) -> Fit:
+    """Whether `state` bytes, and `kept` bytes for each of `micro` examples, fit `device`."""
+    there = _memory(device)
+    shares = [n for n in range(1, batch + 1) if batch % n == 0]
+    least = next((n for n in shares if state + kept * (batch // n) <= there), None)
+    return Fit(state + kept * micro, there, device.type, least)
+
+
+def probe_of(
+    components: Components, settings: Train, accelerator: Accelerator, flops: int, fit: Fit
+) -> Probe:
+    """Take a few steps of the recipe's training, and time them; nothing is written."""
+    if not fit.fits:
+        return Probe(None, "it does not fit")
+    rate = CAUTIOUS_RATE[accelerator.device.type]
+    if flops * (WARM_UP + STEPS) / rate > SECONDS:
+        return Probe(None, f"{WARM_UP + STEPS} steps may take over {SECONDS} s")
+    batches = Batches(
+        components.data,
+        components.path,
+        components.coupling,
+        components.objective,
+        settings.batch_size,
+        components.seed,
+        settings.label_dropout,
+    )
+    training = Training(components.model(), batches, settings, accelerator)
+    _advance(training, WARM_UP)
+    began = time.monotonic()
+    _advance(training, STEPS)
+    return Probe((time.monotonic() - began) / STEPS)
+
+
+def _advance(training: Training, steps: int) -> None:
+    for _ in range(steps):
+        training.advance()
+    training.read_tally()  # waits for the device
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def size_text(n: float) -> str:
+    """Bytes as a person reads them.
+
+    >>> size_text(3 * 2**30)
+    '3 GiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n < 1024:
+            return f"{n:.4g} {unit}"
+        n /= 1024
+    return f"{n:.4g} TiB"
