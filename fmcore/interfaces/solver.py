@@ -21,6 +21,8 @@ class Solver(ABC):
     * A budget `nfe=N` takes the most whole steps that fit; too small a budget is an error.
     * Time and state are at least float32, whatever the network's precision.
     * A failing sample gets a status and leaves the others as they would be without it.
+    * A stochastic solver keeps the marginals of the flow, whatever its `noise`; sample i is a
+      function of (seed, i) alone, and the last step adds no noise.
     * Running out of steps returns the last accepted state, the time reached and a status: no
       exception.
     """
@@ -28,6 +30,9 @@ class Solver(ABC):
     kind: ClassVar[str] = "solver"
     needs_path: ClassVar[bool] = False
     needs_score: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+    """Whether fresh noise is added on the way; such a solver has an option `noise`, and at noise=0
+    it solves the ODE."""
 
     def check(self, path: Path | None) -> None:  # noqa: B027  # nothing to refuse by default
         """Raise ComponentError if this solver cannot integrate along `path`, saying why; called

@@ -14,10 +14,11 @@ from fmcore.solving.interval import asked_times, inside, interval, rounded_insid
 from fmcore.solving.linear import Linear
 from fmcore.solving.naming import label_of
 from fmcore.solving.outcome import raise_if_failed
-from fmcore.solving.plan import Call, Combine, Draft, Plan
+from fmcore.solving.plan import Call, Combine, Draft, Noise, Plan
 from fmcore.solving.problem import Gradients, Problem, Solution, Stats, Status
 from fmcore.solving.runge_kutta import RungeKutta
 from fmcore.solving.schedule import Point, Schedule
+from fmcore.solving.stochastic import StochasticSolver
 from fmcore.solving.tableau import Tableau
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Gradients",
     "GridName",
     "Linear",
+    "Noise",
     "Plan",
     "Point",
     "ProbeLaw",
@@ -44,6 +46,7 @@ __all__ = [
     "Solution",
     "Stats",
     "Status",
+    "StochasticSolver",
     "Tableau",
     "asked_times",
     "auto_grid",

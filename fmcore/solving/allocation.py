@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
-from fmcore.solving.plan import START, Call, Plan, Row
+from fmcore.solving.plan import START, Call, Combine, Noise, Plan, Row
 
 __all__ = ["Allocation", "Do", "allocate"]
 
@@ -20,7 +20,8 @@ class Do(NamedTuple):
 
     A call reads slot `state` and puts what the field returns into `out`.  A combination adds
     `terms`, (slot, weight) in the order in which they must be read, into the buffer at `out`.
-    `free` are the slots of velocities that are of no use afterwards.
+    Noise puts draw number `draw` into `out`.  `free` are the slots of velocities and draws that are
+    of no use afterwards.
     """
 
     out: int
@@ -28,6 +29,7 @@ class Do(NamedTuple):
     state: int
     terms: tuple[tuple[int, float], ...]
     free: tuple[int, ...]
+    draw: int | None = None
 
 
 @final
@@ -53,7 +55,7 @@ def allocate(plan: Plan) -> Allocation:
     program = []
     for index, row in enumerate(plan.rows):
         dying = [r for r in row.reads if last[r] == index and r != START]
-        if isinstance(row, Call):
+        if not isinstance(row, Combine):  # what comes from elsewhere brings its own memory
             slot[row.out] = (velocities, velocities.take())
             _release(dying, slot)
         else:
@@ -117,6 +119,8 @@ def _do(row: Row, dying: list[int], place: dict[int, int], call: int | None, buf
     free = tuple(place[r] for r in dying if place[r] > buffers)
     if isinstance(row, Call):
         return Do(out, call, place[row.state], (), free)
+    if isinstance(row, Noise):
+        return Do(out, None, 0, (), free, row.draw)
     return Do(out, None, 0, _in_order({place[r]: w for r, w in row.weights.items()}, out), free)
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fmcore.errors import ComponentError
 from fmcore.solving.allocation import Allocation, Do, allocate
 from fmcore.solving.canonical import canonical
+from fmcore.solving.diffusion import Diffusion
 from fmcore.solving.evaluation import (
     bound_field,
     check_velocity,
@@ -33,8 +35,16 @@ __all__ = ["execute"]
 
 
 def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
-    """Solve `problem` by the rows of `plan`; `asked` is the budget, reported beside its use."""
+    """Solve `problem` by the rows of `plan`; `asked` is the budget, reported beside its use.
+
+    Raises ComponentError where the plan draws noise and the problem asks for a divergence.
+    """
     x0 = state_of(problem)
+    if plan.draws and problem.augmentation is not None:
+        raise ComponentError(
+            "the divergence along a stochastic solve says nothing about densities: use an ODE "
+            "solver, or noise=0"
+        )
     allocation = _allocation(plan)
     forwards = getattr(problem.field, "forwards", 0)
     if problem.grad != "none":
@@ -47,7 +57,8 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
         measured = None
         if problem.augmentation is not None:
             field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
-        run_rows(allocation.program, registers, field, call_times(plan, x0))
+        noise = Diffusion(problem, x0) if plan.draws else None
+        run_rows(allocation.program, registers, field, call_times(plan, x0), noise)
     outputs = [registers[slot] for slot in allocation.outputs]
     forwards = getattr(problem.field, "forwards", 0) - forwards
     return _solution(plan, problem, outputs, measured and measured.logdet, forwards, asked)
@@ -58,12 +69,16 @@ def run_rows(
     registers: list[Any],
     field: Callable[[Tensor, Tensor], Tensor],
     times: Sequence[Tensor],
+    noise: Callable[[int], Tensor] | None = None,
 ) -> None:
     """The inner loop: its cost is what a solve costs outside the model."""
     shape, dtype = registers[0].shape, registers[0].dtype
-    for out, call, state, terms, free in program:
+    for out, call, state, terms, free, draw in program:
         if call is None:
-            combine(terms, registers, registers[out], out)
+            if draw is None:
+                combine(terms, registers, registers[out], out)
+            elif noise is not None:
+                registers[out] = noise(draw)
         else:
             x = registers[state]
             velocity = field(x, times[call])

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from fmcore.solving.canonical import canonical
+from fmcore.solving.diffusion import Diffusion
 from fmcore.solving.evaluation import check_velocity, state_of
-from fmcore.solving.plan import START, Call, Plan, Row
+from fmcore.solving.plan import START, Call, Noise, Plan, Row
 from fmcore.solving.problem import Gradients, Problem
 
 __all__ = ["DifferentiableField", "differentiable_rows", "in_segments"]
@@ -79,8 +80,13 @@ def differentiable_rows(
     weights = canonical(plan).weights.tolist()
     calls = {row.out: number for number, row in enumerate(plan.calls)}
 
+    noise = Diffusion(problem, x0)
+
     def run(rows: Sequence[Row], values: Values) -> None:
         for row in rows:
+            if isinstance(row, Noise):
+                values[row.out] = noise(row.draw)
+                continue
             if not isinstance(row, Call):
                 values[row.out] = _sum(row.weights, values, x0)
                 continue

@@ -21,7 +21,7 @@ from fmcore.errors import ComponentError
 from fmcore.solving.linear import Linear
 from fmcore.solving.schedule import Point, Schedule
 
-__all__ = ["START", "Call", "Combine", "Draft", "Plan", "Row", "Traceable"]
+__all__ = ["START", "Call", "Combine", "Draft", "Noise", "Plan", "Row", "Traceable"]
 
 START = 0
 """The register that holds x0."""
@@ -60,7 +60,23 @@ class Call:
         return f"r{self.out} = field(r{self.state}, t={self.t:.6g})"
 
 
-Row = Combine | Call
+@final
+@dataclass(frozen=True)
+class Noise:
+    """Register `out` = standard normal noise, draw number `draw` of each sample's stream."""
+
+    out: int
+    draw: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return ()
+
+    def __str__(self) -> str:
+        return f"r{self.out} = noise({self.draw})"
+
+
+Row = Combine | Call | Noise
 
 
 class Traceable(Protocol):
@@ -79,10 +95,12 @@ class Draft:
     else is computed.
     """
 
-    def __init__(self, schedule: Schedule | None = None) -> None:
+    def __init__(self, schedule: Schedule | None = None, *, backward: bool = False) -> None:
         self.start = Linear({START: 1.0})
         self.rows: list[Row] = []
         self._schedule = schedule
+        self._backward = backward
+        self._draws = 0
         self._registers = 1
         self._calls: dict[tuple[int, float], Linear] = {}
 
@@ -103,14 +121,26 @@ class Draft:
         """The x0 prediction at (x, t), from the same velocity."""
         return self._prediction(x, t, self.at(t).noise)
 
+    def fresh(self) -> Linear:
+        """A new x0, independent of everything before: what a stochastic solver adds.
+
+        Raises ComponentError where the path's source is not Gaussian, since only then is the score
+        a multiple of the x0 prediction, and in a solve from data to noise.
+        """
+        temperature = self._affine().temperature
+        if self._backward:
+            raise ComponentError(
+                "a stochastic solver goes from noise to data: for t1 < t0 set noise=0, or use an "
+                "ODE solver"
+            )
+        out = self._new()
+        self.rows.append(Noise(out, self._draws))
+        self._draws += 1
+        return Linear({out: temperature})
+
     def at(self, t: float) -> Point:
         """The path's schedule at `t`.  Raises ComponentError without an affine path."""
-        if self._schedule is None:
-            raise ComponentError(
-                "this solver reads the path's alpha and sigma: give the problem its path, an "
-                "affine one"
-            )
-        return self._schedule.at(t)
+        return self._affine().at(t)
 
     def times_of(self, lams: Sequence[float]) -> list[float]:
         """The times at which log(alpha/sigma) has these values; one call for many costs as one."""
@@ -177,7 +207,7 @@ class Plan:
         the first.
         """
         grid = np.asarray(grid, dtype=np.float64)
-        draft = Draft(schedule)
+        draft = Draft(schedule, backward=bool(grid[-1] < grid[0]))
         nodes, ends = [START], [0]
         for x in solver.trace(draft, grid):
             nodes.append(draft.keep(x))
@@ -202,6 +232,11 @@ class Plan:
     def calls(self) -> tuple[Call, ...]:
         """The calls of the field, in order."""
         return tuple(row for row in self.rows if isinstance(row, Call))
+
+    @cached_property
+    def draws(self) -> tuple[int, ...]:
+        """The numbers of the noise draws, in order; empty for an ODE solver."""
+        return tuple(row.draw for row in self.rows if isinstance(row, Noise))
 
     @cached_property
     def nfe(self) -> int:

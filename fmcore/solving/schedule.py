@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fmcore.errors import ComponentError
 from fmcore.interfaces.path import AffinePath, Path
+from fmcore.sources import Gaussian
 
 __all__ = ["FAR", "Point", "Schedule"]
 
@@ -114,6 +116,16 @@ class Schedule:
         """The times in [t_min, t_max] at which log(alpha/sigma) has these values."""
         times = self.path.inverse_log_snr(2 * torch.as_tensor(lam, dtype=torch.float64))
         return times.numpy().astype(np.float64)
+
+    @property
+    def temperature(self) -> float:
+        """The width of x0.  Raises ComponentError for a source that is not Gaussian."""
+        if not isinstance(self.path.source, Gaussian):
+            raise ComponentError(
+                f"{type(self.path).__name__} starts from {type(self.path.source).__name__}: its "
+                "score is a multiple of the x0 prediction only if x0 is Gaussian; use an ODE solver"
+            )
+        return self.path.source.temperature
 
     @property
     def straight(self) -> bool:

@@ -5,7 +5,7 @@ reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from fmcore.errors import ComponentError, SolverError
 from fmcore.interfaces.solver import Solver
 from fmcore.solving import AdaptiveSolver, Augmentation, FixedSolver, Problem, Solution, Status
 from fmcore.solving.allocation import allocate
-from fmcore.testing.checks import require, require_close, skip, untouched_randomness
+from fmcore.solving.closed_form import gaussian
+from fmcore.testing.checks import generator, require, require_close, skip, untouched_randomness
 from fmcore.testing.flows import Decay, Recording, StraightPath, Waits, starts
 from fmcore.testing.options import ComponentChecks
 from fmcore.testing.suite import Suite
@@ -24,6 +25,7 @@ from fmcore.testing.suite import Suite
 __all__ = ["SolverSuite"]
 
 PATH = StraightPath()
+Span = tuple[float, float]
 INNER = (0.1, 0.9)
 """Where lam of the straight path is finite, so that every solver keeps its full order."""
 
@@ -42,7 +44,7 @@ class SolverSuite(ComponentChecks, Suite):
     def good(self) -> Solver:
         """The solver with a budget or tolerance that leaves an error of about 1e-3 or less."""
         solver: Solver = _with(
-            self.component(), nfe=None, steps=64, grid="auto", rtol=1e-6, atol=1e-6
+            _quiet(self.component()), nfe=None, steps=64, grid="auto", rtol=1e-6, atol=1e-6
         )
         return solver
 
@@ -63,7 +65,7 @@ class SolverSuite(ComponentChecks, Suite):
 
         The steps begin small, so that a multistep method's first steps of low order do not show.
         """
-        component = self.component()
+        component = _quiet(self.component())
         if isinstance(component, FixedSolver):
             for t0, t1 in (INNER, INNER[::-1]):
                 observed = _observed_order(component, t0, t1)
@@ -88,7 +90,8 @@ class SolverSuite(ComponentChecks, Suite):
         """Every call has t in [t0, t1]: stages, the last step and the first probe, in both
         directions.
         """
-        for t0, t1 in ((0.0, 1.0), (1.0, 0.0), (0.3, 0.7), (0.7, 0.3)):
+        spans = ((0.0, 1.0), (1.0, 0.0), (0.3, 0.7), (0.7, 0.3))
+        for t0, t1 in _possible(self.component(), spans):
             for dtype in (torch.float64, torch.float32):
                 field = Recording(Decay())
                 self.component().solve(_problem(starts(4, dtype=dtype), t0, t1, field=field))
@@ -204,9 +207,12 @@ class SolverSuite(ComponentChecks, Suite):
         x0, rate = starts(6), torch.ones(6, dtype=torch.float64)
         others = [0, 1, 2, 4, 5]
         solver = self.component()
-        without = solver.solve(_problem(x0[others], *INNER, condition={"rate": rate[others]}))
+        ids = torch.arange(6)
+        without = solver.solve(
+            _problem(x0[others], *INNER, condition={"rate": rate[others]}, sample_ids=ids[others])
+        )
         rate[3] = math.nan
-        solution = solver.solve(_problem(x0, *INNER, condition={"rate": rate}))
+        solution = solver.solve(_problem(x0, *INNER, condition={"rate": rate}, sample_ids=ids))
         statuses = solution.status.tolist()
         wanted = [Status.NONFINITE if i == 3 else Status.SUCCESS for i in range(6)]
         require(
@@ -235,14 +241,55 @@ class SolverSuite(ComponentChecks, Suite):
         solver = self.component()
         if not _rows_are_independent(solver):
             skip("its samples share one step size")
-        x0 = starts(16)
-        together = solver.solve(_problem(x0, *INNER)).x
-        order = torch.arange(15, -1, -1)
-        for what, found, wanted in (
-            ("alone", solver.solve(_problem(x0[3:4], *INNER)).x, together[3:4]),
-            ("in another order", solver.solve(_problem(x0[order], *INNER)).x, together[order]),
+        x0, ids = starts(16), torch.arange(16)
+        together = solver.solve(_problem(x0, *INNER, sample_ids=ids)).x
+        for what, rows in (("alone", ids[3:4]), ("in another order", ids.flip(0))):
+            found = solver.solve(_problem(x0[rows], *INNER, sample_ids=ids[rows])).x
+            require_close(found, together[rows], f"a sample {what}", rtol=1e-9, atol=1e-9)
+
+    def test_noise_is_named_by_seed_and_sample(self) -> None:
+        """A stochastic solver draws the same again for the same (seed, i), and otherwise for
+        another seed or sample.
+        """
+        solver = _stochastic(self.component())
+        x0 = starts(1).expand(2, -1)
+        first, again, reseeded = (
+            solver.solve(_problem(x0, *INNER, seed=seed)).x for seed in (0, 0, 1)
+        )
+        require(torch.equal(first, again), "the same seed gave another result")
+        for what, found, other in (
+            ("seeds 0 and 1", first, reseeded),
+            ("samples 0 and 1", first[:1], first[1:]),
         ):
-            require_close(found, wanted, f"a sample {what}", rtol=1e-9, atol=1e-9)
+            require(
+                bool((found != other).all()),
+                f"{what} of a stochastic solver gave the same result from the same x0",
+            )
+
+    def test_last_step_adds_no_noise(self) -> None:
+        """A stochastic solver's only step is the ODE's: what is drawn last stays in the sample."""
+        solver = _with(_needs(_stochastic(self.component()), "steps"), nfe=None, steps=1)
+        x0 = starts(4)
+        noisy, quiet = (s.solve(_problem(x0, *INNER)).x for s in (solver, _quiet(solver)))
+        require_close(noisy, quiet, "the last step, with noise and without", rtol=1e-9, atol=1e-9)
+
+    def test_noise_keeps_the_marginals(self) -> None:
+        """With the exact field of Gaussian data, a stochastic solver ends in the data's mean and
+        variance, within sampling error.
+        """
+        solver = _with(_stochastic(self.component()), nfe=None, steps=96, grid="auto")
+        field = gaussian(PATH, dimensions=32)
+        x0 = torch.randn((250, 32), generator=generator(), dtype=torch.float64)
+        x = solver.solve(Problem(field, x0, path=PATH)).x
+        width = field.stds[0]
+        offset = float((x - x.new_tensor(field.means[0])).mean())
+        ratio = float((x - x.new_tensor(field.means[0])).square().mean()) / width**2
+        require(abs(offset) < 0.03 * width, f"the mean is off by {offset:.3g}, std {width}")
+        require(
+            abs(ratio - 1) < 0.2,
+            f"the variance is {ratio:.3f} times the data's: is the score term that goes with the "
+            "noise there?",
+        )
 
     def test_conditions_stay_with_their_samples(self) -> None:
         """Row i of the condition goes with row i of x, whatever the solver leaves out or moves."""
@@ -306,7 +353,7 @@ class SolverSuite(ComponentChecks, Suite):
     def test_field_may_return_its_own_argument(self) -> None:
         """u = x solved with a field that returns x itself is u = x solved with a copy."""
         x0 = starts(4)
-        for direction in (INNER, INNER[::-1]):
+        for direction in _possible(self.component(), (INNER, INNER[::-1])):
             itself = self.component().solve(_problem(x0, *direction, field=lambda x, t: x)).x
             copied = (
                 self.component().solve(_problem(x0, *direction, field=lambda x, t: x.clone())).x
@@ -418,6 +465,24 @@ def _needs(solver: Any, *options: str) -> Any:
     if missing:
         skip(f"has no option {', '.join(sorted(missing))}")
     return solver
+
+
+def _quiet(solver: Any) -> Any:
+    """The ODE solver that a stochastic solver is without noise; any other solver itself."""
+    return _with(solver, noise=0.0) if solver.stochastic else solver
+
+
+def _stochastic(solver: Any) -> Any:
+    if not solver.stochastic:
+        skip("adds no noise")
+    if "noise" not in _options(solver):
+        require(False, "a stochastic solver has an option 'noise', 0 for the ODE")
+    return solver
+
+
+def _possible(solver: Solver, spans: Iterable[Span]) -> list[Span]:
+    """Those of the intervals that the solver can go: noise is added on the way to data only."""
+    return [(t0, t1) for t0, t1 in spans if t0 < t1 or not solver.stochastic]
 
 
 def _rows_are_independent(solver: Solver) -> bool:

@@ -37,6 +37,31 @@ def register_solvers(register: Register) -> None:
     register(
         "edm_heun", "fmcore_solvers.edm_heun:EDMHeun", summary="order 2, 2 N - 1 NFE, affine paths"
     )
+    register(
+        "euler_maruyama",
+        "fmcore_solvers.langevin:EulerMaruyama",
+        summary="SDE, order 1, 1 NFE a step, affine paths",
+    )
+    register(
+        "sde_heun",
+        "fmcore_solvers.langevin:SDEHeun",
+        summary="SDE, order 2, 2 NFE a step, affine paths",
+    )
+    register(
+        "ancestral",
+        "fmcore_solvers.ancestral:Ancestral",
+        summary="SDE, order 1, 1 NFE a step, affine paths; DDPM's sampler",
+    )
+    register(
+        "dpmpp_2m_sde",
+        "fmcore_solvers.dpmpp_sde:DPMpp2MSDE",
+        summary="SDE, order 2, 1 NFE a step, affine paths",
+    )
+    register(
+        "edm_churn",
+        "fmcore_solvers.edm_churn:EDMChurn",
+        summary="SDE, order 2, 2 N - 1 NFE, affine paths",
+    )
     register("heun2_adaptive", "fmcore_solvers.embedded:Heun2Adaptive", summary="adaptive, 2(1)")
     register("bosh3", "fmcore_solvers.embedded:Bosh3", summary="adaptive, 3(2), 3 NFE an attempt")
     register("dopri5", "fmcore_solvers.embedded:Dopri5", summary="adaptive, 5(4), 6 NFE an attempt")

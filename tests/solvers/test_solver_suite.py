@@ -14,7 +14,7 @@ from annotated_types import Gt
 from torch import Tensor
 
 from fmcore import ComponentError, Problem, Solution, Solver, Stats, Status
-from fmcore.solving import Draft, FixedSolver, Linear
+from fmcore.solving import Draft, FixedSolver, Linear, StochasticSolver
 from fmcore.testing import CheckResult, SolverSuite, run_suite
 from fmcore_solvers.embedded import Dopri5
 from fmcore_solvers.heun import Heun2
@@ -139,6 +139,46 @@ class MixesRows(Midpoint.__base__):  # type: ignore[misc, valid-type]
         return replace(solution, x=solution.x + 1e-3 * solution.x.mean(0))
 
 
+@dataclass(frozen=True)
+class Noisy(StochasticSolver):
+    """Euler-Maruyama, and right where nothing is changed."""
+
+    order = 1
+    in_the_last_step: ClassVar[bool] = False
+    without_score: ClassVar[bool] = False
+
+    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+        x = plan.start
+        for s, t in pairwise(grid):
+            u, sigma = plan.velocity(x, s), plan.at(s).sigma
+            if self.noise > 0 and (t != grid[-1] or self.in_the_last_step):
+                pull = 0.0 if self.without_score else self.noise**2 / 2 * sigma
+                z = self.noise * sigma * (t - s) ** 0.5 * plan.fresh()
+                x = x + (t - s) * (u - pull * plan.noise(x, s)) + z
+            else:
+                x = x + (t - s) * u
+            yield x
+
+
+class KicksAtTheEnd(Noisy):
+    in_the_last_step = True
+
+
+class ForgetsTheScore(Noisy):
+    without_score = True
+
+
+class DrawsByPosition(Noisy):
+    def solve(self, problem: Problem) -> Solution:
+        return super().solve(replace(problem, sample_ids=None))
+
+
+class DrawsTheSameForAll(Noisy):
+    def solve(self, problem: Problem) -> Solution:
+        ids = torch.zeros(len(problem.x0), dtype=torch.int64)
+        return super().solve(replace(problem, sample_ids=ids))
+
+
 class ShufflesConditions(Plain):
     def call(self, problem: Problem, x: Tensor, t: float) -> Tensor:
         if problem.condition is not None:
@@ -252,6 +292,9 @@ WRONG = {
     "test_failing_sample_is_isolated": SpreadsFailure(steps=8),
     "test_failure_raises_only_where_asked": NeverThrows(steps=8),
     "test_sample_does_not_depend_on_its_batch": MixesRows(steps=8),
+    "test_noise_is_named_by_seed_and_sample": DrawsTheSameForAll(steps=8),
+    "test_last_step_adds_no_noise": KicksAtTheEnd(steps=8),
+    "test_noise_keeps_the_marginals": ForgetsTheScore(steps=8),
     "test_conditions_stay_with_their_samples": ShufflesConditions(steps=8),
     "test_running_out_returns_what_there_is": RaisesWhenOut(),
     "test_states_at_asked_times": ForgetsTimes(steps=8),
@@ -295,6 +338,20 @@ def test_every_check_has_a_wrong_solver() -> None:
 def test_a_right_solver_passes_without_pytest() -> None:
     results = results_of(Heun2(steps=8))
     assert [name for name, result in results.items() if not result.passed] == []
-    assert [name for name, result in results.items() if result.skipped] == [
-        "test_running_out_returns_what_there_is"
-    ]
+    assert {name for name, result in results.items() if result.skipped} == {
+        "test_last_step_adds_no_noise",
+        "test_noise_is_named_by_seed_and_sample",
+        "test_noise_keeps_the_marginals",
+        "test_running_out_returns_what_there_is",
+    }
+
+
+def test_a_right_stochastic_solver_passes() -> None:
+    results = results_of(Noisy(steps=8))
+    assert [r.message for r in results.values() if not r.passed and not r.skipped] == []
+
+
+def test_noise_by_place_in_the_batch_is_found() -> None:
+    assert not results_of(DrawsByPosition(steps=8))[
+        "test_sample_does_not_depend_on_its_batch"
+    ].passed

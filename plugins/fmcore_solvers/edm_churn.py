@@ -1,0 +1,65 @@
+"""EDM's stochastic sampler: noise is added, then removed again together with some of the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmcore.solving import AutoGrid, Draft, Linear, StochasticSolver
+from fmcore_solvers.ddim import ddim_step
+
+__all__ = ["EDMChurn"]
+
+MOST_GROWTH = math.sqrt(2) - 1
+"""The most by which a step may raise the noise level: it adds no more noise than was there."""
+
+
+@final
+@dataclass(frozen=True)
+class EDMChurn(StochasticSolver):
+    """Order 2, two evaluations a step but for the last: `edm_heun` at noise=0.
+
+    Each step first raises the noise level sigma/alpha by the factor 1 + min(noise / steps, sqrt(2)
+    - 1), never above that at the start; `noise` is the paper's S_churn.  Source: Karras et al.,
+    arXiv 2206.00364, algorithm 2, in alpha and sigma.
+    """
+
+    order = 2
+    nfe_per_step = 2
+    default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
+
+    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+        x = plan.start
+        growth = min(self.noise / (len(grid) - 1), MOST_GROWTH) if len(grid) > 1 else 0.0
+        raised = iter(self._raised(plan, grid, growth))
+        for s, t in pairwise(grid):
+            there = plan.at(t)
+            if growth > 0 and t != grid[-1] and plan.at(s).finite:
+                x, s = _raise_noise(plan, x, s, next(raised))
+            here, x0hat = plan.at(s), plan.noise(x, s)
+            x = ddim_step(plan, x, s, t)
+            if t != grid[-1] and here.finite and there.finite:
+                dv = there.sigma / there.alpha - here.sigma / here.alpha
+                x = x + there.alpha * dv / 2 * (plan.noise(x, t) - x0hat)
+            yield x
+
+    def _raised(self, plan: Draft, grid: NDArray[np.float64], growth: float) -> list[float]:
+        """The earlier times at which the noise level is that of each step's start, raised."""
+        if growth == 0:
+            return []
+        lams = [plan.at(t).lam - math.log1p(growth) for t in grid[:-2] if plan.at(t).finite]
+        return [max(t, float(grid[0])) for t in plan.times_of(lams)] if lams else []
+
+
+def _raise_noise(plan: Draft, x: Linear, s: float, earlier: float) -> tuple[Linear, float]:
+    """From x at s to the same marginal's x at the earlier time, by adding noise."""
+    here, there = plan.at(s), plan.at(earlier)
+    z, scale = plan.fresh(), there.alpha / here.alpha
+    added = math.sqrt(max(0.0, there.sigma**2 - (scale * here.sigma) ** 2))
+    return scale * x + added * z, earlier
