@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Solver(ABC):
         """Raise ComponentError if this solver cannot integrate along `path`, saying why; called
         before training.
         """
+
+    def facts(self) -> Mapping[str, str]:
+        """What `fmcore plugins show` says of this solver with these options."""
+        reads = {
+            "path": "an affine one, whose alpha and sigma it reads" if self.needs_path else "any",
+            "coupling": "independent, for the score" if self.needs_score else "any",
+        }
+        return reads | ({"noise": "added on the way, an SDE"} if self.stochastic else {})
 
     @abstractmethod
     def solve(self, problem: Problem) -> Solution:

@@ -4,6 +4,7 @@ tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
@@ -77,6 +78,15 @@ class AdaptiveSolver(Solver):
     def nfe_per_attempt(self) -> int:
         """Evaluations of one attempted step; the velocity at its beginning is there already."""
         return self.tableau.completed.stages - 1
+
+    def facts(self) -> Mapping[str, str]:
+        tableau = self.tableau
+        own = {
+            "order": f"{tableau.order}({tableau.embedded_order})",
+            "evaluations": f"{self.nfe_per_attempt} an attempted step, and 2 at the start",
+            "grid": "none: steps follow the error",
+        }
+        return own | dict(super().facts())
 
     def solve(self, problem: Problem) -> Solution:
         solution = travel(self, problem)

@@ -5,8 +5,8 @@ and nothing else.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, ClassVar
 
@@ -115,6 +115,21 @@ class FixedSolver(Solver):
             return _cached(self, t0, t1, path, times)
         except TypeError:  # a path that cannot be hashed
             return _planned(self, t0, t1, path, times)
+
+    def facts(self) -> Mapping[str, str]:
+        own = {
+            "order": str(self.order),
+            "evaluations": f"{self.nfe_per_step} a step",
+            "grid": f"{self.default_grid} by default",
+        }
+        return own | dict(super().facts())
+
+    def written_plan(self, steps: int, path: Path | None) -> str:
+        """All that `steps` steps along `path` compute, row by row."""
+        grid = self.grid if isinstance(self.grid, str) else "auto"
+        short = replace(self, nfe=None, steps=steps, grid=grid)
+        low, high = (0.0, 1.0) if path is None else (path.t_min, path.t_max)
+        return str(short.plan(low, high, path))
 
     def solve(self, problem: Problem) -> Solution:
         self._check_kind(problem.path)

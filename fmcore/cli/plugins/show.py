@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from fmcore.cli.console import print_json, styled, table
 from fmcore.cli.options import json_option, kind_option, plugin_option
+from fmcore.cli.plugins.facts import facts_of, plan_of
 from fmcore.cli.plugins.ls import as_dict
 from fmcore.cli.plugins.naming import named
 from fmcore.kinds import KINDS
@@ -29,12 +30,22 @@ PLACES = {
 """Where in a recipe a component stands, for kinds that have no section of their own."""
 
 
+PLAN_HELP = "Write out all that a fixed solver computes in STEPS steps."
+
+
 @click.command(short_help="Show a component: options, defaults, code.")
 @click.argument("name")
 @kind_option
 @plugin_option
 @json_option
-def show(name: str, kind: str | None, as_json: bool) -> None:
+@click.option(
+    "--set", "given", metavar="OPTION=VALUE", multiple=True, help="Show it with this option."
+)
+@click.option("--plan", "steps", metavar="STEPS", type=click.IntRange(1), help=PLAN_HELP)
+@click.option("--path", metavar="PATH", default="ot", show_default=True, help="For --plan.")
+def show(
+    name: str, kind: str | None, as_json: bool, given: tuple[str, ...], steps: int | None, path: str
+) -> None:
     """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code."""
     entry = named(name, kind)
     if entry.kind == RECIPE:
@@ -42,10 +53,15 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
         return
     target = entry.load()
     own = options(target, KINDS[entry.kind].given)
+    told = facts_of(entry, given)
+    plan = None if steps is None else plan_of(entry, given, steps, path)
     if as_json:
-        print_json(_as_dict(entry, target, own))
+        more = {"facts": told} | ({} if plan is None else {"plan": plan})
+        print_json(_as_dict(entry, target, own) | more)
     else:
-        _print(entry, target, own)
+        _print(entry, target, own, told)
+        if plan is not None:
+            click.echo(f"\n{plan}")
 
 
 def _as_dict(entry: Entry, target: type, own: Sequence[Option]) -> dict[str, Any]:
@@ -62,11 +78,14 @@ def _option_as_dict(option: Option) -> dict[str, Any]:
     return described if _unset(option) else described | {"default": _default(option)}
 
 
-def _print(entry: Entry, target: type, own: Sequence[Option]) -> None:
+def _print(entry: Entry, target: type, own: Sequence[Option], told: Mapping[str, str]) -> None:
     click.echo(f"{styled(entry.kind, bold=True)} {styled(entry.name, bold=True)}: {entry.summary}")
     click.echo(f"plugin {entry.plugin} {entry.version}, {entry.target_text}")
     click.echo(f"{_code(target)}\n")
     click.echo(f"{_doc(target)}\n")
+    if told:
+        width = max(map(len, told))
+        click.echo("".join(f"{fact:{width}}  {text}\n" for fact, text in told.items()))
     if own:
         table(("OPTION", "TYPE", "DEFAULT"), [_row(option) for option in own])
         click.echo()

@@ -1,0 +1,65 @@
+"""What a component says of itself: a component may have two methods for `fmcore plugins show`.
+
+`facts() -> Mapping[str, str]` names what its options do not say, such as a solver's order.
+`written_plan(steps, path) -> str` writes out what it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from fmcore.errors import ComponentError
+from fmcore.plugins import Entry
+from fmcore.plugins.construct import construct
+from fmcore.recipe.nodes import plain
+from fmcore.recipe.overrides import value_of
+
+__all__ = ["facts_of", "plan_of"]
+
+
+def facts_of(entry: Entry, given: Sequence[str]) -> dict[str, str]:
+    """The component's facts; none if it states none or cannot be made without options."""
+    if not given and not hasattr(entry.load(), "facts"):
+        return {}
+    try:
+        component = _made(entry, given)
+    except ComponentError:
+        if given:
+            raise
+        return {}
+    return dict(component.facts()) if hasattr(component, "facts") else {}
+
+
+def plan_of(entry: Entry, given: Sequence[str], steps: int, path: str) -> str:
+    """What the component computes in `steps` steps along `path`, a name or a mapping."""
+    if not hasattr(entry.load(), "written_plan"):
+        raise click.UsageError(
+            f"{entry.kind} '{entry.name}' has no plan: only a solver with a budget knows "
+            "beforehand what it will compute"
+        )
+    along = _path(path)
+    component = _made(entry, given)
+    component.check(along)
+    return str(component.written_plan(steps, along))
+
+
+def _made(entry: Entry, given: Sequence[str]) -> Any:
+    return construct(entry, dict(map(_option, given)))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"--set takes OPTION=VALUE, got '{text}'")
+    return name, plain(value_of(value))
+
+
+def _path(text: str) -> Any:
+    from fmcore.plugins import create
+
+    said = plain(value_of(text))
+    options = dict(said) if isinstance(said, dict) else {"name": said}
+    return create("path", str(options.pop("name", "???")), **options)

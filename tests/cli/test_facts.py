@@ -1,0 +1,90 @@
+"""`fmcore plugins show`: facts that a component states, and the plan that a fixed solver writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fmcore.plugins import registry
+
+FACTS = {"order", "evaluations", "path", "coupling"}
+NEED_A_BUDGET = {f"torchdiffeq:{name}" for name in ("euler", "midpoint", "rk4")}
+
+
+def show(call, *arguments):
+    ended = call("plugins", "show", *arguments)
+    assert ended.code == 0, ended.err
+    return ended.out
+
+
+def test_unipc_tells_order_cost_and_that_it_needs_a_path(call):
+    facts = json.loads(show(call, "unipc", "--json"))["facts"]
+    assert facts == {
+        "order": "3",
+        "evaluations": "1 a step",
+        "grid": "lambda on curved paths by default",
+        "path": "an affine one, whose alpha and sigma it reads",
+        "coupling": "any",
+    }
+    assert "order        3\nevaluations  1 a step\n" in show(call, "unipc")
+
+
+def test_facts_follow_the_options(call):
+    assert json.loads(show(call, "unipc", "--set", "p=3", "--json"))["facts"]["order"] == "4"
+
+
+@pytest.mark.parametrize(
+    "name", [e.name for e in registry().entries("solver") if e.plugin == "fmcore_solvers"]
+)
+def test_every_solver_states_its_facts(call, name):
+    budget = ("--set", "nfe=24") if name in NEED_A_BUDGET else ()
+    facts = json.loads(show(call, name, *budget, "--json"))["facts"]
+    wanted = {"path", "coupling"} if name.startswith("torchdiffeq:") else FACTS
+    assert wanted <= facts.keys()
+
+
+def test_a_stochastic_solver_says_so(call):
+    facts = json.loads(show(call, "ancestral", "--json"))["facts"]
+    assert facts["noise"] == "added on the way, an SDE"
+    assert facts["coupling"] == "independent, for the score"
+
+
+def test_the_plan_is_written_out_on_request(call):
+    out = show(call, "unipc", "--plan", "3", "--path", "vp")
+    title, *rows = out[out.index("3 steps, ") :].splitlines()
+    assert title == "3 steps, 3 evaluations of the field; r0 = x0"
+    assert sum("= field(" in row for row in rows) == 3
+    assert rows[-1].startswith("x = r")
+    assert json.loads(show(call, "midpoint", "--plan", "1", "--json"))["plan"].splitlines() == [
+        "1 steps, 2 evaluations of the field; r0 = x0",
+        "r1 = field(r0, t=0)",
+        "r2 = 1 r0 + 0.5 r1",
+        "r3 = field(r2, t=0.5)",
+        "r4 = 1 r0 + 1 r3",
+        "x = r4",
+    ]
+
+
+def test_the_plan_of_an_sde_shows_its_noise(call):
+    out = show(call, "ancestral", "--plan", "3", "--set", "noise=0.5", "--path", "{name: linear}")
+    assert out.count("= noise(") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dopri5", "--plan", "3"), "solver 'dopri5' has no plan"),
+        (("unipc", "--set", "p"), "--set takes OPTION=VALUE, got 'p'"),
+        (("unipc", "--set", "q=3"), "has no option 'q'"),
+        (("unipc", "--plan", "3", "--path", "vpp"), "did you mean 'vp'?"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(call, arguments, message):
+    ended = call("plugins", "show", *arguments)
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_components_without_facts_show_none(call):
+    assert json.loads(show(call, "ot", "--kind", "path", "--json"))["facts"] == {}
