@@ -29,6 +29,7 @@ def test_it_holds_every_module_template_and_recipe(wheel):
     held = set(wheel.namelist())
     sources = [file.relative_to(ROOT) for file in (ROOT / "fmcore").rglob("*.py")]
     sources += [file.relative_to(ROOT) for file in (ROOT / "fmcore").rglob("*.tmpl")]
+    sources += [f.relative_to(ROOT) for f in (ROOT / "fmcore/report/templates").iterdir()]
     sources += [file.relative_to(ROOT / "plugins") for file in (ROOT / "plugins").rglob("*.py")]
     recipes = (ROOT / "recipes").rglob("*.yaml")
     sources += [Path("fmcore/_recipes") / file.relative_to(ROOT / "recipes") for file in recipes]

@@ -25,6 +25,7 @@ COMMANDS = {
     "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
     "compare": Target("fmcore.cli.compare:compare", "Put the results of runs beside each other."),
+    "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
     "benchmark": Target(
         "fmcore.cli.benchmark:benchmark", "Measure solvers: error, evaluations, time."

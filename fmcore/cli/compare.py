@@ -15,20 +15,26 @@ __all__ = ["compare"]
 @click.command(short_help="Put the results of runs beside each other.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print a table for a page.")
+@click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page too.")
 @plugin_option
 @json_option
-def compare(runs: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
+def compare(runs: tuple[Path, ...], markdown: bool, html: Path | None, as_json: bool) -> None:
     """Put the results of each RUN beside each other: a column for every metric.
 
     Numbers that were not made alike get columns of their own, and a line says what differs.
 
     \b
-      fmcore compare runs/digits/*
+      fmcore compare runs/digits/* --html compared.html
     """
     from fmcore.comparison import compare as compared
     from fmcore.runs.folder import RunFolder
 
-    found = compared([RunFolder.open(run) for run in runs])
+    folders = [RunFolder.open(run) for run in runs]
+    found = compared(folders)
+    if html is not None:
+        from fmcore.report import write_comparison
+
+        write_comparison(html, folders, found)
     if as_json:
         columns = [{"metric": c.metric, "way": c.way, "cells": c.cells} for c in found.columns]
         settings = {k: {r: str(x) for r, x in v.items()} for k, v in found.settings.items()}

@@ -13,6 +13,7 @@ PICTURES = {
     "samples/grid.png": "samples",
     "samples/density.png": "density, noise to data",
     "samples/trajectories.png": "trajectories, noise to data",
+    "samples/trajectories.webp": "the same, moving",
     "results.json": "results",
     "report.html": "report",
 }

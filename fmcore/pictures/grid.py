@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fmcore.runs.atomic import atomic
 
-__all__ = ["save_grid"]
+__all__ = ["grid", "save_grid"]
 
 SMALLEST_SIDE = 64
 """Images are enlarged by a whole factor until a side has at least so many pixels: a person must see
@@ -23,10 +23,15 @@ def save_grid(path: Path, levels: Tensor, most: int, columns: int) -> None:
     """Save uint8 `levels`, `(n, channels, height, width)` with values below `most`, as a grid of
     `columns`.
     """
+    picture = grid(levels, most, columns)
+    atomic(path, lambda part: Image.fromarray(picture).save(part, format="PNG"))
+
+
+def grid(levels: Tensor, most: int, columns: int) -> npt.NDArray[np.uint8]:
+    """The same as an RGB image, `(height, width, 3)`."""
     images = _as_rgb(levels, most)
     factor = max(1, -(-SMALLEST_SIDE // min(images.shape[1:3])))
-    picture = _tile(images.repeat(factor, 1).repeat(factor, 2), columns)
-    atomic(path, lambda part: Image.fromarray(picture).save(part, format="PNG"))
+    return _tile(images.repeat(factor, 1).repeat(factor, 2), columns)
 
 
 def _as_rgb(levels: Tensor, most: int) -> npt.NDArray[np.uint8]:

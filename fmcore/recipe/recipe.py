@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -13,7 +13,7 @@ from fmcore.recipe.components import Component, read_options
 from fmcore.recipe.faults import Faults
 from fmcore.recipe.interpolation import interpolated
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Block, Node, lookup, plain, walk
+from fmcore.recipe.nodes import Block, Node, children, lookup, plain, walk
 from fmcore.recipe.overrides import layer
 from fmcore.recipe.schema import Option, options
 from fmcore.recipe.sections import Sections
@@ -57,6 +57,11 @@ class Recipe:
     def origin(self, key: str) -> str:
         """Where a value is from: `recipes/a.yaml:7:3`, `command line`, `default of path 'ot'`."""
         return str(self._node(key).origin)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """The source of every value, by its dotted key."""
+        return dict(_origins(self.completed))
 
     def override(self, overrides: Iterable[str]) -> Recipe:
         """This recipe with `key=value` texts laid on it."""
@@ -120,6 +125,15 @@ def resolved(name: str, path: Path | None, written: Node, faults: Faults, partia
             faults.add(mark, _must_be_given(key))
     faults.raise_any()
     return Recipe(name, path, tuple(reading.missing), written, completed)
+
+
+def _origins(node: Node, at: str = "") -> Iterator[tuple[str, str]]:
+    """Of every leaf, and of every list and mapping that is empty."""
+    inside = list(children(node))
+    if not inside:
+        yield at, str(node.origin)
+    for key, child in inside:
+        yield from _origins(child, f"{at}.{key}" if at else key)
 
 
 def _without_references(written: Block, faults: Faults) -> Block:

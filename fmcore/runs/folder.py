@@ -1,6 +1,7 @@
 """The folder of a run, and what belongs where in it.
 
 recipe.yaml        the complete recipe, every default written out
+origins.json       where each value of it was written
 run.json           versions, hardware, seeds, timings
 log.txt            what happened, with times
 metrics.jsonl      a line for every few steps of training
@@ -8,6 +9,7 @@ checkpoints/       see fmcore.runs.checkpoint
 snapshots/         power averages, where train.snapshot_every asks for them
 samples/           shards of samples, and pictures
 results.json       each metric's value, error and provenance
+report.html        all of it as one page
 """
 
 from __future__ import annotations
@@ -129,6 +131,7 @@ class RunFolder:
             )
         else:
             write_text(folder.recipe_file, recipe.to_yaml())
+            write_json(root / "origins.json", recipe.origins)
         return folder
 
     @classmethod
@@ -143,6 +146,10 @@ class RunFolder:
     def recipe(self) -> Recipe:
         """The recipe of this run."""
         return load_recipe(self.recipe_file, name=self.facts().get("recipe", self.root.name))
+
+    def origins(self) -> dict[str, Any]:
+        """Where each value of the recipe was written, by dotted key; empty where not recorded."""
+        return _read_json(self.root / "origins.json")
 
     def _require_same(self, recipe: Recipe) -> None:
         changes = diff(self.recipe(), recipe)

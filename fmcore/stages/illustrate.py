@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.levels import to_levels
+from fmcore.pictures.animation import save_images_moving, save_points_moving
 from fmcore.pictures.curve import save_curve
 from fmcore.pictures.grid import save_grid
 from fmcore.pictures.points import save_densities, save_paths
@@ -50,23 +51,28 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> list[Path]:
 
 def _images(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> list[Path]:
     grid, film = folder.samples / "grid.png", folder.samples / "trajectories.png"
+    moving = folder.samples / "trajectories.webp"
     drawn = Shards.there(folder.samples).first(SHOWN)["x"]
     save_grid(grid, drawn, data.levels, columns=8)
     states = _states(sampler, range(min(TRAVELLERS, sampler.settings.count)), TIMES)
     levels = to_levels(states, data.levels, data.dequantize)
     save_grid(film, levels.transpose(0, 1).flatten(0, 1), data.levels, columns=TIMES)
-    return [grid, film]
+    save_images_moving(moving, levels, data.levels, columns=4)
+    return [grid, film, moving]
 
 
 def _points(sampler: Sampler, folder: RunFolder) -> list[Path]:
     density, ways = folder.samples / "density.png", folder.samples / "trajectories.png"
+    moving = folder.samples / "trajectories.webp"
     data = sampler.components.data
     states = _states(sampler, range(min(POINTS, sampler.settings.count)), PANELS)
     real = data.batch(range(min(POINTS, data.length)))["x1"]
     titles = [f"t = {t:.1f}" for t in torch.linspace(0, 1, PANELS)]
     save_densities(density, [*states, real], [*titles, "data"])
-    save_paths(ways, _states(sampler, range(min(200, sampler.settings.count)), 41))
-    return [density, ways]
+    travelled = _states(sampler, range(min(200, sampler.settings.count)), 41)
+    save_paths(ways, travelled)
+    save_points_moving(moving, travelled)
+    return [density, ways, moving]
 
 
 def _states(sampler: Sampler, indices: range, times: int) -> Tensor:

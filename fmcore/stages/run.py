@@ -17,6 +17,7 @@ from fmcore.field import Field
 from fmcore.plugins import registry
 from fmcore.recipe import Recipe, load_recipe
 from fmcore.reflow import write_pairs
+from fmcore.report import write_report
 from fmcore.runs.atomic import write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
@@ -109,6 +110,7 @@ def sample(
         sampler = sample_stage(made.components, made.folder, accelerator.device, team, quiet)
         if team.leads:
             illustrate_samples(sampler, made.folder)
+            write_report(made.folder)
     return made
 
 
@@ -159,6 +161,7 @@ def evaluate(
         with _timed(made.folder, "evaluate"):
             evaluate_stage(made.components, made.folder, accelerator.device, quiet)
         made.folder.record({"measured": None})  # perhaps by other options than the recipe's
+        write_report(made.folder)
     check_expectations(made.components, made.results)
     return made
 
@@ -180,6 +183,7 @@ def _run_stages(made: Run, accelerator: Accelerator, team: Team, quiet: bool) ->
         with _timed(folder, "evaluate"):
             evaluate_stage(components, folder, accelerator.device, quiet)
         folder.record({"measured": _to_be_measured(components, folder)})
+    write_report(folder)
     check_expectations(components, folder.results())
 
 

@@ -1,0 +1,26 @@
+"""`fmcore report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fmcore.cli.options import plugin_option
+
+__all__ = ["report"]
+
+
+@click.command(short_help="Write the page of a run again.")
+@click.argument("run", type=click.Path(path_type=Path))
+@plugin_option
+def report(run: Path) -> None:
+    """Write report.html of the run in folder RUN again, from what lies there.
+
+    \b
+      fmcore report runs/digits/20260101-120000
+    """
+    from fmcore.report import make_report
+    from fmcore.runs.folder import RunFolder
+
+    click.echo(make_report(RunFolder.open(run)))
