@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmcore.solving.adaptive import AdaptiveSolver, Coupling
 from fmcore.solving.augmentation import Augmentation, Divergence, ProbeLaw
 from fmcore.solving.canonical import Canonical, canonical
+from fmcore.solving.compiled import CompiledSteps
 from fmcore.solving.controller import Controller
 from fmcore.solving.evaluation import bound_field, check_velocity, state_of
 from fmcore.solving.executor import execute
@@ -28,6 +29,7 @@ __all__ = [
     "Call",
     "Canonical",
     "Combine",
+    "CompiledSteps",
     "Controller",
     "Coupling",
     "Divergence",

@@ -31,7 +31,7 @@ from fmcore.solving.measured import Measured
 from fmcore.solving.plan import Plan
 from fmcore.solving.problem import Problem, Solution, Stats, Status
 
-__all__ = ["execute"]
+__all__ = ["execute", "finished"]
 
 
 def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
@@ -143,6 +143,11 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
     for slot in range(1, allocation.buffers + 1):
         registers[slot] = torch.empty_like(x0)
     return registers
+
+
+def finished(plan: Plan, problem: Problem, outputs: Sequence[Tensor]) -> Solution:
+    """The solution whose `outputs` are the plan's, without divergence or gradients."""
+    return _solution(plan, problem, outputs, None, 0, None)
 
 
 def _solution(
