@@ -1,0 +1,47 @@
+"""The page on solvers: its code runs, its table is the registry's and the measured file's."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fmcore.plugins import registry
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "solvers.md").read_text(encoding="utf-8")
+
+
+def test_the_code_runs():
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(block, names)  # the page's own code
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="measures for minutes where there is a GPU")
+def test_the_gpu_script_says_that_there_is_no_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu_solvers.py"])
+    runpy.run_path(str(ROOT / "benchmarks/gpu_solvers.py"), run_name="__main__")
+    assert capsys.readouterr().out == "no CUDA device here: nothing was measured\n"
+
+
+def test_every_solver_is_named():
+    own = [e.name for e in registry().entries("solver") if e.plugin == "fmcore_solvers"]
+    missing = [n for n in own if not n.startswith("torchdiffeq:") and f"`{n}`" not in PAGE]
+    assert missing == []
+
+
+def test_the_table_is_what_was_measured():
+    measured = json.loads((ROOT / "benchmarks/results/solvers.json").read_text(encoding="utf-8"))
+    small, images = measured["outside_the_model"].values()
+    rows = re.findall(r"^\| (\S.*?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| (\d+) \|$", PAGE, re.M)
+    assert len(rows) == 11
+    for name, *told in rows:
+        row, larger = (group[name.replace("`", "")] for group in (small, images))
+        times = (row["us_per_nfe"], larger["us_per_nfe"], row["operations_per_nfe"])
+        assert told == [*(f"{value:.1f}" for value in times), str(row["waits"])]
