@@ -88,3 +88,26 @@ def test_what_cannot_be_shown_is_said(call, arguments, message):
 
 def test_components_without_facts_show_none(call):
     assert json.loads(show(call, "ot", "--kind", "path", "--json"))["facts"] == {}
+
+
+def test_any_component_may_state_facts(call, tmp_path):
+    plugin = tmp_path / "calm.py"
+    plugin.write_text(
+        "from dataclasses import dataclass\n"
+        "from fmcore import Gaussian, Source, hookimpl\n"
+        "@dataclass(frozen=True)\n"
+        "class Calm(Source):\n"
+        "    width: float = 2.0\n"
+        "    def sample(self, n, shape, generator, condition=None, dtype=None):\n"
+        "        return Gaussian(self.width).sample(n, shape, generator)\n"
+        "    def log_prob(self, x, condition=None):\n"
+        "        return Gaussian(self.width).log_prob(x)\n"
+        "    def facts(self):\n"
+        "        return {'variance': str(self.width**2)}\n"
+        "@hookimpl\n"
+        "def register_sources(register):\n"
+        "    register('calm', Calm)\n",
+        encoding="utf-8",
+    )
+    out = show(call, "calm", "--plugin", str(plugin), "--set", "width=3", "--json")
+    assert json.loads(out)["facts"] == {"variance": "9.0"}
