@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from fmcore.benchmarking.axes import Axes, Chosen, Grid
+from fmcore.errors import ComponentError
 from fmcore.interfaces.solver import Solver
 
 __all__ = ["Cell", "Setting", "cells", "digest"]
@@ -61,7 +62,9 @@ class Cell:
         }
 
     def make_solver(self) -> Solver:
-        """The solver.  Raises ComponentError for a budget or grid that it cannot use."""
+        """The solver.  Raises ComponentError for a budget or grid that it cannot use, and for a
+        stochastic one: the reference is where the ODE ends, and its samples end elsewhere.
+        """
         options: dict[str, Any] = {}
         if self.grid is not None:
             options["grid"] = self.grid if isinstance(self.grid, str) else list(self.grid)
@@ -70,6 +73,11 @@ class Cell:
         if self.tol is not None:
             options |= {"rtol": self.tol, "atol": self.tol}
         made: Solver = self.solver.make(**options)
+        if made.stochastic:
+            raise ComponentError(
+                f"solver '{self.solver}' draws noise, so its samples do not end where the ODE's "
+                "do, which is what the error is measured against"
+            )
         return made
 
 

@@ -122,3 +122,10 @@ def test_what_is_neither_a_run_nor_closed_form_is_refused(tmp_path):
         benchmark(tmp_path / "nothing", [], out=tmp_path / "out", quiet=True)
     with pytest.raises(ComponentError, match="no device named 'tpu'"):
         go(tmp_path, device="tpu")
+
+
+def test_a_solver_that_draws_noise_is_a_row_with_its_reason(tmp_path):
+    axes = ["problem=gaussian", "path=vp", "solver=euler_maruyama", "nfe=8", "samples=4"]
+    (row,) = go(tmp_path, axes).report.rows
+    assert "draws noise" in row["reason"]
+    assert row["error_rms"] is None
