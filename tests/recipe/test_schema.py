@@ -273,7 +273,8 @@ def test_a_module_has_the_arguments_of_its_constructor_as_options():
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` is Python 3.12's")
 def test_a_type_alias_stands_for_its_type():
     names: dict[str, Any] = {}
-    exec("type Count = int\ndef init(self, a: Count) -> None: ...", names)
+    source = "type Count = int\ndef init(self, a: Count) -> None: ..."
+    exec(compile(source, "alias.py", "exec", dont_inherit=True), names)
     (option,) = options(type("It", (), {"__init__": names["init"]}))
     assert option.type_text == "an integer"
 
