@@ -19,7 +19,7 @@ def block(language: str, beginning: str) -> str:
 def test_the_recipe_is_one(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(block("yaml", "data:"))
-    assert load_recipe(file).values["train"]["steps"] == 1600
+    assert load_recipe(file).values["train"]["steps"] == 1400
 
 
 def test_the_plugin_is_proved_by_the_kit(tmp_path, fmcore_command):
