@@ -45,10 +45,18 @@ def test_runs_in_processes_of_their_own_give_the_same_table(tiny, tmp_path):
 
 
 def test_a_method_that_fails_is_a_line_and_the_others_go_on(tiny, tmp_path):
-    recipe = load_recipe(tiny, ["train.lr=1e30", "train.steps=20"])
-    made = table1(recipe, tmp_path, methods=["fm_ot"], quiet=True, say=lambda s: None)
-    assert "not finite" in made.failures[0]
-    assert "failed" in made.markdown() or "FM, OT path" in made.markdown()
+    stranger = tmp_path / "fm_vp" / "seed-0" / "thesis.tex"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("x")
+    two = ["fm_vp", "fm_ot"]
+    made = table1(load_recipe(tiny), tmp_path, methods=two, quiet=True, say=lambda s: None)
+    (line,) = made.failures
+    assert line.startswith("fm_vp, seed 0: ")
+    assert "not a run" in line
+    page = made.markdown()
+    assert line in page
+    assert "| FM, diffusion path | failed |" in page
+    assert "| FM, OT path | 8 |" in page
 
 
 def test_an_unknown_method_is_refused_with_a_suggestion(tiny, tmp_path):
