@@ -18,6 +18,7 @@ SMOOTHING = 0.02
 
 def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Draw loss and gradient norm over the steps of `lines`, the content of metrics.jsonl."""
+    lines = [line for line in lines if "loss" in line]  # others say what was measured meanwhile
     steps = np.array([line["step"] for line in lines])
     with figure(path, 10, 3.5, 1, 2) as axes:
         for axis, key, name in zip(

@@ -21,13 +21,31 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
+__all__ = ["Best", "Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Decay = Annotated[float, Ge(0), Le(1)]
 Width = Annotated[float, Gt(0), Le(0.28)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """What is measured, on which split, on how many of its examples (`count`; all by default)."""
+
+    metrics: list[Metric]
+    split: Split = "test"
+    count: Positive | None = None
+    batch_size: Positive = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """Which checkpoint is the best: the one whose `metric` is the least (`min`) or the greatest."""
+
+    metric: str
+    mode: Literal["min", "max"] = "min"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +62,12 @@ class Train:
     `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
     `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
     of the same noises are drawn into samples/progress.
+
+    Every `evaluate_every` steps, what `evaluate` says is measured with the first average on samples
+    as the recipe draws them; by default what the recipe's own `evaluate` says, on at most 1000.
+    `best` keeps the checkpoint that measures best, whatever `keep` says.  `trackers` are told the
+    lines of metrics.jsonl too.  `shard` cuts weights, gradients, averages and Adam's moments among
+    the processes (FSDP), for what does not fit one device.
     """
 
     steps: Positive
@@ -65,6 +89,11 @@ class Train:
     channels_last: bool = False
     label_dropout: Fraction = 0.0
     sample_every: Positive | None = None
+    evaluate_every: Positive | None = None
+    evaluate: Evaluate | None = None
+    best: Best | None = None
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    shard: bool = False
     checkpoint_every: Positive = 1000
     keep: Positive = 2
     log_every: Positive = 50
@@ -88,7 +117,8 @@ class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
     `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
-    weights (`raw`), or a profile by name: `ema:0.9999`, `power:0.05`.  `label` conditions every
+    weights (`raw`), a profile by name (`ema:0.9999`, `power:0.05`), or the `best` checkpoint's
+    average.  `label` conditions every
     sample on one class; by default classes take turns if the model has labels.  `path` is another
     affine path to sample along than the one trained on.
     """
@@ -101,16 +131,6 @@ class Sample:
     label: Count | None = None
     path: Path | None = None
     guidance: Guidance | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluate:
-    """What is measured, on which split, on how many of its examples (`count`; all by default)."""
-
-    metrics: list[Metric]
-    split: Split = "test"
-    count: Positive | None = None
-    batch_size: Positive = 256
 
 
 @dataclass(frozen=True, kw_only=True)

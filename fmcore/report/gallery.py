@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 from safetensors import safe_open
 
 from fmcore.report.charts import histogram, lines
 from fmcore.report.parts import Chart, Picture, attempted, data_uri
-from fmcore.runs.curve import Curve
+from fmcore.runs.curve import MEASURED, Curve
 from fmcore.runs.folder import RunFolder
 
 __all__ = ["curves", "histograms", "pictures", "progress"]
@@ -60,7 +61,22 @@ def curves(folder: RunFolder, missed: list[str]) -> list[Chart]:
         if pairs:
             made = attempted(title, lambda k=key, p=pairs: _curve(k, p), missed)  # type: ignore[misc]
             found += [] if made is None else [Chart(title, caption, made)]
+    return found + _measured(logged, missed)
+
+
+def _measured(logged: Sequence[Mapping[str, Any]], missed: list[str]) -> list[Chart]:
+    """What was measured while training; a name stands in the title, where it is escaped."""
+    keys = dict.fromkeys(key for line in logged for key in line if key.startswith(MEASURED))
+    found = []
+    for i, key in enumerate(keys):
+        pairs = [(line["step"], line[key]) for line in logged if key in line and "step" in line]
+        title = f"{key.removeprefix(MEASURED)} while training"
+        made = attempted(title, lambda i=i, p=pairs: _curve(f"measured {i}", p, "value"), missed)  # type: ignore[misc]
+        found += [] if made is None else [Chart(title, _WHILE_TRAINING, made)]
     return found
+
+
+_WHILE_TRAINING = "Of the average at these steps; how each was made is in evaluations/."
 
 
 def histograms(folder: RunFolder, missed: list[str]) -> list[Chart]:
@@ -95,9 +111,10 @@ def _stage(file: Path) -> Picture:
     return Picture(f"Step {int(file.stem.partition('-')[2]):,}", "", data)
 
 
-def _curve(key: str, pairs: Sequence[tuple[float, float]]) -> Markup:
+def _curve(key: str, pairs: Sequence[tuple[float, float]], label: str | None = None) -> Markup:
     steps, values = zip(*pairs, strict=True)
-    return lines(f"curve-{key}", [(steps, values)], key.replace("_", " "))
+    name = f"curve-{key.replace(' ', '-')}"
+    return lines(name, [(steps, values)], label or key.replace("_", " "))
 
 
 def _nfe(folder: RunFolder) -> Chart | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from fmcore.errors import CheckpointError
 from fmcore.runs.atomic import atomic, sha256_of, write_json
 
-__all__ = ["Checkpoint", "CheckpointFolder"]
+__all__ = ["Checkpoint", "CheckpointFolder", "load_into", "require_fitting"]
 
 
 @final
@@ -48,7 +48,7 @@ class CheckpointFolder:
 
     def save(self, checkpoint: Checkpoint, keep: int | None) -> Path:
         """Write a checkpoint, whole or not at all, then remove all but the newest `keep` (None:
-        keep all).
+        keep all) and the best.
         """
         path = self._tensors(checkpoint.step)
         tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
@@ -65,6 +65,22 @@ class CheckpointFolder:
         return sorted(
             int(path.stem.removeprefix("step-")) for path in self.root.glob("step-*.json")
         )
+
+    @property
+    def best(self) -> int | None:
+        """The step that was marked as the best; None if none was.  It may not be saved yet."""
+        if not self._mark.exists():
+            return None
+        return int(_facts(self._mark).get("step", -1))
+
+    def mark_best(self, step: int | None, facts: Mapping[str, Any] | None = None) -> None:
+        """From now on the checkpoint of `step` is the best (None: none is), for the reason in
+        `facts`.  To be called before it is saved, so that the one before is kept until then.
+        """
+        if step is None:
+            self._mark.unlink(missing_ok=True)
+        else:
+            write_json(self._mark, {"step": step, **(facts or {})})
 
     def latest(self) -> Checkpoint | None:
         """The newest whole checkpoint; torn ones are passed over with a word.
@@ -103,8 +119,15 @@ class CheckpointFolder:
     def _tensors(self, step: int) -> Path:
         return self.root / f"step-{step:09d}.safetensors"
 
+    @property
+    def _mark(self) -> Path:
+        return self.root / "best.json"
+
     def _retain(self, keep: int | None) -> None:
+        best = self.best
         for step in [] if keep is None else self.steps()[:-keep]:
+            if step == best:
+                continue
             # the JSON first: a crash between the two leaves tensors that nothing points to, never
             # the reverse
             self._tensors(step).with_suffix(".json").unlink(missing_ok=True)
@@ -128,6 +151,12 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy `tensors` into `module`.  Raises CheckpointError naming what does not fit."""
+    require_fitting(module, tensors, where)
+    module.load_state_dict(dict(tensors))
+
+
+def require_fitting(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise CheckpointError, naming what does not fit, if `tensors` are not of this `module`."""
     own = module.state_dict()
     wrong = [k for k in own if k not in tensors or tensors[k].shape != own[k].shape]
     wrong += [k for k in tensors if k not in own]
@@ -136,4 +165,3 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str
             f"{where}: the weights are of another network: {len(wrong)} tensors do not fit, "
             f"the first is '{wrong[0]}'"
         )
-    module.load_state_dict(dict(tensors))

@@ -1,4 +1,7 @@
-"""The training curve: JSON lines, one every few steps, exactly those up to the step reached."""
+"""The training curve: JSON lines, one every few steps, exactly those up to the step reached.
+
+What was measured while training stands in lines of its own, under `evaluate/NAME`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from typing import Any, final
 
 from fmcore.runs.atomic import writable, write_text
 
-__all__ = ["Curve"]
+__all__ = ["MEASURED", "Curve"]
+
+MEASURED = "evaluate/"
+"""What the names of measurements begin with."""
 
 
 @final

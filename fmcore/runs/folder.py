@@ -7,6 +7,8 @@ log.txt            what happened, with times
 metrics.jsonl      a line for every few steps of training
 checkpoints/       see fmcore.runs.checkpoint
 snapshots/         power averages, where train.snapshot_every asks for them
+evaluations/       what was measured while training, where train.evaluate_every asks for it
+tracking/          what train.trackers wrote
 samples/           shards of samples, and pictures
 results.json       each metric's value, error and provenance
 report.html        all of it as one page

@@ -1,4 +1,8 @@
-"""Ask a loop to end at its next step when the process is told to stop."""
+"""Ask a loop to end at its next step when the process is told to stop.
+
+SIGINT is Ctrl-C; SIGTERM is how a cluster ends a job, some seconds before it kills it; SIGUSR1 is
+what Slurm sends ahead of a time limit where `--signal=USR1@SECONDS` asks for it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import final
 
-__all__ = ["StopRequest", "stop_on_signal"]
+__all__ = ["STOPPING", "StopRequest", "stop_on_signal"]
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @final
 class StopRequest:
-    """Whether SIGINT or SIGTERM has come, and which."""
+    """Whether a signal of STOPPING has come, and which."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -23,14 +29,15 @@ class StopRequest:
         return self.signal is not None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:  # asked twice: at once
+        if self.signal is not None and number == signal.SIGINT:  # Ctrl-C twice: at once
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        # clusters repeat themselves, also while a checkpoint is written: their last word is SIGKILL
+        self.signal = self.signal or signal.Signals(number)
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """A request that turns true on the first SIGINT or SIGTERM; a second one interrupts at once.
+    """A request that turns true on the first signal to stop; a SIGINT after it interrupts at once.
 
     Outside the main thread signals cannot be caught, and the request stays false.
     """
@@ -38,7 +45,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {s: signal.signal(s, request) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, request) for s in STOPPING}
     try:
         yield request
     finally:

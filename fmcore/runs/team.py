@@ -53,6 +53,14 @@ class Team:
             raise said[0]
         return said[0]  # type: ignore[return-value]
 
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank, in the leading process; nothing in the others."""
+        if self._group is None:
+            return [value]
+        there: list[T | None] | None = [None] * self.size if self.leads else None
+        distributed.gather_object(value, there, dst=0, group=self._group)
+        return there or []  # type: ignore[return-value]  # filled in
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds in at least one process."""
         if self._group is None:

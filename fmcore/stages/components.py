@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 
 from fmcore.compatibility import check_together
-from fmcore.errors import DataError, RunError
+from fmcore.errors import ComponentError, DataError, RunError
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.model import VectorField
@@ -18,9 +18,13 @@ from fmcore.interfaces.path import Path
 from fmcore.randomness import stream_seed
 from fmcore.recipe import Recipe
 from fmcore.recipe.sections import Bound, Evaluate, Sample, Train
+from fmcore.runs.trackers import require_trackers
 from fmcore.training.profiles import width_of
 
 __all__ = ["Components"]
+
+WATCHED = 1000
+"""Samples that are measured while training, unless `train.evaluate` says another number."""
 
 
 @final
@@ -62,6 +66,35 @@ class Components:
             model: VectorField = self.recipe.build("model", shape=self.data.shape)
         return model.to(device)
 
+    @property
+    def watched(self) -> Evaluate | None:
+        """What is measured while training; None where nothing is.
+
+        Raises ComponentError for a `train` section that cannot be measured so.
+        """
+        train = self.train
+        if train is None or train.evaluate_every is None:
+            if train is not None and (train.best or train.evaluate):
+                raise ComponentError(
+                    f"train.{'best' if train.best else 'evaluate'} needs train.evaluate_every: how "
+                    "many steps lie between two measurements"
+                )
+            return None
+        settings = train.evaluate or self.evaluate
+        if settings is None:
+            raise ComponentError(
+                "train.evaluate_every: nothing says what to measure; give train.evaluate.metrics, "
+                "or a section evaluate"
+            )
+        drawn = [m for m in settings.metrics if m.consumes == "samples"]
+        if drawn and self.sample is None:
+            raise ComponentError(
+                f"train.evaluate_every: {type(drawn[0]).__name__} measures samples, and the recipe "
+                "has no section sample that says how to draw them"
+            )
+        most = WATCHED if settings.count is None or train.evaluate is None else settings.count
+        return replace(settings, count=min(settings.count or most, most))
+
     def missing(self, section: str) -> RunError:
         """The error of a stage whose section the recipe lacks."""
         return RunError(
@@ -74,14 +107,20 @@ class Components:
 
         Raises ComponentError for components that do not go together and DataError for missing data.
         """
+        watched = self.watched
         check_together(
             self.path,
             self.coupling,
             self.objective,
             data=self.data,
             solver=self.sample.solver if self.sample else None,
-            metrics=self.evaluate.metrics if self.evaluate else (),
+            metrics=[
+                *(self.evaluate.metrics if self.evaluate else ()),
+                *(watched.metrics if watched else ()),
+            ],
         )
+        if self.train is not None:
+            require_trackers(self.train.trackers)
         if self.train is not None and self.sample is not None:
             width_of(self.sample.weights, self.train)
         if self.data.length == 0:

@@ -32,7 +32,7 @@ POINTS = 4096
 def illustrate_training(folder: RunFolder) -> list[Path]:
     """The training curve, if anything was trained."""
     lines = Curve(folder.curve_file).lines()
-    if not lines:
+    if not any("loss" in line for line in lines):
         return []
     path = folder.root / "training.png"
     save_curve(path, lines)

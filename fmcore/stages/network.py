@@ -12,7 +12,7 @@ from fmcore.runs.checkpoint import Checkpoint, load_into
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import Components
 from fmcore.training.posthoc import Kept, combination, combined
-from fmcore.training.profiles import Power, parts_of, profiles_of, width_of
+from fmcore.training.profiles import BEST, Power, parts_of, profiles_of, width_of
 
 __all__ = ["trained_field"]
 
@@ -23,12 +23,13 @@ def trained_field(
     weights: str = "ema",
     device: torch.device | str = "cpu",
 ) -> tuple[Field, Checkpoint]:
-    """The field of the newest whole checkpoint, in evaluation mode, and that checkpoint.
+    """The field of the newest whole checkpoint, or of the best one, in evaluation mode, and that
+    checkpoint.
 
     `weights` is what `sample.weights` may say.  Raises CheckpointError if there is no checkpoint,
     and ComponentError for weights that the training did not keep.
     """
-    checkpoint = folder.checkpoints.latest()
+    checkpoint = _best(folder) if weights == BEST else folder.checkpoints.latest()
     if checkpoint is None:
         raise CheckpointError(
             f"{folder.root}: no checkpoint yet: train first (fmcore run), "
@@ -42,6 +43,16 @@ def trained_field(
     return field, checkpoint
 
 
+def _best(folder: RunFolder) -> Checkpoint:
+    step = folder.checkpoints.best
+    if step is None:
+        raise CheckpointError(
+            f"{folder.root}: no checkpoint is the best yet: train.best with train.evaluate_every "
+            "marks one; sample.weights=ema takes the last"
+        )
+    return folder.checkpoints.load(step)
+
+
 def _weights(
     components: Components, folder: RunFolder, checkpoint: Checkpoint, weights: str
 ) -> dict[str, Tensor]:
@@ -49,6 +60,8 @@ def _weights(
     if train is None:
         return checkpoint.part("model" if weights == "raw" else "ema")
     width = width_of(weights, train)
+    if weights == BEST:
+        return checkpoint.part(parts_of(train)["ema"])
     if width is None:
         return checkpoint.part(parts_of(train)[weights])
     return _made_afterwards(folder, train, width, checkpoint.step)

@@ -29,7 +29,7 @@ from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
 from fmcore.stages.shards import Shards
 
-__all__ = ["Sampler", "sample"]
+__all__ = ["Sampler", "led", "sample", "sampling_field"]
 
 
 @final
@@ -157,13 +157,18 @@ def sampling_field(
 ) -> tuple[Predictor, int]:
     """The trained field, led along another path and guided as the settings say, and its step."""
     trained, checkpoint = trained_field(components, folder, settings.weights, device)
-    field: Predictor = trained
+    return led(trained, settings, device), checkpoint.step
+
+
+def led(trained: Predictor, settings: Sample, device: torch.device) -> Predictor:
+    """The trained field, along another path and guided as the settings say."""
+    field = trained
     if settings.path is not None:
         settings.solver.check(settings.path)
         field = Rescheduled(field, settings.path)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device)
-    return field, checkpoint.step
+    return field
 
 
 def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, final
 
 from fmcore.errors import Interrupted, TrainingError
 from fmcore.recipe.sections import Train
-from fmcore.runs.curve import Curve
+from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder
+from fmcore.runs.curve import MEASURED, Curve
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import Advance, progress
 from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.runs.team import Team
+from fmcore.runs.trackers import Trackers, trackers
 from fmcore.stages.components import Components
+from fmcore.stages.momentary import momentary_field
 from fmcore.stages.preview import preview
+from fmcore.stages.watch import Watch, best_step
 from fmcore.training.batches import Batches
 from fmcore.training.schedule import learning_rate
 from fmcore.training.training import Training
@@ -41,17 +45,20 @@ def train(
     settings = components.train
     if settings is None:
         return
+    if settings.sample_every is not None and components.sample is None:
+        raise components.missing("sample")
     training = _begin(components, settings, accelerator)
     _resume(training, folder, team)
-    if training.step >= settings.steps:
+    if training.step >= settings.steps and not _owed(components, training, folder, team):
         return
-    first = training.step
-    look = _previews(components, settings, training, folder)
     with (
         stop_on_signal() as stop,
-        progress("train", settings.steps, "steps", first, quiet or not team.leads) as show,
+        trackers(settings.trackers, folder, training.step) as told,
+        progress("train", settings.steps, "steps", training.step, quiet or not team.leads) as show,
     ):
-        _loop(training, folder, team, stop, show, look)
+        course = _Course(components, training, folder, team, stop, told, show)
+        course.catch_up()
+        course.finish()
 
 
 def _begin(components: Components, settings: Train, accelerator: Accelerator) -> Training:
@@ -67,80 +74,155 @@ def _begin(components: Components, settings: Train, accelerator: Accelerator) ->
     return Training(components.model(), batches, settings, accelerator)
 
 
-def _previews(
-    components: Components, settings: Train, training: Training, folder: RunFolder
-) -> Callable[[], None]:
-    """What draws samples while training, where the recipe asks for it."""
-    if settings.sample_every is None:
-        return lambda: None
-    if components.sample is None:
-        raise components.missing("sample")
-    return partial(preview, components, components.sample, training, folder)
-
-
 def _resume(training: Training, folder: RunFolder, team: Team) -> None:
     """Go on from the newest whole checkpoint: the leading process says which that is."""
     newest = folder.checkpoints.latest() if team.leads else None
     step = team.first(lambda: newest.step if newest else None)
+    team.first(lambda: _rewind(training.settings, folder, step or 0))
     if step is None:
-        team.first(lambda: Curve(folder.curve_file).rewind(0))
         return
     checkpoint = newest or folder.checkpoints.load(step)
     training.resume(checkpoint, str(folder.checkpoints.root))
-    team.first(lambda: Curve(folder.curve_file).rewind(step))
     if training.step < training.settings.steps:
         folder.log(f"going on from step {training.step}")
 
 
-def _loop(
-    training: Training,
-    folder: RunFolder,
-    team: Team,
-    stop: StopRequest,
-    show: Advance,
-    look: Callable[[], None],
-) -> None:
-    settings, curve = training.settings, Curve(folder.curve_file)
-    elapsed = next((line["seconds"] for line in reversed(curve.lines())), 0.0)
-    began = time.monotonic() - elapsed
-    while training.step < settings.steps:
-        training.advance()
-        last = training.step == settings.steps
-        stopped = team.any(bool(stop))
-        if last or training.step % settings.log_every == 0:
-            loss = _log(training, curve, time.monotonic() - began)
-            _require_finite(training, folder)
-            show(training.step, f"loss {loss:.4f}")
-        if last or stopped or training.step % settings.checkpoint_every == 0:
-            _save(training, folder, team)
-        every = settings.snapshot_every
-        if every and (last or training.step % every == 0):
-            team.first(lambda: _snapped(training, folder))
-        if settings.sample_every and training.step % settings.sample_every == 0:
-            team.first(look)
-        if stopped and not last:
-            raise Interrupted(_farewell(training, folder, stop))
+def _rewind(settings: Train, folder: RunFolder, step: int) -> None:
+    """Forget what was logged after `step`, and what was the best then."""
+    curve, saved = Curve(folder.curve_file), folder.checkpoints
+    curve.rewind(step)
+    if settings.best is not None:
+        best = best_step(curve.lines(), settings.best)
+        if saved.best != best:
+            saved.mark_best(best if best in saved.steps() else None)
 
 
-def _log(training: Training, curve: Curve, seconds: float) -> float:
-    tally = training.read_tally()
-    lr = learning_rate(training.step - 1, training.settings)
-    if training.accelerator.is_main_process:
-        curve.append({"step": training.step, **tally, "lr": lr, "seconds": round(seconds, 3)})
-    return tally["loss"]
+def _owed(components: Components, training: Training, folder: RunFolder, team: Team) -> bool:
+    """Whether the step reached should have been measured, and was not for a stop."""
+    every, step = training.settings.evaluate_every, training.step
+    if components.watched is None or every is None or step == 0:
+        return False
+    if step % every and step < training.settings.steps:
+        return False
+    return not team.first(lambda: _is_measured(folder, step))
 
 
-def _save(training: Training, folder: RunFolder, team: Team) -> None:
-    _require_finite(training, folder)
-    team.first(lambda: _written(training, folder))
+def _is_measured(folder: RunFolder, step: int) -> bool:
+    lines = Curve(folder.curve_file).lines()
+    return any(line["step"] == step and any(map(_names_measure, line)) for line in lines)
 
 
-def _snapped(training: Training, folder: RunFolder) -> None:
-    folder.snapshots.save(training.snapshot(), keep=None)
+def _names_measure(key: str) -> bool:
+    return key.startswith(MEASURED)
 
 
-def _written(training: Training, folder: RunFolder) -> None:
-    folder.checkpoints.save(training.checkpoint(), training.settings.keep)
+@final
+@dataclass
+class _Course:
+    """The way to the last step, with all that happens on it."""
+
+    components: Components
+    training: Training
+    folder: RunFolder
+    team: Team
+    stop: StopRequest
+    told: Trackers
+    show: Advance
+
+    def __post_init__(self) -> None:
+        self.settings = self.training.settings
+        self.curve = Curve(self.folder.curve_file)
+        elapsed = next((line["seconds"] for line in reversed(self.curve.lines())), 0.0)
+        self.began = time.monotonic() - elapsed
+        watched = self.components.watched
+        made = watched and Watch(self.components, watched, self.folder, self.team, self.stop)
+        self.watch: Watch | None = made
+
+    def catch_up(self) -> None:
+        """Measure what a stop left unmeasured: the step is saved already."""
+        if _owed(self.components, self.training, self.folder, self.team):
+            self._measure()
+
+    def finish(self) -> None:
+        """Take the steps that are left."""
+        settings, training = self.settings, self.training
+        while training.step < settings.steps:
+            training.advance()
+            last = training.step == settings.steps
+            if last or training.step % settings.log_every == 0:
+                self._log()
+            stopped = self.team.any(bool(self.stop))
+            best = not stopped and self._due(settings.evaluate_every, last) and self._measure()
+            stopped = stopped or self.team.any(bool(self.stop))
+            if last or stopped or best or training.step % settings.checkpoint_every == 0:
+                self._save()
+            if self._due(settings.snapshot_every, last):
+                made = training.snapshot()
+                self.team.first(lambda made=made: _write(self.folder.snapshots, made, None))  # type: ignore[misc]
+            if self._due(settings.sample_every):
+                self._preview()
+            if stopped:
+                raise Interrupted(_farewell(training, self.folder, self.stop))
+
+    def _due(self, every: int | None, last: bool = False) -> bool:
+        return every is not None and (last or self.training.step % every == 0)
+
+    def _log(self) -> None:
+        step, tally = self.training.step, self.training.read_tally()
+        lr = learning_rate(step - 1, self.settings)
+        self._tell({"step": step, **tally, "lr": lr})
+        _require_finite(self.training, self.folder)
+        self.show(step, f"loss {tally['loss']:.4f}")
+
+    def _measure(self) -> bool:
+        """Measure the network as it is; whether it is the best so far, which is then marked.
+
+        To be followed by a save if so: the mark comes first, so that what is saved is measured.
+        """
+        if self.watch is None:
+            return False
+        step = self.training.step
+        field = momentary_field(self.components, self.training)
+        results = self.watch.measure(field, step)
+        if results is None:
+            return False
+        self._tell({"step": step, **{f"{MEASURED}{k}": v for k, v in results.items()}})
+        best = self.team.first(self._mark_best)
+        told = ", ".join(f"{name} {float(value):.5g}" for name, value in results.items())
+        how = f"evaluations/step-{step:09d}.json says how they were made"
+        self.folder.log(f"step {step}: {told}{'; the best so far' if best else ''}; {how}")
+        return best
+
+    def _mark_best(self) -> bool:
+        best, step = self.settings.best, self.training.step
+        if best is None or best_step(self.curve.lines(), best) != step:
+            return False
+        value = self.curve.lines()[-1][f"{MEASURED}{best.metric}"]
+        self.folder.checkpoints.mark_best(step, {**asdict(best), "value": value})
+        return True
+
+    def _save(self) -> None:
+        _require_finite(self.training, self.folder)
+        made = self.training.checkpoint()
+        self.team.first(lambda: _write(self.folder.checkpoints, made, self.settings.keep))
+
+    def _preview(self) -> None:
+        field = momentary_field(self.components, self.training)
+        sample, step = self.components.sample, self.training.step
+        if sample is not None:
+            self.team.first(lambda: preview(self.components, sample, field, step, self.folder))
+
+    def _tell(self, line: Mapping[str, Any]) -> None:
+        """Add a line to metrics.jsonl, and tell it to the trackers."""
+        if not self.team.leads:
+            return
+        timed = {**line, "seconds": round(time.monotonic() - self.began, 3)}
+        self.curve.append(timed)
+        self.told.tell(timed)
+
+
+def _write(folder: CheckpointFolder, made: Checkpoint, keep: int | None) -> None:
+    folder.save(made, keep)
 
 
 def _require_finite(training: Training, folder: RunFolder) -> None:
@@ -155,8 +237,8 @@ def _require_finite(training: Training, folder: RunFolder) -> None:
     )
     rows = training.batches.indices(step, range(min(8, training.settings.batch_size)))
     raise TrainingError(
-        f"{folder.root}: the loss of step {step} is not finite; its batch began with examples "
-        f"{rows}; {good}. "
+        f"{folder.root}: the loss or the gradient of step {step} is not finite; its batch began "
+        f"with examples {rows}; {good}. "
         "Lower train.lr, set train.clip, or use train.precision=fp32"
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fmcore.training.profiles import Profile
+from fmcore.training.sharding import fill, part
 
 __all__ = ["MovingAverage"]
 
@@ -18,7 +19,7 @@ class MovingAverage:
     """average <- keep * average + (1 - keep) * weights, in float32; what is not a number is taken
     as is.
 
-    `profile` says what is kept.
+    `profile` says what is kept.  Of weights cut among processes, each averages its part.
     """
 
     def __init__(self, model: nn.Module, profile: Profile) -> None:
@@ -27,12 +28,14 @@ class MovingAverage:
         self._averages = {
             k: v.clone().float() for k, v in self._live.items() if v.is_floating_point()
         }
+        self._parts = [part(average) for average in self._averages.values()]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after step `step`, counted from 1."""
-        weights = [self._live[k].float() for k in self._averages]  # no copy where float32 already
-        torch._foreach_lerp_(list(self._averages.values()), weights, 1 - self.profile.keep(step))
+        # no copy where float32 already
+        weights = [part(self._live[k]).float() for k in self._averages]
+        torch._foreach_lerp_(self._parts, weights, 1 - self.profile.keep(step))
 
     def state(self) -> dict[str, Tensor]:
         """The averages under the network's own names."""
@@ -42,4 +45,4 @@ class MovingAverage:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from averages saved before."""
         for name, average in self._averages.items():
-            average.copy_(tensors[name])
+            fill(average, tensors[name])

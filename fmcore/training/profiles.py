@@ -16,7 +16,11 @@ from fmcore.errors import ComponentError
 from fmcore.recipe.sections import Train
 from fmcore.suggest import did_you_mean
 
-__all__ = ["Exponential", "Power", "Profile", "parts_of", "profiles_of", "width_of"]
+__all__ = ["BEST", "Exponential", "Power", "Profile", "parts_of", "profiles_of", "width_of"]
+
+
+BEST = "best"
+"""What `sample.weights` calls the first average of the checkpoint that measured best."""
 
 
 @final
@@ -95,7 +99,7 @@ def width_of(weights: str, train: Train) -> float | None:
 
     Raises ComponentError for weights that this training does not give.
     """
-    known = parts_of(train)
+    known = [*parts_of(train), *([BEST] if train.best else [])]
     if weights in known:
         return None
     kind, _, number = weights.partition(":")
@@ -105,6 +109,7 @@ def width_of(weights: str, train: Train) -> float | None:
     hint = did_you_mean(weights, known) or ";"
     raise ComponentError(
         f"sample.weights: no weights '{weights}'{hint} this training keeps {', '.join(known)}; "
+        f"{'' if train.best else 'best needs train.best; '}"
         "power:WIDTH of any width needs train.ema_power and train.snapshot_every"
     )
 

@@ -6,7 +6,8 @@ goes on from a checkpoint ends with the weights that it would have had.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -18,11 +19,12 @@ from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.source import Condition
 from fmcore.randomness import stream_seed
 from fmcore.recipe.sections import Train
-from fmcore.runs.checkpoint import Checkpoint, load_into
+from fmcore.runs.checkpoint import Checkpoint, require_fitting
 from fmcore.training.batches import Batches
 from fmcore.training.ema import MovingAverage
 from fmcore.training.profiles import Power, parts_of, profiles_of
 from fmcore.training.schedule import learning_rate
+from fmcore.training.sharding import fill, gathered, like, shard, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -57,9 +59,15 @@ class Training:
         if settings.channels_last and len(batches.data.shape) == 3:
             self._layout = torch.channels_last
             self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self.sharded = settings.shard and accelerator.num_processes > 1
+        if self.sharded:
+            shard(self.model, accelerator.device)
         if settings.compile:  # in place: names in checkpoints stay the network's own
             self.model.compile()
-        self.wrapped: nn.Module = accelerator.prepare_model(self.model)
+        # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
+        self.wrapped: nn.Module = accelerator.prepare_model(
+            self.model, evaluation_mode=self.sharded
+        )
         self.optimizer = _adam(self.model, settings)
         self.prepared = accelerator.prepare_optimizer(self.optimizer)
         parts = parts_of(settings)
@@ -103,14 +111,23 @@ class Training:
         return {"loss": loss, "grad_norm": norm}
 
     def first_bad_step(self) -> int | None:
-        """The first step whose loss was not finite in some process, if there was one; waits for
-        the device.
+        """The first step whose loss or gradient was not finite in some process, if there was one;
+        waits for the device.
         """
         steps = self.accelerator.gather(self._first_bad.reshape(1)).tolist()
         return min((step for step in steps if step >= 0), default=None)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The first moving average, or the weights where none is kept; all processes must ask."""
+        average = self.averages.get("ema")
+        state = self.model.state_dict() if average is None else average.state()
+        return {name: whole(tensor) for name, tensor in state.items()}
+
     def checkpoint(self) -> Checkpoint:
-        """Everything that the next step depends on."""
+        """Everything that the next step depends on.
+
+        All processes must ask; where the training is sharded, only the leading one gets tensors.
+        """
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         for part, average in self.averages.items():
             tensors |= {f"{part}/{k}": v for k, v in average.state().items()}
@@ -118,17 +135,24 @@ class Training:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{name}/{key}"] = torch.as_tensor(value)
         scaler = self.accelerator.scaler
-        return Checkpoint(self.step, tensors, {"scaler": scaler.state_dict() if scaler else None})
+        facts = {"scaler": scaler.state_dict() if scaler else None}
+        return Checkpoint(self.step, self._kept(tensors), facts)
 
     def snapshot(self) -> Checkpoint:
-        """The power averages, from which one of another width can be made afterwards."""
+        """The power averages, from which one of another width can be made afterwards.
+
+        All processes must ask, as for `checkpoint`.
+        """
         kept = [a for a in self.averages.values() if isinstance(a.profile, Power)]
         tensors = {f"{a.profile.name}/{k}": v for a in kept for k, v in a.state().items()}
-        return Checkpoint(self.step, tensors)
+        return Checkpoint(self.step, self._kept(tensors))
 
     def resume(self, checkpoint: Checkpoint, where: str) -> None:
         """Go on from `checkpoint`.  Raises CheckpointError if it is of another network."""
-        load_into(self.model, checkpoint.part("model"), where)
+        weights = checkpoint.part("model")
+        require_fitting(self.model, weights, where)
+        for name, own in self.model.state_dict(keep_vars=True).items():
+            fill(own, weights[name])
         for part, average in self.averages.items():
             average.load(checkpoint.part(part))
         self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer")))
@@ -140,11 +164,21 @@ class Training:
         """Add the gradient of the mean loss of `rows`; processes exchange gradients at the last
         rows only.
         """
-        alone = nullcontext() if last else self.accelerator.no_sync(self.wrapped)
-        with alone:
+        with self._exchanging(last):
             loss = self.loss(rows)
             self.accelerator.backward(loss / len(self._rows))
         return loss.detach()
+
+    @contextmanager
+    def _exchanging(self, gradients: bool) -> Iterator[None]:
+        """Let processes exchange `gradients` in the backward pass inside, or not."""
+        if self.sharded:
+            self.model.set_requires_gradient_sync(gradients)  # type: ignore[operator]
+        if self.sharded or gradients:
+            yield
+            return
+        with self.accelerator.no_sync(self.wrapped):
+            yield
 
     def loss(self, rows: range) -> Tensor:
         """The objective's mean over `rows` of this step's batch."""
@@ -161,14 +195,23 @@ class Training:
     def _clip(self) -> Tensor:
         limit = self.settings.clip if self.settings.clip is not None else float("inf")
         self.accelerator.unscale_gradients(self.prepared)
-        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+        return gathered(norm)
 
     def _count(self, loss: Tensor, norm: Tensor) -> None:
+        good = torch.isfinite(norm)
         self._tally.loss += loss
-        self._tally.norm += norm
+        self._tally.norm += torch.where(good, norm, 0)
         self._tally.steps += 1
-        bad_now = ~torch.isfinite(loss) & (self._first_bad < 0)
-        self._first_bad.masked_fill_(bad_now, self.step)
+        bad = ~torch.isfinite(loss)
+        if self.accelerator.scaler is None:  # a scaler leaves out the step, and scales less
+            bad |= ~good
+        self._first_bad.masked_fill_(bad & (self._first_bad < 0), self.step)
+
+    def _kept(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors whole, in the process that writes them."""
+        leads = self.accelerator.is_main_process
+        return {name: whole(tensor, keep=leads) for name, tensor in tensors.items()}
 
     def _empty(self) -> Tally:
         zero = torch.zeros((), device=self.accelerator.device)
@@ -176,10 +219,11 @@ class Training:
 
     def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         state: dict[int, dict[str, Tensor]] = {}
-        order = {name: i for i, (name, _) in enumerate(self.model.named_parameters())}
+        named = dict(self.model.named_parameters())
+        order = {name: i for i, name in enumerate(named)}
         for key, value in tensors.items():
-            name, _, part = key.rpartition("/")
-            state.setdefault(order[name], {})[part] = value
+            name, _, moment = key.rpartition("/")
+            state.setdefault(order[name], {})[moment] = like(value, named[name])
         return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
 
 

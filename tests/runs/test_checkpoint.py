@@ -96,3 +96,18 @@ def test_a_pickle_with_a_right_checksum_is_still_not_executed(folder, tmp_path):
 def test_weights_of_another_network_are_refused_by_name():
     with pytest.raises(CheckpointError, match=r"another network.*'weight'"):
         load_into(torch.nn.Linear(2, 3), {"weight": torch.zeros(4, 2), "bias": torch.zeros(3)}, "x")
+
+
+def test_the_best_is_kept_beside_the_newest_until_another_is_saved(folder):
+    made, _ = folder
+    assert made.best is None
+    made.mark_best(10, {"value": 1.0})
+    for step in (10, 20, 30):
+        made.save(checkpoint(step), keep=1)
+    assert (made.best, made.steps()) == (10, [10, 30])
+    made.mark_best(40)
+    assert made.steps() == [10, 30]  # the one before stays until the new one is there
+    made.save(checkpoint(40), keep=1)
+    assert made.steps() == [40]
+    made.mark_best(None)
+    assert made.best is None

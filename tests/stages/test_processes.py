@@ -95,7 +95,7 @@ def test_both_processes_work_in_one_folder_and_hear_why_it_is_refused(outcomes):
 def test_a_loss_that_is_not_finite_in_one_process_stops_both_with_its_step(outcomes):
     for outcome in outcomes:
         assert outcome["not finite"]["error"] == "TrainingError"
-        assert "the loss of step 3 is not finite" in outcome["not finite"]["said"]
+        assert "the loss or the gradient of step 3 is not finite" in outcome["not finite"]["said"]
 
 
 def curve(folder: RunFolder) -> list[dict]:
