@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,37 @@ import torch
 
 import fmcore
 from fmcore import stages
+from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.team import Team
+from fmcore.stages.components import Components
+from fmcore.stages.devices import accelerator_for
 from fmcore.stages.shards import Shards
+from fmcore.stages.train import train
 
+UNMEASURED = (
+    "train.evaluate_every=null",
+    "train.evaluate=null",
+    "train.best=null",
+    "sample=null",
+    "evaluate=null",
+)
+SHARDED = ("train.shard=true", "train.ema_power=[0.1]", "train.snapshot_every=20")  # as together.py
+NETWORK = (
+    "data={name: digits}",
+    "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2]}",
+    "train={steps: 2, batch_size: 16, lr: 1e-2}",
+    *UNMEASURED,
+)
 SCRIPT = Path(__file__).parent / "together.py"
 RECIPE = """
 seed: 3
 data: {name: toy, figure: checkerboard}
 path: ot
 model: {name: mlp, width: 16, depth: 2}
-train: {steps: 40, batch_size: 64, accumulate: 2, checkpoint_every: 10, log_every: 5, keep: 3}
+train: {steps: 40, batch_size: 64, accumulate: 2, checkpoint_every: 10, log_every: 5, keep: 4,
+  evaluate_every: 16, evaluate: {metrics: [{name: nll}, wasserstein2], count: 40},
+  best: {metric: nll}}
 sample: {solver: {name: midpoint, nfe: 8}, count: 40, batch_size: 16}
 evaluate: {metrics: [nfe]}
 """
@@ -49,7 +71,7 @@ def outcomes(workplace) -> list[dict]:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads((workplace / f"outcomes-{rank}.json").read_text()) for rank in (0, 1)]
@@ -61,19 +83,82 @@ def test_a_signal_to_one_process_stops_both_at_the_same_step(outcomes):
         assert "at step 17 of 40" in outcome["stopped"]["said"]
 
 
-def test_weights_are_those_of_one_process_up_to_the_order_of_additions(outcomes, workplace):
-    alone = fmcore.run(workplace / "tiny.yaml", out=workplace / "alone", device="cpu", quiet=True)
-    together = RunFolder.open(workplace / outcomes[0]["finished"]["folder"])
-    ours, theirs = alone.folder.checkpoints.latest(), together.checkpoints.latest()
-    assert ours.step == theirs.step == 40
+@pytest.fixture(scope="module")
+def alone(workplace) -> RunFolder:
+    """The same training by one process."""
+    return trained(workplace / "tiny.yaml", workplace / "alone")
+
+
+def trained(recipe, out, *overrides) -> RunFolder:
+    components = Components.of(fmcore.load_recipe(recipe, overrides))
+    folder = RunFolder.begin(components.recipe, out, lambda line: None)
+    train(components, folder, accelerator_for(components, "cpu"), Team(), quiet=True)
+    return folder
+
+
+def require_close(ours: RunFolder, theirs: RunFolder, atol: float = 1e-6) -> None:
+    require_close_tensors(ours.checkpoints.latest(), theirs.checkpoints.latest(), atol)
+
+
+def require_close_tensors(ours: Checkpoint, theirs: Checkpoint, atol: float = 1e-6) -> None:
+    assert ours.step == theirs.step
+    assert ours.tensors.keys() == theirs.tensors.keys()
     for name, tensor in ours.tensors.items():
-        torch.testing.assert_close(tensor, theirs.tensors[name], rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(tensor, theirs.tensors[name], rtol=1e-4, atol=atol, msg=name)
+
+
+def only_up_to_step_20(folder: str, names: list[str]) -> set[str]:
+    return {
+        name
+        for name in names
+        if name.startswith(("step-000000032", "step-000000030", "step-000000040"))
+    }
+
+
+def test_weights_are_those_of_one_process_up_to_the_order_of_additions(outcomes, alone, workplace):
+    together = RunFolder.open(workplace / outcomes[0]["finished"]["folder"])
+    require_close(alone, together)
     assert together.facts()["processes"] == 2
-    for a, b in zip(curve(together), curve(alone.folder), strict=True):
+    for a, b in zip(curve(together), curve(alone), strict=True):
         assert a["step"] == b["step"]
         if a["step"] == 20:
             continue  # stopped at 17: this line averages what came after
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+        assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-4)
+
+
+def test_processes_share_the_samples_that_are_measured_while_training(outcomes, alone, workplace):
+    together = RunFolder.open(workplace / outcomes[0]["finished"]["folder"])
+    lines = [line for line in curve(together) if "evaluate/wasserstein2" in line]
+    assert [line["step"] for line in lines] == [16, 32, 40]
+    assert together.checkpoints.best == alone.checkpoints.best == 40
+
+
+def test_a_sharded_training_ends_as_one_process_does_and_writes_the_same(
+    outcomes, workplace, tmp_path
+):
+    assert outcomes[0]["sharded"]["error"] is None
+    together = RunFolder.open(workplace / "sharded")
+    shutil.copytree(together.root, tmp_path / "alone", ignore=only_up_to_step_20)
+    alone = trained(workplace / "tiny.yaml", tmp_path / "alone", *SHARDED)
+    require_close(alone, together)  # one process went on with what two had written
+    for ours, theirs in zip(alone.snapshots.steps(), together.snapshots.steps(), strict=True):
+        require_close_tensors(alone.snapshots.load(ours), together.snapshots.load(theirs))
+    for a, b in zip(curve(alone), curve(together), strict=True):
+        assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-4)
+
+
+def test_a_sharded_network_that_computes_its_activations_again_takes_the_same_steps(
+    outcomes, workplace
+):
+    assert outcomes[0]["sharded network"]["error"] is None
+    alone = trained(workplace / "tiny.yaml", workplace / "network alone", *NETWORK)
+    require_close(alone, RunFolder.open(workplace / "network"), atol=1e-4)
+
+
+def test_each_process_of_a_sharded_training_holds_its_part_alone(outcomes):
+    held = [outcome["held"] for outcome in outcomes]
+    assert sum(held) == pytest.approx(1)
+    assert max(held) < 0.6
 
 
 def test_samples_are_those_of_one_process(outcomes, workplace):

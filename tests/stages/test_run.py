@@ -97,7 +97,9 @@ def test_results_that_miss_a_bound_end_the_run_with_exit_code_3(tiny, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_step_batch_and_last_good_checkpoint(tiny, tmp_path):
     recipe = load_recipe(tiny, ["train.lr=1e30", "train.log_every=4"])
-    with pytest.raises(TrainingError, match=r"gradient of step \d+ is not finite.*no checkpoint yet"):
+    with pytest.raises(
+        TrainingError, match=r"gradient of step \d+ is not finite.*no checkpoint yet"
+    ):
         fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
 
 

@@ -45,9 +45,46 @@ def not_finite_in_the_other_process_at_step_3() -> dict:
     return said
 
 
+UNMEASURED = (
+    "train.evaluate_every=null",
+    "train.evaluate=null",
+    "train.best=null",
+    "sample=null",
+    "evaluate=null",
+)
+SHARDED = ("train.shard=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
+NETWORK = (
+    "data={name: digits}",
+    "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2], recompute: true}",
+    "train={steps: 2, batch_size: 16, accumulate: 2, lr: 1e-2, shard: true}",
+    *UNMEASURED,
+)
+
+
+def part_of_the_network_held() -> float:
+    """The share of the weights and averages that this process holds, in a sharded training."""
+    begin = Training.__init__
+    held = []
+
+    def measured(self, *arguments):
+        begin(self, *arguments)
+        whole = sum(p.numel() for p in self.model.parameters())
+        own = sum(p.to_local().numel() for p in self.model.parameters())
+        averaged = sum(a.numel() for a in self.averages["ema"]._parts)
+        held.append((own + averaged) / (2 * whole))
+
+    Training.__init__ = measured
+    attempt(out="held", overrides=(*UNMEASURED, "train.shard=true", "train.steps=1"))
+    Training.__init__ = begin
+    return held[0]
+
+
 outcomes = {"stopped": stopped_in_the_other_process_at_step_17()}
 (begun,) = (p.parent for p in Path("runs").glob("*/*/recipe.yaml"))
 outcomes["finished"] = attempt(out=begun)
 outcomes["other recipe"] = attempt(out=begun, overrides=("seed=4",))
 outcomes["not finite"] = not_finite_in_the_other_process_at_step_3()
+outcomes["sharded"] = attempt(out="sharded", overrides=SHARDED)
+outcomes["sharded network"] = attempt(out="network", overrides=NETWORK)
+outcomes["held"] = part_of_the_network_held()
 Path(f"outcomes-{RANK}.json").write_text(json.dumps(outcomes))
