@@ -1,7 +1,7 @@
 """What a recipe would take, without doing any of it: the network lives on torch's meta device.
 
 FLOPs count multiply and add as two.  Memory of activations is what autograd keeps for one
-micro-batch in float32.
+micro-batch in float32, with the largest part that is computed again where the network does so.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fmcore.compatibility import check_together
-from fmcore.errors import DataError
+from fmcore.errors import ComponentError, DataError
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe import Recipe
+from fmcore.runs.trackers import require_trackers
+from fmcore.stages.activations import Activations
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.probe import Fit, Probe, fit_of, probe_of, size_text
@@ -68,8 +70,10 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
+    accelerator = accelerator_for(components, device)
+    processes = accelerator.num_processes
     batch = components.train.batch_size if components.train else 1
-    micro = batch // (components.train.accumulate if components.train else 1)
+    micro = max(1, batch // processes // (components.train.accumulate if components.train else 1))
     shape = components.data.shape
     with torch.device("meta"):
         model: VectorField = recipe.build("model", shape=shape)
@@ -77,11 +81,11 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     averages = len(profiles_of(components.train)) if components.train else 0
     copies = sum(STATE_COPIES.values()) + averages
     flops, kept = _one_example(model, shape)
-    state = parameters * copies * BYTES
+    cut = processes if components.train and components.train.shard else 1
+    state = parameters * copies * BYTES // cut
     flops_per_step = flops * batch
     missing_data = _missing_data(components, recipe)
-    accelerator = accelerator_for(components, device)
-    fit = fit_of(state, kept, batch, micro, accelerator.device)
+    fit = fit_of(state, kept, batch // processes, micro, accelerator.device)
     tried = (
         probe_of(components, components.train, accelerator, flops_per_step, fit)
         if probe and components.train is not None and not (recipe.missing or missing_data)
@@ -97,6 +101,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
             *map(_must_be_given, recipe.missing),
             *missing_data,
             *_missing_of_metrics(components),
+            *_missing_trackers(components),
         ),
         fit=fit,
         time=tried,
@@ -104,20 +109,16 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
 
 
 def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
-    """FLOPs of a forward and backward pass of one example, and bytes that autograd keeps for it."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    x = torch.zeros((1, *shape), device="meta")
-    t = torch.zeros((1,), device="meta")
-    counter = FlopCounterMode(display=False)
-    with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model(x, t).sum().backward()
-    return counter.get_total_flops(), sum(kept.values())
+    """FLOPs of a forward and backward pass of one example, and bytes that are held for it at once:
+    what autograd keeps, and the largest part that is computed again.
+    """
+    t, one = torch.zeros((1,), device="meta"), torch.ones((), device="meta")
+    counter, kept = FlopCounterMode(display=False), Activations()
+    with counter, kept:
+        loss = model(torch.zeros((1, *shape), device="meta"), t).sum()
+        held = kept.held() - loss.nbytes
+        again = kept.again(partial(loss.backward, one))
+    return counter.get_total_flops(), held + again
 
 
 PLACEHOLDER = "not-given"
@@ -141,10 +142,19 @@ def _missing_data(components: Components, recipe: Recipe) -> tuple[str, ...]:
 
 def _missing_of_metrics(components: Components) -> tuple[str, ...]:
     """What the evaluation would stop at for want of files."""
-    if components.evaluate is None:
-        return ()
+    measured = [s for s in (components.evaluate, components.watched) if s is not None]
     data, path = components.data, components.path
-    return _unmet([partial(m.check, data, path) for m in components.evaluate.metrics])
+    checks = [partial(m.check, data, path) for s in measured for m in s.metrics]
+    return tuple(dict.fromkeys(_unmet(checks)))
+
+
+def _missing_trackers(components: Components) -> tuple[str, ...]:
+    """What training would stop at for want of a tracker's package."""
+    try:
+        require_trackers(components.train.trackers if components.train else ())
+    except ComponentError as error:
+        return (str(error),)
+    return ()
 
 
 def _unmet(checks: Sequence[Callable[[], object]]) -> tuple[str, ...]:

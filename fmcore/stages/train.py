@@ -134,9 +134,9 @@ class _Course:
         self.curve = Curve(self.folder.curve_file)
         elapsed = next((line["seconds"] for line in reversed(self.curve.lines())), 0.0)
         self.began = time.monotonic() - elapsed
-        watched = self.components.watched
-        made = watched and Watch(self.components, watched, self.folder, self.team, self.stop)
-        self.watch: Watch | None = made
+        self.watch: Watch | None = None
+        if watched := self.components.watched:
+            self.watch = Watch(self.components, watched, self.folder, self.team, self.stop)
 
     def catch_up(self) -> None:
         """Measure what a stop left unmeasured: the step is saved already."""

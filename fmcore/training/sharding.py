@@ -46,12 +46,12 @@ def is_cut(tensor: Tensor) -> bool:
 
 def part(tensor: Tensor) -> Tensor:
     """What this process holds of `tensor`, in the same memory."""
-    return tensor.to_local() if is_cut(tensor) else tensor
+    return tensor.to_local() if is_cut(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def gathered(tensor: Tensor) -> Tensor:
     """All of `tensor`, where it is; every process has to ask."""
-    return tensor.full_tensor() if is_cut(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.full_tensor() if is_cut(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def whole(tensor: Tensor, keep: bool = True) -> Tensor:

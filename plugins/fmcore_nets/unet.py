@@ -80,27 +80,33 @@ class UNet(VectorField):
             skips.append(h)
         h = self._through(self.middle, h, embedding)
         for stage in self.up:
-            skip = skips.pop()
-            h = h[:, :, : skip.shape[2], : skip.shape[3]]  # an odd size was halved upwards
-            h = self._through(stage, torch.cat([h, skip], dim=1), embedding)
+            h = self._through(stage, h, embedding, skips.pop())
         prediction: Tensor = self.head(F.silu(self.norm(h)))
         return prediction
 
-    def _through(self, stage: nn.Module, h: Tensor, embedding: Tensor) -> Tensor:
+    def _through(
+        self, stage: nn.Module, h: Tensor, embedding: Tensor, skip: Tensor | None = None
+    ) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(stage, h, embedding, use_reentrant=False)  # type: ignore[no-any-return]
-        return stage(h, embedding)  # type: ignore[no-any-return]
+            return checkpoint(stage, h, embedding, skip, use_reentrant=False)  # type: ignore[no-any-return]
+        return stage(h, embedding, skip)  # type: ignore[no-any-return]
 
 
 @final
 class _Stage(nn.Module):
-    """What happens between two skips; residual blocks alone look at the embedding."""
+    """What happens between two skips; residual blocks alone look at the embedding.
+
+    A skip is joined in here, so that a stage that is computed again keeps no copy of it.
+    """
 
     def __init__(self, *blocks: nn.Module) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, h: Tensor, embedding: Tensor, skip: Tensor | None = None) -> Tensor:
+        if skip is not None:
+            h = h[:, :, : skip.shape[2], : skip.shape[3]]  # an odd size was halved upwards
+            h = torch.cat([h, skip], dim=1)
         for block in self.blocks:
             h = block(h, embedding) if isinstance(block, ResidualBlock) else block(h)
         return h

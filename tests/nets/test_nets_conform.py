@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fmcore.testing import ModelSuite
 from fmcore_nets.attention import _attended
@@ -65,21 +66,92 @@ def test_unet_in_float64_agrees_with_float32():
     torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-4)
 
 
-def test_recompute_changes_memory_not_results():
+def moved(model):
+    """Weights as training would move them: they begin as zero in places."""
     torch.manual_seed(0)
-    kept = UNet(shape=(1, 8, 8), **SMALL, dropout=0.2)
-    again = UNet(shape=(1, 8, 8), **SMALL, dropout=0.2, recompute=True)
-    for parameter in kept.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, dtype=parameter.dtype)
+    return model
+
+
+def step(model, dtype=torch.float32):
+    """The gradients of one step, and the bytes that autograd kept for them."""
+    kept = {}
+
+    def keep(tensor):
+        if not isinstance(tensor, torch.nn.Parameter):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    torch.manual_seed(1)  # the same dropout
+    x, t = torch.randn(2, 1, 8, 8, dtype=dtype), torch.tensor([0.2, 0.7], dtype=dtype)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model(x, t).square().sum()
+    loss.backward()
+    return [parameter.grad for parameter in model.parameters()], sum(kept.values())
+
+
+def test_recompute_changes_memory_not_gradients():
+    options = {"shape": (1, 8, 8), **SMALL, "attention_resolutions": (4,), "dropout": 0.2}
+    kept = moved(UNet(**options).double())
+    again = moved(UNet(**options, recompute=True).double())
     again.load_state_dict(kept.state_dict())
-    x, t = torch.randn(2, 1, 8, 8), torch.tensor([0.2, 0.7])
-    gradients = []
-    for model in (kept, again):
-        torch.manual_seed(1)  # the same dropout
-        model(x, t).square().sum().backward()
-        gradients.append([parameter.grad for parameter in model.parameters()])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    (gradients, bytes_kept), (recomputed, bytes_left) = (
+        step(model, torch.float64) for model in (kept, again)
+    )
+    for one, other in zip(gradients, recomputed, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    assert bytes_left < 0.15 * bytes_kept  # what no stage holds: the ends, and the embedding
+
+
+def test_recompute_draws_dropout_again_as_it_fell():
+    """With dropout that fell otherwise the second time, gradients would not be the loss's."""
+    model = moved(UNet(shape=(1, 8, 8), **SMALL, dropout=0.5, recompute=True).double())
+    weight = model.stem.weight
+    gradients, _ = step(model, torch.float64)
+    place, h = (0, 0, 1, 1), 1e-6
+
+    def loss(shift):
+        with torch.no_grad():
+            weight[place] += shift
+            torch.manual_seed(1)
+            x = torch.randn(2, 1, 8, 8, dtype=torch.float64)
+            value = model(x, torch.tensor([0.2, 0.7], dtype=torch.float64)).square().sum()
+            weight[place] -= shift
+        return float(value)
+
+    slope = (loss(h) - loss(-h)) / (2 * h)
+    own = dict(zip((n for n, _ in model.named_parameters()), gradients, strict=True))
+    assert float(own["stem.weight"][place]) == pytest.approx(slope, rel=1e-5)
+
+
+class Layouts(TorchDispatchMode):
+    """Counts what copies a whole feature map into another order."""
+
+    def __init__(self):
+        super().__init__()
+        self.copies = []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        made = operation(*arguments, **(options or {}))
+        if operation in (torch.ops.aten.clone.default, torch.ops.aten._to_copy.default):
+            self.copies.append((tuple(made.shape), made.stride()))
+        if isinstance(made, torch.Tensor) and made.dim() == 4 and min(made.shape) > 1:
+            innermost = made.is_contiguous(memory_format=torch.channels_last)
+            self.copies += [] if innermost else [(str(operation), tuple(made.shape))]
+        return made
+
+
+@pytest.mark.parametrize("updown", ["residual", "conv"])
+def test_images_stay_channels_last_through_the_unet_without_a_copy(updown):
+    options = {"channels": 16, "depth": 1, "channel_mult": (1, 2), "updown": updown}
+    model = moved(UNet(shape=(3, 8, 8), **options)).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    seen = Layouts()
+    with torch.no_grad(), seen:
+        y = model(x, torch.rand(2))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert seen.copies == []
 
 
 @pytest.mark.parametrize("size", [4, 5, 6, 7, 9, 28])
@@ -97,10 +169,10 @@ def test_attention_in_bfloat16_is_attention():
     torch.testing.assert_close(_attended(q, k, v).double(), exact, rtol=0.03, atol=0.03)
 
 
-def test_unet_compiles_without_a_graph_break():
-    model = UNet(shape=(1, 8, 8), **SMALL, attention_resolutions=(4,), classes=3)
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_unet_compiles_without_a_graph_break(recompute):
+    options = {**SMALL, "attention_resolutions": (4,), "classes": 3, "recompute": recompute}
+    model = moved(UNet(shape=(1, 8, 8), **options))
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     arguments = torch.randn(2, 1, 8, 8), torch.rand(2), {"label": torch.tensor([0, -1])}
     torch.testing.assert_close(compiled(*arguments), model(*arguments))

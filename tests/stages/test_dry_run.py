@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 import fmcore
 from fmcore import DataError, VectorField, load_recipe
@@ -24,6 +25,47 @@ def test_flops_of_a_linear_map_are_those_of_its_products():
     # forward and the gradient of the weights; the input needs none
     assert flops == 2 * (2 * 100 * 100)
     assert kept == 100 * 4
+
+
+class Chain(VectorField):
+    """`count` parts, each of which keeps three activations, or computes them again."""
+
+    def __init__(self, count, again):
+        super().__init__()
+        self.count, self.again = count, again
+
+    def part(self, x):
+        return x.tanh().sigmoid().tanh()  # each keeps what it gives
+
+    def forward(self, x, t, condition=None):
+        x = x.clone().requires_grad_()
+        for _ in range(self.count):
+            x = checkpoint(self.part, x, use_reentrant=False) if self.again else self.part(x)
+        return x
+
+
+def test_activations_that_are_computed_again_are_held_one_part_at_a_time():
+    def kept(count, again):
+        return _one_example(Chain(count, again), (100,))[1] / 400
+
+    assert kept(5, False) == 1 + 5 * 3  # what enters, and all that follows
+    # what enters each part, and what one part makes again: its last is not needed for that
+    assert [kept(n, True) for n in (5, 9)] == [5 + 3, 9 + 3]
+
+
+def test_a_network_that_computes_activations_again_is_forecast_with_less_memory_and_more_work():
+    recipe = load_recipe("cifar10", partial=True)
+    again = recipe.override(["model.recompute=true"])
+    kept, recomputed = dry_run(recipe), dry_run(again)
+    assert recomputed.activation_bytes < 0.75 * kept.activation_bytes
+    assert 1.2 < recomputed.flops_per_step / kept.flops_per_step < 1.4
+    assert recomputed.parameters == kept.parameters
+
+
+def test_a_tracker_that_is_not_installed_is_missing(tiny, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    forecast = dry_run(load_recipe(tiny, ["train.trackers=[wandb]"]), device="cpu")
+    assert any("pip install wandb" in line for line in forecast.missing)
 
 
 def test_imagenet64_is_forecast_without_its_data(tmp_path, monkeypatch):

@@ -87,3 +87,9 @@ def test_runs_of_other_precisions_follow_each_other_in_one_process(tiny, tmp_pat
         name = "checkpoints/step-000000002.safetensors"
         tensors = load_file(made.folder.root / name)
         assert {t.dtype for t in tensors.values() if t.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 runs there")
+def test_fp16_without_a_gpu_is_refused_in_words(tiny, tmp_path):
+    with pytest.raises(fmcore.ComponentError, match="use fp32, or bf16"):
+        trained(tiny, tmp_path / "a", "train.precision=fp16")

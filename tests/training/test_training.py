@@ -1,5 +1,7 @@
 """A step is a function of the state and of (seed, step)."""
 
+import math
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -25,11 +27,24 @@ class Small(VectorField):
         return self.net(torch.cat([x, t[:, None]], dim=1))
 
 
-def training(dropout=0.0, **options):
+class Scaled(Accelerator):
+    """Scales gradients as on a GPU in fp16."""
+
+    mixed_precision = "fp16"
+
+
+def training(dropout=0.0, scale=None, **options):
     settings = Train(**{"steps": 100, "batch_size": 64, "ema": 0.9, "clip": 1.0} | options)
     batches = Batches(Toy(), OTPath(), Independent(), FlowMatching(), settings.batch_size, 0)
     torch.manual_seed(0)
-    return Training(Small(dropout), batches, settings, Accelerator(cpu=True))
+    accelerator = Accelerator(cpu=True)
+    if scale is None:
+        return Training(Small(dropout), batches, settings, accelerator)
+    accelerator = Scaled(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=4)
+    made = Training(Small(dropout), batches, settings, accelerator)
+    accelerator.native_amp = True  # now, so that the network itself stays in float32
+    return made
 
 
 def equal(a, b):
@@ -37,18 +52,22 @@ def equal(a, b):
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_a_training_that_goes_on_ends_with_the_same_bits(tmp_path, dropout):
-    straight = training(dropout)
+@pytest.mark.parametrize(
+    ("dropout", "scale"),
+    [(0.0, None), (0.5, None), (0.0, 1024.0)],
+    ids=["plain", "dropout", "scaled"],
+)
+def test_a_training_that_goes_on_ends_with_the_same_bits(tmp_path, dropout, scale):
+    straight = training(dropout, scale)
     for _ in range(12):
         straight.advance()
-    first = training(dropout)
+    first = training(dropout, scale)
     for _ in range(5):
         first.advance()
     folder = CheckpointFolder(tmp_path)
     folder.save(first.checkpoint(), keep=1)
     torch.manual_seed(999)  # whatever else draws in between
-    second = training(dropout)
+    second = training(dropout, scale)
     second.resume(folder.latest(), "here")
     for _ in range(7):
         second.advance()
@@ -105,3 +124,34 @@ def test_training_beats_the_best_constant_field():
         made.advance()
     constant = torch.cat(targets).var(dim=0).mean()
     assert made.read_tally()["loss"] < 0.8 * constant
+
+
+def test_a_scaler_leaves_out_steps_that_overflow_and_scales_less():
+    made = training(scale=1024.0)
+    made.model.net[0].weight.register_hook(lambda g: g * (math.inf if made.step == 0 else 1))
+    before = {n: p.detach().clone() for n, p in made.model.named_parameters()}
+    made.advance()
+    for name, parameter in made.model.named_parameters():
+        assert torch.equal(parameter, before[name])
+    assert made.accelerator.scaler.get_scale() == 512
+    for _ in range(3):
+        made.advance()
+    assert made.first_bad_step() is None
+    assert math.isfinite(made.read_tally()["grad_norm"])
+    assert not torch.equal(made.model.net[0].weight, before["net.0.weight"])
+
+
+def test_a_scaled_step_is_the_plain_step():
+    plain, scaled = training(), training(scale=1024.0)
+    for _ in range(3):
+        plain.advance()
+        scaled.advance()
+    for a, b in zip(plain.model.parameters(), scaled.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gradient_that_is_not_finite_is_found_before_its_weights_are_saved():
+    made = training()
+    made.model.net[0].weight.register_hook(lambda gradient: gradient * float("nan"))
+    made.advance()  # the loss itself is finite
+    assert made.first_bad_step() == 0
