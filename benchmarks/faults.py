@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import resource
 import signal
@@ -26,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
+from machine import machine
 from safetensors.torch import load_file
 
 RECIPE = """\
@@ -191,16 +190,6 @@ def weights(run: Run) -> dict[str, bytes]:
     return {k: v.numpy().tobytes() for k, v in load_file(run.file(STEPS)).items()}
 
 
-def machine() -> dict[str, object]:
-    return {
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": 1,
-    }
-
-
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("--faults", type=int, default=32)
@@ -237,7 +226,7 @@ def main() -> None:
                 "damaged_checkpoints_believed": sum(map(believed, outcomes)),
                 "seed": asked.seed,
                 "seconds": round(time.monotonic() - began),
-                "machine": machine(),
+                "machine": {**machine(), "threads": 1},
                 "outcomes": [asdict(o) for o in outcomes],
             }
             asked.out.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,7 +1,8 @@
 """`minibatch_ot` against torchcfm's OTPlanSampler, in one process: CPU seconds of a pairing, rows
 kept, and what the pairs cost.
 
-    pip install torchcfm; OMP_NUM_THREADS=1 python benchmarks/minibatch_ot.py
+    pip install --no-deps torchcfm==1.0.7 pot
+    OMP_NUM_THREADS=1 python benchmarks/minibatch_ot.py [--json FILE]
 
 Both get the same rows.  torchcfm draws its pairs from the plan with replacement; the best of its
 calls counts, as does ours.
@@ -9,11 +10,15 @@ calls counts, as does ours.
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from machine import machine
 from torch import Tensor
 
 from fmcore import create
@@ -43,7 +48,7 @@ def theirs() -> Callable[[Tensor, Tensor], Pairs] | None:
     return OTPlanSampler(method="exact").sample_plan  # type: ignore[no-any-return]
 
 
-def measured(pair: Callable[[Tensor, Tensor], Pairs], x0: Tensor, x1: Tensor) -> tuple[str, ...]:
+def measured(pair: Callable[[Tensor, Tensor], Pairs], x0: Tensor, x1: Tensor) -> dict[str, float]:
     """Best CPU milliseconds, share of the rows of x1 that are kept, mean cost of a pair."""
     best = float("inf")
     for _ in range(CALLS):
@@ -52,7 +57,7 @@ def measured(pair: Callable[[Tensor, Tensor], Pairs], x0: Tensor, x1: Tensor) ->
         best = min(best, time.process_time() - began)
     kept = len(torch.unique(y1.flatten(1), dim=0)) / len(x1)
     cost = (y0 - y1).flatten(1).square().sum(1).mean()
-    return f"{best * 1e3:.1f}", f"{kept:.0%}", f"{cost:.4g}"
+    return {"cpu_ms": best * 1e3, "rows_kept": kept, "mean_cost": float(cost)}
 
 
 def rows(batch: int, shape: tuple[int, ...]) -> Pairs:
@@ -64,15 +69,25 @@ def rows(batch: int, shape: tuple[int, ...]) -> Pairs:
 
 
 def main() -> None:
-    pairings = (("fmcore", ours()), ("torchcfm", theirs()))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    pairings, found = (("fmcore", ours()), ("torchcfm", theirs())), []
     print("| rows | batch | pairing | CPU ms | rows kept | mean cost |")
     print("|---|---|---|---|---|---|")
     for name, shape in SHAPES.items():
         for batch in (256, 1024):
             x0, x1 = rows(batch, shape)
             for who, pair in pairings:
-                if pair is not None:
-                    print("|", " | ".join((name, str(batch), who, *measured(pair, x0, x1))), "|")
+                if pair is None:
+                    continue
+                got = measured(pair, x0, x1)
+                found.append({"rows": name, "batch": batch, "pairing": who, **got})
+                told = f"{got['cpu_ms']:.1f} | {got['rows_kept']:.0%} | {got['mean_cost']:.4g}"
+                print(f"| {name} | {batch} | {who} | {told} |")
+    if options.json is not None:
+        report = {"calls": CALLS, "pairings": found, "machine": machine()}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from machine import machine
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -169,7 +170,17 @@ def main(arguments: Iterable[str] | None = None) -> None:
             f"{'reached' if ratio <= most else 'MISSED'}"
         )
     if options.json is not None:
-        options.json.write_text(json.dumps({"gflop": work, "matmul": rates, "steps": rows}))
+        report = {
+            "what": "one training step: U-Net 1x28x28, 32 channels, batch 64, Adam, clip, EMA",
+            "gflop": work,
+            "matrix_products_gflop_s": rates,
+            "repeats": options.steps,
+            "against": against,
+            "steps": rows,
+            "goals": GOALS,
+            "machine": machine(),
+        }
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
