@@ -152,8 +152,10 @@ class _Course:
             if last or training.step % settings.log_every == 0:
                 self._log()
             stopped = self.team.any(bool(self.stop))
-            best = not stopped and self._due(settings.evaluate_every, last) and self._measure()
-            stopped = stopped or self.team.any(bool(self.stop))
+            best = False
+            if not stopped and self._due(settings.evaluate_every, last):
+                best = self._measure()
+                stopped = self.team.any(bool(self.stop))
             if last or stopped or best or training.step % settings.checkpoint_every == 0:
                 self._save()
             if self._due(settings.snapshot_every, last):
