@@ -199,11 +199,18 @@ def throughput(sizes: Sizes, device: torch.device, modes: list[str], size: int) 
     return {"flops_per_image": flops, "product_flops": rate, "batch": sizes.batch, "rows": rows}
 
 
+def stop_after(seconds: float, done: threading.Event) -> None:
+    """Ask this process to stop, again and again: it hears of it while it trains."""
+    done.wait(seconds)
+    while not done.wait(1):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def quality(recipe: str, overrides: tuple[str, ...], seconds: float) -> list[dict[str, float]]:
     """FD-lite0 over the wall seconds of a training that is stopped, as a cluster would stop it."""
     with tempfile.TemporaryDirectory() as folder:
-        alarm = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
-        alarm.start()
+        done, before = threading.Event(), signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        threading.Thread(target=stop_after, args=(seconds, done), daemon=True).start()
         try:
             fmcore.run(recipe, overrides, out=Path(folder, "run"), quiet=True)
         except Interrupted as stopped:
@@ -211,7 +218,8 @@ def quality(recipe: str, overrides: tuple[str, ...], seconds: float) -> list[dic
         except ExpectationError:
             pass  # the recipe's own, of a whole training
         finally:
-            alarm.cancel()
+            done.set()
+            signal.signal(signal.SIGTERM, before)
         lines = Path(folder, "run", "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     told = [json.loads(line) for line in lines]
     return [
@@ -246,7 +254,7 @@ def main() -> None:
         "quality": quality(
             "digits" if given.smoke else given.recipe,
             (*watched(given.smoke), *given.override),
-            10 if given.smoke else 60 * given.minutes,
+            90 if given.smoke else 60 * given.minutes,
         ),
         "smoke": given.smoke,
         "machine": machine(),
