@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"
-NAMES = ["trainer_overhead", "loader", "minibatch_ot"]
+NAMES = ["training_step", "trainer_overhead", "loader", "minibatch_ot"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -18,6 +18,9 @@ def test_every_measurement_says_on_what_machine(name):
 
 def test_the_page_says_what_was_measured():
     page = " ".join((ROOT / "docs/training.md").read_text(encoding="utf-8").split())
+    step = json.loads((RESULTS / "training_step.json").read_text(encoding="utf-8"))["steps"]
+    for row in ("fmcore fp32", "fmcore bf16", "torchcfm bf16"):
+        assert f"{step[row]['ratio']:.2f}" in page
     overhead = json.loads((RESULTS / "trainer_overhead.json").read_text(encoding="utf-8"))
     assert f"{overhead['outside_share']:.1%}".replace("%", " %") in page
     for row in overhead["moving_average"].values():
