@@ -53,7 +53,7 @@ class Report:
         """Every setting as a table, cells that cannot be with their reasons, and how it was
         made.
         """
-        parts = ["# Benchmark of solvers", self._how()]
+        parts = ["# Benchmark of solvers", self.how()]
         for title, rows in self.settings:
             heads = self.heads()
             lines = [heads, ["---"] * len(heads), *self.table(rows)]
@@ -71,7 +71,8 @@ class Report:
             row["metrics"] = json.loads(row["metrics"]) if row["metrics"] else {}
         return {"made": dict(self.facts), "rows": rows}
 
-    def _how(self) -> str:
+    def how(self) -> str:
+        """The machine, the reference, and what the columns mean."""
         machine = self.facts["machine"]
         versions = self.facts["versions"]
         names = [f"{k} {versions[k]}" for k in ("torch", "torchdiffeq", "scipy") if k in versions]

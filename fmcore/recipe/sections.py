@@ -43,7 +43,8 @@ class Train:
     whose memory grows with the training (arXiv 2312.02696), from which snapshots, saved every
     `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
     `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
-    of the same noises are drawn into samples/progress.
+    of the same noises are drawn into samples/progress.  Of the checkpoints the newest `keep` stay,
+    and those at multiples of `keep_every`.
     """
 
     steps: Positive
@@ -67,6 +68,7 @@ class Train:
     sample_every: Positive | None = None
     checkpoint_every: Positive = 1000
     keep: Positive = 2
+    keep_every: Positive | None = None
     log_every: Positive = 50
 
 

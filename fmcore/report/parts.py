@@ -37,11 +37,12 @@ class Picture:
 @final
 @dataclass(frozen=True)
 class Chart:
-    """A drawing made for the page."""
+    """A drawing made for the page; in one with `points` each of them has its words."""
 
     title: str
     caption: str
     svg: Markup
+    points: bool = False
 
 
 def attempted(what: str, make: Callable[[], T], missed: list[str]) -> T | None:

@@ -46,9 +46,9 @@ class CheckpointFolder:
     root: Path
     warn: Callable[[str], None] = print
 
-    def save(self, checkpoint: Checkpoint, keep: int | None) -> Path:
+    def save(self, checkpoint: Checkpoint, keep: int | None, keep_every: int | None = None) -> Path:
         """Write a checkpoint, whole or not at all, then remove all but the newest `keep` (None:
-        keep all).
+        keep all) and those at multiples of `keep_every`.
         """
         path = self._tensors(checkpoint.step)
         tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
@@ -57,7 +57,7 @@ class CheckpointFolder:
             path.with_suffix(".json"),
             {"step": checkpoint.step, "sha256": sha256_of(path), "facts": dict(checkpoint.facts)},
         )
-        self._retain(keep)
+        self._retain(keep, keep_every)
         return path
 
     def steps(self) -> list[int]:
@@ -84,6 +84,10 @@ class CheckpointFolder:
             )
         return None
 
+    def sha256(self, step: int) -> str:
+        """The checksum recorded of the checkpoint of `step`.  Raises CheckpointError."""
+        return str(_facts(self._tensors(step).with_suffix(".json")).get("sha256"))
+
     def load(self, step: int) -> Checkpoint:
         """The checkpoint of `step`.  Raises CheckpointError if it is missing, torn or not a
         checkpoint.
@@ -103,8 +107,9 @@ class CheckpointFolder:
     def _tensors(self, step: int) -> Path:
         return self.root / f"step-{step:09d}.safetensors"
 
-    def _retain(self, keep: int | None) -> None:
-        for step in [] if keep is None else self.steps()[:-keep]:
+    def _retain(self, keep: int | None, every: int | None) -> None:
+        old = [] if keep is None else self.steps()[:-keep]
+        for step in [s for s in old if every is None or s % every]:
             # the JSON first: a crash between the two leaves tensors that nothing points to, never
             # the reverse
             self._tensors(step).with_suffix(".json").unlink(missing_ok=True)

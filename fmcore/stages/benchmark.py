@@ -28,6 +28,7 @@ from fmcore.benchmarking.trained import Trained
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
 from fmcore.interfaces.solver import Solver
 from fmcore.plugins import registry
+from fmcore.report import write_benchmark
 from fmcore.runs.atomic import write_json, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
@@ -203,7 +204,8 @@ def _cell(plan: _Plan, cell: Cell, task: Task) -> Row:
         **timings(task, solver, plan.repeats),
     }
     if plan.metrics and isinstance(plan.problems, Trained):
-        row["metrics"] = json.dumps(plan.problems.measure(plan.metrics, task, solutions))
+        made = [metric.make() for metric in plan.metrics]
+        row["metrics"] = json.dumps(plan.problems.measure(made, task, solutions))
     return row
 
 
@@ -211,6 +213,8 @@ def _write(folder: Path, report: Report) -> None:
     write_json(folder / "benchmark.json", report.json())
     write_text(folder / "benchmark.md", report.markdown())
     save_picture(folder / "benchmark.png", report)
+    lead = "How far each solver ends from the true end, and what it costs to get there."
+    write_benchmark(folder / "benchmark.html", report, title="Benchmark of solvers", lead=lead)
 
 
 def _device(name: str) -> torch.device:

@@ -25,7 +25,7 @@ from fmcore.stages.shards import Shards
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
 
-__all__ = ["check_expectations", "evaluate"]
+__all__ = ["check_expectations", "evaluate", "held_out"]
 
 
 def evaluate(
@@ -47,8 +47,8 @@ def evaluate(
         _stream(by_stream["samples"], _drawn(components, folder), "measure samples", count, quiet)
     if by_stream["data"]:
         count = min(settings.count or evaluation.data.length, evaluation.data.length)
-        held_out = _held_out(evaluation.data, count, settings.batch_size)
-        _stream(by_stream["data"], held_out, "measure held-out data", count, quiet)
+        rows = held_out(evaluation.data, count, settings.batch_size)
+        _stream(by_stream["data"], rows, "measure held-out data", count, quiet)
     results: dict[str, Result] = {}
     for metric in settings.metrics:
         beside = dict(evaluation.provenance)
@@ -114,7 +114,8 @@ def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
         )
 
 
-def _held_out(data: Dataset, count: int, batch_size: int) -> Iterator[Measured]:
+def held_out(data: Dataset, count: int, batch_size: int) -> Iterator[Measured]:
+    """The first `count` examples of `data`, batch by batch, as metrics of data take them."""
     for first in range(0, count, batch_size):
         indices = list(range(first, min(first + batch_size, count)))
         batch = data.batch(indices)

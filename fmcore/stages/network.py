@@ -22,13 +22,15 @@ def trained_field(
     folder: RunFolder,
     weights: str = "ema",
     device: torch.device | str = "cpu",
+    step: int | None = None,
 ) -> tuple[Field, Checkpoint]:
-    """The field of the newest whole checkpoint, in evaluation mode, and that checkpoint.
+    """The field of the newest whole checkpoint, or of that of `step`, in evaluation mode, and that
+    checkpoint.
 
     `weights` is what `sample.weights` may say.  Raises CheckpointError if there is no checkpoint,
     and ComponentError for weights that the training did not keep.
     """
-    checkpoint = folder.checkpoints.latest()
+    checkpoint = folder.checkpoints.latest() if step is None else folder.checkpoints.load(step)
     if checkpoint is None:
         raise CheckpointError(
             f"{folder.root}: no checkpoint yet: train first (fmcore run), "

@@ -111,7 +111,7 @@ def _loop(
             loss = _log(training, curve, time.monotonic() - began)
             _require_finite(training, folder)
             show(training.step, f"loss {loss:.4f}")
-        if last or stopped or training.step % settings.checkpoint_every == 0:
+        if last or stopped or _is_due(training.step, settings):
             _save(training, folder, team)
         every = settings.snapshot_every
         if every and (last or training.step % every == 0):
@@ -130,6 +130,12 @@ def _log(training: Training, curve: Curve, seconds: float) -> float:
     return tally["loss"]
 
 
+def _is_due(step: int, settings: Train) -> bool:
+    """Whether a checkpoint is to be saved after `step`."""
+    every = (settings.checkpoint_every, settings.keep_every)
+    return any(n is not None and step % n == 0 for n in every)
+
+
 def _save(training: Training, folder: RunFolder, team: Team) -> None:
     _require_finite(training, folder)
     team.first(lambda: _written(training, folder))
@@ -140,7 +146,8 @@ def _snapped(training: Training, folder: RunFolder) -> None:
 
 
 def _written(training: Training, folder: RunFolder) -> None:
-    folder.checkpoints.save(training.checkpoint(), training.settings.keep)
+    settings = training.settings
+    folder.checkpoints.save(training.checkpoint(), settings.keep, settings.keep_every)
 
 
 def _require_finite(training: Training, folder: RunFolder) -> None:

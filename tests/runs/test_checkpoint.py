@@ -96,3 +96,10 @@ def test_a_pickle_with_a_right_checksum_is_still_not_executed(folder, tmp_path):
 def test_weights_of_another_network_are_refused_by_name():
     with pytest.raises(CheckpointError, match=r"another network.*'weight'"):
         load_into(torch.nn.Linear(2, 3), {"weight": torch.zeros(4, 2), "bias": torch.zeros(3)}, "x")
+
+
+def test_checkpoints_at_the_multiples_asked_for_stay_beside_the_newest(folder):
+    made, _ = folder
+    for step in range(10, 80, 10):
+        made.save(checkpoint(step), keep=2, keep_every=30)
+    assert made.steps() == [30, 60, 70]

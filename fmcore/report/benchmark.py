@@ -1,0 +1,148 @@
+"""The page of a benchmark: every setting with its Pareto plots and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from fmcore.benchmarking.fronts import arrived
+from fmcore.benchmarking.ledger import Row
+from fmcore.benchmarking.report import Report
+from fmcore.pictures.panels import STYLES
+from fmcore.report.charts import INK, drawn, tip
+from fmcore.report.parts import Chart, attempted
+from fmcore.report.rendering import write_page
+
+__all__ = ["write_benchmark"]
+
+COSTS: Final = (
+    ("nfe_mean", 1.0, "front_nfe", "velocity evaluations", "Error over evaluations"),
+    ("seconds", 1e3, "front_seconds", "milliseconds", "Error over time"),
+)
+MOST_DRAWN = 12
+"""Settings with charts: a page with more would not open on a telephone."""
+
+
+@final
+@dataclass(frozen=True)
+class _Setting:
+    """A setting on the page."""
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    charts: Sequence[Chart]
+    entries: Sequence[tuple[str, str]]
+
+
+def write_benchmark(
+    file: Path, report: Report | None, *, title: str, lead: str, runs: Any = None
+) -> None:
+    """Write the page to `file`: the solvers of `report`, and the `runs` of a recipe's."""
+    missed: list[str] = []
+    settings = [] if report is None else report.settings
+    write_page(
+        file,
+        "benchmark.html",
+        "sorting.js",
+        title=title,
+        lead=lead,
+        runs=runs,
+        heads=[] if report is None else report.heads(),
+        settings=[
+            _setting(report, place, name, rows, missed)
+            for place, (name, rows) in enumerate(settings)
+            if report is not None
+        ],
+        refused=[] if report is None else report.refused,
+        how="" if report is None else report.how(),
+        missed=missed,
+    )
+
+
+def _setting(
+    report: Report, place: int, title: str, rows: Sequence[Row], missed: list[str]
+) -> _Setting:
+    points = [row for row in rows if arrived(row) and row["error_rms"] > 0]
+    colors = _colors(points)
+    charts = []
+    for cost in COSTS if points and place < MOST_DRAWN else ():
+        name = f"front-{place}-{cost[0]}"
+        made = attempted(
+            f"{title}: {cost[-1]}",
+            lambda cost=cost, name=name: _chart(name, points, colors, cost),  # type: ignore[misc]
+            missed,
+        )
+        charts += [] if made is None else [made]
+    entries = [*colors.items(), ("Pareto front: no other is both cheaper and nearer", "#9aa5af")]
+    return _Setting(title, report.table(rows), charts, entries)
+
+
+def _colors(rows: Sequence[Row]) -> dict[str, str]:
+    names = dict.fromkeys(_series(row) for row in rows)
+    return {name: STYLES[i % len(STYLES)][0] for i, name in enumerate(names)}
+
+
+def _series(row: Row) -> str:
+    return (
+        f"{row['solver']}, {row['grid']}"
+        if row["grid"] not in (None, "", "auto")
+        else str(row["solver"])
+    )
+
+
+def _chart(
+    name: str,
+    rows: Sequence[Row],
+    colors: Mapping[str, str],
+    cost: tuple[str, float, str, str, str],
+) -> Chart:
+    column, scale, front, across, title = cost
+
+    def place(row: Row) -> tuple[float, float]:
+        return scale * row[column], row["error_rms"]
+
+    def draw(axis: Any) -> list[str]:
+        best = sorted(place(row) for row in rows if row[front])
+        axis.plot(*zip(*best, strict=True), color="#9aa5af", alpha=0.5, linewidth=6, zorder=1)
+        for series in colors:
+            own = sorted(place(row) for row in rows if _series(row) == series)
+            axis.plot(
+                *zip(*own, strict=True),
+                color=colors[series],
+                marker="o",
+                markersize=4.5,
+                linewidth=1.4,
+            )
+        words = []
+        for row in rows:
+            tip(axis, len(words), *place(row))
+            words.append(_words(row))
+        _logarithmic(axis)
+        return words
+
+    return Chart(title, "", drawn(name, draw, across, "error, RMS"), points=True)
+
+
+def _words(row: Row) -> str:
+    budget = f"tol {row['tol']:g}" if row["tol"] is not None else ""
+    told = [
+        _series(row),
+        budget,
+        f"{row['nfe_mean']:.4g} NFE",
+        f"error {row['error_rms']:.2g}",
+        f"{1e3 * row['seconds']:.3g} ms",
+    ]
+    return ", ".join(word for word in told if word)
+
+
+def _logarithmic(axis: Any) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set(xscale="log", yscale="log")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_locator(LogLocator(numticks=7))
+    axis.tick_params(which="both", colors=INK)
