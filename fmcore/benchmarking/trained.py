@@ -36,7 +36,7 @@ from fmcore.stages.evaluate import held_out
 from fmcore.stages.network import trained_field
 from fmcore.stages.sample import Sampler
 
-__all__ = ["Trained"]
+__all__ = ["Trained", "check_metrics"]
 
 REFERENCE = "dopri8"
 """The adaptive method of the highest order; each sample has its own steps."""
@@ -135,19 +135,6 @@ class Trained:
         rows = held_out(data, min(count, data.length), self.batch)
         return self._computed(metrics, self.components.path, seed, rows)
 
-    def check_metrics(self, metrics: Sequence[Chosen]) -> None:
-        """Raise ComponentError for a metric that does not go with the run's data or with
-        samples.
-        """
-        for chosen in metrics:
-            metric: Metric = chosen.make()
-            if metric.consumes != "samples":
-                raise ComponentError(
-                    f"metric '{chosen}' measures held-out data, which no solver here has drawn: "
-                    "use `fmcore evaluate`"
-                )
-            metric.check(self.components.data, self.components.path)
-
     def _computed(
         self, metrics: Sequence[Metric], path: Path, seed: int, batches: Iterable[Measured]
     ) -> dict[str, Any]:
@@ -227,6 +214,20 @@ class Trained:
                 ends.append(solution.x.cpu())
                 show(first + len(solution.x))
         return torch.cat(ends)
+
+
+def check_metrics(metrics: Sequence[Chosen], components: Components) -> None:
+    """Raise ComponentError for a metric that does not go with the data of `components`, or that
+    does not look at samples.
+    """
+    for chosen in metrics:
+        metric: Metric = chosen.make()
+        if metric.consumes != "samples":
+            raise ComponentError(
+                f"metric '{chosen}' measures held-out data, which no solver here has drawn: "
+                "use `fmcore evaluate`"
+            )
+        metric.check(components.data, components.path)
 
 
 def _bits(x: Tensor) -> str:

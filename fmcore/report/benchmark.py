@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final, final
 from fmcore.benchmarking.fronts import arrived
 from fmcore.benchmarking.ledger import Row
 from fmcore.benchmarking.report import Report
+from fmcore.benchmarking.runs_report import RunRow, RunsReport
 from fmcore.pictures.panels import STYLES
 from fmcore.report.charts import INK, drawn, tip
 from fmcore.report.parts import Chart, attempted
@@ -36,8 +38,25 @@ class _Setting:
     entries: Sequence[tuple[str, str]]
 
 
+@final
+@dataclass(frozen=True)
+class _Runs:
+    """A recipe's runs on the page."""
+
+    table: tuple[list[str], list[list[str]]]
+    over_seeds: tuple[list[str], list[list[str]]] | None
+    charts: Sequence[Chart]
+    entries: Sequence[tuple[str, str]]
+    how: str
+
+
 def write_benchmark(
-    file: Path, report: Report | None, *, title: str, lead: str, runs: Any = None
+    file: Path,
+    report: Report | None,
+    *,
+    title: str,
+    lead: str,
+    runs: RunsReport | None = None,
 ) -> None:
     """Write the page to `file`: the solvers of `report`, and the `runs` of a recipe's."""
     missed: list[str] = []
@@ -48,17 +67,62 @@ def write_benchmark(
         "sorting.js",
         title=title,
         lead=lead,
-        runs=runs,
+        runs=None if runs is None else _runs(runs, missed),
         heads=[] if report is None else report.heads(),
         settings=[
             _setting(report, place, name, rows, missed)
             for place, (name, rows) in enumerate(settings)
             if report is not None
         ],
-        refused=[] if report is None else report.refused,
+        refused=[
+            *(() if runs is None else runs.refused),
+            *(() if report is None else report.refused),
+        ],
         how="" if report is None else report.how(),
         missed=missed,
     )
+
+
+def _runs(report: RunsReport, missed: list[str]) -> _Runs:
+    first = report.axes[0] if report.axes else None
+    kinds = dict.fromkeys(_kind(row, first) for row in report.rows if not row.reason)
+    colors = {kind: STYLES[i % len(STYLES)][0] for i, kind in enumerate(kinds)}
+    others = [metric for metric in report.metrics if metric != "nfe"]
+    charts = []
+    for place, metric in enumerate(others if "nfe" in report.metrics else ()):
+        name = f"runs-{place}"
+        made = attempted(
+            metric,
+            lambda metric=metric, name=name: _scattered(name, report, metric, first, colors),  # type: ignore[misc]
+            missed,
+        )
+        charts += [] if made is None else [made]
+    return _Runs(report.table(), report.over_seeds(), charts, list(colors.items()), report.how)
+
+
+def _kind(row: RunRow, axis: str | None) -> str:
+    return "runs" if axis is None else f"{axis}={row.labels[axis]}"
+
+
+def _scattered(
+    name: str, report: RunsReport, metric: str, axis: str | None, colors: Mapping[str, str]
+) -> Chart:
+    """A metric over NFE, a point for every run."""
+
+    def draw(chart: Any) -> list[str]:
+        words = []
+        for row in report.rows:
+            x, y = row.value("nfe"), row.value(metric)
+            if x is None or y is None or not math.isfinite(x + y):
+                continue
+            chart.plot([x], [y], marker="o", markersize=6, color=colors[_kind(row, axis)])
+            tip(chart, len(words), x, y)
+            words.append(f"{row}: {metric} {y:.4g} at {x:.4g} NFE")
+        if not words:
+            raise ValueError("no finite value")
+        return words
+
+    return Chart(metric, "", drawn(name, draw, "velocity evaluations", ""), points=True)
 
 
 def _setting(

@@ -20,7 +20,7 @@ from fmcore.benchmarking.cells import Setting, digest
 from fmcore.benchmarking.ledger import Ledger, Row
 from fmcore.benchmarking.measure import errors, solve_all
 from fmcore.benchmarking.task import Task
-from fmcore.benchmarking.trained import Trained
+from fmcore.benchmarking.trained import Trained, check_metrics
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
 from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.solver import Solver
@@ -96,18 +96,12 @@ class Figures:
     def distance(self, components: Components) -> tuple[str, Metric] | None:
         """The metric of samples, with its name; None if none fits the data.
 
-        Raises the metric's own error for one that was asked for and does not fit, and
-        ComponentError for one that does not look at samples.
+        Raises ComponentError for one that was asked for and does not fit the data, or does not look
+        at samples.
         """
         if self.metric is not None:
-            metric: Metric = self.metric.make()
-            if metric.consumes != "samples":
-                raise ComponentError(
-                    f"metric '{self.metric}' looks at held-out data; the figures need one of "
-                    "samples, such as fd_lite0 or sliced_wasserstein"
-                )
-            metric.check(components.data, components.path)
-            return str(self.metric), metric
+            check_metrics([self.metric], components)
+            return str(self.metric), self.metric.make()
         for name, metric in _own_metrics(components):
             if metric.consumes == "samples" and name != "nfe":
                 return name, metric

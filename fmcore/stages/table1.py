@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from typing import Any, final
 
 from fmcore.benchmarking.method_panels import FIGURES, figure_panels, unmeasured
+from fmcore.benchmarking.runs_report import markdown_table
 from fmcore.errors import ComponentError
 from fmcore.pictures.panels import STYLES, Panel, save_panels
 from fmcore.recipe import Recipe
@@ -122,7 +123,7 @@ class Table1:
 
     def markdown(self) -> str:
         """The table as a page shows it, with how it was made, and the figures."""
-        parts = [_markdown(*self.table()), self.how, *self.failures, *self._figures()]
+        parts = [markdown_table(*self.table()), self.how, *self.failures, *self._figures()]
         return "\n\n".join(parts) + "\n"
 
     def json(self) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class Table1:
             yield f"{self.drawn.captions[name]}."
             for panel in panels:
                 yield f"{panel.title}, by {panel.across}:"
-                yield _markdown(*numbers(panel))
+                yield markdown_table(*numbers(panel))
         if self.drawn.missing:
             yield "## Points that are not there"
             yield "\n".join(f"* {line}" for line in self.drawn.missing)
@@ -273,11 +274,6 @@ def _write(made: Table1, out: Path) -> None:
         styles=styles,
         missing=drawn.missing,
     )
-
-
-def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _text(spread: Spread | None) -> str:
