@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
@@ -56,7 +57,7 @@ class RunsReport:
 
     def table(self) -> Table:
         """A row for each run that was made."""
-        heads = [*self.axes, *self.metrics, "training, s", "run"]
+        heads = [*self.axes, *self.metrics, "training, s", "in runs/"]
         return heads, [self._cells(row) for row in self.rows if not row.reason]
 
     def over_seeds(self) -> Table | None:
@@ -109,7 +110,7 @@ class RunsReport:
     def _cells(self, row: RunRow) -> list[str]:
         seconds = "" if row.seconds is None else f"{row.seconds:.3g}"
         values = [_text(row.results.get(metric)) for metric in self.metrics]
-        return [*row.labels.values(), *values, seconds, row.folder]
+        return [*row.labels.values(), *values, seconds, Path(row.folder).name]
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -49,8 +49,7 @@ class Trained:
     of `step`.
 
     References are solved in double precision at tolerance `tol`, `batch` samples at once; of the
-    first `compared` samples, or of all.  `title` is what the problem is called in place of the
-    recipe's name.
+    first `compared` samples, or of all.  `title` tells the run from others of the recipe.
     """
 
     folder: RunFolder
@@ -88,8 +87,9 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """What the problem is called: the recipe, and the step of the checkpoint."""
-        return f"{self.title or self.components.recipe.name}@{self._loaded[1].step}"
+        """What the problem is called: the recipe, the step of the checkpoint, and the title."""
+        name = f"{self.components.recipe.name}@{self._loaded[1].step}"
+        return f"{name} ({self.title})" if self.title else name
 
     @cached_property
     def _loaded(self) -> Any:

@@ -47,7 +47,6 @@ class _Runs:
     over_seeds: tuple[list[str], list[list[str]]] | None
     charts: Sequence[Chart]
     entries: Sequence[tuple[str, str]]
-    how: str
 
 
 def write_benchmark(
@@ -97,7 +96,7 @@ def _runs(report: RunsReport, missed: list[str]) -> _Runs:
             missed,
         )
         charts += [] if made is None else [made]
-    return _Runs(report.table(), report.over_seeds(), charts, list(colors.items()), report.how)
+    return _Runs(report.table(), report.over_seeds(), charts, list(colors.items()))
 
 
 def _kind(row: RunRow, axis: str | None) -> str:
@@ -110,7 +109,7 @@ def _scattered(
     """A metric over NFE, a point for every run."""
 
     def draw(chart: Any) -> list[str]:
-        words = []
+        words: list[str] = []
         for row in report.rows:
             x, y = row.value("nfe"), row.value(metric)
             if x is None or y is None or not math.isfinite(x + y):
@@ -179,7 +178,7 @@ def _chart(
                 markersize=4.5,
                 linewidth=1.4,
             )
-        words = []
+        words: list[str] = []
         for row in rows:
             tip(axis, len(words), *place(row))
             words.append(_words(row))

@@ -90,7 +90,7 @@ def _section(
 def _chart(name: str, panel: Panel, names: Mapping[str, str], styles: Mapping[str, Style]) -> Chart:
     def draw(axis: Any) -> list[str]:
         draw_panel(axis, panel, styles)
-        words = []
+        words: list[str] = []
         for method, places in panel.curves.items():
             for place in places:
                 if place.mean is not None:

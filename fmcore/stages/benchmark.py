@@ -146,7 +146,7 @@ class Measuring:
         return _device(self.device)
 
     def trained(self, folder: Path, references: Path, title: str = "") -> Trained:
-        """The problem of a run, called `title` in place of its recipe's name."""
+        """The problem of a run; `title` tells it from others of its recipe."""
         opened = RunFolder.open(folder, lambda line: None)
         return Trained(opened, references, self.place, tol=self.tol, quiet=self.quiet, title=title)
 

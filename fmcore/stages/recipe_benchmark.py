@@ -37,6 +37,10 @@ AFTER_TRAINING = ("sample", "evaluate", "expect")
 """Sections that do not change the network: runs that differ in them alone share their training."""
 
 
+TOLD_ELSEWHERE = (*AFTER_TRAINING, "path", "seed")
+"""What the title of a network's table leaves out: it stands there by itself, or does not matter."""
+
+
 @final
 @dataclass(frozen=True)
 class RecipeBenchmark:
@@ -188,8 +192,8 @@ def _solvers(
     facts: dict[str, Any] = {}
     for one in trained:
         own = next(p for p in planned if p.member and p.member.folder == one.member.folder)
-        after = tuple(f"{section}." for section in AFTER_TRAINING)
-        told = {k: v for k, v in own.combination.labels.items() if not k.startswith(after)}
+        labels = own.combination.labels.items()
+        told = {k: v for k, v in labels if k.partition(".")[0] not in TOLD_ELSEWHERE}
         title = str(Combination((), told)) if told else ""
         seeded = replace(axes, seed=(one.member.recipe.values["seed"],))
         problem = measuring.trained(one.member.folder, folder / "references", title)

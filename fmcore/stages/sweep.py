@@ -128,4 +128,8 @@ def _hand_on(trained: Path, member: Member) -> None:
 
 
 def _copied(source: Path, target: Path) -> None:
-    atomic(target, lambda part: shutil.copyfile(source, part))
+    atomic(target, lambda part: _fill(part, source))
+
+
+def _fill(part: Path, source: Path) -> None:
+    shutil.copyfile(source, part)
