@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -58,13 +59,17 @@ def _costs(rows: Sequence[Row]) -> Panel:
 
 
 def _of_metrics(rows: Sequence[Row], x: str, across: str, distance: str) -> Iterator[Panel]:
-    measured = [_metrics(row) for row in rows]
-    for name in dict.fromkeys(name for found in measured for name in found):
-        curves = _curves(rows, x, lambda row, name=name: _metrics(row).get(name))  # type: ignore[misc]
-        far = name == distance and all(
-            value > 0 for places in curves.values() for place in places for value in place.values
-        )
+    for name in dict.fromkeys(name for row in rows for name in _metrics(row)):
+        curves = _curves(rows, x, lambda row, name=name: _metric(row, name))  # type: ignore[misc]
+        values = [v for places in curves.values() for p in places for v in p.values]
+        far = name == distance and not any(value <= 0 for value in values)
         yield Panel(f"{name}-by-{x}", name, across, name, curves, x == "nfe", far)
+
+
+def _metric(row: Row, name: str) -> float | None:
+    """The metric; NaN if the row says why there is none, so that no mean is taken without it."""
+    found = _metrics(row).get(name)
+    return math.nan if found is None and row["reason"] else found
 
 
 def _metrics(row: Row) -> dict[str, float]:
@@ -75,7 +80,7 @@ def _metrics(row: Row) -> dict[str, float]:
 def _curves(
     rows: Sequence[Row], x: str, value: Callable[[Row], float | None]
 ) -> dict[str, list[Place]]:
-    """The values of each method, gathered over seeds.  One that exploded counts as infinite."""
+    """The values of each method, gathered over seeds."""
     found: dict[str, dict[float, list[float]]] = {}
     for row in rows:
         measured = value(row)

@@ -39,7 +39,7 @@ LETTERS = 17  # of the caption, in an inch
 @final
 @dataclass(frozen=True)
 class Place:
-    """What the seeds of a method gave at `x`."""
+    """What the seeds of a method gave at `x`; NaN where one could not be measured."""
 
     x: float
     values: tuple[float, ...]
@@ -56,7 +56,7 @@ class Place:
 
     def __str__(self) -> str:
         if self.mean is None:
-            return "exploded"
+            return "–" if any(map(math.isnan, self.values)) else "exploded"
         return f"{self.mean:.3g}" + ("" if self.std is None else f" ± {self.std:.1g}")
 
 

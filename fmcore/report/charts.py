@@ -79,7 +79,7 @@ def drawn(name: str, draw: Callable[[Any], Sequence[str]], across: str, up: str)
     sheet, axis = _sheet()
     words = draw(axis)
     axis.set(xlabel=across, ylabel=up)
-    return Markup(_with_words(_svg(sheet, name), name, words))
+    return Markup(_with_words(str(_svg(sheet, name)), name, words))  # words are escaped there
 
 
 def tip(axis: Any, place: int, x: float, y: float) -> None:
@@ -89,7 +89,8 @@ def tip(axis: Any, place: int, x: float, y: float) -> None:
         [y],
         marker="o",
         markersize=11,
-        color="none",
+        linestyle="none",
+        markeredgecolor="none",
         markerfacecolor=INK,
         alpha=0.0,
         gid=f"tip-{place}",

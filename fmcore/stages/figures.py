@@ -233,7 +233,9 @@ class _Look:
         task = trained.task(self._setting())
         solutions = solve_all(task, self._figures.solver.make(nfe=nfe), task.field)
         row |= _cost(solutions)
-        row["error_rms"] = errors(torch.cat([s.x for s in solutions]), task.reference)["error_rms"]
+        if len(task.reference):
+            x = torch.cat([solution.x for solution in solutions])
+            row["error_rms"] = errors(x, task.reference)["error_rms"]
         self._judged_by_samples(trained, task, solutions, found)
 
     def _through_training(self, trained: Trained, row: Row, found: dict[str, Any]) -> None:
