@@ -183,6 +183,8 @@ class _Look:
     def points(self) -> Iterator[tuple[int, int | None]]:
         """The steps and budgets to look at, those of one checkpoint in a row."""
         saved = self._folder.checkpoints.steps()
+        if not saved:  # a network that was not trained here
+            return
         every = (self._recipe.values["train"] or {}).get("keep_every")
         for step in saved:
             if step == saved[-1] or (every is not None and step % every == 0):
