@@ -31,6 +31,7 @@ from torch import Tensor
 
 from fmcore import Problem, create, load_recipe
 from fmcore.benchmarking.axes import Chosen
+from fmcore.markdown import markdown_table
 from fmcore.pictures.panels import Panel
 from fmcore.randomness import noise_of
 from fmcore.runs.atomic import write_json
@@ -185,9 +186,8 @@ def nfe_for(curve: Sequence[tuple[int, float]], error: float) -> float:
 
 def markdown(rows: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> str:
     columns = list(next(iter(rows.values())))
-    lines = [["method", *columns], ["---"] * (len(columns) + 1)]
-    lines += [[METHODS[m].title, *(text(row[c]) for c in columns)] for m, row in rows.items()]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [[METHODS[m].title, *(text(row[c]) for c in columns)] for m, row in rows.items()]
+    table = markdown_table(["method", *columns], lines)
     held = "\n".join(
         f"* {'held' if c['held'] else '**did not hold**'}: {c['claim']}" for c in claims
     )

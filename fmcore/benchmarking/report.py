@@ -10,6 +10,7 @@ from typing import Any, Final, final
 
 from fmcore.benchmarking.fronts import by_setting
 from fmcore.benchmarking.ledger import Row
+from fmcore.markdown import markdown_table
 
 __all__ = ["HEADS", "Report"]
 
@@ -55,10 +56,7 @@ class Report:
         """
         parts = ["# Benchmark of solvers", self.how()]
         for title, rows in self.settings:
-            heads = self.heads()
-            lines = [heads, ["---"] * len(heads), *self.table(rows)]
-            table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-            parts += [f"## {title}", table]
+            parts += [f"## {title}", markdown_table(self.heads(), self.table(rows))]
         if self.refused:
             listed = "\n".join(f"* {line}" for line in self.refused)
             parts += ["## Cells that cannot be", listed]

@@ -11,7 +11,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
-__all__ = ["RunRow", "RunsReport", "markdown_table"]
+from fmcore.markdown import markdown_table
+
+__all__ = ["RunRow", "RunsReport"]
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -111,12 +113,6 @@ class RunsReport:
         seconds = "" if row.seconds is None else f"{row.seconds:.3g}"
         values = [_text(row.results.get(metric)) for metric in self.metrics]
         return [*row.labels.values(), *values, seconds, Path(row.folder).name]
-
-
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a page."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _text(result: Mapping[str, Any] | None) -> str:

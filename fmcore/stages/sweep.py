@@ -85,7 +85,10 @@ def _together(
             make(member, device, quiet)
         except FmcoreError as error:
             if error.exit_code == Interrupted.exit_code:  # asked to stop: no failure of this run
-                raise
+                raise Interrupted(
+                    f"stopped at {member.title}; what is done is saved.  "
+                    "To go on, give the same command"
+                ) from error
             yield Made(member, {}, str(error))
         else:
             trained = trained or member.folder

@@ -13,8 +13,8 @@ from statistics import fmean, stdev
 from typing import Any, final
 
 from fmcore.benchmarking.method_panels import FIGURES, figure_panels, unmeasured
-from fmcore.benchmarking.runs_report import markdown_table
 from fmcore.errors import ComponentError
+from fmcore.markdown import markdown_table
 from fmcore.pictures.panels import STYLES, Panel, save_panels
 from fmcore.recipe import Recipe
 from fmcore.report import write_table1
@@ -162,7 +162,7 @@ class Table1:
             yield f"{self.drawn.captions[name]}."
             for panel in panels:
                 yield f"{panel.title}, by {panel.across}:"
-                yield markdown_table(*numbers(panel))
+                yield markdown_table(*_numbers(panel))
         if self.drawn.missing:
             yield "## Points that are not there"
             yield "\n".join(f"* {line}" for line in self.drawn.missing)
@@ -222,7 +222,7 @@ def table1(
     return finished
 
 
-def numbers(panel: Panel) -> tuple[list[str], list[list[str]]]:
+def _numbers(panel: Panel) -> tuple[list[str], list[list[str]]]:
     """A panel as a table: a row for each method, a column for each x."""
     places = {m: {place.x: str(place) for place in row} for m, row in panel.curves.items()}
     xs = sorted({x for row in places.values() for x in row})
@@ -267,7 +267,7 @@ def _write(made: Table1, out: Path) -> None:
         how=made.how,
         failures=made.failures,
         figures=[
-            (FIGURES[name], drawn.captions[name], [(panel, numbers(panel)) for panel in panels])
+            (FIGURES[name], drawn.captions[name], [(panel, _numbers(panel)) for panel in panels])
             for name, panels in drawn.panels.items()
         ],
         names=titles,
