@@ -144,6 +144,7 @@ def draw_panel(axis: Any, panel: Panel, styles: Mapping[str, Style]) -> None:
     if panel.log_y:
         axis.set_yscale("log")
         if _span(panel) < 10:  # a decade may hold no power of ten
+            axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("{x:g}")
             axis.tick_params(axis="y", which="minor", labelsize=8)
         else:

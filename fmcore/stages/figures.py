@@ -81,6 +81,7 @@ class Figures:
         return {
             "budgets": sorted(set(self.budgets)),
             "solver": str(self.solver),
+            "recipe_solver": _own_solver(components)[0],
             "samples": self.count(recipe),
             "compared": min(self.compared, self.count(recipe)),
             "held_out": min(self.held_out, components.data.with_split("test").length),

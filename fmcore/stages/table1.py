@@ -59,11 +59,9 @@ class Drawn:
             f"{s['solver']}, {s['samples']} samples; the error is that of the first "
             f"{s['compared']} against {s['reference']} from the same noise"
         )
-        through = (
-            f"{s['samples']} samples by the recipe's solver; metrics of data over "
-            f"{s['held_out']} held-out examples"
-        )
-        how = {"quality-nfe": by_budget, "quality-training": through, "nfe-training": through}
+        through = f"{s['samples']} samples by {s['recipe_solver']}"
+        judged = f"{through}; metrics of data over {s['held_out']} held-out examples"
+        how = {"quality-nfe": by_budget, "quality-training": judged, "nfe-training": through}
         return {name: how[name] for name in self.panels}
 
     def panel(self, name: str) -> Panel:
@@ -147,10 +145,11 @@ class Table1:
     def how(self) -> str:
         """How the runs were made, in a sentence."""
         train = self.recipe.values["train"] or {}
-        seeds = sorted({cell.seed for cell in self.cells})
+        seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in self.cells}))
+        over = "mean ± standard deviation over seeds" if "," in seeds else "seed"
         return (
             f"{self.recipe.name}: {train.get('steps')} steps of {train.get('batch_size')}, one "
-            f"network for all; mean ± standard deviation over seeds {', '.join(map(str, seeds))}."
+            f"network for all; {over} {seeds}."
         )
 
     def _figures(self) -> Iterator[str]:
