@@ -10,7 +10,7 @@ from typing import Any, Final
 from fmcore.benchmarking.ledger import Row
 from fmcore.pictures.panels import Panel, Place
 
-__all__ = ["FIGURES", "figure_panels", "unmeasured"]
+__all__ = ["FIGURES", "figure_panels", "notes_on"]
 
 FIGURES: Final = {
     "quality-nfe": "Quality for a budget of evaluations",
@@ -37,8 +37,20 @@ def figure_panels(rows: Sequence[Row], distance: str) -> dict[str, list[Panel]]:
     return {name: panels for name, panels in drawn.items() if panels}
 
 
-def unmeasured(rows: Sequence[Row]) -> list[str]:
-    """A line for every reason why points are not there, with the points."""
+def notes_on(rows: Sequence[Row]) -> list[str]:
+    """A line for everything that a metric says against its numbers, and for every reason why points
+    are not there, with the points.
+    """
+    against = [
+        f"{name}: {note}"
+        for row in rows
+        for name, result in _results(row).items()
+        for note in result.get("notes", ())
+    ]
+    return [*dict.fromkeys(against), *_unmeasured(rows)]
+
+
+def _unmeasured(rows: Sequence[Row]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row["reason"]:
@@ -73,8 +85,12 @@ def _metric(row: Row, name: str) -> float | None:
 
 
 def _metrics(row: Row) -> dict[str, float]:
+    return {name: float(result["value"]) for name, result in _results(row).items()}
+
+
+def _results(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(row["metrics"]) if row["metrics"] else {}
-    return {name: float(result["value"]) for name, result in found.items()}
+    return found
 
 
 def _curves(

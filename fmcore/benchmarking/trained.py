@@ -26,6 +26,7 @@ from fmcore.interfaces.solver import Solver
 from fmcore.levels import to_levels
 from fmcore.plugins import create
 from fmcore.recipe.sections import Sample
+from fmcore.report.numbers import notes_in
 from fmcore.rescheduled import Rescheduled
 from fmcore.runs.cache import cache_folder
 from fmcore.runs.folder import RunFolder
@@ -154,7 +155,11 @@ class Trained:
             for metric in metrics:
                 metric.update(batch)
         return {
-            name: {"value": float(result.value), "error": result.error}
+            name: {
+                "value": float(result.value),
+                "error": result.error,
+                "notes": notes_in(result.details, result.provenance),
+            }
             for metric in metrics
             for name, result in metric.compute().items()
         }

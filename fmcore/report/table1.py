@@ -40,7 +40,7 @@ def write_table1(
     figures: Sequence[tuple[str, str, Sequence[tuple[Panel, Table]]]],
     names: Mapping[str, str],
     styles: Mapping[str, Style],
-    missing: Sequence[str],
+    notes: Sequence[str],
 ) -> None:
     """Write the page to `file`.
 
@@ -60,7 +60,7 @@ def write_table1(
             _section(place, *figure, names, styles, missed) for place, figure in enumerate(figures)
         ],
         entries=[(name, styles[method][0]) for method, name in names.items()],
-        missing=missing,
+        notes=notes,
         missed=missed,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
-from fmcore.benchmarking.method_panels import FIGURES, figure_panels, unmeasured
+from fmcore.benchmarking.method_panels import FIGURES, figure_panels, notes_on
 from fmcore.errors import ComponentError
 from fmcore.markdown import markdown_table
 from fmcore.pictures.panels import STYLES, Panel, save_panels
@@ -45,11 +45,11 @@ class Cell:
 @final
 @dataclass(frozen=True)
 class Drawn:
-    """What the figures show: panels by figure, how they were measured, and what could not be."""
+    """What the figures show: panels by figure, how they were measured, and notes on the points."""
 
     panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    missing: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def captions(self) -> dict[str, str]:
@@ -162,14 +162,14 @@ class Table1:
             for panel in panels:
                 yield f"{panel.title}, by {panel.across}:"
                 yield markdown_table(*_numbers(panel))
-        if self.drawn.missing:
-            yield "## Points that are not there"
-            yield "\n".join(f"* {line}" for line in self.drawn.missing)
+        if self.drawn.notes:
+            yield "## Notes on the points"
+            yield "\n".join(f"* {line}" for line in self.drawn.notes)
 
     def _figures_json(self, drawn: Drawn) -> dict[str, Any]:
         return {
             "settings": dict(drawn.settings),
-            "missing": list(drawn.missing),
+            "notes": list(drawn.notes),
             "panels": {p.name: p.json() for panels in drawn.panels.values() for p in panels},
         }
 
@@ -247,7 +247,7 @@ def _drawn(
     rows = measured(figures, recipe, subjects, out, device=device, quiet=quiet)
     settings = figures.settings(recipe)
     distance = (settings["metric"] or "").partition("(")[0]
-    return Drawn(figure_panels(rows, distance), settings, unmeasured(rows))
+    return Drawn(figure_panels(rows, distance), settings, notes_on(rows))
 
 
 def _write(made: Table1, out: Path) -> None:
@@ -271,7 +271,7 @@ def _write(made: Table1, out: Path) -> None:
         ],
         names=titles,
         styles=styles,
-        missing=drawn.missing,
+        notes=drawn.notes,
     )
 
 

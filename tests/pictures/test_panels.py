@@ -3,7 +3,7 @@
 import json
 import math
 
-from fmcore.benchmarking.method_panels import figure_panels, unmeasured
+from fmcore.benchmarking.method_panels import figure_panels, notes_on
 from fmcore.pictures.figure import figure
 from fmcore.pictures.panels import STYLES, Panel, Place, draw_panel, save_panels
 
@@ -42,7 +42,13 @@ def test_a_seed_that_exploded_or_is_missing_is_not_averaged_away():
         1.0,
         None,
     ]
-    assert unmeasured(rows) == ["a, seed 1, 4 NFE: not finite"]
+    assert notes_on(rows) == ["a, seed 1, 4 NFE: not finite"]
+
+
+def test_what_a_metric_says_against_its_numbers_is_told_once():
+    metrics = json.dumps({"far": {"value": 1.0, "error": None, "notes": ["biased: 3 < 9"]}})
+    rows = [{**row("a", seed, 4, 1.0), "metrics": metrics} for seed in (0, 1)]
+    assert notes_on(rows) == ["far: biased: 3 < 9"]
 
 
 def test_figures_without_a_point_are_not_there():

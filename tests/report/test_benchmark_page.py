@@ -102,10 +102,10 @@ def test_table_1_shows_its_figures_and_their_numbers(tmp_path, read):
         figures=[("Quality", "caption", [(panel, (["method", "4"], [["A", "1.5 ± 0.7"]]))])],
         names={"a": EVIL, "b": "B"},
         styles=dict(zip("ab", STYLES, strict=False)),
-        missing=["not there"],
+        notes=["not there"],
     )
     seen = read(tmp_path / "table1.html")
-    assert seen.sections == ["table", "figure-0", "missing"]
+    assert seen.sections == ["table", "figure-0", "notes"]
     assert seen.count("svg") == 1
     assert seen.source.count('class="tip"') == 2
     assert "1.5 ± 0.7" in seen.text
