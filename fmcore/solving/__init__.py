@@ -13,6 +13,7 @@ from fmcore.solving.fixed import FixedSolver
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, make_grid
 from fmcore.solving.interval import asked_times, inside, interval, rounded_inside
 from fmcore.solving.linear import Linear
+from fmcore.solving.moment import Callback, Moment
 from fmcore.solving.naming import label_of
 from fmcore.solving.outcome import raise_if_failed
 from fmcore.solving.plan import Call, Combine, Draft, Noise, Plan
@@ -27,6 +28,7 @@ __all__ = [
     "Augmentation",
     "AutoGrid",
     "Call",
+    "Callback",
     "Canonical",
     "Combine",
     "CompiledSteps",
@@ -38,6 +40,7 @@ __all__ = [
     "Gradients",
     "GridName",
     "Linear",
+    "Moment",
     "Noise",
     "Plan",
     "Point",

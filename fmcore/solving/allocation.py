@@ -38,13 +38,15 @@ class Allocation:
     """The rows over slots.
 
     Slot 0 is x0, never written.  Slots 1 .. buffers are the solver's own buffers, the further ones
-    hold what the field returned.  `outputs` are the slots of the plan's outputs.
+    hold what the field returned.  `outputs` are the slots of the plan's outputs, `nodes` those of
+    the states at the ends of the steps, None where nothing reads that state any more.
     """
 
     program: tuple[Do, ...]
     buffers: int
     slots: int
     outputs: tuple[int, ...]
+    nodes: tuple[int | None, ...]
 
 
 def allocate(plan: Plan) -> Allocation:
@@ -70,6 +72,10 @@ def allocate(plan: Plan) -> Allocation:
         buffers=buffers.size,
         slots=1 + buffers.size + velocities.size,
         outputs=tuple(place[r] for r in plan.outputs),
+        nodes=tuple(
+            place[r] if r == START or last.get(r, 0) >= end else None
+            for r, end in zip(plan.nodes, plan.ends, strict=True)
+        ),
     )
 
 

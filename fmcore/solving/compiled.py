@@ -20,6 +20,7 @@ from fmcore.solving.evaluation import bound_field, state_of, to_device
 from fmcore.solving.executor import call_times, finished
 from fmcore.solving.plan import START, Call, Noise, Plan
 from fmcore.solving.problem import Problem, Solution
+from fmcore.solving.telling import tell
 
 __all__ = ["CompiledSteps"]
 
@@ -75,13 +76,15 @@ class CompiledSteps:
         noise = Diffusion(problem, x0) if plan.draws else None
         values = {START: x0}
         with torch.no_grad():
-            for step in _steps(plan):
+            for number, step in enumerate(_steps(plan)):
                 weights = _numbers(step.weights, x0.dtype, x0.device)
                 given = [values[register] for register in step.entering]
                 given += [noise(draw) for draw in step.draws] if noise is not None else []
                 at = [next(times) for _ in range(step.calls)]
                 results = self._function(step.shape)(step.shape, field, given, weights, at)
                 values = dict(zip(step.leaving, results, strict=True))
+                if problem.callback is not None:
+                    tell(problem, plan, number, values.get(plan.nodes[number]))
         return finished(plan, problem, [values[r] for r in plan.outputs])
 
     def _function(self, shape: Shape) -> Callable[..., list[Tensor]]:
@@ -120,11 +123,9 @@ def _run(
 @lru_cache(maxsize=64)
 def _steps(plan: Plan) -> tuple[Step, ...]:
     """The plan cut at its steps' ends."""
-    ends = [*plan.ends[:-1], len(plan.rows)] if plan.ends else []
-    spans = [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
     present: tuple[int, ...] = (START,)
     steps = []
-    for first, last in spans:
+    for first, last in plan.spans:
         steps.append(_step(plan, first, last, present))
         present = steps[-1].leaving
     return tuple(steps)

@@ -30,6 +30,7 @@ from fmcore.solving.interval import rounded_inside
 from fmcore.solving.measured import Measured
 from fmcore.solving.plan import Plan
 from fmcore.solving.problem import Problem, Solution, Stats, Status
+from fmcore.solving.telling import tell
 
 __all__ = ["execute", "finished"]
 
@@ -58,7 +59,11 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
         if problem.augmentation is not None:
             field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
         noise = Diffusion(problem, x0) if plan.draws else None
-        run_rows(allocation.program, registers, field, call_times(plan, x0), noise)
+        times = call_times(plan, x0)
+        if problem.callback is None:
+            run_rows(allocation.program, registers, field, times, noise)
+        else:
+            _run_telling(plan, problem, allocation, registers, field, times, noise)
     outputs = [registers[slot] for slot in allocation.outputs]
     forwards = getattr(problem.field, "forwards", 0) - forwards
     return _solution(plan, problem, outputs, measured and measured.logdet, forwards, asked)
@@ -89,6 +94,22 @@ def run_rows(
             registers[out] = velocity
         for slot in free:
             registers[slot] = None
+
+
+def _run_telling(
+    plan: Plan,
+    problem: Problem,
+    allocation: Allocation,
+    registers: list[Any],
+    field: Callable[[Tensor, Tensor], Tensor],
+    times: Sequence[Tensor],
+    noise: Callable[[int], Tensor] | None,
+) -> None:
+    """The same, step by step."""
+    for step, (first, end) in enumerate(plan.spans):
+        run_rows(allocation.program[first:end], registers, field, times, noise)
+        node = allocation.nodes[step]
+        tell(problem, plan, step, None if node is None else registers[node])
 
 
 def combine(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fmcore.solving.lanes import Lanes
+from fmcore.solving.moment import Moment
 from fmcore.solving.problem import Status
 from fmcore.solving.stepping import Row, Stepper
 
@@ -37,6 +38,7 @@ def solve_together(stepper: Stepper, ids: Tensor, x: Tensor, limit: int, out_of:
     clock = _Clock(stepper, stepper.start(ids, x, trusting=True))
     while clock.left > 0 and clock.attempts < limit and not clock.stuck:
         clock.attempt()
+        clock.tell()
     clock.give_up(out_of)
     return Outcome(clock.lanes, clock.status, clock.left_of, clock.attempts, clock.rejected)
 
@@ -91,6 +93,18 @@ class _Clock:
             column = taken.view(stepper.column)
             lanes.x = torch.where(column, x_new, lanes.x)
             lanes.k = torch.where(column, k[-1], lanes.k)
+
+    def tell(self) -> None:
+        """Give the problem's callback, if there is one, what is known."""
+        callback = self.stepper.problem.callback
+        if callback is None:
+            return
+        lanes = self.lanes
+        running = 0
+        if self.left > 0 and not self.stuck:
+            running = lanes.width if self.whole else int(lanes.running.sum())
+        progress = 1 - self.left / abs(self.stepper.t1 - self.stepper.t0)
+        callback(Moment(progress, self.attempts, running, lanes.x.clone))
 
     def give_up(self, out_of: Status) -> None:
         """Say how those ended that are not at t1."""
