@@ -27,4 +27,5 @@ def tell(problem: Problem, plan: Plan, step: int, state: Tensor | None) -> None:
         return state.detach().clone()
 
     if problem.callback is not None:
-        problem.callback(Moment(done / steps, done, len(problem.x0), copied))
+        running = len(problem.x0) if done < steps else 0
+        problem.callback(Moment(done / steps, done, running, copied))

@@ -199,6 +199,10 @@ class ForgetsTimes(Plain):
     pass
 
 
+class ForgetsTheCallback(Plain):
+    pass
+
+
 class WritesIntoStart(Plain):
     def solve(self, problem: Problem) -> Solution:
         solution = super().solve(problem)
@@ -298,6 +302,7 @@ WRONG = {
     "test_conditions_stay_with_their_samples": ShufflesConditions(steps=8),
     "test_running_out_returns_what_there_is": RaisesWhenOut(),
     "test_states_at_asked_times": ForgetsTimes(steps=8),
+    "test_callback_sees_the_way_and_changes_nothing": ForgetsTheCallback(steps=8),
     "test_start_is_left_alone": WritesIntoStart(steps=8),
     "test_field_may_return_its_own_argument": OverwritesArgument(steps=8),
     "test_wrong_velocities_are_refused": Broadcasts(steps=8),
