@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmcore.solving.adaptive import AdaptiveSolver, Coupling
-from fmcore.solving.augmentation import Augmentation, Divergence, ProbeLaw
+from fmcore.solving.augmentation import Augmentation, Derivative, Divergence, ProbeLaw
 from fmcore.solving.canonical import Canonical, canonical
 from fmcore.solving.compiled import CompiledSteps
 from fmcore.solving.controller import Controller
@@ -34,6 +34,7 @@ __all__ = [
     "CompiledSteps",
     "Controller",
     "Coupling",
+    "Derivative",
     "Divergence",
     "Draft",
     "FixedSolver",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, final
@@ -15,19 +15,22 @@ from fmcore.errors import ComponentError
 from fmcore.field import Predictor
 from fmcore.guidance import Guided
 from fmcore.interfaces.dataset import ImageDataset
+from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 from fmcore.levels import to_levels
 from fmcore.randomness import noise_of
 from fmcore.recipe.sections import Guidance, Sample
 from fmcore.rescheduled import Rescheduled
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.progress import progress
+from fmcore.runs.progress import Advance, progress
 from fmcore.runs.signals import stop_on_signal
 from fmcore.runs.team import Team
+from fmcore.solving.moment import Callback
 from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
 from fmcore.stages.shards import Shards
+from fmcore.stages.window import taking_turns, window
 
 __all__ = ["Sampler", "sample"]
 
@@ -48,7 +51,7 @@ class Sampler:
         own = self.settings.seed
         return self.components.seed if own is None else own
 
-    def condition(self, indices: range) -> Condition | None:
+    def condition(self, indices: Sequence[int]) -> Condition | None:
         """Labels taking turns, or the one asked for; None for a network without labels."""
         classes = getattr(self.field.model, "classes", 0)
         if not classes:
@@ -57,7 +60,7 @@ class Sampler:
         labels = torch.tensor([i % classes if label is None else label for i in indices])
         return {"label": labels}
 
-    def noise(self, indices: range) -> Tensor:
+    def noise(self, indices: Sequence[int]) -> Tensor:
         """Where the samples `indices` start."""
         return noise_of(
             self.field.path.prior(),
@@ -70,12 +73,17 @@ class Sampler:
     def solve(
         self,
         x: Tensor,
-        indices: range,
+        indices: Sequence[int],
         t0: float = 0.0,
         t1: float = 1.0,
         times: tuple[float, ...] | None = None,
+        *,
+        solver: Solver | None = None,
+        callback: Callback | None = None,
     ) -> Solution:
-        """Carry `x`, the states of samples `indices` at t0, to t1, by way of `times`."""
+        """Carry `x`, the states of samples `indices` at t0, to t1, by way of `times`; by the
+        settings' solver unless another is given.
+        """
         condition = self.condition(indices)
         if condition is not None:
             condition = {k: v.to(self.device) for k, v in condition.items()}
@@ -89,19 +97,39 @@ class Sampler:
             sample_ids=torch.tensor(list(indices)),
             seed=self.seed,
             times=times,
+            callback=callback,
         )
         with torch.no_grad():
-            return self.settings.solver.solve(problem)
+            return (solver or self.settings.solver).solve(problem)
 
-    def draw(self, indices: range) -> dict[str, Tensor]:
+    def draw(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The samples `indices` as a shard holds them."""
-        before = self.field.forwards
-        solution = self.solve(self.noise(indices), indices)
-        forwards = self.field.forwards - before
+        return self._kept(indices, self.solve(self.noise(indices), indices))
+
+    def draw_together(
+        self, shards: Sequence[range], callback: Callback | None = None
+    ) -> list[dict[str, Tensor]]:
+        """The samples of several shards, each as `draw` gives it to rounding.
+
+        Where the solver can, in one solve of `batch_size` samples at a time, those that wait taking
+        the place of those that have arrived; `callback` looks on.
+        """
+        refilling = taking_turns(self.settings.solver, self.settings.batch_size)
+        if refilling is None:
+            return [self.draw(shard) for shard in shards]
+        indices = [i for shard in shards for i in shard]
+        solution = self.solve(self.noise(indices), indices, solver=refilling, callback=callback)
+        drawn = self._kept(indices, solution)
+        parts = {name: rows.split([len(s) for s in shards]) for name, rows in drawn.items()}
+        return [{name: rows[i] for name, rows in parts.items()} for i in range(len(shards))]
+
+    def _kept(self, indices: Sequence[int], solution: Solution) -> dict[str, Tensor]:
+        stats = solution.stats
+        forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)  # a velocity's, by guidance
         return {
             "x": self.stored(solution.x),
-            "nfe": solution.stats.nfe,
-            "forwards": torch.full((len(indices),), forwards),
+            "nfe": stats.nfe,
+            "forwards": (stats.nfe * forwards).round().long(),
             "status": solution.status,
             **(self.condition(indices) or {}),
         }
@@ -123,8 +151,9 @@ def sample(
 ) -> Sampler:
     """Draw the samples that are not there yet, and return what drew them.
 
-    Processes take turns at the shards.  Raises KeyboardInterrupt on a signal, after finishing a
-    shard; what was drawn is kept.
+    Processes take turns at the shards, or at windows of several if the solver lets samples take the
+    place of others.  Raises KeyboardInterrupt on a signal, after finishing a shard or window; what
+    was drawn is kept.
     """
     settings = _settings(components)
     field, step = sampling_field(components, settings, folder, device)
@@ -132,14 +161,17 @@ def sample(
     shards = Shards(folder.samples, settings.count, settings.batch_size)
     team.first(lambda: shards.begin(_made(components, step, sampler.seed)))
     ranges = shards.ranges()
+    width = window(settings.solver, len(ranges), team.size)
+    turn = width * team.size
     with (
         stop_on_signal() as stop,
         progress("sample", settings.count, "samples", quiet=quiet or not team.leads) as show,
     ):
-        for first in range(0, len(ranges), team.size):
-            for indices in ranges[first + team.rank : first + team.rank + 1]:
-                _draw(sampler, shards, indices)
-            show(ranges[min(first + team.size, len(ranges)) - 1].stop)
+        for first in range(0, len(ranges), turn):
+            begun, end = ranges[first].start, ranges[min(first + turn, len(ranges)) - 1].stop
+            mine = ranges[first + team.rank * width :][:width]
+            _draw(sampler, shards, mine, _between(begun, end, show))
+            show(end)
             if team.any(bool(stop)):
                 raise KeyboardInterrupt
     if team.leads:
@@ -147,9 +179,17 @@ def sample(
     return sampler
 
 
-def _draw(sampler: Sampler, shards: Shards, indices: range) -> None:
-    if shards.read(indices) is None:
-        shards.write(indices, sampler.draw(indices))
+def _draw(sampler: Sampler, shards: Shards, turn: Sequence[range], callback: Callback) -> None:
+    missing = [indices for indices in turn if shards.read(indices) is None]
+    if missing:
+        drawn = sampler.draw_together(missing, callback)
+        for indices, tensors in zip(missing, drawn, strict=True):
+            shards.write(indices, tensors)
+
+
+def _between(begun: int, end: int, show: Advance) -> Callback:
+    """Shows a solve's progress as samples from `begun` to `end`."""
+    return lambda moment: show(begun + int(moment.progress * (end - begun)))
 
 
 def sampling_field(
