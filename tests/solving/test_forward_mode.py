@@ -51,15 +51,17 @@ def along(field: Callable[[Tensor, Tensor], Tensor]) -> Solution:
     return create("solver", "euler", steps=1).solve(problem)
 
 
-@pytest.mark.parametrize("solver", ["midpoint", "dopri5"])
+@pytest.mark.parametrize(
+    ("solver", "options"), [("midpoint", {"nfe": 6}), ("bosh3", {"rtol": 1e-2})]
+)
 @pytest.mark.parametrize(
     "how", [{}, {"divergence": "hutchinson", "n_probes": 2, "probe": "gaussian"}]
 )
-def test_both_modes_give_the_same_value(solver, how):
+def test_both_modes_give_the_same_value(solver, options, how):
     x0 = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     condition = {"gain": torch.linspace(0, 1, 4, dtype=torch.float64)}
     solutions = [
-        create("solver", solver).solve(
+        create("solver", solver, **options).solve(
             Problem(Network(), x0, condition=condition, augmentation=Augmentation(**how, by=by))
         )
         for by in ("vjp", "jvp")
@@ -70,10 +72,10 @@ def test_both_modes_give_the_same_value(solver, how):
     assert not solutions[1].logdet.requires_grad
 
 
-def test_density_is_the_exact_one_under_no_grad_and_without():
+def test_density_is_the_same_even_of_a_field_that_keeps_no_graph():
     field = eight_gaussians(LINEAR)
-    x1 = field.draw(32, torch.Generator().manual_seed(0))
-    solver = create("solver", "dopri5", rtol=1e-8, atol=1e-8)
+    x1 = field.draw(8, torch.Generator().manual_seed(0))
+    solver = create("solver", "midpoint", nfe=16)
     wanted = log_prob(field, x1, path=LINEAR, solver=solver).log_prob
     found = log_prob(
         torch.no_grad()(field), x1, path=LINEAR, solver=solver, by="jvp"
