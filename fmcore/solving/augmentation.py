@@ -17,6 +17,8 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.source import Condition
 from fmcore.randomness import generator_for
+from fmcore.solving.choice import require_choice
+from fmcore.solving.evaluation import check_velocity
 from fmcore.solving.forward_mode import estimates_ahead, trace_ahead
 from fmcore.solving.problem import Problem, Velocity
 
@@ -47,6 +49,9 @@ class Augmentation:
     by: Derivative = "vjp"
 
     def __post_init__(self) -> None:
+        require_choice("divergence", self.divergence, Divergence)
+        require_choice("probe", self.probe, ProbeLaw)
+        require_choice("by", self.by, Derivative)
         if self.n_probes < 1:
             raise ComponentError(f"n_probes must be at least 1, got {self.n_probes}")
 
@@ -95,6 +100,7 @@ class Augmentation:
         with torch.enable_grad():
             x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
             velocity = field(x, t) if condition is None else field(x, t, condition)
+            check_velocity(field, velocity, x)
             if not velocity.requires_grad:
                 _require_constant(field, velocity, x, t, condition)
                 return velocity, x.new_zeros(len(x), self.columns)
@@ -116,7 +122,9 @@ class Augmentation:
         """The same by forward-mode differentiation."""
 
         def f(x: Tensor) -> Tensor:
-            return field(x, t) if condition is None else field(x, t, condition)
+            velocity = field(x, t) if condition is None else field(x, t, condition)
+            check_velocity(field, velocity, x)
+            return velocity
 
         with torch.set_grad_enabled(keep_graph):
             if probes is None:

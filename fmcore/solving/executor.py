@@ -87,7 +87,7 @@ def run_rows(
         else:
             x = registers[state]
             velocity = field(x, times[call])
-            if velocity.shape != shape or velocity.dtype is not dtype:
+            if getattr(velocity, "shape", None) != shape or velocity.dtype is not dtype:
                 check_velocity(field, velocity, x)
             if velocity.data_ptr() == x.data_ptr():  # the field gave x itself, soon overwritten
                 velocity = velocity.clone()

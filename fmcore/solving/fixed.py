@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.solver import Solver
+from fmcore.solving.choice import require_choice
 from fmcore.solving.executor import execute
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
 from fmcore.solving.interval import asked_times, inside, interval
@@ -61,6 +62,8 @@ class FixedSolver(Solver):
     def __post_init__(self) -> None:
         if not isinstance(self.grid, str):
             object.__setattr__(self, "grid", self._checked(self.grid))
+        else:
+            require_choice(f"{label_of(self)}: grid", self.grid, GridName)
         given = [n for n in ("nfe", "steps") if getattr(self, n) is not None]
         explicit = not isinstance(self.grid, str)
         if not given and not explicit:
@@ -205,7 +208,10 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
 
 def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> NDArray[np.float64]:
     """The explicit grid in the direction of the solve; its ends must be the solve's."""
-    grid = np.array([inside(t, path) for t in solver.grid if not isinstance(t, str)])
+    try:
+        grid = np.array([inside(t, path) for t in solver.grid if not isinstance(t, str)])
+    except ComponentError as error:
+        raise ComponentError(f"{label_of(solver)}: in the explicit grid, {error}") from error
     if (grid[-1] > grid[0]) != (t1 > t0):
         grid = grid[::-1].copy()
     near = 1e-6 * abs(t1 - t0)

@@ -54,7 +54,7 @@ def _product(f: Function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor 
     """
     _load()
     try:
-        velocity, moved = torch.func.jvp(f, (x,), (direction,), strict=True)
+        velocity, moved = torch.func.jvp(f, (x,), (direction,), strict=True)  # type: ignore[misc]
     except (NotImplementedError, RuntimeError) as error:
         velocity = f(x)  # a mistake of the field's own shows itself here
         if "independent of the inputs" in str(error):

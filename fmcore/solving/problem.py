@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.source import Condition
+from fmcore.solving.choice import require_choice
 from fmcore.solving.moment import Callback
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Problem:
     augmentation: Augmentation | None = None
     grad: Gradients = "none"
     callback: Callback | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("Problem: grad", self.grad, Gradients)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path as FilePath
 from typing import Any, final
 
@@ -120,8 +121,9 @@ class Sampler:
         indices = [i for shard in shards for i in shard]
         solution = self.solve(self.noise(indices), indices, solver=refilling, callback=callback)
         drawn = self._kept(indices, solution)
-        parts = {name: rows.split([len(s) for s in shards]) for name, rows in drawn.items()}
-        return [{name: rows[i] for name, rows in parts.items()} for i in range(len(shards))]
+        ends = list(accumulate(map(len, shards)))
+        spans = [slice(end - len(shard), end) for shard, end in zip(shards, ends, strict=True)]
+        return [{name: rows[span] for name, rows in drawn.items()} for span in spans]
 
     def _kept(self, indices: Sequence[int], solution: Solution) -> dict[str, Tensor]:
         stats = solution.stats
