@@ -13,10 +13,13 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fmcore.solving.beside import Step, leave, leaves
+from fmcore.solving.first_step import first_step
 from fmcore.solving.lanes import Lanes
 from fmcore.solving.moment import Moment
 from fmcore.solving.problem import Status
-from fmcore.solving.stepping import Row, Stepper
+from fmcore.solving.stages import Row
+from fmcore.solving.stepping import Stepper
 
 __all__ = ["Outcome", "solve_together"]
 
@@ -50,7 +53,7 @@ class _Clock:
         self.left = abs(stepper.t1 - stepper.t0)
         self.h = float(lanes.h)
         if not math.isfinite(self.h):
-            self.h = float(stepper.first_step(lanes, lanes.running))
+            self.h = float(first_step(stepper, lanes, lanes.running))
         self.controller = stepper.solver.controller
         self.log_ratio, self.limit = 0.0, self.controller.longest
         self.attempts = self.rejected = 0
@@ -81,12 +84,9 @@ class _Clock:
             return
         taken = self._take(finite)
         self.left -= h
-        if (
-            stepper.footprints is not None
-            or lanes.logdet is not None
-            or lanes.trajectory is not None
-        ):
-            stepper.note(lanes, k, divergences, (t, length, self.left), taken)
+        if leaves(stepper, lanes):
+            begun, long, left = (stepper.time(value, 1) for value in (t, length, self.left))
+            leave(stepper, lanes, k, divergences, Step(begun, long, left, taken))
         if self.whole:
             lanes.x, lanes.k = x_new, k[-1]
         else:
