@@ -18,7 +18,7 @@ from fmcore.solving.naming import label_of
 from fmcore.solving.outcome import raise_if_failed
 from fmcore.solving.plan import Call, Combine, Draft, Noise, Plan
 from fmcore.solving.problem import Gradients, Problem, Solution, Stats, Status
-from fmcore.solving.product import Parts, ProductState
+from fmcore.solving.product import Parts, ProductField, ProductState
 from fmcore.solving.runge_kutta import RungeKutta
 from fmcore.solving.schedule import Point, Schedule
 from fmcore.solving.stochastic import StochasticSolver
@@ -49,6 +49,7 @@ __all__ = [
     "Point",
     "ProbeLaw",
     "Problem",
+    "ProductField",
     "ProductState",
     "RungeKutta",
     "Schedule",

@@ -16,6 +16,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.solving.allocation import Allocation, Do, allocate
 from fmcore.solving.canonical import canonical
+from fmcore.solving.combining import combine
 from fmcore.solving.diffusion import Diffusion
 from fmcore.solving.evaluation import (
     bound_field,
@@ -28,6 +29,7 @@ from fmcore.solving.evaluation import (
 from fmcore.solving.gradients import differentiable_rows
 from fmcore.solving.interval import rounded_inside
 from fmcore.solving.measured import Measured
+from fmcore.solving.parts import goes_in_parts, run_in_parts
 from fmcore.solving.plan import Plan
 from fmcore.solving.problem import Problem, Solution, Stats, Status
 from fmcore.solving.telling import tell
@@ -52,6 +54,11 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
         outputs, logdet = differentiable_rows(plan, problem, call_times(plan, x0))
         forwards = getattr(problem.field, "forwards", 0) - forwards
         return _solution(plan, problem, outputs, logdet, forwards, asked)
+    if goes_in_parts(plan, problem):
+        with torch.no_grad():
+            outputs = run_in_parts(allocation, problem, x0, call_times(plan, x0))
+        forwards = getattr(problem.field, "forwards", 0) - forwards
+        return _solution(plan, problem, outputs, None, forwards, asked)
     with torch.no_grad():
         registers = _registers(allocation, x0)
         field = bound_field(problem)
@@ -110,29 +117,6 @@ def _run_telling(
         run_rows(allocation.program[first:end], registers, field, times, noise)
         node = allocation.nodes[step]
         tell(problem, plan, step, None if node is None else registers[node])
-
-
-def combine(
-    terms: Sequence[tuple[int, float]], registers: Sequence[Any], out: Tensor, place: int
-) -> None:
-    """out = sum of weight * register, one pass over memory for each term but the first if its
-    weight is one; `place` is out's own slot.
-    """
-    if not terms:
-        out.zero_()
-        return
-    slot, weight = terms[0]
-    if weight == 1.0 and slot == place:
-        rest = terms[1:]
-    elif weight == 1.0 and len(terms) > 1:
-        second, factor = terms[1]
-        torch.add(registers[slot], registers[second], alpha=factor, out=out)
-        rest = terms[2:]
-    else:
-        torch.mul(registers[slot], weight, out=out)
-        rest = terms[1:]
-    for slot, weight in rest:
-        out.add_(registers[slot], alpha=weight)
 
 
 def call_times(plan: Plan, x0: Tensor) -> tuple[Tensor, ...]:

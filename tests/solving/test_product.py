@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fmcore import ComponentError, Problem, create
 from fmcore.solving import Augmentation, ProductState
+from fmcore.testing.flows import Waits
 
 PARTS = {
     "position": torch.linspace(0.2, 1.0, 12, dtype=torch.float64).view(4, 3),
@@ -52,6 +53,42 @@ def test_parts_end_as_the_joined_state_does(name, options):
     torch.testing.assert_close(ends["position"], wanted.x[:, :3])
     torch.testing.assert_close(ends["frame"], wanted.x[:, 3:].view(4, 2, 2))
     assert torch.equal(solution.stats.nfe, wanted.stats.nfe)
+
+
+def test_parts_of_a_fixed_solve_are_never_joined_on_the_way():
+    """Nor does it cost more operations than solving each part alone."""
+    solver = create("solver", "midpoint", nfe=20)
+    state = ProductState.of(tuple(PARTS.values()))
+    field, x0 = state.field(lambda parts, t: [-x for x in parts]), state.join([*PARTS.values()])
+    solver.solve(Problem(field, x0))
+    with Waits() as together:
+        solver.solve(Problem(field, x0))
+    apart = 0
+    for part in PARTS.values():
+        with Waits() as alone:
+            solver.solve(Problem(lambda x, t: -x, part))
+        apart += alone.operations
+    assert together.waits == 0
+    assert together.operations <= apart + 10  # the state split at the start and joined at the end
+
+
+@pytest.mark.parametrize("name", ["euler", "rk4", "ab2"])
+def test_a_part_may_move_by_another_or_by_a_piece_of_it(name):
+    """dx/dt = v: the velocity of one part is the other itself, which the solver overwrites."""
+    x, v = torch.ones(3, 2), torch.linspace(1, 2, 12).view(3, 4)
+
+    def aliased(parts: Any, t: Tensor) -> Any:
+        return parts[1][:, 2:], -parts[1]
+
+    state = ProductState.of((x, v))
+    solver = create("solver", name, nfe=16)
+    solution = solver.solve(Problem(state.field(aliased), state.join((x, v))))
+    copied = state.field(lambda p, t: (p[1][:, 2:].clone(), -p[1]))
+    wanted = solver.solve(
+        Problem(copied, state.join((x, v)), callback=lambda moment: None)  # by the joined state
+    )
+    torch.testing.assert_close(solution.x, wanted.x)
+    assert torch.equal(v, torch.linspace(1, 2, 12).view(3, 4))
 
 
 def test_error_norm_spans_all_parts():
