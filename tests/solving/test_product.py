@@ -109,11 +109,11 @@ def test_divergence_and_gradients_are_those_of_all_parts():
     state = ProductState.of(parts)
     field = state.field(lambda p, t: (-rate * p[0], 2 * rate * p[1]))
     problem = Problem(field, state.join(parts), augmentation=Augmentation(), grad="checkpoint")
-    solution = create("solver", "rk4", nfe=80).solve(problem)
+    solution = create("solver", "rk4", nfe=16).solve(problem)
     torch.testing.assert_close(solution.logdet, torch.full((2,), 0.5).double() * (-3 + 4))
     _, second = state.split(solution.x)
     (slope,) = torch.autograd.grad(second.sum(), rate)
-    torch.testing.assert_close(slope, 8 * torch.tensor(1.0).double().exp(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(slope, 8 * torch.tensor(1.0).double().exp(), rtol=1e-3, atol=0)
 
 
 def test_trajectories_split_too_and_conditions_reach_the_field():
