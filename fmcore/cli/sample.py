@@ -38,4 +38,5 @@ def sample(
         click.echo(pairs)
         return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
-    click.echo(drawn(made.folder.root, made.nfe()))
+    settings = made.components.sample
+    click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))

@@ -30,10 +30,11 @@ def summary(root: Path, results: Mapping[str, Any]) -> str:
     return "\n".join([*_numbers(results), *_files(root)])
 
 
-def drawn(root: Path, nfe: Sequence[int]) -> str:
-    """What was drawn, at what cost, and where it lies."""
+def drawn(root: Path, nfe: Sequence[int], count: int) -> str:
+    """What was drawn of `count` samples, at what cost, and where it lies."""
     cost = f"{min(nfe)}" if min(nfe) == max(nfe) else f"{min(nfe)} to {max(nfe)}"
-    return "\n".join([f"{len(nfe)} samples, {cost} NFE each", *_files(root, results=False)])
+    of = f" of {count}" if count > len(nfe) else ""
+    return "\n".join([f"{len(nfe)}{of} samples, {cost} NFE each", *_files(root, results=False)])
 
 
 def _numbers(results: Mapping[str, Any]) -> Iterator[str]:

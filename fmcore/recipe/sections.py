@@ -87,6 +87,8 @@ class Guidance:
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
+    `keep` is how many of `count` stay on disk, in whole batches (all by default): the others are
+    drawn when they are measured, batch by batch, and never held together.
     `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
     weights (`raw`), or a profile by name: `ema:0.9999`, `power:0.05`.  `label` conditions every
     sample on one class; by default classes take turns if the model has labels.  `path` is another
@@ -95,6 +97,7 @@ class Sample:
 
     solver: Solver
     count: Positive = 64
+    keep: Positive | None = None
     batch_size: Positive = 256
     seed: int | None = None
     weights: str = "ema"
