@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
+__all__ = ["Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -114,6 +114,16 @@ class Evaluate:
     split: Split = "test"
     count: Positive | None = None
     batch_size: Positive = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is measured of samples without a run, on the first `count` of them (all by default)."""
+
+    metrics: list[Metric]
+    count: Positive | None = None
+    batch_size: Positive = 256
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ from fmcore.stages.tally import Tallies
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
 
-__all__ = ["check_expectations", "evaluate"]
+__all__ = ["as_json", "check_expectations", "evaluate"]
 
 
 def evaluate(
@@ -240,7 +240,12 @@ def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
                 folder.root / "per_sample" / f"{name}.safetensors",
                 lambda part, kept=kept: save_file(kept, part),  # type: ignore[misc]
             )
-    plain = {
+    write_json(folder.results_file, {**folder.results(), **as_json(results)})
+
+
+def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
+    """Results as results.json holds them."""
+    return {
         name: {
             "value": _finite(result.value),
             "error": None if result.error is None else _finite(result.error),
@@ -249,7 +254,6 @@ def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
         }
         for name, result in results.items()
     }
-    write_json(folder.results_file, {**folder.results(), **plain})
 
 
 def _finite(value: float) -> float | str:

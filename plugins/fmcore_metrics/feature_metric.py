@@ -84,7 +84,7 @@ class FeatureMetric(RowMetric):
         layer = self.space.layer(len(rows))
         real = self._reference(layer, evaluation)
         sets = Compared(rows[str(layer)], real, evaluation, self.reference_file)
-        made = {"count": len(rows), **real.provenance, **_way_back(evaluation.data)}
+        made = {"count": len(rows), **real.provenance, **_way_back(evaluation)}
         return {
             name: replace(result, provenance={**made, **result.provenance})
             for name, result in self.compare(sets).items()
@@ -100,6 +100,9 @@ class FeatureMetric(RowMetric):
         )
 
 
-def _way_back(data: Dataset) -> dict[str, Any]:
-    """How points became levels again."""
-    return {"to_levels": "floor" if getattr(data, "dequantize", "") == "uniform" else "round"}
+def _way_back(evaluation: Evaluation) -> dict[str, Any]:
+    """How points became levels again; samples without a network came as levels."""
+    if evaluation.field is None:
+        return {"to_levels": "given as levels"}
+    dequantize = getattr(evaluation.data, "dequantize", "")
+    return {"to_levels": "floor" if dequantize == "uniform" else "round"}
