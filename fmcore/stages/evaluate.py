@@ -185,7 +185,7 @@ def _digest(components: Components, evaluation: Evaluation, made: Mapping[str, A
         "objective": components.recipe.values["objective"],
         "weights": _weights_hash(evaluation),
         "torch": torch.__version__,
-        **evaluation.provenance,
+        "evaluation": dict(evaluation.provenance),
         "stream": dict(made),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import fmcore
 from fmcore import RunError, stages
 from fmcore.report.page import make_report
+from fmcore.runs.atomic import sha256_of
 from fmcore.stages.sample import Sampler
 from fmcore.stages.shards import Shards
 from fmcore.stages.tally import Tallies
@@ -256,7 +257,7 @@ def test_other_weights_make_the_tally_void(stopped, monkeypatch):
     save_file(tensors, file)
     facts = file.with_suffix(".json")
     told = json.loads(facts.read_text())
-    told["sha256"] = fmcore.runs.atomic.sha256_of(file)
+    told["sha256"] = sha256_of(file)
     facts.write_text(json.dumps(told))
     measured, _ = going_on(stopped, monkeypatch)
     assert measured == [0, 8, 16, 24, 32, 40, 48]
