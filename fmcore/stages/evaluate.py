@@ -240,7 +240,20 @@ def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
                 folder.root / "per_sample" / f"{name}.safetensors",
                 lambda part, kept=kept: save_file(kept, part),  # type: ignore[misc]
             )
-    write_json(folder.results_file, {**folder.results(), **as_json(results)})
+    new = as_json(results)
+    write_json(folder.results_file, {**_still_true(folder, new), **new})
+
+
+def _still_true(folder: RunFolder, new: Mapping[str, Any]) -> dict[str, Any]:
+    """The earlier results but for those of samples that were replaced since: an NFE of theirs would
+    stand beside a distance of others.
+    """
+    before = {name: r for name, r in folder.results().items() if name not in new}
+    made = Shards.made_there(folder.samples)
+    outdated = [n for n, r in before.items() if r["provenance"].get("sampler", made) != made]
+    if outdated:
+        folder.log(f"left out, as they are of earlier samples: {', '.join(outdated)}")
+    return {name: result for name, result in before.items() if name not in outdated}
 
 
 def as_json(results: Mapping[str, Result]) -> dict[str, Any]:

@@ -54,7 +54,12 @@ class Shards:
 
     def made(self) -> dict[str, Any]:
         """How the samples were made; empty if there are none.  How many are kept is not in it."""
-        return {key: value for key, value in _made(self.root).items() if key != "keep"}
+        return self.made_there(self.root)
+
+    @staticmethod
+    def made_there(root: Path) -> dict[str, Any]:
+        """The same of the samples in the folder `root`."""
+        return {key: value for key, value in _made(root).items() if key != "keep"}
 
     @classmethod
     def there(cls, root: Path) -> Shards:

@@ -88,6 +88,8 @@ def test_measuring_again_draws_what_was_not_kept_as_it_was_drawn(workplace, whol
     made, _ = run(workplace, "again", "sample.keep=8")
     kept = made.samples(8)
     stages.sample(made.folder.root, ("solver.nfe=6",), device="cpu", quiet=True)
+    one = stages.evaluate(made.folder.root, ("metrics=[nfe]",), device="cpu", quiet=True).results
+    assert list(one) == ["nll", "nfe"]  # no distance of other samples stands beside this NFE
     changed = stages.evaluate(made.folder.root, device="cpu", quiet=True).results
     assert changed["nfe"]["value"] == 6.0
     assert changed["nfe"]["provenance"]["sampler"]["solver"]["nfe"] == 6
