@@ -37,6 +37,11 @@ class Pace:
         """Units a second."""
         return (now - self._done) / max(1e-9, time.monotonic() - self._began)
 
+    def speed(self, now: int) -> str:
+        """The rate in three digits or more."""
+        rate = self.rate(now)
+        return f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
+
     def left(self, now: int) -> str:
         """The time to the end, `m:ss` or `h:mm:ss`; `?` while nothing is known."""
         rate = self.rate(now)
@@ -84,7 +89,7 @@ def _bar(what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         task = bar.add_task(what, total=total, completed=done, note="", rate="", left="")
 
         def advance(now: int, note: str = "") -> None:
-            rate, left = f"{pace.rate(now):.3g} {unit}/s", f"{pace.left(now)} left"
+            rate, left = f"{pace.speed(now)} {unit}/s", f"{pace.left(now)} left"
             bar.update(task, completed=now, note=note, rate=rate, left=left)
 
         yield advance
@@ -99,7 +104,7 @@ def _lines(what: str, total: int, unit: str, done: int) -> Advance:
         if moment - said < SECONDS_BETWEEN_LINES:
             return
         said = moment
-        told = f"{what}: {now}/{total} {unit}, {pace.rate(now):.3g}/s, {pace.left(now)} left"
+        told = f"{what}: {now}/{total} {unit}, {pace.speed(now)}/s, {pace.left(now)} left"
         print(f"{told}  {note}".rstrip(), file=sys.stderr, flush=True)
 
     return advance

@@ -22,6 +22,7 @@ def test_the_time_left_is_that_of_the_rest_at_the_speed_so_far(clock):
     pace = Pace(total=100, done=0)
     clock[0] = 10.0
     assert (pace.rate(20), pace.left(20)) == (2.0, "0:40")
+    assert [pace.speed(n) for n in (1, 23, 12_345)] == ["0.1", "2.3", "1234"]
     assert Pace(100, 0).left(0) == "?"
 
 
