@@ -39,4 +39,5 @@ def sample(
         return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
     settings = made.components.sample
-    click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))
