@@ -19,7 +19,7 @@ from fmcore.runs.cache import cache_folder
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.shards import Shards
 
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
@@ -76,7 +76,11 @@ def _evaluation(
 ) -> Evaluation:
     weights = components.sample.weights if components.sample else "ema"
     field, checkpoint = trained_field(components, folder, weights, device)
-    provenance = {"step": checkpoint.step, "weights": weights, "device": device.type}
+    provenance = {
+        "step": checkpoint.step,
+        "weights": weights_of(checkpoint, weights),
+        "device": device.type,
+    }
     return Evaluation(
         data=components.data.with_split(settings.split),
         train_data=components.data.with_split("train"),

@@ -20,13 +20,14 @@ from fmcore.levels import to_levels
 from fmcore.randomness import noise_of
 from fmcore.recipe.sections import Guidance, Sample
 from fmcore.rescheduled import Rescheduled
+from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.signals import stop_on_signal
 from fmcore.runs.team import Team
 from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.shards import Shards
 
 __all__ = ["Sampler", "sample"]
@@ -127,10 +128,10 @@ def sample(
     shard; what was drawn is kept.
     """
     settings = _settings(components)
-    field, step = sampling_field(components, settings, folder, device)
+    field, checkpoint = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
     shards = Shards(folder.samples, settings.count, settings.batch_size)
-    team.first(lambda: shards.begin(_made(components, step, sampler.seed)))
+    team.first(lambda: shards.begin(_made(components, settings, checkpoint, sampler.seed)))
     ranges = shards.ranges()
     with (
         stop_on_signal() as stop,
@@ -154,8 +155,9 @@ def _draw(sampler: Sampler, shards: Shards, indices: range) -> None:
 
 def sampling_field(
     components: Components, settings: Sample, folder: RunFolder, device: torch.device
-) -> tuple[Predictor, int]:
-    """The trained field, led along another path and guided as the settings say, and its step."""
+) -> tuple[Predictor, Checkpoint]:
+    """The trained field, led along another path and guided as the settings say, and the checkpoint
+    that it is of."""
     trained, checkpoint = trained_field(components, folder, settings.weights, device)
     field: Predictor = trained
     if settings.path is not None:
@@ -163,7 +165,7 @@ def sampling_field(
         field = Rescheduled(field, settings.path)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device)
-    return field, checkpoint.step
+    return field, checkpoint
 
 
 def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:
@@ -181,9 +183,16 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
     return Guided(field, guidance.scale, led, guidance.interval)
 
 
-def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:
-    values = components.recipe.values["sample"]
-    return {**values, "seed": seed, "step": step, "path": components.recipe.values["path"]}
+def _made(
+    components: Components, settings: Sample, checkpoint: Checkpoint, seed: int
+) -> Mapping[str, Any]:
+    return {
+        **components.recipe.values["sample"],
+        "weights": weights_of(checkpoint, settings.weights),
+        "seed": seed,
+        "step": checkpoint.step,
+        "path": components.recipe.values["path"],
+    }
 
 
 def _settings(components: Components) -> Sample:
