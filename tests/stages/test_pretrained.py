@@ -94,7 +94,9 @@ def test_an_objective_that_reads_another_quantity_is_refused(recipe, tmp_path):
 
 
 def test_another_path_is_refused_and_one_to_rounding_the_same_is_not(recipe, tmp_path):
-    with pytest.raises(ComponentError, match=r"Shrink was trained along OTPath.*the path is VPPath"):
+    with pytest.raises(
+        ComponentError, match=r"Shrink was trained along OTPath.*the path is VPPath"
+    ):
         fmcore.run(recipe, ("path=vp",), out=tmp_path / "vp", quiet=True)
     fmcore.run(recipe, ("path.sigma_min=0.0101",), out=tmp_path / "near", quiet=True)
 
