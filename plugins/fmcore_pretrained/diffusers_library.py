@@ -84,6 +84,7 @@ def _options(cls: type[Any], config: Mapping[str, Any], file: FilePath) -> dict[
 
 def _sharpen(network: nn.Module) -> None:
     """Let every embedding of time keep the precision that it is given."""
+    child: Any
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child).__name__ == "Timesteps":

@@ -1,7 +1,7 @@
 """The time embedding of diffusion networks, in the precision of the time it is given.
 
 The libraries compute it in float32, where t = 999 has five digits after the point at best: a field
-in float64 would be rough, and no adaptive solver could find its way to a tight tolerance.
+in float64 would be rough, and an adaptive solver at a tight tolerance would creep.
 """
 
 from __future__ import annotations

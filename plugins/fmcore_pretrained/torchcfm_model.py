@@ -113,6 +113,7 @@ class TorchCFM(VectorField):
 
 def _sharpen(network: nn.Module) -> None:
     """Plain group norms for those that round to float32: the same there, and right in float64."""
+    child: Any
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child).__name__ == "GroupNorm32":

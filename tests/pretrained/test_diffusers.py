@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fmcore import CheckpointError, ComponentError, DataError, Field, Problem, create
+import fmcore
+from fmcore import (
+    CheckpointError,
+    ComponentError,
+    DataError,
+    Field,
+    Problem,
+    RecipeError,
+    create,
+)
+from fmcore.benchmarking.trained import Trained
+from fmcore.stages import dry_run
 from fmcore.testing import ModelSuite
 from fmcore_pretrained.diffusers_library import _without_broken_torchvision
 
@@ -395,5 +405,23 @@ def test_a_class_is_asked_for_where_there_is_no_null_class(tmp_path):
         assert model(x, t, {"label": torch.tensor([0, 4])}).shape == x.shape
 
 
-def test_the_tests_know_which_diffusers_they_ran_on():
-    assert int(version("diffusers").split(".")[1]) >= 30
+def test_the_recipe_of_the_page_runs(unet, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(encoding="utf-8")
+    text = page.partition("```yaml\n# pretrained.yaml\n")[2].partition("```")[0]
+    assert "folder: /models/ddpm-cifar10-32" in text
+    recipe = tmp_path / "pretrained.yaml"
+    recipe.write_text(text.replace("/models/ddpm-cifar10-32", unet))
+    monkeypatch.chdir(tmp_path)
+    small = ("data.image_size=8", "sample.count=2", "sample.solver.nfe=3")
+    made = fmcore.run(recipe, small, out=tmp_path / "run", quiet=True)
+    assert made.samples(2).shape == (2, *SHAPE)
+    assert made.nfe() == [3, 3]
+    along = Trained(made.folder, tmp_path, torch.device("cpu")).own_path
+    assert str(along) == f"diffusers(folder={unet})"  # as a benchmark's table calls it
+
+
+def test_the_shipped_recipe_asks_for_the_folder_alone(unet):
+    shipped = fmcore.load_recipe("pretrained", (f"model.folder={unet}",))
+    assert shipped.values["path"]["folder"] == unet
+    with pytest.raises(RecipeError, match=r"model.folder must be given: add model.folder="):
+        dry_run(fmcore.load_recipe("pretrained", partial=True))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,3 +114,10 @@ def test_betas_of_another_number_are_refused():
 def test_betas_outside_their_range_are_refused():
     with pytest.raises(ComponentError, match="trained_betas must lie between 0 and 1"):
         create("path", "discrete_vp", trained_betas=(0.1,) * 4 + (1.5,), num_train_timesteps=5)
+
+
+def test_the_python_of_the_page_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(encoding="utf-8")
+    for block in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        exec(block, {})
+    assert float(capsys.readouterr().out) < 0

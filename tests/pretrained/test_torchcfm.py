@@ -8,7 +8,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fmcore import CheckpointError, ComponentError, DataError, Field, Problem, create
+from fmcore import (
+    CheckpointError,
+    ComponentError,
+    DataError,
+    Field,
+    Problem,
+    create,
+    load_recipe,
+)
 from fmcore.testing import ModelSuite
 
 pytest.importorskip("torchcfm")
@@ -170,3 +178,14 @@ def test_arguments_that_the_wrapper_refuses_are_told(file):
 def test_a_network_without_classes_has_no_null_class(file):
     with pytest.raises(ComponentError, match=r"model.num_classes=0 leaves no class"):
         model(file, null_class=True)
+
+
+def test_the_recipe_of_the_page_says_the_defaults(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(encoding="utf-8")
+    text = page.partition("```yaml\n# torchcfm.yaml\n")[2].partition("```")[0]
+    (tmp_path / "torchcfm.yaml").write_text(text)
+    said = load_recipe(tmp_path / "torchcfm.yaml").values["model"]
+    short = {"name": "torchcfm", "file": said["file"], "channel_mult": [1, 2, 2, 2]}
+    bare = text.partition("model:")[0] + f"model: {short}\n"
+    (tmp_path / "bare.yaml").write_text(bare)
+    assert load_recipe(tmp_path / "bare.yaml").values["model"] == said
