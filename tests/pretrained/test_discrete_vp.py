@@ -76,7 +76,7 @@ def test_the_linear_schedule_is_near_the_continuous_vp_and_not_equal():
     discrete, continuous = create("path", "discrete_vp"), create("path", "vp")
     t = torch.linspace(0, 0.999, 100, dtype=torch.float64)
     away = (discrete.log_snr(t) - continuous.log_snr(t)).abs().max()
-    assert 0.01 < away < 0.1
+    assert 0.01 < away < 0.2
 
 
 def test_sigma_falls_to_zero_at_a_finite_speed_after_the_last_step():
