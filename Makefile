@@ -17,7 +17,7 @@ test: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

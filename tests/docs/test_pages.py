@@ -41,7 +41,7 @@ PAGES["README.md"] = ROOT / "README.md"
 
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = r"# ([\w-]+\.(?:py|yaml|toml))\n"
-SHELL_LINE = re.compile(r"^    (?:\$ )?(fmcore .*)$", re.MULTILINE)
+SHELL_LINE = re.compile(r"^    (?:\$ )?(fmcore .*)$(?!\n    error:)", re.MULTILINE)
 FIGURE = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
 HASH = re.compile(r"sha256:[0-9a-f]+")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|\[|\.\.\.|^[A-Z]$")
@@ -170,16 +170,24 @@ READERS = {
 }
 
 
+class Written(io.StringIO):
+    """What a command wrote, to something that can write any sign."""
+
+    encoding = "utf-8"
+
+
 def run_command(words: Sequence[str], shown: str) -> None:
     """Run `fmcore ...` here and compare what it prints."""
     plugins.registry.cache_clear()
     tiny = [] if "--dry-run" in words or "--help" in words else TINY.get(words[0], [])
-    out, err = io.StringIO(), io.StringIO()
+    out, err = Written(), Written()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = exit_code_of(lambda: command_line.main([*words, *tiny], standalone_mode=False))
     printed = out.getvalue() + (err.getvalue() if code == 2 else "")
     ends_well = not re.search(r"^(error:|✗)", shown, re.MULTILINE)
-    assert ends_well == (code == 0), f"fmcore {' '.join(words)} ended with {code}:\n{printed}{err}"
+    assert ends_well == (code == 0), (
+        f"fmcore {' '.join(words)} ended with {code}:\n{printed}{err.getvalue()}"
+    )
     if shown:
         assert re.fullmatch(pattern(shown), masked(printed), re.DOTALL), printed
 
