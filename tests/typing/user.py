@@ -19,7 +19,9 @@ class Mine(AffinePath):
     power: float = 1.0
 
     def coefficients(self, t: Tensor) -> Coefficients:
-        return Coefficients(alpha=t, sigma=1 - t, d_alpha=t, d_sigma=-t)
+        return Coefficients(
+            alpha=t, sigma=1 - t, d_alpha=torch.ones_like(t), d_sigma=-torch.ones_like(t)
+        )
 
 
 class TestMine(PathSuite):
