@@ -1,4 +1,4 @@
-"""docs/reference/cli.md: what `--help` of every command prints, 80 columns wide."""
+"""docs/reference/cli.md: what `--help` of every command prints on a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ stdout is the result, stderr progress and log. Exit codes: 0 ok; 1 the run faile
 or usage; 3 an `expect:` bound was missed; 130 interrupted. `FMCORE_DEBUG=1` shows tracebacks,
 `NO_COLOR=1` turns colours off.
 """
-WIDTH = 80
+WIDTH = 78  # click leaves two columns free
 
 
 def command_page() -> str:
     """The page: a section a command, sections of subcommands after their group's."""
-    root = click.Context(command_line, info_name="fmcore", terminal_width=WIDTH)
-    parts = (_section(context) for context in _walk(root))
-    return HEAD + "".join(parts)
+    return HEAD + "".join(map(_section, _walk(command_line, "fmcore", None)))
 
 
-def _walk(context: click.Context) -> Iterator[click.Context]:
+def _walk(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[click.Context]:
+    settings = dict(command.context_settings) | {"terminal_width": WIDTH}
+    context = command.context_class(command, parent=parent, info_name=name, **settings)
     yield context
-    group = context.command
-    for name in group.list_commands(context) if isinstance(group, click.Group) else ():
-        command = group.get_command(context, name)
-        if command is not None and not command.hidden:
-            made = type(command).context_class
-            settings = dict(command.context_settings) | {"terminal_width": WIDTH}
-            yield from _walk(made(command, parent=context, info_name=name, **settings))
+    if not isinstance(command, click.Group):
+        return
+    for below in command.list_commands(context):
+        found = command.get_command(context, below)
+        if found is not None and not found.hidden:
+            yield from _walk(found, below, context)
 
 
 def _section(context: click.Context) -> str:

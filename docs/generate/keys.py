@@ -68,8 +68,12 @@ def _component(entry: Entry) -> str:
 
 
 def _table(own: Sequence[Option]) -> str:
-    rows = [(f"`{o.name}`", _cell(o.type_text), _default(o)) for o in own]
+    rows = [(f"`{o.name}`", _value(o), _default(o)) for o in own]
     return "\n" + _rows([("key", "value", "default"), ("---", "---", "---"), *rows])
+
+
+def _value(option: Option) -> str:
+    return _cell(option.type_text).replace("a mapping of options", "a mapping, as below")
 
 
 def _rows(rows: Iterable[Sequence[str]]) -> str:

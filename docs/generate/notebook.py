@@ -28,5 +28,5 @@ def _cell(number: int, head: str, text: str) -> dict[str, Any]:
     if head == "[markdown]":
         text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
         return {"cell_type": "markdown", **common, "source": text.splitlines(keepends=True)}
-    more = {"execution_count": None, "outputs": []}
+    more: dict[str, Any] = {"execution_count": None, "outputs": []}
     return {"cell_type": "code", **common, **more, "source": text.splitlines(keepends=True)}

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from fmcore.cli import command_line
 from fmcore.kinds import KINDS
 from fmcore.plugins import registry
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "library.ipynb"
+COMMANDS = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs/reference/recipes.md").read_text(encoding="utf-8")
 
 
@@ -28,6 +30,15 @@ def test_the_reference_pages_and_the_notebook_are_up_to_date():
         timeout=200,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}run: python docs/generate"
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("plugins",), ("data", "pack"), ("benchmark",)])
+def test_the_page_of_commands_is_what_help_prints(words, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    command_line.main([*words, "--help"], prog_name="fmcore", standalone_mode=False)
+    printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert f"```text\n{printed}\n```" in COMMANDS
 
 
 def test_every_built_in_component_has_a_section():

@@ -29,7 +29,7 @@ import click
 import pytest
 import yaml
 
-from fmcore import load_recipe, plugins
+from fmcore import RecipeError, load_recipe, plugins
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
 from fmcore.testing import Suite, run_suite
@@ -164,6 +164,7 @@ READERS = {
     "toml": read_toml,
     "console": run_console,
     "sh": read_shell,
+    "bash": read_shell,
     "": read_shell,
     "text": lambda *_: None,
     "mermaid": lambda *_: None,
@@ -246,6 +247,33 @@ def given(page: str) -> dict[str, Any]:
     return {"fmcore": __import__("fmcore"), "path": path, "run": run} | {
         "solver": create("solver", "midpoint", nfe=4)
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fmcore runn digits",
+        "fmcore run digits --ot runs/x",
+        "fmcore run digits train.stesp=5",
+        "fmcore run digit",
+        "fmcore plugins shw ot",
+    ],
+)
+def test_a_command_that_is_none_would_be_found(line, place):
+    with pytest.raises((AssertionError, RecipeError)):
+        read_command(line)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["plugins", "ls", "--kind", "path"], "KIND NAME\n"),
+        (["recipes", "check", "digits", "path=otto"], ""),
+    ],
+)
+def test_an_output_that_is_another_would_be_found(words, shown, place):
+    with pytest.raises(AssertionError):
+        run_command(words, shown)
 
 
 @pytest.mark.parametrize("page", PAGES)
