@@ -211,8 +211,6 @@ def read_command(line: str) -> None:
     command: click.Command = command_line
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
-        if found is None and getattr(command, "default", None):
-            break
         assert found is not None, f"no command {words[0]!r}: {line}"
         command, words = found, words[1:]
     known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
