@@ -30,7 +30,7 @@ from fmcore.runs.team import Team
 from fmcore.solving.problem import Status
 from fmcore.stages.components import Components
 from fmcore.stages.measuring import Measuring, Stream
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.sample import sampler_of
 from fmcore.stages.shards import Shards
 from fmcore.stages.tally import Tallies
@@ -94,7 +94,11 @@ def _evaluation(
 ) -> Evaluation:
     weights = components.sample.weights if components.sample else "ema"
     field, checkpoint = trained_field(components, folder, weights, device)
-    provenance = {"step": checkpoint.step, "weights": weights, "device": device.type}
+    provenance = {
+        "step": checkpoint.step,
+        "weights": weights_of(checkpoint, weights),
+        "device": device.type,
+    }
     return Evaluation(
         data=components.data.with_split(settings.split),
         train_data=components.data.with_split("train"),

@@ -21,13 +21,14 @@ from fmcore.levels import to_levels
 from fmcore.randomness import noise_of
 from fmcore.recipe.sections import Guidance, Sample
 from fmcore.rescheduled import Rescheduled
+from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.signals import stop_on_signal
 from fmcore.runs.team import Team
 from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.shards import Shards
 
 __all__ = ["Sampler", "sample", "sampler_of", "sampling_field"]
@@ -128,10 +129,10 @@ def sample(
     shard; what was drawn is kept.
     """
     settings = _settings(components)
-    field, step = sampling_field(components, settings, folder, device)
+    field, checkpoint = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
     shards = Shards(folder.samples, settings.count, settings.batch_size, settings.keep)
-    team.first(lambda: shards.begin(_made(components, step, sampler.seed)))
+    team.first(lambda: shards.begin(_made(components, settings, checkpoint, sampler.seed)))
     ranges, total = team.first(shards.missing), shards.kept()[-1].stop
     done = total - sum(map(len, ranges))
     with (
@@ -166,19 +167,21 @@ def sampler_of(components: Components, folder: RunFolder, device: torch.device) 
     values = {k: v for k, v in made.items() if k in options} | {"path": made.get("along")}
     recipe = components.recipe.override([f"sample={json.dumps(values)}"])
     settings = _settings(replace(components, recipe=recipe, sample=recipe.settings("sample")))
-    field, step = sampling_field(components, settings, folder, device)
-    if step != made["step"]:
+    field, checkpoint = sampling_field(components, settings, folder, device)
+    if checkpoint.step != made["step"]:
         raise RunError(
             f"{folder.root}: its samples are of step {made['step']}, and those that were not kept "
-            f"cannot be drawn by the network of step {step}: draw all again with fmcore sample"
+            f"cannot be drawn by the network of step {checkpoint.step}: draw all again with fmcore "
+            "sample"
         )
     return Sampler(components, settings, field, device)
 
 
 def sampling_field(
     components: Components, settings: Sample, folder: RunFolder, device: torch.device
-) -> tuple[Predictor, int]:
-    """The trained field, led along another path and guided as the settings say, and its step."""
+) -> tuple[Predictor, Checkpoint]:
+    """The trained field, led along another path and guided as the settings say, and the checkpoint
+    that it is of."""
     trained, checkpoint = trained_field(components, folder, settings.weights, device)
     field: Predictor = trained
     if settings.path is not None:
@@ -186,7 +189,7 @@ def sampling_field(
         field = Rescheduled(field, settings.path)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device)
-    return field, checkpoint.step
+    return field, checkpoint
 
 
 def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:
@@ -204,14 +207,20 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
     return Guided(field, guidance.scale, led, guidance.interval)
 
 
-def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:
+def _made(
+    components: Components, settings: Sample, checkpoint: Checkpoint, seed: int
+) -> Mapping[str, Any]:
     """How the samples are made: `path` is the one trained on, `along` another that leads them."""
     values = dict(components.recipe.values["sample"])
     values.pop("keep")
     along = values.pop("path")
-    led = {} if along is None else {"along": along}
-    own = {"seed": seed, "step": step, "path": components.recipe.values["path"]}
-    return {**values, **own, **led}
+    own = {
+        "weights": weights_of(checkpoint, settings.weights),
+        "seed": seed,
+        "step": checkpoint.step,
+        "path": components.recipe.values["path"],
+    }
+    return {**values, **own, **({} if along is None else {"along": along})}
 
 
 def _settings(components: Components) -> Sample:
