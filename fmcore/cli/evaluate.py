@@ -22,8 +22,10 @@ def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: b
     """Measure the run in folder RUN again.
 
     KEY=VALUE overrides an option of its evaluate section: count=1000.
+    Samples that were not kept are drawn again.  A folder without a run: fmcore measure.
     """
     from fmcore import stages
 
     made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    click.echo(summary(made.folder.root, made.results))
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(summary(made.folder.root, made.results))

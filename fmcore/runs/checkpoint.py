@@ -20,7 +20,7 @@ from torch import Tensor
 from fmcore.errors import CheckpointError
 from fmcore.runs.atomic import atomic, sha256_of, write_json
 
-__all__ = ["Checkpoint", "CheckpointFolder"]
+__all__ = ["Checkpoint", "CheckpointFolder", "load_into"]
 
 
 @final

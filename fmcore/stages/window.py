@@ -25,7 +25,7 @@ def window(solver: Solver, shards: int, processes: int = 1) -> int:
     """
     if taking_turns(solver, 1) is None:
         return 1
-    each = math.ceil(shards / processes)
+    each = max(1, math.ceil(shards / processes))
     return math.ceil(each / math.ceil(each / LARGEST))
 
 

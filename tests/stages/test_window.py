@@ -76,7 +76,7 @@ def test_fewer_rows_go_through_the_network_than_batch_by_batch(sampler):
 
 def test_windows_are_as_even_as_they_go():
     adaptive = create("solver", "dopri5")
-    assert [window(adaptive, n) for n in (1, 8, 9, 17, 64)] == [1, 8, 5, 6, 8]
+    assert [window(adaptive, n) for n in (0, 1, 8, 9, 17, 64)] == [1, 1, 8, 5, 6, 8]
     assert [window(adaptive, n, processes=4) for n in (1, 5, 32, 33)] == [1, 2, 8, 5]
 
 
