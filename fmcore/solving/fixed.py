@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.solver import Solver
-from fmcore.solving.executor import execute
+from fmcore.solving.backends import Backend, execute_by
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
 from fmcore.solving.interval import asked_times, inside, interval
 from fmcore.solving.linear import Linear
@@ -43,7 +43,7 @@ class FixedSolver(Solver):
 
     `grid` is where the steps end, by name or as an explicit list of times; `auto` is what suits
     solver and path. `throw` raises SolverError at the end if a sample ended in a state that is not
-    finite.
+    finite.  `backend` is how the steps are run: see docs/solvers.md, "Backends".
 
     An author writes `trace`, sets `order` (of the global error) and `nfe_per_step`, and may set
     `default_grid`, which says what `auto` means, and `needs_path`.  See `fmcore.solving.plan`.
@@ -57,6 +57,7 @@ class FixedSolver(Solver):
     steps: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
     grid: GridName | list[float] = field(default="auto", kw_only=True)
     throw: bool = field(default=False, kw_only=True)
+    backend: Backend = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid, str):
@@ -135,7 +136,7 @@ class FixedSolver(Solver):
         self._check_kind(problem.path)
         t0, t1 = interval(problem)
         plan = self.plan(t0, t1, problem.path, asked_times(problem))
-        solution = execute(plan, problem, asked=self.nfe)
+        solution = execute_by(self.backend, plan, problem, self.nfe, self)
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution

@@ -7,6 +7,7 @@ an offset and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -17,33 +18,13 @@ from fmcore.solving.canonical import canonical
 from fmcore.solving.diffusion import Diffusion
 from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
 from fmcore.solving.executor import call_times, finished
+from fmcore.solving.kernels import Kernel
 from fmcore.solving.measured import Measured
 from fmcore.solving.plan import Plan
 from fmcore.solving.problem import Problem, Solution
 from fmcore.solving.sweeps import Program, program_of
 
-__all__ = ["Kernel", "chain", "execute_fused", "laid_out", "velocity_at"]
-
-Kernel = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor, int, int], None]
-"""`kernel(outs, reads, table, offset, mask)`: outs[i] = sum_j table[offset + i * len(reads) + j] *
-reads[j] over the j with bit i * len(reads) + j of `mask`.  All have one shape, layout and dtype;
-outs share no memory with reads."""
-
-
-def chain(
-    outs: Sequence[Tensor], reads: Sequence[Tensor], table: Tensor, offset: int, mask: int
-) -> None:
-    """The kernel as a chain of torch's own operations, which run anywhere."""
-    weights = table[offset : offset + len(outs) * len(reads)].unbind() if reads else ()
-    for i, out in enumerate(outs):
-        first = i * len(reads)
-        terms = [j for j in range(len(reads)) if mask >> (first + j) & 1]
-        if not terms:
-            out.zero_()
-            continue
-        torch.mul(reads[terms[0]], weights[first + terms[0]], out=out)
-        for j in terms[1:]:
-            out.addcmul_(reads[j], weights[first + j])
+__all__ = ["execute_fused", "laid_out", "on_device_of", "velocity_at"]
 
 
 def execute_fused(
@@ -55,7 +36,7 @@ def execute_fused(
     x0, program = state_of(problem), program_of(plan)
     forwards = getattr(problem.field, "forwards", 0)
     measured = None
-    with torch.no_grad(), torch.cuda.device_of(x0):
+    with torch.no_grad(), on_device_of(x0):
         field = bound_field(problem)
         if problem.augmentation is not None:
             field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
@@ -72,6 +53,11 @@ def execute_fused(
         asked=asked,
         extra=extra,
     )
+
+
+def on_device_of(x: Tensor) -> AbstractContextManager[object]:
+    """Makes x's GPU the current one: kernels that are not torch's are launched there."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def velocity_at(field: Callable[[Tensor, Tensor], Tensor], x: Tensor, t: Tensor) -> Tensor:

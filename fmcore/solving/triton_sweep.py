@@ -8,6 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from fmcore.solving.kernels import chain
+
 __all__ = ["MOST_READS", "sweep"]
 
 BLOCK = 1024
@@ -17,13 +19,14 @@ MOST_READS = 64
 """Registers that one launch reads; each is an argument of the kernel."""
 
 
-@triton.jit(do_not_specialize=["offset"])
+@triton.jit(do_not_specialize=["offset"])  # type: ignore[untyped-decorator]
 def _sweep(outs, reads, table, offset, size, MASK: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     there = at < size
     values = ()
     for j in tl.static_range(len(reads)):
-        values = values + (tl.load(reads[j] + at, mask=there),)  # noqa: RUF005  # Triton knows no *
+        value = tl.load(reads[j] + at, mask=there)
+        values = values + (value,)  # type: ignore[assignment]  # noqa: RUF005  # Triton knows no *
     for i in tl.static_range(len(outs)):
         total = tl.zeros((BLOCK,), dtype=table.dtype.element_ty)
         for j in tl.static_range(len(reads)):
@@ -35,9 +38,12 @@ def _sweep(outs, reads, table, offset, size, MASK: tl.constexpr, BLOCK: tl.const
 def sweep(
     outs: Sequence[Tensor], reads: Sequence[Tensor], table: Tensor, offset: int, mask: int
 ) -> None:
-    """outs = weights @ reads in one launch: see `fmcore.solving.fused.Kernel`."""
+    """outs = weights @ reads in one launch: see `fmcore.solving.kernels.Kernel`."""
     size = outs[0].numel()
     if size == 0:
+        return
+    if len(reads) > MOST_READS:
+        chain(outs, reads, table, offset, mask)
         return
     _sweep[(triton.cdiv(size, BLOCK),)](
         tuple(outs),
