@@ -17,6 +17,7 @@ from fmcore.interfaces.solver import Solver
 from fmcore.solving import AdaptiveSolver, Augmentation, FixedSolver, Problem, Solution, Status
 from fmcore.solving.allocation import allocate
 from fmcore.solving.closed_form import gaussian
+from fmcore.testing.backends import BackendChecks
 from fmcore.testing.checks import generator, require, require_close, skip, untouched_randomness
 from fmcore.testing.flows import Decay, Recording, StraightPath, Waits, starts
 from fmcore.testing.options import ComponentChecks
@@ -33,7 +34,7 @@ ACCURATE = 1e-2
 """How near any solver must come with the budget of `good`."""
 
 
-class SolverSuite(ComponentChecks, Suite):
+class SolverSuite(BackendChecks, ComponentChecks, Suite):
     """Override `component()` to build the solver, with any budget or tolerance.
 
     Checks use the field u = -(1 + t) x^2, whose solution is known, on the straight path.
