@@ -28,6 +28,7 @@ from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field
 from fmcore.stages.shards import Shards
+from fmcore.words import told_to
 
 __all__ = ["Sampler", "sample"]
 
@@ -134,6 +135,7 @@ def sample(
     ranges = shards.ranges()
     with (
         stop_on_signal() as stop,
+        told_to(lambda text: folder.log(f"warning: {text}")),
         progress("sample", settings.count, "samples", quiet=quiet or not team.leads) as show,
     ):
         for first in range(0, len(ranges), team.size):
