@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmcore.solving.adaptive import AdaptiveSolver, Coupling
 from fmcore.solving.augmentation import Augmentation, Divergence, ProbeLaw
+from fmcore.solving.backends import Backend, execute_by
 from fmcore.solving.canonical import Canonical, canonical
 from fmcore.solving.compiled import CompiledSteps
 from fmcore.solving.controller import Controller
@@ -26,6 +27,7 @@ __all__ = [
     "AdaptiveSolver",
     "Augmentation",
     "AutoGrid",
+    "Backend",
     "Call",
     "Canonical",
     "Combine",
@@ -56,6 +58,7 @@ __all__ = [
     "canonical",
     "check_velocity",
     "execute",
+    "execute_by",
     "inside",
     "interval",
     "label_of",

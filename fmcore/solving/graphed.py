@@ -61,18 +61,21 @@ def cuda_graphs() -> Recorder:
     pool = torch.cuda.graph_pool_handle()
 
     def record(step: Callable[[], None]) -> Callable[[], None]:
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
+        graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream()
+        aside.wait_stream(current)
         with torch.cuda.stream(aside):
             for _ in range(WARM_UPS):
                 step()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
+        current.wait_stream(aside)
         try:
-            with torch.cuda.graph(graph, pool=pool):
+            # "thread_local": what other threads allocate meanwhile does not end the recording
+            with torch.cuda.graph(graph, pool, aside, capture_error_mode="thread_local"):
                 step()
         except RuntimeError as error:  # it waited for the device, or did what no graph can hold
-            raise Unavailable(str(error).strip().partition("\n")[0]) from error
+            raise Unavailable(_first_line(error.__context__ or error)) from error
+        finally:
+            torch.cuda.set_stream(current)  # torch leaves its own current where recording failed
         replay: Callable[[], None] = graph.replay
         return replay
 
@@ -252,6 +255,10 @@ def _rows(plan: Plan, dtype: torch.dtype, device: torch.device) -> dict[Shape, T
         own = times[segment.first_call : segment.first_call + segment.calls]
         rows.setdefault(segment.shape, []).append([*segment.weights, *own])
     return {shape: to_device(values, dtype, device) for shape, values in rows.items()}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _looks(value: Tensor) -> tuple[Any, ...]:

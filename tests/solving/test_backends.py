@@ -13,6 +13,9 @@ from fmcore import ComponentError, Field, FmcoreWarning, Problem, create
 from fmcore.guidance import Guided
 from fmcore.solving import Augmentation, CompiledSteps, backends
 from fmcore.solving.field_state import Counters, PerField, addresses, recognizer
+from fmcore.solving.graphed import GraphedSteps
+from fmcore.solving.kernels import Unavailable, chain
+from fmcore.testing.backends import run_again
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +194,53 @@ def test_replacing_the_backend_keeps_the_rest():
     changed = replace(solver("eager", grid="cosine"), backend="fused")
     assert changed.grid == "cosine"
     assert changed.nfe == 6
+
+
+@pytest.fixture
+def recorded_by(monkeypatch):
+    """Lets graphs be asked for without a GPU, made by another recorder."""
+
+    def install(recorder):
+        kept = PerField(lambda field: GraphedSteps(field, chain, recorder))
+        monkeypatch.setattr(backends, "_graphed", kept)
+        monkeypatch.setattr(backends, "_require", lambda backend, problem: None)
+
+    return install
+
+
+def test_graphs_run_by_name_and_serve_later_solves(recorded_by):
+    made = []
+
+    def recorder():
+        made.append(1)
+        return run_again()
+
+    recorded_by(recorder)
+    for _ in range(3):
+        solution = solver("graph").solve(problem())
+        assert solution.stats.extra == {"nfe_asked": 6, "backend": "graph"}
+        torch.testing.assert_close(solution.x, solver("eager").solve(problem()).x)
+    assert len(made) == 1
+
+
+def test_a_step_that_cannot_be_recorded_is_solved_otherwise_and_not_tried_again(recorded_by):
+    tried = []
+
+    def recorder():
+        def record(step):
+            tried.append(1)
+            step()  # a trial run goes well, and counts
+            raise Unavailable("operation not permitted when stream is capturing")
+
+        return record
+
+    recorded_by(recorder)
+    model, path = create("model", "mlp", shape=(3,)).eval(), create("path", "ot")
+    trained = Field(model, path, create("objective", "flow_matching"))
+    expected = "cannot be recorded: operation not permitted .*; solving by 'eager'"
+    with pytest.warns(FmcoreWarning, match=expected):
+        solution = solver("graph").solve(problem(trained))
+    assert trained.nfe == 6
+    assert torch.equal(solution.x, solver("eager").solve(problem(trained)).x)
+    assert solver("graph").solve(problem(trained)).stats.extra["refused"].startswith("the step")
+    assert len(tried) == 1
