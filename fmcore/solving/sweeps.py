@@ -14,6 +14,7 @@ from typing import NamedTuple, final
 
 from fmcore.solving.linear import Linear
 from fmcore.solving.plan import START, Call, Combine, Noise, Plan
+from fmcore.solving.pool import Pool
 
 __all__ = ["Do", "Item", "Program", "Sweep", "mask_of", "program_of", "sweeps_of"]
 
@@ -98,8 +99,8 @@ def program_of(plan: Plan) -> Program:
     """
     items = sweeps_of(plan)
     last = _last_reads(items, plan.outputs)
-    own, foreign = _Pool(), _Pool()
-    slot: dict[int, tuple[_Pool | None, int]] = {START: (None, 0)}
+    own, foreign = Pool(), Pool()
+    slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
     dying: list[list[int]] = []
     for index, item in enumerate(items):
         pool = own if isinstance(item, Sweep) else foreign
@@ -136,23 +137,6 @@ def reads_of(item: Item) -> tuple[int, ...]:
 def mask_of(sweep: Sweep) -> int:
     """Which weights are not zero: bit i * reads + j for weight (i, j)."""
     return sum(1 << place for place, weight in enumerate(sweep.flat) if weight != 0)
-
-
-class _Pool:
-    """Numbers handed out and taken back."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._free: list[int] = []
-
-    def take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self.size += 1
-        return self.size - 1
-
-    def put(self, number: int) -> None:
-        self._free.append(number)
 
 
 def _readers(plan: Plan) -> dict[int, int]:
