@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, get_args
 
 import numpy as np
 from annotated_types import Gt
@@ -70,6 +70,11 @@ class FixedSolver(Solver):
             said = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
             raise ComponentError(
                 f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
+            )
+        if self.backend not in get_args(Backend):
+            raise ComponentError(
+                f"{label_of(self)}: backend must be one of {', '.join(get_args(Backend))}, got "
+                f"{self.backend!r}"
             )
         for name in given:
             value = getattr(self, name)
