@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fmcore.errors import ExpectationError
+from fmcore.errors import ExpectationError, RunError
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
 from fmcore.recipe.sections import Bound, Evaluate
@@ -103,7 +103,13 @@ def _stream(
 
 def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
     images = isinstance(components.data, ImageDataset)
+    shape = tuple(components.data.shape)
     for indices, tensors in Shards.there(folder.samples).all():
+        if (found := tuple(tensors["x"].shape[1:])) != shape:
+            raise RunError(
+                f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
+                "draw the samples again with fmcore sample"
+            )
         yield Measured(
             indices=torch.tensor(list(indices)),
             x=None if images else tensors["x"],
