@@ -6,9 +6,9 @@ nothing hangs, and whatever is refused is refused with a message.
     python benchmarks/fuzz.py --only npz --case 1234 --seed 7       one case, with its traceback
 
 A case is a function of (seed, target, number).  It ends well if the reader returns or raises an
-FmcoreError; it fails with any other exception, after 10 seconds of processor time, or if an audit hook sees a process
-started, a connection, or a file changed outside the case's own folder.  Memory is limited to 8 GiB
-of addresses.
+FmcoreError; it fails with any other exception, after 10 seconds of processor time, or if an audit
+hook sees a process started, a connection, or a file changed outside the case's own folder.  Memory
+is limited to 8 GiB of addresses.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def fuzz(
     """Run `cases` cases, shared out over the targets, and say how those of each ended; `after` is
     called when a target is done.
     """
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as made:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # no disk to wait for
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as made:
         base, place = Path(made) / "base", Path(made) / "case"
         base.mkdir()
         chosen = [t for t in targets(base) if not only or t.name == only]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +33,12 @@ def pixels(rows: int = ROWS, side: int = SIDE) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (rows, 3, side, side), dtype=np.uint8)
 
 
+@cache
 def images() -> list[bytes]:
     """One of each kind that is decoded, and PostScript under a false name."""
     found = []
-    for kind, mode in (("png", "RGB"), ("png", "P"), ("jpeg", "RGB"), ("webp", "RGB")) + (
-        ("bmp", "RGB"),
-        ("tiff", "RGB"),
-        ("ppm", "RGB"),
-        ("png", "LA"),
-        ("gif", "P"),
-    ):
+    kinds = (("png", "RGB"), ("png", "P"), ("png", "LA"), ("gif", "P"))
+    for kind, mode in (*kinds, *((k, "RGB") for k in ("jpeg", "webp", "bmp", "tiff", "ppm"))):
         stream = io.BytesIO()
         Image.fromarray(np.moveaxis(pixels(1)[0], 0, -1)).convert(mode).save(stream, kind)
         found.append(stream.getvalue())
@@ -64,11 +62,16 @@ def rechecked_png(content: bytes, dice: random.Random) -> bytes:
         raw[:8] = struct.pack(">2I", *(dice.choice(NUMBERS) % 2**32 for _ in range(2)))
     chunks[place] = (dice.choice((kind, b"zTXt", b"iCCP", b"tRNS", b"acTL")), bytes(raw))
     if dice.random() < 0.1:
-        chunks.insert(1, (b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 24))))
+        chunks.insert(1, (b"zTXt", b"a\0\0" + text_bomb()))
     made = [
         struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks
     ]
     return content[:8] + b"".join(made)
+
+
+@cache
+def text_bomb() -> bytes:
+    return zlib.compress(bytes(1 << 24))
 
 
 def idx() -> Folder:
@@ -76,8 +79,6 @@ def idx() -> Folder:
     labels = struct.pack(">HBBI", 0, 8, 1, ROWS) + bytes(range(ROWS))
     whole = header + pixels()[:, 0].tobytes()
     deflated = io.BytesIO()
-    import gzip
-
     with gzip.GzipFile(fileobj=deflated, mode="wb", mtime=0) as stream:
         stream.write(whole)
     return {
@@ -128,6 +129,7 @@ class Harm:
         return os.mkdir, (CANARY,)
 
 
+@cache
 def pickled() -> list[bytes]:
     found = [pickle.dumps({**rows(), "labels": [1, 2, 3]}, protocol) for protocol in range(5)]
     found += [pickle.dumps({"data": Harm(), "labels": [1]}, protocol) for protocol in range(5)]
@@ -268,6 +270,7 @@ def with_header(content: bytes, dice: random.Random) -> bytes:
     return struct.pack("<Q", len(head)) + head + content[8 + size :]
 
 
+@cache
 def checkpoints() -> Folder:
     import torch
 

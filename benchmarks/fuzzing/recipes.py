@@ -71,21 +71,29 @@ def shipped() -> tuple[bytes, ...]:
     return (TINY.encode(), *(found.file.read_bytes() for found in catalogue()))
 
 
-def make_case(dice: random.Random) -> Folder:
+def make_text(dice: random.Random) -> Folder:
     """A recipe file and overrides."""
-    kind = dice.choice((0, 0, 1, 1, 3, 3, 4, 4, 4, 2 if dice.random() < 0.2 else 4))
+    kind = dice.choice((0, 1, 2, 2, 2, 3 if dice.random() < 0.2 else 2))
     if kind == 0:
         text = "".join(dice.choice(PIECES) + dice.choice(GLUE) for _ in range(dice.randrange(30)))
-        content = text.encode("utf-8", "replace")
     elif kind == 1:
-        content = broken(dice.choice(shipped()), dice, list(shipped()))
-    elif kind == 2:
-        content = _bomb(dice).encode()
-    elif kind == 3:
-        content = json.dumps(_tree(dice)).encode()
+        text = broken(dice.choice(shipped()), dice, list(shipped())).decode("latin1")
     else:
-        content = _reworded(dice).encode("utf-8", "replace")
-    return {"r.yaml": content, "overrides.json": json.dumps(_overrides(dice)).encode()}
+        text = _reworded(dice) if kind == 2 else _bomb(dice)
+    content = text.encode("latin1" if kind == 1 else "utf-8", "replace")
+    return {"r.yaml": content, VALUES[1]: json.dumps(_overrides(dice)).encode()}
+
+
+VALUES = ("values.json", "overrides.json")
+
+
+def make_values(dice: random.Random) -> Folder:
+    """The values of the tiny recipe with some changed, and overrides."""
+    value: object = _values()
+    for _ in range(dice.choice((0, 1, 1, 2, 3))):
+        value = changed(value, dice)
+    contents = (value, _overrides(dice))
+    return {name: json.dumps(c).encode() for name, c in zip(VALUES, contents, strict=True)}
 
 
 def _reworded(dice: random.Random) -> str:
@@ -99,14 +107,6 @@ def _reworded(dice: random.Random) -> str:
         if dice.random() < 0.2:
             lines.insert(at, dice.choice(lines))
     return "\n".join(lines)
-
-
-def _tree(dice: random.Random) -> object:
-    """The values of the tiny recipe with some changed."""
-    value: object = _values()
-    for _ in range(dice.choice((1, 2, 3))):
-        value = changed(value, dice)
-    return value
 
 
 @cache

@@ -6,7 +6,9 @@ import json
 import pickle
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import torch
 from fmcore.benchmarking.ledger import COLUMNS, Ledger
 from fmcore.cli.summary import summary
 from fmcore.comparison import compare
+from fmcore.errors import FmcoreError
 from fmcore.recipe import load_recipe
 from fmcore.recipe.showing import annotated
 from fmcore.report import make_report
@@ -23,6 +26,7 @@ from fmcore.runs.curve import Curve
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.shards import Shards
 from fmcore_couplings.pairs import Pairs
+from fmcore_couplings.pairs import _read as read_file
 from fmcore_data.cifar10 import CIFAR10
 from fmcore_data.decoding import Decoder
 from fmcore_data.edm_zip import EDMZip
@@ -89,8 +93,13 @@ def data_of(kind: Callable[..., Any], **options: Any) -> Callable[[Path], object
 
 def read_recipe(root: Path) -> None:
     overrides = json.loads((root / "overrides.json").read_text("utf-8"))
-    recipe = load_recipe(root / "r.yaml", overrides, partial=True)
-    annotated(recipe)
+    annotated(load_recipe(root / "r.yaml", overrides, partial=True))
+
+
+def read_values(root: Path) -> None:
+    """A mapping, as from Python: the schema alone, without YAML."""
+    values, overrides = (json.loads((root / f).read_text("utf-8")) for f in recipes.VALUES)
+    recipe = load_recipe(values if isinstance(values, dict) else {}, overrides, partial=True)
     assert load_recipe(recipe.values, partial=True).digest == recipe.digest
 
 
@@ -126,7 +135,7 @@ def read_image(root: Path) -> None:
 def make_image(dice: random.Random) -> Folder:
     found = files.images()
     if dice.random() < 0.4:
-        return {"a.png": files.rechecked_png(found[dice.choice((0, 1, 7))], dice)}
+        return {"a.png": files.rechecked_png(found[dice.choice((0, 1, 2))], dice)}
     content = dice.choice(found)
     return {"a.png": broken(content, dice, found) if dice.random() < 0.95 else content}
 
@@ -204,6 +213,7 @@ def pairs() -> Folder:
 
 
 def read_pairs(root: Path) -> None:
+    read_file.cache_clear()
     data = Pairs(file=str(root / "pairs.safetensors"), held_out=1)
     assert data.shape is not None
     read_all(data)
@@ -232,49 +242,48 @@ def parquet(folder: Path) -> Folder:
 
 def targets(folder: Path) -> list[Target]:
     """Every target; `folder` is a place to make valid files in."""
-    zips, shard = files.edm_zip(), files.webdataset()
+    zips, tar = files.edm_zip(), files.webdataset()
     npz = [files.npz(False), files.npz(True)]
     both: Make = either(one_broken(npz), files.npz_with_header)
-    record = weights(folder)
+    read_reference = partial(_read_reference, wanted=REFERENCE)
+    packed = files.packed(folder)
     return [
-        Target("recipe", 300, recipes.make_case, read_recipe),
-        Target("idx", 60, one_broken([files.idx()]), data_of(IDX)),
-        Target("npz", 90, both, data_of(Npz, image_size=SIDE)),
-        Target("edm_zip", 80, either(one_broken([zips]), files.edm_zip), data_of(EDMZip)),
-        Target(
-            "webdataset", 80, either(one_broken([shard]), files.webdataset), data_of(WebDataset)
-        ),
-        Target("pickle", 100, make_pickle, data_of(Npz, image_size=SIDE)),
-        Target(
-            "packed",
-            50,
-            either(one_broken([p := files.packed(folder)]), _manifest(p)),
-            data_of(PackedImages),
-        ),  # fmt: skip
+        Target("recipe text", 100, recipes.make_text, read_recipe),
+        Target("recipe values", 150, recipes.make_values, read_values),
+        Target("idx", 120, one_broken([files.idx()]), data_of(IDX)),
+        Target("npz", 140, both, data_of(Npz, image_size=SIDE)),
+        Target("edm_zip", 60, either(one_broken([zips]), files.edm_zip), data_of(EDMZip)),
+        Target("webdataset", 60, either(one_broken([tar]), files.webdataset), data_of(WebDataset)),
+        Target("pickle", 150, make_pickle, data_of(Npz, image_size=SIDE)),
+        Target("packed", 70, make_either(packed, "manifest.json"), data_of(PackedImages)),
         Target("cifar10 binary", 20, one_broken([files.cifar(True)]), data_of(CIFAR10)),
-        Target("cifar10 pickle", 20, one_broken([files.cifar(False)]), data_of(CIFAR10)),
-        Target("image", 60, make_image, read_image),
-        Target("parquet", 10, one_broken([parquet(folder)]), data_of(HuggingFace)),
-        Target("checkpoint", 50, make_checkpoints, read_checkpoints),
-        Target("run folder", 40, make_run, read_run),
+        Target("cifar10 pickle", 10, one_broken([files.cifar(False)]), data_of(CIFAR10)),
+        Target("image", 30, make_image, read_image),
+        Target("parquet", 5, one_broken([parquet(folder)]), data_of(HuggingFace)),
+        Target("checkpoint", 40, make_checkpoints, read_checkpoints),
+        Target("run folder", 10, make_run, read_run),
         Target("shards", 20, make_tensors(shards()), read_shards),
-        Target(
-            "reference",
-            15,
-            make_tensors(reference(folder)),
-            lambda root: load_reference(root / "reference.safetensors", REFERENCE),
-        ),  # fmt: skip
-        Target("pairs", 15, make_tensors(pairs()), read_pairs),
-        Target("weights", 10, one_broken([record]), lambda root: _weights(root)),
-        Target("ledger", 10, one_broken([ledger()]), lambda root: Ledger(root / "cells.csv")),
+        Target("reference", 15, make_tensors(reference(folder)), read_reference),
+        Target("pairs", 10, make_tensors(pairs()), read_pairs),
+        Target("weights", 10, one_broken([weights(folder)]), read_weights),
+        Target("ledger", 20, one_broken([ledger()]), lambda root: Ledger(root / "cells.csv")),
     ]
 
 
-def _manifest(valid: Folder) -> Make:
-    name = "manifest.json"
-    return lambda dice: {**valid, name: files.any_json(valid[name], dice)}
+def make_either(valid: Folder, manifest: str) -> Make:
+    """A folder with a file broken, or with other values in its manifest."""
+
+    def other_values(dice: random.Random) -> Folder:
+        return {**valid, manifest: files.any_json(valid[manifest], dice)}
+
+    return either(one_broken([valid]), other_values)
 
 
-def _weights(root: Path) -> None:
-    for file in ("w.pth", "evil.pth"):
-        read_tensors((root / file).read_bytes())
+def read_weights(root: Path) -> None:
+    with suppress(FmcoreError):
+        read_tensors((root / "evil.pth").read_bytes())
+    read_tensors((root / "w.pth").read_bytes())
+
+
+def _read_reference(root: Path, wanted: dict[str, Any]) -> None:
+    load_reference(root / "reference.safetensors", wanted)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import print_json
 from fmcore.cli.data.source import opened, source_argument
 from fmcore.cli.options import json_option, plugin_option
@@ -24,7 +25,12 @@ POINTS = 10_000
 
 @click.command(short_help="Say what a data set holds, with a picture.")
 @source_argument
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument(
+    "settings",
+    nargs=-1,
+    metavar="[KEY=VALUE]...",
+    shell_complete=setting_keys("data", "source"),
+)
 @click.option(
     "--picture",
     metavar="FILE",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmcore.cli.completing import component_names, setting_keys
 from fmcore.cli.console import mark, print_json
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.naming import named
@@ -30,9 +31,16 @@ MODEL = {"shape", "classes"}
 
 
 @click.command(short_help="Run the conformance suite of a component.")
-@click.argument("name")
+@click.argument("name", shell_complete=component_names())
 @kind_option
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set an option of it.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set an option of it.",
+    shell_complete=setting_keys("", "name"),
+)
 @plugin_option
 @json_option
 @click.pass_context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmcore.cli.completing import recipe_words
 from fmcore.cli.console import print_json, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
@@ -15,7 +16,7 @@ __all__ = ["diff"]
 
 
 @click.command(short_help="Compare what two recipes say.")
-@click.argument("words", nargs=-1, metavar="A [B] [KEY=VALUE]...")
+@click.argument("words", nargs=-1, metavar="A [B] [KEY=VALUE]...", shell_complete=recipe_words)
 @plugin_option
 @json_option
 def diff(words: tuple[str, ...], as_json: bool) -> None:
