@@ -12,6 +12,9 @@ import click
 
 __all__ = ["State", "complain", "mark", "print_json", "styled", "table"]
 
+UNBROKEN = 26
+"""Letters of the widest cell of a column that is never wrapped: names, numbers, versions."""
+
 _COLORS = {"error": "red", "warning": "yellow"}
 
 State = Literal["ok", "note", "broken"]
@@ -52,10 +55,14 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns on stdout: wrapped to a terminal, every row on a line of its own in a pipe."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
+    """Columns on stdout: wrapped to a terminal, every row on a line of its own in a pipe.
+
+    `spare` columns are left out of a terminal too narrow for them, the last first.
+    """
+    rows = [[_visible(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _wrapped(heads, rows)
+        _wrapped(heads, rows, spare)
         return
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
@@ -63,15 +70,29 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _visible(text: str) -> str:
+    """`text` without the control characters that a stranger's file may hold for the terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+
+
+def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    shown, left_out = list(range(len(heads))), []
+    for head in reversed(spare):
+        if sum(widths[i] + 2 for i in shown) > console.width + 2:
+            shown.remove(heads.index(head))
+            left_out.append(head)
     bold = "" if os.environ.get("NO_COLOR") else "bold"
     grid = Table(box=None, pad_edge=False, header_style=bold)
-    for head in heads:
-        grid.add_column(head, overflow="fold")
+    for i in shown:  # names stay whole; sentences are folded
+        grid.add_column(heads[i], overflow="fold", no_wrap=widths[i] <= UNBROKEN)
     for row in rows:
-        grid.add_row(*map(Text, row))
-    Console().print(grid)
+        grid.add_row(*(Text(row[i]) for i in shown))
+    console.print(grid)
+    if left_out:
+        complain(f"left out for want of room: {', '.join(reversed(left_out))}")

@@ -24,7 +24,10 @@ __all__ = ["evaluate"]
 def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
     """Measure the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its evaluate section: count=1000.
+    KEY=VALUE overrides an option of its evaluate section.
+
+    \b
+      fmcore evaluate runs/digits/20260101-120000 count=100
     """
     from fmcore import stages
 

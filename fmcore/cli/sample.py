@@ -32,7 +32,10 @@ def sample(
 ) -> None:
     """Draw samples from the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its sample section: solver=rk4 count=64.
+    KEY=VALUE overrides an option of its sample section.
+
+    \b
+      fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 count=64
     """
     from fmcore import stages
 

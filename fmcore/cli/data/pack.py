@@ -39,6 +39,9 @@ def pack(source: str, out: Path, settings: tuple[str, ...], quiet: bool) -> None
 
     Training then reads at memory speed, with `data: {name: packed, root: OUT}`.  SRC is as for
     `fmcore data show`; the fingerprint stays the same.
+
+    \b
+      fmcore data pack /data/imagenet64 packed64
     """
     from fmcore import packing
 

@@ -44,6 +44,10 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
 
     SRC is the name of a data set (see `fmcore plugins`), a recipe, or a file or folder whose format
     is recognised.  KEY=VALUE sets an option of the data set.
+
+    \b
+      fmcore data show digits
+      fmcore data show toy figure=rings --picture rings.png
     """
     name, data = opened(source, settings)
     if as_json:

@@ -22,6 +22,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """Say what is installed, found and broken: versions, devices, plugins, weights, data.
 
     Exits with 1 if something is broken.  What is merely absent is a note.
+
+    \b
+      fmcore doctor --json
     """
     findings = list(_examine())
     broken = any(finding.state == "broken" for finding in findings)

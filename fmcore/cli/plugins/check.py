@@ -51,6 +51,10 @@ def check(
 
     Exits with 0 if every check passes, else with 1.  A data set needs its files; a model is built
     for the suite's data unless --set shape=[3,32,32] says otherwise.
+
+    \b
+      fmcore plugins check ot --set sigma_min=0.01
+      fmcore plugins check mine --plugin my_path.py
     """
     from fmcore.testing import run_suite
 

@@ -59,7 +59,12 @@ PLAN_HELP = "Write out all that a fixed solver computes in STEPS steps."
 def show(
     name: str, kind: str | None, as_json: bool, given: tuple[str, ...], steps: int | None, path: str
 ) -> None:
-    """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code."""
+    """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code.
+
+    \b
+      fmcore plugins show ot
+      fmcore plugins show unipc --set order=3 --plan 4
+    """
     entry = named(name, kind)
     if entry.kind == RECIPE:
         click.echo(f"{entry.title}: {entry.target}\nsee: fmcore recipes show {entry.qualified}")

@@ -26,6 +26,9 @@ def check(words: tuple[str, ...]) -> None:
 
     Every fault is told with its file, line and column; the exit code is then 2.  Models are built
     by `fmcore run --dry-run`.
+
+    \b
+      fmcore recipes check mine.yaml train.steps=100
     """
     recipes, overrides = sorted_out(words)
     faults: list[str] = []

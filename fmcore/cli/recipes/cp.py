@@ -23,6 +23,9 @@ def cp(recipe: str, to: Path, force: bool) -> None:
     """Copy RECIPE to the file or folder TO, with the files that it extends.
 
     Prints what was written.
+
+    \b
+      fmcore recipes cp digits mine.yaml
     """
     written = copy_recipe(recipe, to, force)
     for file in written:

@@ -23,6 +23,10 @@ def diff(words: tuple[str, ...], as_json: bool) -> None:
     """Compare recipe A with B, or with itself, where KEY=VALUE overrides the second.
 
     Both are compared in full: a default that is written out is no difference.
+
+    \b
+      fmcore recipes diff cifar10 cifar10_paper
+      fmcore recipes diff digits path=vp
     """
     recipes, overrides = sorted_out(words)
     if len(recipes) not in (1, 2):

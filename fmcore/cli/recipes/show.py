@@ -23,6 +23,9 @@ def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show RECIPE as it would be run: extended, overridden, all defaults written out.
 
     Behind each value stands where it comes from.  `???` has to be given before it can run.
+
+    \b
+      fmcore recipes show digits path=vp
     """
     loaded = load_recipe(recipe, overrides, partial=True)
     if as_json:
