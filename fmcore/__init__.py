@@ -7,6 +7,7 @@ loaded on first use, so that the command line answers at once.
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fmcore.errors import (
@@ -145,6 +146,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # of the installed distribution: pyproject.toml is its only place
+        return version("fmcore-flow")
     if name not in _LAZY:
         raise AttributeError(f"module 'fmcore' has no attribute '{name}'")
     value = getattr(importlib.import_module(_LAZY[name]), name)

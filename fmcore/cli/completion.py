@@ -9,7 +9,7 @@ import click
 from fmcore.cli.console import complain
 from fmcore.cli.shells import SHELLS, VARIABLE
 
-__all__ = ["INSTALL", "completion"]
+__all__ = ["INSTALL", "NOW", "completion"]
 
 INSTALL = {
     "bash": "fmcore completion bash > ~/.local/share/bash-completion/completions/fmcore",

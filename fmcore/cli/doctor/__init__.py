@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
@@ -19,7 +22,8 @@ __all__ = ["doctor"]
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Say what is installed, found and broken: versions, devices, plugins, weights, data.
+    """Say what is installed, found and broken: versions, devices, plugins, weights, data,
+    optional packages, the cache, the shell's completion.
 
     Exits with 1 if something is broken.  What is merely absent is a note.
 
@@ -37,6 +41,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 def _examine() -> Iterator[Finding]:
     """Plugins come first: the others import torch, and would hide who did."""
+    from fmcore.cli.doctor.around import around
     from fmcore.cli.doctor.files import data, weights
     from fmcore.cli.doctor.machine import machine
     from fmcore.cli.doctor.plugins import plugins
@@ -47,10 +52,27 @@ def _examine() -> Iterator[Finding]:
     yield from examined("machine", machine)
     yield from examined("weights", weights)
     yield from examined("data", data)
+    yield from examined("optional", around)
 
 
 def _print(findings: list[Finding]) -> None:
     for topic, group in groupby(findings, key=lambda finding: finding.topic):
         click.echo(styled(topic, bold=True))
         for finding in group:
-            click.echo(f"  {mark(finding.state)} {finding.name}: {finding.text}")
+            click.echo(_folded(f"  {mark(finding.state)} {finding.name}: {finding.text}"))
+
+
+def _folded(line: str) -> str:
+    """On a terminal, broken between words and indented; in a pipe, one line a finding."""
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * 6,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    )
