@@ -27,7 +27,8 @@ HEAD = """\
 fmcore is Apache-2.0 (see LICENSE). It copies no code of others and ships no weights. What it needs
 is installed beside it, under licences of its own. This page is written by
 `python tools/licences.py` from the metadata of the installed packages; where that is vague, a
-package's own licence file decides. Builds of torch for CUDA bring NVIDIA's libraries along, under NVIDIA's terms.
+package's own licence file decides. Builds of torch for CUDA bring NVIDIA's libraries along, under
+NVIDIA's terms.
 """
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal, TextIO
 
 import click
 
-__all__ = ["State", "complain", "mark", "print_json", "styled", "table"]
+__all__ = ["State", "complain", "folded", "mark", "print_json", "styled", "table"]
 
 UNBROKEN = 26
 """Letters of the widest cell of a column that is never wrapped: names, numbers, versions."""
@@ -35,9 +37,26 @@ def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
 
 
 def complain(text: str, level: Literal["error", "warning"] | None = None) -> None:
-    """A line on stderr."""
-    head = "" if level is None else styled(f"{level}:", sys.stderr, fg=_COLORS[level]) + " "
-    click.echo(f"{head}{text}", err=True)
+    """A line on stderr; on a terminal, broken between words."""
+    lines = folded(text if level is None else f"{level}: {text}", sys.stderr)
+    head = "" if level is None else f"{level}:"
+    colored = styled(head, sys.stderr, fg=_COLORS[level]) if level else ""
+    click.echo(f"{colored}{lines.removeprefix(head)}", err=True)
+
+
+def folded(text: str, stream: TextIO | None = None, indent: int = 0) -> str:
+    """`text`, whose lines are broken between words if `stream` (stdout) is a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if not stream.isatty():
+        return text
+    wrapper = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
 def mark(state: State) -> str:

@@ -63,7 +63,8 @@ def find(source: str | PathLike[str], folder: Path | None = None) -> Path:
             return file
         is_folder = file.is_dir()
     except (OSError, ValueError) as error:  # a name too long
-        raise RecipeError(f"'{str(source)[:60]}' cannot be a file: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"'{str(source)[:60]}' cannot be a file: {reason}") from None
     if is_folder and Path(source).name != str(source):
         inside = f"; there is '{source}/recipe.yaml'" if (file / "recipe.yaml").is_file() else ""
         raise RecipeError(f"'{source}' is a folder, not a recipe{inside}")

@@ -21,7 +21,7 @@ from fmcore_data.storage import Images, Labels
 
 __all__ = ["HuggingFace"]
 
-ROWS = 1024
+ROWS = 256
 """So many are unpacked at a time, and then weighed."""
 
 LABELS = ("label", "labels", "fine_label", "cls", "class")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 
 import click
 
-from fmcore.cli.console import mark, print_json, styled
+from fmcore.cli.console import folded, mark, print_json, styled
 from fmcore.cli.doctor.finding import Finding, examined
 from fmcore.cli.options import json_option
 
@@ -59,20 +56,5 @@ def _print(findings: list[Finding]) -> None:
     for topic, group in groupby(findings, key=lambda finding: finding.topic):
         click.echo(styled(topic, bold=True))
         for finding in group:
-            click.echo(_folded(f"  {mark(finding.state)} {finding.name}: {finding.text}"))
-
-
-def _folded(line: str) -> str:
-    """On a terminal, broken between words and indented; in a pipe, one line a finding."""
-    if not sys.stdout.isatty():
-        return line
-    width = shutil.get_terminal_size().columns
-    return textwrap.fill(
-        line,
-        width,
-        subsequent_indent=" " * 6,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-        replace_whitespace=False,
-    )
+            line = f"  {mark(finding.state)} {finding.name}: {finding.text}"
+            click.echo(folded(line, indent=6))
