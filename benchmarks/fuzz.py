@@ -1,14 +1,15 @@
 """Feed every reader of strangers' files with broken and hostile ones, and see that nothing runs,
 nothing hangs, and whatever is refused is refused with a message.
 
-    nice python benchmarks/fuzz.py --cases 100000 --out benchmarks/results/fuzz.json
+    nice python benchmarks/fuzz.py --cases 100500 --out benchmarks/results/fuzz.json
     python benchmarks/fuzz.py --only npz --cases 2000 --seed 7      one reader
     python benchmarks/fuzz.py --only npz --case 1234 --seed 7       one case, with its traceback
 
 A case is a function of (seed, target, number).  It ends well if the reader returns or raises an
 FmcoreError; it fails with any other exception, after 10 seconds of processor time, or if an audit
 hook sees a process started, a connection, or a file changed outside the case's own folder.  Memory
-is limited to 8 GiB of addresses.
+is limited to 8 GiB of addresses.  Given the same --out and --seed again, it goes on after the last
+target that was done.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fuzzing.files import CANARY, Folder
@@ -61,10 +63,11 @@ def fuzz(
     cases: int,
     seed: int,
     only: str = "",
+    done: Mapping[str, Tally] = MappingProxyType({}),
     after: Callable[[dict[str, Tally]], None] = lambda found: None,
 ) -> dict[str, Tally]:
-    """Run `cases` cases, shared out over the targets, and say how those of each ended; `after` is
-    called when a target is done.
+    """Run `cases` cases, shared out over the targets but for those `done`, and say how those of
+    each ended; `after` is called when a target is.
     """
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # no disk to wait for
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as made:
@@ -72,8 +75,10 @@ def fuzz(
         base.mkdir()
         chosen = [t for t in targets(base) if not only or t.name == only]
         watch, whole = Watch(str(place)), sum(target.share for target in chosen)
-        found = {}
+        found = dict(done)
         for target in chosen:
+            if target.name in done:
+                continue
             tally = found[target.name] = Tally()
             for number in range(-(-cases * target.share // whole)):
                 _one(target, number, seed, place, watch, tally)
@@ -113,6 +118,20 @@ def _lay_out(case: Folder, place: Path) -> None:
         file = place / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+
+
+def before(out: Path | None, seed: int) -> tuple[dict[str, Tally], float]:
+    """What an earlier call wrote to `out`, and the seconds it took."""
+    if out is None or not out.exists():
+        return {}, 0.0
+    told = json.loads(out.read_text(encoding="utf-8"))
+    if told["seed"] != seed:
+        raise SystemExit(f"{out} holds a run with another seed: give another --out")
+    kept = {
+        name: Tally(Counter(target["ends"]), target["slowest"], target["failures"])
+        for name, target in told["targets"].items()
+    }
+    return kept, float(told["seconds"])
 
 
 def report(found: dict[str, Tally], seed: int, seconds: float) -> dict[str, Any]:
@@ -159,7 +178,8 @@ def main() -> int:
     if asked.case is not None:
         repeat(asked.only, asked.case, asked.seed)
         return 0
-    began = time.monotonic()
+    done, spent = before(asked.out, asked.seed)
+    began = time.monotonic() - spent
 
     def written(found: dict[str, Tally]) -> None:
         name, tally = list(found.items())[-1]
@@ -168,7 +188,7 @@ def main() -> int:
         if asked.out:
             asked.out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
-    found = fuzz(asked.cases, asked.seed, asked.only, written)
+    found = fuzz(asked.cases, asked.seed, asked.only, done, written)
     ends = set().union(*(tally.ends for tally in found.values()))
     return 1 if ends - {"read", "refused"} else 0
 

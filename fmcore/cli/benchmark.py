@@ -73,7 +73,7 @@ def benchmark(
     else:
         for title, rows in report.settings:
             click.echo(title)
-            table(report.heads(), report.table(rows))
+            table(report.heads(), report.table(rows), spare=("µs/NFE outside", "waits/NFE"))
             click.echo()
     for line in report.refused:
         complain(f"cannot be: {line}")

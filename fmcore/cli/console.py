@@ -106,10 +106,12 @@ def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequenc
         if sum(widths[i] + 2 for i in shown) > console.width + 2:
             shown.remove(heads.index(head))
             left_out.append(head)
+    whole = [i for i in shown if widths[i] <= UNBROKEN]
+    roomy = sum(widths[i] + 2 for i in whole) + 16 * (len(shown) - len(whole)) <= console.width
     bold = "" if os.environ.get("NO_COLOR") else "bold"
     grid = Table(box=None, pad_edge=False, header_style=bold)
     for i in shown:  # names stay whole; sentences are folded
-        grid.add_column(heads[i], overflow="fold", no_wrap=widths[i] <= UNBROKEN)
+        grid.add_column(heads[i], overflow="fold", no_wrap=roomy and i in whole)
     for row in rows:
         grid.add_row(*(Text(row[i]) for i in shown))
     console.print(grid)
