@@ -32,6 +32,9 @@ FORMAT = "fmcore packed images 1"
 MANIFEST = "manifest.json"
 CHUNK = 1_024
 
+MOST_CLASSES = 1_000_000
+"""More than any labelled set has: a network makes a row of weights for each."""
+
 Progress = Callable[[Split, int, int], None]
 """Called with the split, how many images are written, and how many there are."""
 
@@ -172,8 +175,9 @@ def _checked(said: Any, file: Path) -> _Entry:
     numbers = (entry.count, *entry.shape, entry.classes, entry.levels)
     sound = all(type(number) is int and number >= 0 for number in numbers)
     texts = isinstance(entry.fingerprint, str) and isinstance(entry.description, str)
-    if not (sound and texts and len(entry.shape) == 3 and 2 <= entry.levels <= 256):
-        raise DataError(f"{file} is damaged: it describes no images of up to 256 levels")
+    few = 2 <= entry.levels <= 256 and entry.classes <= MOST_CLASSES
+    if not (sound and texts and few and len(entry.shape) == 3):
+        raise DataError(f"{file} is damaged: it describes no images of 256 levels")
     return entry
 
 

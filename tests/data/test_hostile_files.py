@@ -599,7 +599,14 @@ def packed_images(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("shape", 3), ("shape", [3, -8, 8]), ("count", "23"), ("levels", 10**9), ("fingerprint", 1)],
+    [
+        ("shape", 3),
+        ("shape", [3, -8, 8]),
+        ("count", "23"),
+        ("levels", 10**9),
+        ("fingerprint", 1),
+        ("classes", 10**12),
+    ],
 )
 def test_a_manifest_of_something_else_is_refused(key, value, packed_images):
     file = packed_images / "manifest.json"
