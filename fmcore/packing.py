@@ -175,8 +175,8 @@ def _checked(said: Any, file: Path) -> _Entry:
     numbers = (entry.count, *entry.shape, entry.classes, entry.levels)
     sound = all(type(number) is int and number >= 0 for number in numbers)
     texts = isinstance(entry.fingerprint, str) and isinstance(entry.description, str)
-    few = 2 <= entry.levels <= 256 and entry.classes <= MOST_CLASSES
-    if not (sound and texts and few and len(entry.shape) == 3):
+    few = sound and 2 <= entry.levels <= 256 and entry.classes <= MOST_CLASSES
+    if not (few and texts and len(entry.shape) == 3):
         raise DataError(f"{file} is damaged: it describes no images of 256 levels")
     return entry
 
