@@ -24,7 +24,8 @@ __all__ = ["evaluate"]
 def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
     """Measure the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its evaluate section.
+    KEY=VALUE overrides an option of its evaluate section.  Samples that were not kept are drawn
+    again.  A folder without a run: fmcore measure.
 
     \b
       fmcore evaluate runs/digits/20260101-120000 count=100
@@ -32,4 +33,5 @@ def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: b
     from fmcore import stages
 
     made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    click.echo(summary(made.folder.root, made.results))
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(summary(made.folder.root, made.results))

@@ -53,4 +53,5 @@ def run(
         click.echo("\n".join(stages.dry_run(loaded, device, probe=True).lines()))
         return
     made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
-    click.echo(summary(made.folder.root, made.results))
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(summary(made.folder.root, made.results))

@@ -44,4 +44,6 @@ def sample(
         click.echo(pairs)
         return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
-    click.echo(drawn(made.folder.root, made.nfe()))
+    settings = made.components.sample
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))

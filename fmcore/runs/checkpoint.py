@@ -20,7 +20,7 @@ from fmcore.errors import CheckpointError
 from fmcore.runs.atomic import atomic, sha256_of, write_json
 from fmcore.runs.untrusted import json_object, tensors_in
 
-__all__ = ["Checkpoint", "CheckpointFolder"]
+__all__ = ["Checkpoint", "CheckpointFolder", "load_into"]
 
 
 @final

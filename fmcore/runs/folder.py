@@ -8,6 +8,7 @@ metrics.jsonl      a line for every few steps of training
 checkpoints/       see fmcore.runs.checkpoint
 snapshots/         power averages, where train.snapshot_every asks for them
 samples/           shards of samples, and pictures
+tally/             what an evaluation has measured so far; gone once its results are written
 results.json       each metric's value, error and provenance
 report.html        all of it as one page
 """
@@ -52,6 +53,11 @@ class RunFolder:
     def samples(self) -> Path:
         """The folder of samples and pictures."""
         return self.root / "samples"
+
+    @property
+    def tally(self) -> Path:
+        """The folder of what an evaluation has measured so far."""
+        return self.root / "tally"
 
     @property
     def results_file(self) -> Path:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, final
+from typing import Annotated, Any, final, get_args
 
 from annotated_types import Ge
 
-from fmcore import DataError
+from fmcore import DataError, Split
 from fmcore_data.archives import checked_expansion, checked_size
 from fmcore_data.encoded import EncodedImages, Files
 from fmcore_data.labels import class_numbers
@@ -30,7 +30,8 @@ LABELS = ("label", "labels", "fine_label", "cls", "class")
 @final
 @dataclass(frozen=True)
 class HuggingFace(EncodedImages):
-    """The rows of the files in `root`, or in `data` or a folder named after the split in there.
+    """The rows of the files in `root`, or in `data` or a folder named after the split in there; or
+    of those in its only other folder, as sets with one configuration have it.
 
     `image_column` holds `{bytes, path}` or bytes, `label_column` integers; by default they are
     found by type and by name.  Files named after no split are one set, of which `held_out` rows
@@ -44,18 +45,19 @@ class HuggingFace(EncodedImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        tables = [*_tables(place), *place.glob("*/*.parquet"), *place.glob("*/*.arrow")]
+        depths = ("*/*", "*/*/*")
+        tables = [*_tables(place), *(f for depth in depths for f in place.glob(f"{depth}.parquet"))]
+        tables += [file for depth in depths for file in place.glob(f"{depth}.arrow")]
         return any(file.suffix in (".parquet", ".arrow") and file.is_file() for file in tables)
 
     def _open(self) -> Images:
         root = folder(self.root)
-        for place in (root, root / "data"):
-            files = _tables(place)
-            if files:
-                split = files_of(self.split, files)
-                return self._one_set(files, root) if split is None else self._read(split, root)
-        folders = [child for child in root.iterdir() if child.is_dir()] if root.is_dir() else []
-        chosen = files_of(self.split, folders) or []
+        place = _place(root)
+        files = _tables(place)
+        if files:
+            split = files_of(self.split, files)
+            return self._one_set(files, root) if split is None else self._read(split, root)
+        chosen = files_of(self.split, _folders(place)) or []
         return self._read([file for child in chosen for file in _tables(child)], root)
 
     def _one_set(self, files: list[FilePath], root: FilePath) -> Images:
@@ -80,6 +82,34 @@ class HuggingFace(EncodedImages):
         labels = None if label is None else _labels(table, label, root)
         classes = 0 if labels is None else _classes(table, label, labels)
         return self._decoded(_Rows(table.column(image), root), labels, classes)
+
+
+def _place(root: FilePath) -> FilePath:
+    """Where files, or folders of the splits, lie.  Raises DataError if one has to choose."""
+    if _holds(root):
+        return root
+    holding = [child for child in _folders(root) if _holds(child)]
+    if root / "data" in holding:
+        return root / "data"
+    if len(holding) > 1:
+        raise DataError(
+            f"{root} holds {len(holding)} sets: choose one with data.root={root}/NAME; they are "
+            f"{', '.join(child.name for child in holding)}"
+        )
+    return holding[0] if holding else root
+
+
+def _holds(place: FilePath) -> bool:
+    """Whether tables lie in `place`, or in folders of the splits."""
+    if _tables(place):
+        return True
+    folders = _folders(place)
+    named = [child for split in get_args(Split) for child in files_of(split, folders) or []]
+    return any(_tables(child) for child in named)
+
+
+def _folders(place: FilePath) -> list[FilePath]:
+    return sorted(child for child in place.iterdir() if child.is_dir()) if place.is_dir() else []
 
 
 def _tables(place: FilePath) -> list[FilePath]:

@@ -46,15 +46,19 @@ def place(root: str) -> FilePath:
 
 
 def files_of(split: Split, files: Iterable[FilePath]) -> list[FilePath] | None:
-    """Those of `files` that are named after `split`, as `train-0001.tar` is, in order of name; None
-    if no file is named after any split.
+    """Those of `files` that are named after `split`, in order of name: by their first word, as
+    `train-0001.tar` is, or where none is by any, as `cifar10-train.arrow`; None if no file is named
+    after any split.
     """
-    by_word: dict[str, list[FilePath]] = {}
-    for file in sorted(files):
-        by_word.setdefault(re.split(r"[^a-z]", file.name.lower())[0], []).append(file)
-    if not any(word in by_word for words in NAMES.values() for word in words):
-        return None
-    return next((by_word[word] for word in NAMES[split] if word in by_word), [])
+    words = {file: re.split(r"[^a-z]+", file.name.lower()) for file in sorted(files)}
+    for reach in (1, None):
+        by_word: dict[str, list[FilePath]] = {}
+        for file, own in words.items():
+            for word in dict.fromkeys(own[:reach]):
+                by_word.setdefault(word, []).append(file)
+        if any(word in by_word for names in NAMES.values() for word in names):
+            return next((by_word[word] for word in NAMES[split] if word in by_word), [])
+    return None
 
 
 def rows_of(split: Split, count: int, kept_out: int, salt: str = "") -> npt.NDArray[np.int64]:

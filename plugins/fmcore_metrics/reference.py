@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 ReferenceSplit = Literal["train", "test"]
+Holds = Literal["moments", "features"]
 
 BATCH = 256
 """Images read at a time; features do not depend on it."""
@@ -79,9 +80,14 @@ class Reference:
         """The features themselves, `(length, d)` float32; found as `moments` are."""
         return self._kept("features", cache, file, self._computed_rows)["features"]
 
+    def file(self, holds: Holds) -> str:
+        """What the file in the cache is called: to be found there, and handed on."""
+        name = hashlib.blake2b(_json({"holds": holds, **self.provenance}).encode(), digest_size=8)
+        return f"{self.made['extractor']}-{holds}-{name.hexdigest()}.safetensors"
+
     def _kept(
         self,
-        what: str,
+        what: Holds,
         cache: Path,
         given: str | None,
         compute: Callable[[], dict[str, Tensor]],
@@ -89,8 +95,7 @@ class Reference:
         made = {"holds": what, **self.provenance}
         if given is not None:
             return load_reference(Path(given), made)
-        name = hashlib.blake2b(_json(made).encode(), digest_size=8).hexdigest()
-        file = cache / f"{made['extractor']}-{what}-{name}.safetensors"
+        file = cache / self.file(what)
         try:
             return load_reference(file, made)
         except DataError:  # not there, or torn: made again
