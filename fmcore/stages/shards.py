@@ -71,9 +71,8 @@ class Shards:
         if not made:
             raise RunError(f"{root}: no samples yet; draw them with fmcore sample")
         count, size, keep = made["count"], made["batch_size"], made.get("keep")
-        if not all(
-            type(n) is int and n > 0 for n in (count, size, count if keep is None else keep)
-        ):
+        numbers = (count, size) if keep is None else (count, size, keep)
+        if not all(type(n) is int and n > 0 for n in numbers):
             raise RunError(
                 f"{root / 'made.json'}: 'count', 'batch_size' and 'keep' should be above 0"
             )

@@ -465,7 +465,7 @@ def pickle_of(tmp_path, labels: bytes, key: bytes = b"X\x06\0\0\0labels") -> str
 
 
 def test_a_pickle_that_stands_for_a_thousand_billion_labels_is_refused(tmp_path):
-    laughs = b"]q\1" + b"]q\2(h\1h\1eq\1" * 40
+    laughs = b"]q\1" + b"0]q\2(h\1h\1eq\1" * 40
     assert "not a list of integers" in pickle_of(tmp_path, laughs)
 
 
