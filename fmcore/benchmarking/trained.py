@@ -24,13 +24,14 @@ from fmcore.interfaces.metric import Evaluation, Measured, Metric
 from fmcore.interfaces.solver import Solver
 from fmcore.levels import to_levels
 from fmcore.plugins import create
+from fmcore.recipe.schema import options as options_of
 from fmcore.recipe.sections import Sample
 from fmcore.rescheduled import Rescheduled
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.solving.problem import Problem, Solution
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.sample import Sampler
 
 __all__ = ["Trained"]
@@ -71,7 +72,8 @@ class Trained:
         """The path that the run was trained along, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
         name = options.pop("name")
-        for option in list(options):
+        optional = {o.name for o in options_of(type(self.components.path)) if not o.required}
+        for option in [name for name in options if name in optional]:
             fewer = {key: value for key, value in options.items() if key != option}
             if Chosen("path", name, fewer).make() == self.components.path:
                 options = fewer
@@ -97,7 +99,7 @@ class Trained:
             "source": "run",
             "recipe": self.components.recipe.digest,
             "step": self._loaded[1].step,
-            "weights": self.weights,
+            "weights": weights_of(self._loaded[1], self.weights),
             "weights_hash": self._weights_hash,
             "reference": f"{REFERENCE}, rtol = atol = {self.tol}, float64",
         }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path as FilePath
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError
+from fmcore.errors import ComponentError, RunError
 from fmcore.field import Predictor
 from fmcore.guidance import Guided
 from fmcore.interfaces.dataset import ImageDataset
@@ -20,17 +21,18 @@ from fmcore.levels import to_levels
 from fmcore.randomness import noise_of
 from fmcore.recipe.sections import Guidance, Sample
 from fmcore.rescheduled import Rescheduled
+from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.signals import stop_on_signal
 from fmcore.runs.team import Team
 from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.shards import Shards
 from fmcore.words import told_to
 
-__all__ = ["Sampler", "sample"]
+__all__ = ["Sampler", "sample", "sampler_of", "sampling_field"]
 
 
 @final
@@ -122,42 +124,66 @@ def sample(
     team: Team,
     quiet: bool = False,
 ) -> Sampler:
-    """Draw the samples that are not there yet, and return what drew them.
+    """Draw the samples that are to lie on disk and are not there yet, and return what drew them.
 
     Processes take turns at the shards.  Raises KeyboardInterrupt on a signal, after finishing a
     shard; what was drawn is kept.
     """
     settings = _settings(components)
-    field, step = sampling_field(components, settings, folder, device)
+    field, checkpoint = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
-    shards = Shards(folder.samples, settings.count, settings.batch_size)
-    team.first(lambda: shards.begin(_made(components, step, sampler.seed)))
-    ranges = shards.ranges()
+    shards = Shards(folder.samples, settings.count, settings.batch_size, settings.keep)
+    team.first(lambda: shards.begin(_made(components, settings, checkpoint, sampler.seed)))
+    ranges, total = team.first(shards.missing), shards.kept()[-1].stop
+    done = total - sum(map(len, ranges))
     with (
         stop_on_signal() as stop,
         told_to(lambda text: folder.log(f"warning: {text}")),
-        progress("sample", settings.count, "samples", quiet=quiet or not team.leads) as show,
+        progress("sample", total, "samples", done, quiet or not team.leads) as show,
     ):
         for first in range(0, len(ranges), team.size):
             for indices in ranges[first + team.rank : first + team.rank + 1]:
-                _draw(sampler, shards, indices)
-            show(ranges[min(first + team.size, len(ranges)) - 1].stop)
+                shards.write(indices, sampler.draw(indices))
+            done += sum(map(len, ranges[first : first + team.size]))
+            show(done)
             if team.any(bool(stop)):
                 raise KeyboardInterrupt
     if team.leads:
         _warn_of_failures(folder, shards)
+        if total < settings.count:
+            folder.log(
+                f"the first {total} of {settings.count} samples are kept; "
+                "the others are drawn when they are measured"
+            )
     return sampler
 
 
-def _draw(sampler: Sampler, shards: Shards, indices: range) -> None:
-    if shards.read(indices) is None:
-        shards.write(indices, sampler.draw(indices))
+def sampler_of(components: Components, folder: RunFolder, device: torch.device) -> Sampler:
+    """What drew the samples that are there, to draw those that were not kept, whatever the recipe
+    says now.
+
+    Raises RunError if the network was trained on since.
+    """
+    made = Shards.there(folder.samples).made()
+    options = {f.name for f in fields(Sample)}
+    values = {k: v for k, v in made.items() if k in options} | {"path": made.get("along")}
+    recipe = components.recipe.override([f"sample={json.dumps(values)}"])
+    settings = _settings(replace(components, recipe=recipe, sample=recipe.settings("sample")))
+    field, checkpoint = sampling_field(components, settings, folder, device)
+    if checkpoint.step != made["step"]:
+        raise RunError(
+            f"{folder.root}: its samples are of step {made['step']}, and those that were not kept "
+            f"cannot be drawn by the network of step {checkpoint.step}: draw all again with fmcore "
+            "sample"
+        )
+    return Sampler(components, settings, field, device)
 
 
 def sampling_field(
     components: Components, settings: Sample, folder: RunFolder, device: torch.device
-) -> tuple[Predictor, int]:
-    """The trained field, led along another path and guided as the settings say, and its step."""
+) -> tuple[Predictor, Checkpoint]:
+    """The trained field, led along another path and guided as the settings say, and the checkpoint
+    that it is of."""
     trained, checkpoint = trained_field(components, folder, settings.weights, device)
     field: Predictor = trained
     if settings.path is not None:
@@ -165,7 +191,7 @@ def sampling_field(
         field = Rescheduled(field, settings.path)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device)
-    return field, checkpoint.step
+    return field, checkpoint
 
 
 def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:
@@ -183,9 +209,20 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
     return Guided(field, guidance.scale, led, guidance.interval)
 
 
-def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:
-    values = components.recipe.values["sample"]
-    return {**values, "seed": seed, "step": step, "path": components.recipe.values["path"]}
+def _made(
+    components: Components, settings: Sample, checkpoint: Checkpoint, seed: int
+) -> Mapping[str, Any]:
+    """How the samples are made: `path` is the one trained on, `along` another that leads them."""
+    values = dict(components.recipe.values["sample"])
+    values.pop("keep")
+    along = values.pop("path")
+    own = {
+        "weights": weights_of(checkpoint, settings.weights),
+        "seed": seed,
+        "step": checkpoint.step,
+        "path": components.recipe.values["path"],
+    }
+    return {**values, **own, **({} if along is None else {"along": along})}
 
 
 def _settings(components: Components) -> Sample:
