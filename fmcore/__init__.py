@@ -7,6 +7,7 @@ loaded on first use, so that the command line answers at once.
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fmcore.errors import (
@@ -14,6 +15,7 @@ from fmcore.errors import (
     ComponentError,
     DataError,
     FmcoreError,
+    FmcoreWarning,
     PluginError,
     RecipeError,
     RunError,
@@ -95,6 +97,7 @@ __all__ = [
     "Evaluation",
     "Field",
     "FmcoreError",
+    "FmcoreWarning",
     "Gaussian",
     "Guided",
     "ImageDataset",
@@ -151,6 +154,8 @@ __all__ = [
 if not TYPE_CHECKING:  # a checker that saw this would believe in every name
 
     def __getattr__(name: str) -> Any:
+        if name == "__version__":  # of the installed distribution: pyproject.toml is its only place
+            return version("fmcore-flow")
         if name not in _LAZY:
             raise AttributeError(f"module 'fmcore' has no attribute '{name}'")
         value = getattr(importlib.import_module(_LAZY[name]), name)

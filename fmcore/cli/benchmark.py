@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import axis_keys, benchmark_targets
 from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option, quiet_option
 
@@ -13,8 +14,8 @@ __all__ = ["benchmark"]
 
 
 @click.command(short_help="Measure solvers: error, evaluations, time.")
-@click.argument("target", metavar="closed-form|RUN")
-@click.argument("axes", nargs=-1, metavar="[AXIS=A,B]...")
+@click.argument("target", metavar="closed-form|RUN", shell_complete=benchmark_targets)
+@click.argument("axes", nargs=-1, metavar="[AXIS=A,B]...", shell_complete=axis_keys)
 @click.option(
     "--out",
     metavar="DIR",
@@ -72,7 +73,7 @@ def benchmark(
     else:
         for title, rows in report.settings:
             click.echo(title)
-            table(report.heads(), report.table(rows))
+            table(report.heads(), report.table(rows), spare=("µs/NFE outside", "waits/NFE"))
             click.echo()
     for line in report.refused:
         complain(f"cannot be: {line}")

@@ -13,6 +13,7 @@ from typing import Protocol, final
 __all__ = ["Advance", "Pace", "progress"]
 
 SECONDS_BETWEEN_LINES = 10.0
+BAR = 24  # letters
 
 
 class Advance(Protocol):
@@ -76,16 +77,19 @@ def _bar(what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         TextColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[left]}"),
-        TextColumn("{task.fields[note]}"),
-    )
+    console = Console(stderr=True)
+    kinds = {
+        "what": TextColumn("{task.description}"),
+        "bar": BarColumn(bar_width=BAR),
+        "count": MofNCompleteColumn(),
+        "rate": TextColumn("{task.fields[rate]}"),
+        "left": TextColumn("{task.fields[left]}"),
+        "note": TextColumn("{task.fields[note]}"),
+    }
+    shown = _fitting(console.width, what, total, unit)
+    columns = [column for name, column in kinds.items() if name in shown]
     pace = Pace(total, done)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total, completed=done, note="", rate="", left="")
 
         def advance(now: int, note: str = "") -> None:
@@ -93,6 +97,24 @@ def _bar(what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
             bar.update(task, completed=now, note=note, rate=rate, left=left)
 
         yield advance
+
+
+def _fitting(width: int, what: str, total: int, unit: str) -> set[str]:
+    """The parts of a bar that fit into `width` letters, chosen by what a person needs most."""
+    parts = {
+        "what": len(what),
+        "count": 2 * len(str(total)) + 1,
+        "left": len("0:00:00 left"),
+        "note": len("loss 0.0000"),
+        "rate": len(f"00000.0 {unit}/s"),
+        "bar": BAR,
+    }
+    room, shown = width, set[str]()
+    for name, letters in parts.items():
+        if letters + 1 <= room:
+            shown.add(name)
+            room -= letters + 1
+    return shown
 
 
 def _lines(what: str, total: int, unit: str, done: int) -> Advance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmcore.solving.adaptive import AdaptiveSolver, Coupling
 from fmcore.solving.augmentation import Augmentation, Derivative, Divergence, ProbeLaw
+from fmcore.solving.backends import Backend, execute_by
 from fmcore.solving.canonical import Canonical, canonical
 from fmcore.solving.compiled import CompiledSteps
 from fmcore.solving.controller import Controller
@@ -28,6 +29,7 @@ __all__ = [
     "AdaptiveSolver",
     "Augmentation",
     "AutoGrid",
+    "Backend",
     "Call",
     "Callback",
     "Canonical",
@@ -64,6 +66,7 @@ __all__ = [
     "canonical",
     "check_velocity",
     "execute",
+    "execute_by",
     "inside",
     "interval",
     "label_of",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from fmcore.solving.plan import START, Call, Combine, Noise, Plan, Row
+from fmcore.solving.pool import Pool
 
 __all__ = ["Allocation", "Do", "allocate"]
 
@@ -52,8 +53,8 @@ class Allocation:
 def allocate(plan: Plan) -> Allocation:
     """Give every register a slot."""
     last = _last_reads(plan)
-    buffers, velocities = _Pool(), _Pool()
-    slot: dict[int, tuple[_Pool | None, int]] = {START: (None, 0)}
+    buffers, velocities = Pool(), Pool()
+    slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
     program = []
     for index, row in enumerate(plan.rows):
         dying = [r for r in row.reads if last[r] == index and r != START]
@@ -79,36 +80,19 @@ def allocate(plan: Plan) -> Allocation:
     )
 
 
-class _Pool:
-    """Numbers handed out and taken back, the lowest first."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._free: list[int] = []
-
-    def take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self.size += 1
-        return self.size - 1
-
-    def put(self, number: int) -> None:
-        self._free.append(number)
-
-
 def _last_reads(plan: Plan) -> dict[int, int]:
     last = {r: index for index, row in enumerate(plan.rows) for r in row.reads}
     return last | dict.fromkeys(plan.outputs, len(plan.rows))
 
 
-def _release(dying: list[int], slot: dict[int, tuple[_Pool | None, int]]) -> None:
+def _release(dying: list[int], slot: dict[int, tuple[Pool | None, int]]) -> None:
     for register in dying:
         pool, number = slot[register]
         if pool is not None:
             pool.put(number)
 
 
-def _places(slot: dict[int, tuple[_Pool | None, int]], size: int, buffers: _Pool) -> dict[int, int]:
+def _places(slot: dict[int, tuple[Pool | None, int]], size: int, buffers: Pool) -> dict[int, int]:
     return {
         register: 0 if pool is None else 1 + number + (0 if pool is buffers else size)
         for register, (pool, number) in slot.items()

@@ -6,7 +6,8 @@ once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -150,9 +151,24 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
     return registers
 
 
-def finished(plan: Plan, problem: Problem, outputs: Sequence[Tensor]) -> Solution:
-    """The solution whose `outputs` are the plan's, without divergence or gradients."""
-    return _solution(plan, problem, outputs, None, 0, None)
+def finished(
+    plan: Plan,
+    problem: Problem,
+    outputs: Sequence[Tensor],
+    *,
+    logdet: Tensor | None = None,
+    forwards: int = 0,
+    asked: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Solution:
+    """The solution whose `outputs` are the plan's, found by another backend; `extra` is added to
+    its stats.
+    """
+    solution = _solution(plan, problem, outputs, logdet, forwards, asked)
+    if not extra:
+        return solution
+    told = {**solution.stats.extra, **extra}
+    return replace(solution, stats=replace(solution.stats, extra=told))
 
 
 def _solution(

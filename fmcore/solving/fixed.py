@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, get_args
 
 import numpy as np
 from annotated_types import Gt
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.solver import Solver
+from fmcore.solving.backends import Backend, execute_by
 from fmcore.solving.choice import require_choice
-from fmcore.solving.executor import execute
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
 from fmcore.solving.interval import asked_times, inside, interval
 from fmcore.solving.linear import Linear
@@ -44,7 +44,7 @@ class FixedSolver(Solver):
 
     `grid` is where the steps end, by name or as an explicit list of times; `auto` is what suits
     solver and path. `throw` raises SolverError at the end if a sample ended in a state that is not
-    finite.
+    finite.  `backend` is how the steps are run: see docs/solvers.md, "Backends".
 
     An author writes `trace`, sets `order` (of the global error) and `nfe_per_step`, and may set
     `default_grid`, which says what `auto` means, and `needs_path`.  See `fmcore.solving.plan`.
@@ -58,6 +58,7 @@ class FixedSolver(Solver):
     steps: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
     grid: GridName | list[float] = field(default="auto", kw_only=True)
     throw: bool = field(default=False, kw_only=True)
+    backend: Backend = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid, str):
@@ -72,6 +73,11 @@ class FixedSolver(Solver):
             said = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
             raise ComponentError(
                 f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
+            )
+        if self.backend not in get_args(Backend):
+            raise ComponentError(
+                f"{label_of(self)}: backend must be one of {', '.join(get_args(Backend))}, got "
+                f"{self.backend!r}"
             )
         for name in given:
             value = getattr(self, name)
@@ -138,7 +144,7 @@ class FixedSolver(Solver):
         self._check_kind(problem.path)
         t0, t1 = interval(problem)
         plan = self.plan(t0, t1, problem.path, asked_times(problem))
-        solution = execute(plan, problem, asked=self.nfe)
+        solution = execute_by(self.backend, plan, problem, self.nfe, self)
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution

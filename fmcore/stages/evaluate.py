@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fmcore.errors import ExpectationError
+from fmcore.errors import ExpectationError, RunError
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Result
 from fmcore.plugins import registry
@@ -121,6 +121,7 @@ def _samples(
     shards = Shards.there(folder.samples)
     pieces, kept = shards.ranges(), shards.kept()
     images = isinstance(components.data, ImageDataset)
+    shape = tuple(components.data.shape)
     read: Callable[[range], Mapping[str, Tensor]] = shards.whole
     if len(kept) < len(pieces):
         sampler, there = sampler_of(components, folder, device), set(kept)
@@ -134,6 +135,11 @@ def _samples(
 
     def measured(piece: range) -> Measured:
         tensors = read(piece)
+        if (found := tuple(tensors["x"].shape[1:])) != shape:
+            raise RunError(
+                f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
+                "draw the samples again with fmcore sample"
+            )
         return Measured(
             indices=torch.tensor(list(piece)),
             x=None if images else tensors["x"],

@@ -34,6 +34,7 @@ from fmcore.stages.components import Components
 from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.shards import Shards
 from fmcore.stages.window import taking_turns, window
+from fmcore.words import told_to
 
 __all__ = ["Sampler", "sample", "sampler_of", "sampling_field"]
 
@@ -170,6 +171,7 @@ def sample(
     turn = width * team.size
     with (
         stop_on_signal() as stop,
+        told_to(lambda text: folder.log(f"warning: {text}")),
         progress("sample", total, "samples", done, quiet or not team.leads) as show,
     ):
         for first in range(0, len(ranges), turn):

@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fmcore.errors import RunError
 from fmcore.runs.atomic import atomic, write_json
+from fmcore.runs.untrusted import json_object, tensors_in
 
 __all__ = ["Shards"]
+
+MOST_PIECES = 10**7
+"""A made.json that speaks of more shards is not to be believed: their names alone fill memory."""
 
 
 @final
@@ -67,7 +70,21 @@ class Shards:
         made = _made(root)
         if not made:
             raise RunError(f"{root}: no samples yet; draw them with fmcore sample")
-        return cls(root, made["count"], made["batch_size"], made.get("keep"))
+        count, size, keep = made["count"], made["batch_size"], made.get("keep")
+        numbers = (count, size) if keep is None else (count, size, keep)
+        if not all(type(n) is int and n > 0 for n in numbers):
+            raise RunError(
+                f"{root / 'made.json'}: 'count', 'batch_size' and 'keep' should be above 0"
+            )
+        if count // size > MOST_PIECES:
+            raise RunError(f"{root / 'made.json'}: {count} samples in shards of {size}: too many")
+        files = sum(1 for _ in root.glob("shard-*.safetensors"))
+        if -(-min(count, keep or count) // size) > files:
+            raise RunError(
+                f"{root}: holds {files} shards, too few for {count} samples; "
+                "draw the samples again with fmcore sample"
+            )
+        return cls(root, count, size, keep)
 
     def ranges(self) -> list[range]:
         """The indices of every shard, kept or not."""
@@ -94,15 +111,30 @@ class Shards:
     def read(self, indices: range) -> dict[str, Tensor] | None:
         """The samples `indices`, or None if that shard is not there or not whole."""
         try:
-            tensors: dict[str, Tensor] = load_file(self._file(indices))
-        except (SafetensorError, OSError):
+            tensors = tensors_in(self._file(indices))
+        except ValueError:
             return None
-        return tensors if tensors["x"].shape[0] == len(indices) else None
+        whole = tensors.keys() >= {"x", "nfe", "status"}
+        return (
+            tensors if whole and all(_rows(t) == len(indices) for t in tensors.values()) else None
+        )
 
     def all(self) -> Iterator[tuple[range, dict[str, Tensor]]]:
-        """Every shard that is kept, in order.  Raises RunError at one that is missing."""
+        """Every shard that is kept, in order.
+
+        Raises RunError at one that is missing, or that holds other things than those before it.
+        """
+        first: dict[str, Any] | None = None
         for indices in self.kept():
-            yield indices, self.whole(indices)
+            tensors = self.whole(indices)
+            kinds = {name: (tensor.dtype, tensor.shape[1:]) for name, tensor in tensors.items()}
+            first = kinds if first is None else first
+            if kinds != first:
+                raise RunError(
+                    f"{self._file(indices)}: holds other things than the shards before it; "
+                    "draw the samples again with fmcore sample"
+                )
+            yield indices, tensors
 
     def whole(self, indices: range) -> dict[str, Tensor]:
         """The samples `indices`.  Raises RunError if that shard is missing or torn."""
@@ -140,9 +172,13 @@ class Shards:
         return self.root / f"shard-{indices.start:08d}-{indices.stop:08d}.safetensors"
 
 
+def _rows(tensor: Tensor) -> int:
+    return tensor.shape[0] if tensor.dim() else 0
+
+
 def _made(root: Path) -> dict[str, Any]:
     try:
-        value = json.loads((root / "made.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        value = json_object(root / "made.json")
+    except ValueError:
         return {}
-    return value if isinstance(value, dict) and {"count", "batch_size"} <= value.keys() else {}
+    return value if {"count", "batch_size"} <= value.keys() else {}

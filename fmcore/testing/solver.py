@@ -5,6 +5,7 @@ reason.
 from __future__ import annotations
 
 from fmcore.interfaces.solver import Solver
+from fmcore.testing.backends import BackendChecks
 from fmcore.testing.options import ComponentChecks
 from fmcore.testing.solver_laws.accuracy import AccuracyChecks
 from fmcore.testing.solver_laws.budget import BudgetChecks
@@ -19,6 +20,7 @@ __all__ = ["SolverSuite"]
 
 
 class SolverSuite(
+    BackendChecks,
     DerivativeChecks,
     NoiseChecks,
     MannersChecks,

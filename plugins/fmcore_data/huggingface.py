@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, Any, final, get_args
 
-import numpy as np
 from annotated_types import Ge
 
 from fmcore import DataError, Split
-from fmcore_data.archives import checked_size
+from fmcore_data.archives import checked_expansion, checked_size
 from fmcore_data.encoded import EncodedImages, Files
+from fmcore_data.labels import class_numbers
 from fmcore_data.splits import files_of, folder, held_out
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["HuggingFace"]
+
+ROWS = 256
+"""So many are unpacked at a time, and then weighed."""
 
 LABELS = ("label", "labels", "fine_label", "cls", "class")
 
@@ -73,6 +76,9 @@ class HuggingFace(EncodedImages):
         for column in (image, label):
             if column is not None and column not in names:
                 raise DataError(f"{root} has no column '{column}'; it has {', '.join(names)}")
+        for column in (image, label):
+            if column is not None:
+                _validate(table.column(column), root)
         labels = None if label is None else _labels(table, label, root)
         classes = 0 if labels is None else _classes(table, label, labels)
         return self._decoded(_Rows(table.column(image), root), labels, classes)
@@ -126,13 +132,25 @@ def _table(files: list[FilePath]) -> Any:
             if file.suffix == ".arrow":
                 parts.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
             else:
-                parts.append(parquet.read_table(file))
+                parts.append(_parquet(parquet.ParquetFile(file), file))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"cannot read {file}: {error}") from error
     try:
         return pa.concat_tables(parts)
     except pa.ArrowException as error:
         raise DataError(f"{files[0].parent}: its files have different columns: {error}") from error
+
+
+def _parquet(opened: Any, file: FilePath) -> Any:
+    """The table, piece by piece: a column of one value repeated is a few bytes in the file."""
+    import pyarrow as pa
+
+    pieces, size = [], 0
+    for piece in opened.iter_batches(ROWS):
+        size += piece.nbytes
+        checked_expansion(size, file.stat().st_size, str(file))
+        pieces.append(piece)
+    return pa.Table.from_batches(pieces, opened.schema_arrow)
 
 
 def _image_column(table: Any, root: FilePath) -> str:
@@ -154,16 +172,26 @@ def _image_column(table: Any, root: FilePath) -> str:
     return str(found[0])
 
 
+def _validate(column: Any, root: FilePath) -> None:
+    """Look at every offset: pyarrow follows those of a file unseen, out of the file too."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowException as error:
+        raise DataError(f"{root} is damaged: {error}") from error
+
+
 def _labels(table: Any, label: str, root: FilePath) -> Labels:
     column = table.column(label)
     if column.null_count or not _is_integer(column.type):
         raise DataError(f"{root}: column '{label}' holds {column.type}, not the number of a class")
-    labels = column.to_numpy().astype(np.int64)
+    labels = column.to_numpy()
     if len(labels) and labels.min() < 0:
         raise DataError(
             f"{root}: column '{label}' holds {labels.min()}, as sets do whose labels are withheld"
         )
-    return np.ascontiguousarray(labels)
+    return class_numbers(labels, f"{root}, column '{label}'")
 
 
 def _is_integer(kind: Any) -> bool:
@@ -176,10 +204,10 @@ def _classes(table: Any, label: str | None, labels: Labels) -> int:
     """How many names the metadata gives to the classes, or what the labels reach."""
     text = (table.schema.metadata or {}).get(b"huggingface", b"{}")
     try:
-        names = json.loads(text)["info"]["features"][label]["names"]
-    except (ValueError, KeyError, TypeError):
-        names = []
-    return max(len(names), int(labels.max(initial=-1)) + 1)
+        named = len(json.loads(text)["info"]["features"][label]["names"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        named = 0
+    return max(named, int(labels.max(initial=-1)) + 1)
 
 
 @final

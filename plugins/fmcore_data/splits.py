@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fmcore import DataError, Split
 from fmcore_data.storage import Images, Labels, Pixels
 
-__all__ = ["Subset", "files_of", "folder", "held_out", "rows_of"]
+__all__ = ["Subset", "files_of", "folder", "held_out", "place", "rows_of"]
 
 NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -26,9 +26,22 @@ validation part is the one with labels."""
 
 def folder(root: str) -> FilePath:
     """`root` as a path.  Raises DataError if nothing is there."""
-    path = FilePath(root).expanduser()
+    path = place(root)
     if not path.exists():
         raise DataError(f"no file or folder {path}; say where the data are: data.root=PATH")
+    return path
+
+
+def place(root: str) -> FilePath:
+    """`root` as a path, `~` written out, whether or not anything is there.
+
+    Raises DataError for what cannot be a path: a user that there is not, a name too long.
+    """
+    try:
+        path = FilePath(root).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{root!r} cannot be a folder: {error}; say data.root=PATH") from error
     return path
 
 

@@ -145,6 +145,7 @@ def load_reference(file: Path, made: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     tensors, found = _opened(file)
     _require_same(file, found, json.loads(_json(made)))
+    _require_shapes(file, tensors, made)
     return tensors
 
 
@@ -163,14 +164,30 @@ def _opened(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(file, framework="pt") as opened:
             notes = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except Exception as error:  # of a damaged header, and of types that torch does not have
         raise DataError(f"the reference file {file} is unreadable: {error}") from error
     if "fmcore_reference" not in notes:
         raise DataError(f"{file} is no reference file of fmcore")
-    if notes.get("sha256") != _checksum(tensors):
+    strange = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    if strange or notes.get("sha256") != _checksum(tensors):
         raise DataError(f"the reference file {file} is damaged: its checksum does not hold")
-    made: dict[str, Any] = json.loads(notes["fmcore_reference"])
+    try:
+        made = json.loads(notes["fmcore_reference"])
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the reference file {file} is damaged: {error}") from error
+    if not isinstance(made, dict):
+        raise DataError(f"the reference file {file} does not say how it was made")
     return tensors, made
+
+
+def _require_shapes(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
+    """One row of features an example, or their mean and scatter."""
+    held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    width = next(iter(held.get("features", held.get("mean", ()))[-1:]), 0)
+    rows = {"features": (made.get("reference_count"), width)}
+    moments = {"mean": (width,), "scatter": (width, width)}
+    if held != (moments if made.get("holds") == "moments" else rows):
+        raise DataError(f"the reference file {file} holds other tensors than {made.get('holds')}")
 
 
 def _require_same(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -192,5 +209,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -24,6 +24,22 @@ def test_the_gpu_script_says_that_there_is_no_gpu(monkeypatch, capsys):
     assert capsys.readouterr().out == "no CUDA device here: nothing was measured\n"
 
 
+def test_the_gpu_script_works_in_small_on_a_cpu(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "smoke.json"
+    script = runpy.run_path(str(ROOT / "benchmarks/gpu_solvers.py"), run_name="gpu_solvers")
+    monkeypatch.setattr(sys, "argv", ["gpu_solvers.py", "--smoke", "--out", str(out)])
+    script["main"]()
+    told = json.loads(out.read_text(encoding="utf-8"))
+    assert told["smoke"] is True
+    assert told["machine"]["torch"] == torch.__version__
+    rows = {row["way"]: row for row in told["rows"]}
+    assert [way for way, row in rows.items() if "failed" in row] == []
+    assert rows["ours midpoint, graph"]["ran"] == "eager"
+    assert "CUDA graphs need" in rows["ours midpoint, graph"]["refused"]
+    assert rows["ours unipc, compiled"]["ran"] == "compiled"
+    assert rows["ours midpoint, eager"]["calls"] == rows["torchdiffeq midpoint"]["calls"] == 4
+
+
 def test_every_solver_is_named():
     own = [e.name for e in registry().entries("solver") if e.plugin == "fmcore_solvers"]
     missing = [n for n in own if not n.startswith("torchdiffeq:") and f"`{n}`" not in PAGE]

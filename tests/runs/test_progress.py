@@ -1,4 +1,8 @@
-"""Progress tells the time that is left, and a resumed run is not taken for a fast one."""
+"""Progress fits the terminal, is lines in a pipe, and nothing when asked to be quiet; it tells the
+time that is left, and a resumed run is not taken for a fast one.
+"""
+
+from __future__ import annotations
 
 import os
 import subprocess
@@ -8,6 +12,23 @@ import pytest
 
 from fmcore.runs import progress as module
 from fmcore.runs.progress import Pace, progress
+
+
+def test_a_narrow_terminal_keeps_what_a_person_needs_most():
+    fitting = module._fitting
+    assert fitting(200, "train", 9_000, "steps") == {
+        *("what", "bar", "count", "rate", "left", "note")
+    }
+    narrow = fitting(60, "measure held-out data", 200_000, "examples")
+    assert narrow == {"what", "count", "left"}
+    assert fitting(20, "train", 9_000, "steps") == {"what", "count"}
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_a_bar_is_never_wider_than_the_terminal(width):
+    parts = {"what": 21, "count": 13, "left": 7, "note": 11, "rate": 18, "bar": module.BAR}
+    shown = module._fitting(width, "measure held-out data", 200_000, "examples")
+    assert sum(parts[name] + 1 for name in shown) <= width
 
 
 @pytest.fixture
@@ -84,3 +105,10 @@ def test_on_a_terminal_a_bar_tells_it():
     assert "8/10" in text
     assert "pieces/s" in text
     assert "0:00 left" in text
+
+
+def test_quiet_says_nothing(clock, capsys):
+    with progress("train", 10, "steps", quiet=True) as show:
+        clock[0] = 60.0
+        show(5)
+    assert capsys.readouterr().err == ""
