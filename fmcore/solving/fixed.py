@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, ClassVar, get_args
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Gt
@@ -74,11 +74,7 @@ class FixedSolver(Solver):
             raise ComponentError(
                 f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
             )
-        if self.backend not in get_args(Backend):
-            raise ComponentError(
-                f"{label_of(self)}: backend must be one of {', '.join(get_args(Backend))}, got "
-                f"{self.backend!r}"
-            )
+        require_choice(f"{label_of(self)}: backend", self.backend, Backend)
         for name in given:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
