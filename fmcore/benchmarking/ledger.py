@@ -13,6 +13,7 @@ from typing import Any, Final, final
 
 from fmcore.errors import RunError
 from fmcore.runs.atomic import writable
+from fmcore.runs.untrusted import opened_for_adding
 
 __all__ = ["COLUMNS", "Ledger", "Row"]
 
@@ -63,26 +64,32 @@ class Ledger:
         self.rows[row["key"]] = kept
 
     def _append(self, line: str) -> None:
-        with writable(self._file), self._file.open("ab", buffering=0) as stream:
+        with writable(self._file), opened_for_adding(self._file) as stream:
             stream.write(line.encode("utf-8"))
             os.fsync(stream.fileno())
 
     def _read(self) -> None:
         content = self._file.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.decode("utf-8").splitlines(keepends=True)
+        try:
+            lines = whole.decode("utf-8").splitlines(keepends=True)
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self._file}: not text: {error}; choose another --out") from error
         if lines and next(csv.reader([lines[0]])) != list(self._columns):
             raise RunError(
                 f"{self._file}: its columns are not this version's; choose another --out"
             )
         for number, line in enumerate(lines[1:], 2):
-            values = next(csv.reader([line]), [])
-            if len(values) != len(self._columns):
-                raise RunError(f"{self._file}:{number}: a broken line; delete it to go on")
-            row = {
-                column: _value(text, column in self._texts)
-                for column, text in zip(self._columns, values, strict=True)
-            }
+            try:
+                values = next(csv.reader([line]), [])
+                row = {
+                    column: _value(text, column in self._texts)
+                    for column, text in zip(self._columns, values, strict=True)
+                }
+            except (ValueError, csv.Error):  # too few, too many, or no numbers
+                raise RunError(
+                    f"{self._file}:{number}: a broken line; delete it to go on"
+                ) from None
             self.rows[row["key"]] = row
         if len(whole) < len(content):
             with writable(self._file):

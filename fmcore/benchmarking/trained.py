@@ -25,6 +25,7 @@ from fmcore.interfaces.path import Path
 from fmcore.interfaces.solver import Solver
 from fmcore.levels import to_levels
 from fmcore.plugins import create
+from fmcore.recipe.schema import options as options_of
 from fmcore.recipe.sections import Sample
 from fmcore.report.numbers import notes_in
 from fmcore.rescheduled import Rescheduled
@@ -34,7 +35,7 @@ from fmcore.runs.progress import progress
 from fmcore.solving.problem import Problem, Solution
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import held_out
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.sample import Sampler
 
 __all__ = ["Trained", "check_metrics"]
@@ -80,7 +81,8 @@ class Trained:
         """The path that the run was trained along, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
         name = options.pop("name")
-        for option in list(options):
+        optional = {o.name for o in options_of(type(self.components.path)) if not o.required}
+        for option in [name for name in options if name in optional]:
             fewer = {key: value for key, value in options.items() if key != option}
             if Chosen("path", name, fewer).make() == self.components.path:
                 options = fewer
@@ -107,7 +109,7 @@ class Trained:
             "source": "run",
             "recipe": self.components.recipe.digest,
             "step": self._loaded[1].step,
-            "weights": self.weights,
+            "weights": weights_of(self._loaded[1], self.weights),
             "weights_hash": self._weights_hash,
             "reference": f"{REFERENCE}, rtol = atol = {self.tol}, float64",
         }
@@ -133,8 +135,9 @@ class Trained:
     def judge(self, metrics: Sequence[Metric], count: int, seed: int) -> dict[str, Any]:
         """The values of `metrics` of data over the first `count` held-out examples, as JSON."""
         data = self.components.data.with_split("test")
-        rows = held_out(data, min(count, data.length), self.batch)
-        return self._computed(metrics, self.components.path, seed, rows)
+        rows = held_out(data, count, self.batch)
+        batches = map(rows.read, rows.pieces)
+        return self._computed(metrics, self.components.path, seed, batches)
 
     def _computed(
         self, metrics: Sequence[Metric], path: Path, seed: int, batches: Iterable[Measured]

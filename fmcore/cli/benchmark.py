@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmcore.cli.completing import axis_keys, benchmark_targets
 from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option, quiet_option
 
@@ -18,8 +19,8 @@ __all__ = ["benchmark"]
 
 
 @click.command(short_help="Measure solvers, or the runs of a recipe, over axes.")
-@click.argument("target", metavar="closed-form|RUN|RECIPE")
-@click.argument("axes", nargs=-1, metavar="[AXIS=A,B]...")
+@click.argument("target", metavar="closed-form|RUN|RECIPE", shell_complete=benchmark_targets)
+@click.argument("axes", nargs=-1, metavar="[AXIS=A,B]...", shell_complete=axis_keys)
 @click.option(
     "--out",
     metavar="DIR",
@@ -109,7 +110,7 @@ def _tell_runs(made: RecipeBenchmark, as_json: bool) -> None:
 def _tables(report: Report) -> None:
     for title, rows in report.settings:
         click.echo(title)
-        table(report.heads(), report.table(rows))
+        table(report.heads(), report.table(rows), spare=("µs/NFE outside", "waits/NFE"))
         click.echo()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import complain
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.errors import UserError
@@ -14,8 +15,13 @@ __all__ = ["table1"]
 
 
 @click.command(short_help="The paper's Table 1 on a recipe's data.")
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[methods=A,B] [seeds=0,1] [KEY=VALUE]...")
+@click.argument("recipe", shell_complete=recipe_names)
+@click.argument(
+    "overrides",
+    nargs=-1,
+    metavar="[methods=A,B] [seeds=0,1] [KEY=VALUE]...",
+    shell_complete=override_keys(),
+)
 @click.option(
     "--out",
     metavar="DIR",

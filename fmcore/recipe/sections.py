@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
+__all__ = ["Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -89,6 +89,8 @@ class Guidance:
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
+    `keep` is how many of `count` stay on disk, in whole batches (all by default): the others are
+    drawn when they are measured, batch by batch, and never held together.
     `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
     weights (`raw`), or a profile by name: `ema:0.9999`, `power:0.05`.  `label` conditions every
     sample on one class; by default classes take turns if the model has labels.  `path` is another
@@ -97,6 +99,7 @@ class Sample:
 
     solver: Solver
     count: Positive = 64
+    keep: Positive | None = None
     batch_size: Positive = 256
     seed: int | None = None
     weights: str = "ema"
@@ -113,6 +116,16 @@ class Evaluate:
     split: Split = "test"
     count: Positive | None = None
     batch_size: Positive = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is measured of samples without a run, on the first `count` of them (all by default)."""
+
+    metrics: list[Metric]
+    count: Positive | None = None
+    batch_size: Positive = 256
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

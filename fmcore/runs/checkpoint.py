@@ -6,21 +6,21 @@ they still are. Reading executes nothing.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fmcore.errors import CheckpointError
 from fmcore.runs.atomic import atomic, sha256_of, write_json
+from fmcore.runs.untrusted import json_object, tensors_in
 
-__all__ = ["Checkpoint", "CheckpointFolder"]
+__all__ = ["Checkpoint", "CheckpointFolder", "load_into"]
 
 
 @final
@@ -62,9 +62,10 @@ class CheckpointFolder:
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, oldest first, whole or not."""
-        return sorted(
-            int(path.stem.removeprefix("step-")) for path in self.root.glob("step-*.json")
+        found = (
+            re.fullmatch(r"step-([0-9]{9,15})", path.stem) for path in self.root.glob("*.json")
         )
+        return sorted(int(match[1]) for match in found if match is not None)
 
     def latest(self) -> Checkpoint | None:
         """The newest whole checkpoint; torn ones are passed over with a word.
@@ -94,15 +95,18 @@ class CheckpointFolder:
         """
         path = self._tensors(step)
         facts = _facts(path.with_suffix(".json"))
-        if not path.exists():
+        if not path.is_file():
             raise CheckpointError(f"{path}: the tensors are missing")
         if sha256_of(path) != facts.get("sha256"):
             raise CheckpointError(f"{path}: torn or changed: its checksum is not the one recorded")
         try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
-        return Checkpoint(step=step, tensors=tensors, facts=facts.get("facts", {}))
+            tensors = tensors_in(path)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        inner = facts.get("facts", {})
+        if not isinstance(inner, dict):
+            raise CheckpointError(f"{path.with_suffix('.json')}: not a checkpoint's description")
+        return Checkpoint(step=step, tensors=tensors, facts=inner)
 
     def _tensors(self, step: int) -> Path:
         return self.root / f"step-{step:09d}.safetensors"
@@ -123,12 +127,9 @@ class CheckpointFolder:
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json_object(path)
+    except ValueError as error:
         raise CheckpointError(f"{path}: unreadable: {error}") from error
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{path}: not a checkpoint's description")
-    return facts
 
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 from fmcore.errors import ComponentError
 from fmcore.stages.components import Components
 
-__all__ = ["accelerator_for"]
+__all__ = ["accelerator_for", "usable"]
 
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -20,6 +20,18 @@ def accelerator_for(components: Components, device: str | None = None) -> Accele
     """The accelerator for the recipe's precision on `device` (`cpu`, `cuda`, `mps`; by default the
     best there is).
     """
+    usable(device)
+    # said outright, since accelerate joins processes on the CPU only if it is told
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    on_cpu = device == "cpu" or (device is None and together and not torch.cuda.is_available())
+    precision = components.train.precision if components.train else "fp32"
+    # accelerate keeps one state a process; another run may want another device or precision
+    AcceleratorState._reset_state(reset_partial_state=not together)
+    return Accelerator(cpu=on_cpu, mixed_precision=MIXED[precision])
+
+
+def usable(device: str | None) -> None:
+    """Raise ComponentError for a device that is not there."""
     if device not in (None, "cpu", "cuda", "mps"):
         raise ComponentError(f"no device named '{device}'; choose cpu, cuda or mps")
     if device == "cuda" and not torch.cuda.is_available():
@@ -28,10 +40,3 @@ def accelerator_for(components: Components, device: str | None = None) -> Accele
         )
     if device == "mps" and not torch.backends.mps.is_available():
         raise ComponentError("device 'mps' was asked for, but torch sees none; leave --device out")
-    # said outright, since accelerate joins processes on the CPU only if it is told
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    on_cpu = device == "cpu" or (device is None and together and not torch.cuda.is_available())
-    precision = components.train.precision if components.train else "fp32"
-    # accelerate keeps one state a process; another run may want another device or precision
-    AcceleratorState._reset_state(reset_partial_state=not together)
-    return Accelerator(cpu=on_cpu, mixed_precision=MIXED[precision])

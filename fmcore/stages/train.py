@@ -101,7 +101,8 @@ def _loop(
     look: Callable[[], None],
 ) -> None:
     settings, curve = training.settings, Curve(folder.curve_file)
-    elapsed = next((line["seconds"] for line in reversed(curve.lines())), 0.0)
+    logged = (line.get("seconds") for line in reversed(curve.lines()))
+    elapsed = next((seconds for seconds in logged if isinstance(seconds, int | float)), 0.0)
     began = time.monotonic() - elapsed
     while training.step < settings.steps:
         training.advance()
