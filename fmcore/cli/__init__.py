@@ -32,7 +32,7 @@ COMMANDS = {
     "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
     "benchmark": Target(
-        "fmcore.cli.benchmark:benchmark", "Measure solvers: error, evaluations, time."
+        "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."
     ),
     "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),

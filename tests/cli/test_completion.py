@@ -15,6 +15,7 @@ from fmcore.cli import COMMANDS, command_line
 from fmcore.cli.shells import SHELLS, VARIABLE, register
 from fmcore.kinds import KINDS
 from fmcore.plugins import registry
+from fmcore.plugins.needs import missing
 from fmcore.recipe.outline import outline, outline_of
 from fmcore.recipe.schema import options
 from fmcore.recipe.sections import Sections, Train
@@ -87,6 +88,8 @@ def test_a_wrong_beginning_breaks_nothing(line):
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_the_outline_of_every_component_is_its_schema(kind):
     for entry in registry().entries(kind):
+        if missing(entry.needs):
+            continue  # its class cannot be loaded here; its outline is read without
         own = [option.name for option in options(entry.load())]
         assert sorted(outline_of(entry)) == sorted(own), entry.title
 

@@ -8,6 +8,8 @@ from fmcore.runs.atomic import write_json
 from fmcore.stages import sweep as stage
 from fmcore.stages.sweep import Member, sweep
 
+NFE = {"value": 8.0, "error": None, "provenance": {}, "details": {}}
+
 
 @pytest.fixture
 def members(tiny, tmp_path):
@@ -20,7 +22,7 @@ def ending(monkeypatch, ends):
 
     def run(recipe, *, out, device, quiet):
         out.mkdir(exist_ok=True)
-        write_json(out / "results.json", {"nfe": {"value": 8.0}})
+        write_json(out / "results.json", {"nfe": NFE})
         if out.name in ends:
             raise ends[out.name]
 
@@ -34,7 +36,7 @@ def go(members):
 def test_a_bound_that_was_missed_is_a_warning_and_the_results_count(members, monkeypatch):
     ending(monkeypatch, {"one": ExpectationError("expected otherwise: nfe")})
     first, second = go(members)
-    assert first.results == second.results == {"nfe": {"value": 8.0}}
+    assert first.results == second.results == {"nfe": NFE}
     assert not first.failure
     log = (members[0].folder / "log.txt").read_text()
     assert "warning: expected otherwise: nfe" in log
