@@ -6,8 +6,9 @@ Each of the five methods of Table 1 is trained with the same network, steps and 
 in DIR, and the same command goes on where it was stopped.  Measured on each:
 
 * the held-out likelihood and the NFE of dopri5 at 1e-5, as the recipe says;
-* a distance of midpoint's samples to the data at 4, 8, 20 and 100 NFE, uniform steps in t (Fig. 7);
-* the error of those samples against midpoint's with 1000 NFE from the same noise (Fig. 7, left);
+* by the figures of `fmcore table1`: a distance of midpoint's samples to the data at 4, 8, 20 and
+  100 NFE, uniform steps in t (Fig. 7), and the error of those samples against a tight solve from
+  the same noise (Fig. 7, left);
 * straightness: the mean square of velocity minus displacement, as a part of the displacement's.
 
 Results go to benchmarks/results/claims.json, a table and the verdicts to stdout.
@@ -28,20 +29,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fmcore import Evaluation, Measured, Metric, Problem, create, load_recipe
-from fmcore.interfaces.dataset import ImageDataset
-from fmcore.levels import to_levels
+from fmcore import Problem, create, load_recipe
+from fmcore.benchmarking.axes import Chosen
+from fmcore.markdown import markdown_table
+from fmcore.pictures.panels import Panel
 from fmcore.randomness import noise_of
 from fmcore.runs.atomic import write_json
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
+from fmcore.stages.figures import Figures
 from fmcore.stages.methods import METHODS
 from fmcore.stages.network import trained_field
-from fmcore.stages.table1 import Cell, table1
+from fmcore.stages.table1 import Cell, Drawn, table1
 
 BUDGETS = (4, 8, 20, 100)
-REFERENCE = 1000
 RESULTS = Path(__file__).parent / "results" / "claims.json"
 RECIPES: Mapping[str, tuple[tuple[str, ...], str, int]] = {
     # overrides, the distance between samples and data, samples for the error against the reference
@@ -65,7 +67,7 @@ NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731
 
 
 class Flow:
-    """A trained run, solved by midpoint with so many evaluations."""
+    """A trained run, carried along by midpoint."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.components = Components.of(folder.recipe())
@@ -76,13 +78,10 @@ class Flow:
         return noise_of(self.path.prior(), range(count), self.components.data.shape, seed=0)
 
     @torch.no_grad()
-    def solve(self, x0: Tensor, nfe: int, t0: float = 0.0, t1: float = 1.0) -> Tensor:
-        solver = create("solver", "midpoint", nfe=nfe, grid="uniform")
-        parts = [
-            solver.solve(Problem(field=self.field, x0=x, t0=t0, t1=t1, path=self.path)).x
-            for x in x0.split(256)
-        ]
-        return torch.cat(parts)
+    def step(self, x: Tensor, t0: float, t1: float) -> Tensor:
+        solver = create("solver", "midpoint", steps=1, grid="uniform")
+        solved: Tensor = solver.solve(Problem(self.field, x, t0=t0, t1=t1, path=self.path)).x
+        return solved
 
     @torch.no_grad()
     def straightness(self, x0: Tensor, steps: int = 50) -> float:
@@ -90,7 +89,7 @@ class Flow:
         times = torch.linspace(self.path.t_min, self.path.t_max, steps + 1).tolist()
         states = [x0]
         for t0, t1 in pairwise(times):
-            states.append(self.solve(states[-1], 2, t0, t1))
+            states.append(self.step(states[-1], t0, t1))
         span = times[-1] - times[0]
         mean = (states[-1] - states[0]) / span
         speeds = [(b - a) / (span / steps) for a, b in pairwise(states)]
@@ -98,45 +97,14 @@ class Flow:
         return off / float(mean.square().mean())
 
 
-def distance(flow: Flow, x: Tensor, name: str, cache: Path) -> float:
-    data = flow.components.data
-    metric: Metric = create("metric", name)
-    metric.begin(
-        Evaluation(
-            data=data.with_split("test"),
-            train_data=data,
-            path=flow.path,
-            field=None,
-            seed=0,
-            batch_size=256,
-            cache=cache,
-        )
-    )
-    images = isinstance(data, ImageDataset)
-    levels = to_levels(x, data.levels, data.dequantize) if images else None
-    metric.update(Measured(torch.arange(len(x)), None if images else x, levels))
-    return metric.compute()[name].value
-
-
-def measure(cell: Cell, name: str, compared: int) -> dict[str, Any]:
-    """What a run's own evaluation does not hold; kept in claims.json beside it."""
-    kept = cell.folder / "claims.json"
-    if kept.exists():
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
-    flow = Flow(RunFolder(cell.folder, NOTHING))
-    count = flow.components.recipe.values["sample"]["count"]
-    x0 = flow.noise(count)
-    exact = flow.solve(x0[:compared], REFERENCE)
-    made: dict[str, Any] = {"distance": {}, "error": {}}
-    for nfe in BUDGETS:
-        x = flow.solve(x0, nfe)
-        made["error"][nfe] = finite(float((x[:compared] - exact).square().mean().sqrt()))
-        bad = not torch.isfinite(x).all()
-        made["distance"][nfe] = None if bad else distance(flow, x, name, cell.folder / "cache")
-    made["straightness"] = finite(flow.straightness(x0[:compared]))
-    write_json(kept, made)
-    return json.loads(kept.read_text())  # type: ignore[no-any-return]
+def straightness(cell: Cell, compared: int) -> float | None:
+    """Of a run; kept in straightness.json beside it."""
+    kept = cell.folder / "straightness.json"
+    if not kept.exists():
+        flow = Flow(RunFolder(cell.folder, NOTHING))
+        write_json(kept, finite(flow.straightness(flow.noise(compared))))
+    found: float | None = json.loads(kept.read_text())
+    return found
 
 
 def finite(value: float) -> float | None:
@@ -150,17 +118,29 @@ def spread(values: Sequence[float | None]) -> dict[str, float | None]:
     return {"mean": fmean(known), "std": stdev(known) if len(known) > 1 else None}
 
 
-def summarise(cells: Sequence[Cell], extra: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(
+    cells: Sequence[Cell], drawn: Drawn, name: str, straight: Mapping[Path, float | None]
+) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for method in METHODS:
         own = [c for c in cells if c.method == method]
         row = {m: spread([c.results[m]["value"] for c in own]) for m in own[0].results}
-        for nfe in map(str, BUDGETS):
-            for what in ("distance", "error"):
-                row[f"{what}@{nfe}"] = spread([extra[c.folder][what][nfe] for c in own])
-        row["straightness"] = spread([extra[c.folder]["straightness"] for c in own])
+        row |= budgeted("distance", drawn.panel(f"{name}-by-nfe"), method)
+        row |= budgeted("error", drawn.panel("error-by-nfe"), method)
+        row["straightness"] = spread([straight[c.folder] for c in own])
         rows[method] = row
     return rows
+
+
+def budgeted(what: str, panel: Panel, method: str) -> dict[str, dict[str, float | None]]:
+    """The curve of a method, by `what@NFE`; a point that could not be measured exploded."""
+    places = {place.x: place for place in panel.curves.get(method, ())}
+    return {
+        f"{what}@{nfe}": {"mean": places[nfe].mean, "std": places[nfe].std}
+        if nfe in places
+        else {"mean": None, "std": None}
+        for nfe in BUDGETS
+    }
 
 
 def verdicts(rows: Mapping[str, Any], likelihood: str) -> list[dict[str, Any]]:
@@ -206,9 +186,8 @@ def nfe_for(curve: Sequence[tuple[int, float]], error: float) -> float:
 
 def markdown(rows: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> str:
     columns = list(next(iter(rows.values())))
-    lines = [["method", *columns], ["---"] * (len(columns) + 1)]
-    lines += [[METHODS[m].title, *(text(row[c]) for c in columns)] for m, row in rows.items()]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [[METHODS[m].title, *(text(row[c]) for c in columns)] for m, row in rows.items()]
+    table = markdown_table(["method", *columns], lines)
     held = "\n".join(
         f"* {'held' if c['held'] else '**did not hold**'}: {c['claim']}" for c in claims
     )
@@ -234,11 +213,24 @@ def main() -> None:
     for data in given.data.split(","):
         overrides, name, compared = RECIPES[data]
         recipe = load_recipe(data, overrides)
-        made = table1(recipe, given.out / data, seeds=seeds, jobs=given.jobs, device="cpu")
-        if made.failures:
+        figures = Figures(
+            BUDGETS,
+            metric=Chosen("metric", name),
+            samples=recipe.values["sample"]["count"],
+            compared=compared,
+        )
+        made = table1(
+            recipe,
+            given.out / data,
+            seeds=seeds,
+            figures=figures,
+            jobs=given.jobs,
+            device="cpu",
+        )
+        if made.failures or made.drawn is None:
             raise SystemExit("\n".join(made.failures))
-        extra = {cell.folder: measure(cell, name, compared) for cell in made.cells}
-        rows = summarise(made.cells, extra)
+        straight = {cell.folder: straightness(cell, compared) for cell in made.cells}
+        rows = summarise(made.cells, made.drawn, name, straight)
         claims = verdicts(rows, "nll" if data == "checkerboard" else "bits_per_dim")
         report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         report[data] = {

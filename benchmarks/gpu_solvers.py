@@ -1,32 +1,45 @@
 """fmcore's fixed and adaptive solvers against torchdiffeq's on a GPU, with real U-Nets.
 
     python benchmarks/gpu_solvers.py [--repeats 7] [--out benchmarks/results/gpu_solvers.json]
+    python benchmarks/gpu_solvers.py --smoke       the script itself, in a minute, on a CPU
 
 Networks: a small, a CIFAR-10-size and an ADM-64-size U-Net, untrained (the time of a solve does not
 depend on the weights, but the steps of an adaptive one do).  Seconds are wall time between
-synchronisations, interleaved over the solvers, the median of `--repeats`.  Fixed solves run once
-more under `torch.cuda.set_sync_debug_mode("error")`: whether the host waited is in the results.
+synchronisations, interleaved over the ways of solving, the median of `--repeats`; megabytes are the
+peak of one solve above what was there before it.  Fixed solves run once more under
+`torch.cuda.set_sync_debug_mode("error")`: whether the host waited is in the results.  A row says
+which backend ran, and why it is not the one asked for.
 
-Has not run yet: without CUDA it says so and stops.
+Has not run on a GPU yet.  Without CUDA it says so and stops.  What `--smoke` measures, a tiny
+network on a CPU, says nothing about a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import platform
 import statistics
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fmcore import Problem, create
+from fmcore import FmcoreWarning, Problem, Solution, create
 from fmcore.solving import CompiledSteps
 
 NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
+    "tiny": (
+        8,
+        {"channels": 32, "depth": 1, "channel_mult": [1], "attention_resolutions": []},
+    ),
     "small": (
         32,
         {"channels": 32, "depth": 1, "channel_mult": [1, 2], "attention_resolutions": []},
@@ -46,127 +59,203 @@ NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
 }
-BATCHES = (8, 64, 256)
-NFE = 20
-Way = Callable[[], int]
-"""Solves once and says how many calls it took."""
+FIXED = ("midpoint", "unipc")
+BACKENDS = ("eager", "fused", "graph")
+COUPLINGS = ("sample", "batch_max", "batch_rms")
+Way = Callable[[], Solution]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured: by default all of it on a GPU."""
+
+    device: torch.device
+    networks: tuple[str, ...] = ("small", "cifar", "adm64")
+    batches: tuple[int, ...] = (8, 64, 256)
+    repeats: int = 7
+    nfe: int = 20
+    compiler: str = "inductor"
+
+
+SMOKE = Setting(torch.device("cpu"), ("tiny",), (2,), 1, 4, "eager")
+"""Every line of the script but those that only a GPU can run."""
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--smoke", action="store_true", help="try the script on a CPU")
     arguments.add_argument("--repeats", type=int, default=7)
-    arguments.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    arguments.add_argument("--batches", nargs="+", type=int, default=list(BATCHES))
-    arguments.add_argument("--out", type=Path, default=Path("benchmarks/results/gpu_solvers.json"))
+    arguments.add_argument("--networks", nargs="+", choices=NETWORKS)
+    arguments.add_argument("--batches", nargs="+", type=int)
+    arguments.add_argument("--out", type=Path)
     given = arguments.parse_args()
-    if not torch.cuda.is_available():
+    if not given.smoke and not torch.cuda.is_available():
         print("no CUDA device here: nothing was measured")
         return
-    rows = [
-        {"network": name, "batch": batch, **row}
-        for name in given.networks
-        for batch in given.batches
-        for row in cell(name, batch, given.repeats)
-    ]
-    machine = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
-    for row in rows:
-        print(row)
+    warnings.simplefilter("ignore", FmcoreWarning)  # the rows say it
+    setting = SMOKE if given.smoke else chosen(given)
+    rows = []
+    for name in setting.networks:
+        for batch in setting.batches:
+            for row in cell(name, batch, setting):
+                rows.append({"network": name, "batch": batch, **row})
+                print(json.dumps(rows[-1]), flush=True)
+    out = given.out or (None if given.smoke else Path("benchmarks/results/gpu_solvers.json"))
+    if out is not None:
+        told = {"smoke": given.smoke, "machine": machine(setting.device), "rows": rows}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def cell(name: str, batch: int, repeats: int) -> list[dict[str, Any]]:
+def chosen(given: argparse.Namespace) -> Setting:
+    usual = Setting(torch.device("cuda"))
+    return Setting(
+        usual.device,
+        tuple(given.networks or usual.networks),
+        tuple(given.batches or usual.batches),
+        given.repeats,
+    )
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the numbers were measured on."""
+    told: dict[str, Any] = {
+        "device": platform.processor() or platform.machine(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchdiffeq": version("torchdiffeq"),
+        "triton": version("triton") if importlib.util.find_spec("triton") else None,
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        told |= {
+            "device": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "memory_mb": properties.total_memory // 2**20,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "tf32": torch.backends.cuda.matmul.allow_tf32,
+        }
+    return told
+
+
+def cell(name: str, batch: int, setting: Setting) -> list[dict[str, Any]]:
     """All ways of solving with one network and batch; one that fails is a row with its reason."""
     size, options = NETWORKS[name]
     torch.manual_seed(0)
-    model = create("model", "unet", shape=(3, size, size), **options).cuda().eval()
+    model = create("model", "unet", shape=(3, size, size), **options).to(setting.device).eval()
     for parameter in model.parameters():
         if not parameter.any():  # else the last layer makes every velocity 0
             nn.init.normal_(parameter, std=0.02)
-    x0 = torch.randn(batch, 3, size, size, device="cuda")
-    bare = forward_seconds(model, x0, repeats)
-    ready, rows = {}, []
-    for way, solve in ways(model, x0).items():
+    x0 = torch.randn(batch, 3, size, size, device=setting.device)
+    bare = forward_seconds(model, x0, setting.repeats)
+    ready: dict[str, Way] = {}
+    rows = []
+    for way, solve in ways(model, x0, setting).items():
         try:
-            solve()  # compiles, plans, warms up
+            solve()  # compiles, plans, records, warms up
             ready[way] = solve
         except Exception as error:  # a row with its reason, for any of them
             rows.append({"way": way, "failed": f"{type(error).__name__}: {error}"[:300]})
     seconds: dict[str, list[float]] = {way: [] for way in ready}
-    calls: dict[str, int] = {}
-    for _ in range(repeats):
+    for _ in range(setting.repeats):
         for way, solve in ready.items():
-            took, calls[way] = timed(solve)
-            seconds[way].append(took)
+            seconds[way].append(timed(solve, setting.device))
     for way, solve in ready.items():
-        whole = statistics.median(seconds[way])
-        rows.append(
-            {
-                "way": way,
-                "seconds": whole,
-                "calls": calls[way],
-                "forward_ms": 1e3 * bare,
-                "outside_us_per_call": 1e6 * (whole / calls[way] - bare),
-                "waits": waits(solve) if way.startswith("ours midpoint") else None,
-            }
-        )
+        rows.append({"way": way, **measured(way, solve, seconds[way], bare, setting)})
     return rows
 
 
-def ways(model: nn.Module, x0: Tensor) -> dict[str, Way]:
+def measured(
+    way: str, solve: Way, seconds: list[float], bare: float, setting: Setting
+) -> dict[str, Any]:
+    """The numbers of one way; each solves once more for memory, and for waits if it is fixed."""
+    peak, solution = peak_memory(solve, setting.device)
+    whole, stats = statistics.median(seconds), solution.stats
+    fixed = way.startswith("ours") and "dopri5" not in way
+    return {
+        "ran": None if way.startswith("torchdiffeq") else stats.extra.get("backend", "eager"),
+        "refused": stats.extra.get("refused"),
+        "seconds": whole,
+        "calls": int(stats.calls),
+        "forward_ms": 1e3 * bare,
+        "outside_us_per_call": 1e6 * (whole / int(stats.calls) - bare),
+        "peak_mb": peak,
+        "waits": waits(solve) if fixed and setting.device.type == "cuda" else None,
+    }
+
+
+def ways(model: nn.Module, x0: Tensor, setting: Setting) -> dict[str, Way]:
     """Each way by name."""
 
     def field(x: Tensor, t: Tensor) -> Tensor:
         velocity: Tensor = model(x, t)
         return velocity
 
-    problem = Problem(field, x0)
+    path, nfe = create("path", "ot"), setting.nfe
+    problem = Problem(field, x0, path=path)
+    steps = CompiledSteps(field, backend=setting.compiler)
 
-    def solved(solver: Any) -> Way:
-        return lambda: int(solver.solve(problem).stats.calls)
+    def by(name: str, **options: Any) -> Way:
+        solver = create("solver", name, **options)
+        return lambda: solver.solve(problem)
 
-    def compiled(mode: str | None) -> Way:
-        steps, plan = CompiledSteps(field, mode=mode), create("solver", "midpoint", nfe=NFE).plan()
-        return lambda: int(steps.execute(plan, problem).stats.calls)
+    def compiled(name: str) -> Way:
+        plan = create("solver", name, nfe=nfe).plan(path=path)
+        return lambda: steps.execute(plan, problem, nfe, backend="compiled")
 
+    found = {"torchdiffeq midpoint": by("torchdiffeq:midpoint", nfe=nfe)}
+    for name in FIXED:
+        for backend in BACKENDS:
+            found[f"ours {name}, {backend}"] = by(name, nfe=nfe, backend=backend)
+        found[f"ours {name}, compiled"] = compiled(name)
     tolerance = {"rtol": 1e-3, "atol": 1e-3}
-    adaptive = {
-        f"ours dopri5 {coupling}": solved(
-            create("solver", "dopri5", coupling=coupling, **tolerance)
-        )
-        for coupling in ("sample", "batch_max", "batch_rms")
-    }
-    return {
-        "torchdiffeq midpoint": solved(create("solver", "torchdiffeq:midpoint", nfe=NFE)),
-        "ours midpoint": solved(create("solver", "midpoint", nfe=NFE)),
-        "ours midpoint, compiled steps": compiled(None),
-        "ours midpoint, graphed steps": compiled("reduce-overhead"),
-        "torchdiffeq dopri5": solved(create("solver", "torchdiffeq:dopri5", **tolerance)),
-        **adaptive,
-    }
+    found["torchdiffeq dopri5"] = by("torchdiffeq:dopri5", **tolerance)
+    for coupling in COUPLINGS:
+        found[f"ours dopri5 {coupling}"] = by("dopri5", coupling=coupling, **tolerance)
+    return found
 
 
-def timed(solve: Way) -> tuple[float, int]:
-    """Seconds until the device is done, and calls."""
-    torch.cuda.synchronize()
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the device is done."""
+    wait(device)
     start = time.perf_counter()
-    calls = solve()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start, calls
+    work()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(solve: Way, device: torch.device) -> tuple[float | None, Solution]:
+    """Megabytes above what was allocated before; None for a graph, whose memory is its own."""
+    if device.type != "cuda":
+        return None, solve()
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    solution = solve()
+    torch.cuda.synchronize(device)
+    if solution.stats.extra.get("backend") == "graph":
+        return None, solution
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20, solution
 
 
 def forward_seconds(model: nn.Module, x: Tensor, repeats: int) -> float:
     """One call of the network, within a row of ten."""
     t = torch.full((len(x),), 0.5, device=x.device)
 
-    def ten() -> int:
+    def ten() -> None:
         with torch.no_grad():
             for _ in range(10):
                 model(x, t)
-        return 10
 
     ten()
-    return statistics.median(timed(ten)[0] for _ in range(repeats)) / 10
+    return statistics.median(timed(ten, x.device) for _ in range(repeats)) / 10
 
 
 def waits(solve: Way) -> bool:

@@ -1,6 +1,10 @@
-"""fmcore's solvers against torchdiffeq's, in one run on one thread.
+"""fmcore's solvers against torchdiffeq's and torchode's, in one run on one thread.
 
     python benchmarks/solvers.py [--repeats 9] [--out benchmarks/results/solvers.json]
+
+torchode's rows are there if it is (`pip install torchode==1.0.1`).  It is called eagerly, since
+`torch.jit.script` of its solver fails in torch 2.13; with the same tolerances; with the classical
+controller, with PI's coefficients as ours has them, and with those that its `solve_ivp` sets.
 
 Timings are CPU seconds, interleaved and the median of `--repeats` is given; the field is -x, its
 own time is measured in the same rounds and taken off.  Counts (operations, waits, evaluations) are
@@ -16,6 +20,8 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -59,6 +65,8 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "torchdiffeq": version("torchdiffeq"),
+        "torchode": version("torchode") if find_spec("torchode") else None,
         "threads": torch.get_num_threads(),
     }
 
@@ -99,6 +107,39 @@ def theirs(name: str, x: Tensor, **options: Any) -> Callable[[], int]:
     return solve
 
 
+TORCHODES = {"I": None, "PI": (0.4, 0.3, 0.0), "PI of solve_ivp": (0.2, 0.5, 0.0)}
+"""torchode's controllers: p, i and d, or none for the classical one."""
+
+
+def torchodes(x: Tensor, coefficients: tuple[float, ...] | None) -> Callable[[], int]:
+    """torchode's dopri5, a step size for each sample, on samples made flat, as it wants them."""
+    import torchode
+
+    calls = 0
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return -y
+
+    term = torchode.ODETerm(field, with_stats=False)
+    if coefficients is None:
+        controller = torchode.IntegralController(1e-7, 1e-7, term=term)
+    else:
+        controller = torchode.PIDController(1e-7, 1e-7, *coefficients, term=term)
+    solver = torchode.AutoDiffAdjoint(torchode.Dopri5(term=term), controller)
+    start, end = torch.zeros(len(x)), torch.ones(len(x))
+    problem = torchode.InitialValueProblem(y0=x.flatten(1), t_start=start, t_end=end)
+
+    def solve() -> int:
+        nonlocal calls
+        calls = 0
+        solver.solve(problem)
+        return calls
+
+    return solve
+
+
 def contestants(x: Tensor) -> dict[str, Callable[[], int]]:
     solvers: dict[str, Callable[[], int]] = {}
     for name, nfe_per_step in (("euler", 1), ("midpoint", 2), ("rk4", 4)):
@@ -109,6 +150,9 @@ def contestants(x: Tensor) -> dict[str, Callable[[], int]]:
         solvers[f"dopri5 {coupling}"] = ours("dopri5", x, rtol=1e-7, atol=1e-7, coupling=coupling)
     with torch.no_grad():
         solvers["torchdiffeq dopri5"] = theirs("dopri5", x, rtol=1e-7, atol=1e-7)
+    if find_spec("torchode"):
+        for controller, coefficients in TORCHODES.items():
+            solvers[f"torchode dopri5, {controller}"] = torchodes(x, coefficients)
     path = create("path", "linear")
     for name in ("dpmpp_2m", "unipc"):
         solver = create("solver", name, nfe=NFE)
@@ -310,6 +354,10 @@ def report(results: dict[str, Any]) -> None:
         for coupling in ("batch_rms", "sample"):
             share = small[f"dopri5 {coupling}"] / small["torchdiffeq dopri5"]
             print(f"  dopri5 {coupling} / torchdiffeq's: {share:.2f}")
+        rivals = [us for name, us in small.items() if name.startswith("torchode")]
+        if rivals:
+            share = small["dopri5 sample"] / min(rivals)
+            print(f"  dopri5 sample / torchode's fastest: {share:.2f}")
     for part in ("stiff_mixture_on_vp", "refill", "log_prob", "few_steps_on_vp"):
         print(f"\n{part}")
         for name, value in results[part].items():

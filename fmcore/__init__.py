@@ -7,6 +7,7 @@ loaded on first use, so that the command line answers at once.
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fmcore.errors import (
@@ -14,6 +15,7 @@ from fmcore.errors import (
     ComponentError,
     DataError,
     FmcoreError,
+    FmcoreWarning,
     PluginError,
     RecipeError,
     RunError,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
-    from fmcore.interfaces.model import VectorField
+    from fmcore.interfaces.model import Pretrained, VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
     from fmcore.interfaces.row_metric import RowMetric, Rows
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from fmcore.recipe import Recipe, load_recipe
     from fmcore.reflow import write_pairs
     from fmcore.rescheduled import Rescheduled
+    from fmcore.runs.checkpoint import load_into
     from fmcore.solving.problem import Problem, Solution, Stats, Status
     from fmcore.sources import Gaussian
     from fmcore.stages.run import run
@@ -62,7 +65,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.metric": ("Evaluation", "Measured", "Metric", "Result"),
-        "fmcore.interfaces.model": ("VectorField",),
+        "fmcore.interfaces.model": ("Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
@@ -73,6 +76,7 @@ _LAZY: dict[str, str] = {
         "fmcore.packing": ("Packed", "pack", "unpacked"),
         "fmcore.randomness": ("generator_for", "noise_of"),
         "fmcore.recipe": ("Recipe", "load_recipe"),
+        "fmcore.runs.checkpoint": ("load_into",),
         "fmcore.solving.problem": ("Problem", "Solution", "Stats", "Status"),
         "fmcore.sources": ("Gaussian",),
         "fmcore.times": ("logit_normal_times", "stratified_times", "uniform_times"),
@@ -93,6 +97,7 @@ __all__ = [
     "Evaluation",
     "Field",
     "FmcoreError",
+    "FmcoreWarning",
     "Gaussian",
     "Guided",
     "ImageDataset",
@@ -106,6 +111,7 @@ __all__ = [
     "PathSample",
     "PluginError",
     "Predictor",
+    "Pretrained",
     "Problem",
     "Quantity",
     "Recipe",
@@ -131,6 +137,7 @@ __all__ = [
     "generator_for",
     "hookimpl",
     "image_fingerprint",
+    "load_into",
     "load_recipe",
     "log_prob",
     "logit_normal_times",
@@ -144,12 +151,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'fmcore' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker that saw this would believe in every name
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":  # of the installed distribution: pyproject.toml is its only place
+            return version("fmcore-flow")
+        if name not in _LAZY:
+            raise AttributeError(f"module 'fmcore' has no attribute '{name}'")
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

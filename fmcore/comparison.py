@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from fmcore.markdown import markdown_table
 from fmcore.recipe import ABSENT, diff
 from fmcore.runs.folder import RunFolder
 
@@ -66,9 +67,7 @@ class Comparison:
 
     def markdown(self) -> str:
         """The comparison as a table for a page, with the reasons below."""
-        heads = ["run", *self.settings, *self.headings()]
-        lines = [heads, ["---"] * len(heads), *self.rows()]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        table = markdown_table(["run", *self.settings, *self.headings()], self.rows())
         return "\n\n".join([table, *self.reasons]) + "\n"
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+import torch
+
 from fmcore.errors import ComponentError
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
+from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
-from fmcore.interfaces.path import Path
+from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.solver import Solver
 
-__all__ = ["check_together", "refusals", "score_refusal"]
+__all__ = ["check_pretrained", "check_together", "refusals", "score_refusal"]
 
 
 def check_together(
@@ -65,6 +68,52 @@ def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
         f"coupling {type(coupling).__name__} pairs them: use coupling 'independent', "
         "or an objective and a solver that need the velocity alone"
     ]
+
+
+def check_pretrained(model: VectorField, path: Path, objective: Objective) -> None:
+    """Raise ComponentError if a network that was trained elsewhere gives another quantity than the
+    objective's, or was trained along another path.
+    """
+    told = model.pretrained
+    if told is None:
+        return
+    name, reasons = type(model).__name__, []
+    if told.prediction not in (None, objective.prediction):
+        reasons.append(
+            f"{name} was trained to give {told.prediction}, and objective "
+            f"{type(objective).__name__} reads {objective.prediction}: "
+            f"use objective '{GIVES[told.prediction]}'"
+        )
+    if told.path is not None and not _alike(told.path, path):
+        reasons.append(
+            f"{name} was trained along {told.path}, and the path is {path}: give the path that it "
+            "was trained along (to sample along another, sample.path)"
+        )
+    if reasons:
+        raise ComponentError("\n".join(reasons))
+
+
+GIVES = {
+    "noise": "ddpm",
+    "data": "data",
+    "velocity": "flow_matching",
+    "score": "score_matching",
+}
+"""An objective for each quantity, by the name of the built-in one."""
+
+ALIKE = 5e-4
+"""How far alpha and sigma may differ: `ot` with the usual sigma_min is `linear`; the continuous
+limit of a discrete schedule is not that schedule."""
+
+
+def _alike(one: Path, other: Path) -> bool:
+    if not (isinstance(one, AffinePath) and isinstance(other, AffinePath)):
+        return one == other
+    low, high = max(one.t_min, other.t_min), min(one.t_max, other.t_max)
+    t = torch.linspace(low, high, 65, dtype=torch.float64)
+    a, b = one.coefficients(t), other.coefficients(t)
+    away = torch.stack([a.alpha - b.alpha, a.sigma - b.sigma]).abs().max()
+    return bool(away < ALIKE)
 
 
 def _of(check: Callable[[], None]) -> Iterator[str]:

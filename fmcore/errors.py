@@ -25,6 +25,7 @@ __all__ = [
     "DataError",
     "ExpectationError",
     "FmcoreError",
+    "FmcoreWarning",
     "Interrupted",
     "PluginError",
     "RecipeError",
@@ -94,6 +95,10 @@ class Interrupted(FmcoreError):
     """Stopped by a signal, after saving; the message says how to go on."""
 
     exit_code: ClassVar[int] = 130
+
+
+class FmcoreWarning(UserWarning):
+    """Said beside a result that is given all the same: something asked for was not to be had."""
 
 
 def _printable(text: str) -> str:

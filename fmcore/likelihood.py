@@ -18,7 +18,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
-from fmcore.solving.augmentation import Augmentation, Divergence, ProbeLaw
+from fmcore.solving.augmentation import Augmentation, Derivative, Divergence, ProbeLaw
 from fmcore.solving.problem import Problem, Stats, Velocity
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def log_prob(
     seed: int = 0,
     sample_ids: Tensor | None = None,
     condition: Condition | None = None,
+    by: Derivative = "vjp",
 ) -> LogProb:
     """The log-density of `x1`, `(batch, *shape)`, under the flow of `field` from `prior`.
 
@@ -73,8 +74,9 @@ def log_prob(
     solver is `dopri5` at tolerance 1e-5 unless one is given, and must integrate divergences, as all
     of fmcore's do.  The exact divergence costs a backward pass per element of a sample,
     `hutchinson` one per probe: probes are fixed along the trajectory, a function of (seed, sample
-    id) alone.  Computed in x1's dtype, at least float32; keeps no graph. Raises ComponentError
-    without path and prior, or for a solver that cannot do it.
+    id) alone.  `by` is the mode of differentiation (see `Augmentation`).  Computed in x1's dtype,
+    at least float32; keeps no graph. Raises ComponentError without path and prior, or for a solver
+    that cannot do it.
     """
     if prior is None and path is None:
         raise ComponentError("log_prob needs to know where the flow starts: give path= or prior=")
@@ -88,7 +90,7 @@ def log_prob(
             condition=condition and {n: _outside_inference(v) for n, v in condition.items()},
             sample_ids=sample_ids,
             seed=seed,
-            augmentation=Augmentation(divergence, probe, n_probes),
+            augmentation=Augmentation(divergence, probe, n_probes, by),
         )
         solution = (solver or _default_solver()).solve(problem)
         if solution.logdet is None:

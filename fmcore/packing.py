@@ -10,7 +10,6 @@ Any image data set can be packed; `numpy.load(..., mmap_mode="r")` opens the arr
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,12 +24,16 @@ from fmcore.errors import DataError
 from fmcore.fingerprints import image_fingerprint
 from fmcore.interfaces.dataset import ImageDataset, Split
 from fmcore.runs.atomic import writable, write_json
+from fmcore.runs.untrusted import json_object
 
 __all__ = ["Packed", "pack", "unpacked"]
 
 FORMAT = "fmcore packed images 1"
 MANIFEST = "manifest.json"
 CHUNK = 1_024
+
+MOST_CLASSES = 1_000_000
+"""More than any labelled set has: a network makes a row of weights for each."""
 
 Progress = Callable[[Split, int, int], None]
 """Called with the split, how many images are written, and how many there are."""
@@ -99,6 +102,8 @@ def unpacked(root: Path, split: Split) -> Packed:
     labels = (
         _array(root / f"{split}.labels.npy", (entry.count,), np.int64) if entry.labels else None
     )
+    if labels is not None and not ((labels >= 0) & (labels < entry.classes)).all():
+        raise DataError(f"{root}: a '{split}' label is none of {entry.classes} classes")
     found = image_fingerprint(entry.count, entry.shape, labels, lambda rows: pixels[rows])
     if found != entry.fingerprint:
         raise DataError(
@@ -139,34 +144,48 @@ def _batches(data: ImageDataset) -> Iterator[tuple[int, dict[str, Any]]]:
 def _entry(root: Path, split: Split) -> _Entry:
     file = root / MANIFEST
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        known = manifest["splits"] if manifest["format"] == FORMAT else None
-    except OSError as error:
+        there = file.is_file()
+        manifest = json_object(file) if there else {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is not the manifest of packed images: {error}") from error
+    if not there:
         raise DataError(
             f"no packed images in {root}: make them with `fmcore data pack SRC {root}`, or say "
             "where they are: data.root=FOLDER"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is not the manifest of packed images: {error!r}") from error
-    if known is None:
-        raise DataError(f"{file} is in another format than '{FORMAT}': {manifest['format']!r}")
-    if split not in known:
+        )
+    if manifest.get("format") != FORMAT:
+        found = str(manifest.get("format"))[:60]
+        raise DataError(f"{file} is in another format than '{FORMAT}': {found!r}")
+    known = manifest.get("splits")
+    if not isinstance(known, dict) or split not in known:
+        held = ", ".join(known) if isinstance(known, dict) else ""
         raise DataError(
-            f"{root} holds no '{split}' split; it holds {', '.join(known) or 'none'}: "
+            f"{root} holds no '{split}' split; it holds {held or 'none'}: "
             "pack it too, or say data.root=FOLDER"
         )
+    return _checked(known[split], file)
+
+
+def _checked(said: Any, file: Path) -> _Entry:
+    """What a manifest says of a split.  Raises DataError unless it could have been written here."""
     try:
-        entry = _Entry(**known[split])
-    except TypeError as error:
+        entry = _Entry(**{**said, "shape": tuple(said["shape"])})
+    except (TypeError, KeyError) as error:
         raise DataError(f"{file} is damaged: {error}") from error
-    return _Entry(**{**asdict(entry), "shape": tuple(entry.shape)})
+    numbers = (entry.count, *entry.shape, entry.classes, entry.levels)
+    sound = all(type(number) is int and number >= 0 for number in numbers)
+    texts = isinstance(entry.fingerprint, str) and isinstance(entry.description, str)
+    few = sound and 2 <= entry.levels <= 256 and entry.classes <= MOST_CLASSES
+    if not (few and texts and len(entry.shape) == 3):
+        raise DataError(f"{file} is damaged: it describes no images of 256 levels")
+    return entry
 
 
 def _array(file: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
     """The array in `file`, mapped.  Raises DataError unless it is as the manifest says."""
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
+        array = npy.open_memmap(file, mode="r")
+    except Exception as error:  # numpy lets many kinds through on a damaged header
         raise DataError(f"cannot read {file}: {error}; pack the images again") from error
     if array.shape != shape or array.dtype != dtype:
         raise DataError(

@@ -7,12 +7,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
 from fmcore.errors import RunError
 from fmcore.runs.atomic import writable
+from fmcore.runs.untrusted import opened_for_adding
 
 __all__ = ["COLUMNS", "Ledger", "Row"]
 
@@ -38,45 +39,57 @@ COLUMNS: Final = (
 class Ledger:
     """The rows in `file`, by key.  A torn last line is cut off; its cell is measured again.
 
-    Raises RunError for a file of other columns, or with a broken line that is not the last.
+    `columns` are what a row holds, `key` among them; those in `texts` are text.  Raises RunError
+    for a file of other columns, or with a broken line that is not the last.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(
+        self, file: Path, columns: Sequence[str] = COLUMNS, texts: Collection[str] = _TEXTS
+    ) -> None:
+        self._file, self._columns, self._texts = file, tuple(columns), texts
         self.rows: dict[str, Row] = {}
         if file.exists():
             self._read()
         if not file.exists() or not file.stat().st_size:
             with writable(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
-            self._append(_line(COLUMNS))
+            self._append(_line(self._columns))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append `row`: one write, synced, so that a crash leaves it whole, torn at the end, or
         not there.
         """
-        kept = {column: row.get(column) for column in COLUMNS}
+        kept = {column: row.get(column) for column in self._columns}
         self._append(_line(["" if v is None else v for v in kept.values()]))
         self.rows[row["key"]] = kept
 
     def _append(self, line: str) -> None:
-        with writable(self._file), self._file.open("ab", buffering=0) as stream:
+        with writable(self._file), opened_for_adding(self._file) as stream:
             stream.write(line.encode("utf-8"))
             os.fsync(stream.fileno())
 
     def _read(self) -> None:
         content = self._file.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.decode("utf-8").splitlines(keepends=True)
-        if lines and next(csv.reader([lines[0]])) != list(COLUMNS):
+        try:
+            lines = whole.decode("utf-8").splitlines(keepends=True)
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self._file}: not text: {error}; choose another --out") from error
+        if lines and next(csv.reader([lines[0]])) != list(self._columns):
             raise RunError(
                 f"{self._file}: its columns are not this version's; choose another --out"
             )
         for number, line in enumerate(lines[1:], 2):
-            values = next(csv.reader([line]), [])
-            if len(values) != len(COLUMNS):
-                raise RunError(f"{self._file}:{number}: a broken line; delete it to go on")
-            row = {c: _value(c, text) for c, text in zip(COLUMNS, values, strict=True)}
+            try:
+                values = next(csv.reader([line]), [])
+                row = {
+                    column: _value(text, column in self._texts)
+                    for column, text in zip(self._columns, values, strict=True)
+                }
+            except (ValueError, csv.Error):  # too few, too many, or no numbers
+                raise RunError(
+                    f"{self._file}:{number}: a broken line; delete it to go on"
+                ) from None
             self.rows[row["key"]] = row
         if len(whole) < len(content):
             with writable(self._file):
@@ -91,11 +104,12 @@ def _line(values: Any) -> str:
     return text.getvalue()
 
 
-def _value(column: str, text: str) -> Any:
-    if not text:
-        return "" if column in _TEXTS else None
-    if column in _TEXTS:
+def _value(text: str, wanted: bool) -> Any:
+    """What a field holds: the text, if that is `wanted`, else a number or None."""
+    if wanted:
         return text
+    if not text:
+        return None
     try:
         return int(text)
     except ValueError:

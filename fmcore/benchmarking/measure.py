@@ -53,9 +53,10 @@ def costs(task: Task, solver: Solver) -> tuple[dict[str, Any], list[Solution]]:
 
 def errors(x: Tensor, reference: Tensor) -> dict[str, float]:
     """Distances from the true ends: RMS over a sample's elements, then over samples by their RMS,
-    median, 95th percentile and maximum.  Infinite where a sample is not finite.
+    median, 95th percentile and maximum.  Infinite where a sample is not finite.  Samples beyond the
+    reference count for nothing.
     """
-    off = (x.double().cpu() - reference).flatten(1)
+    off = (x[: len(reference)].double().cpu() - reference).flatten(1)
     each = off.square().mean(1).sqrt().nan_to_num(nan=float("inf"))
     return {
         "error_rms": float(each.square().mean().sqrt()),

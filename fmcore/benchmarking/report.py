@@ -10,6 +10,7 @@ from typing import Any, Final, final
 
 from fmcore.benchmarking.fronts import by_setting
 from fmcore.benchmarking.ledger import Row
+from fmcore.markdown import markdown_table
 
 __all__ = ["HEADS", "Report"]
 
@@ -53,12 +54,9 @@ class Report:
         """Every setting as a table, cells that cannot be with their reasons, and how it was
         made.
         """
-        parts = ["# Benchmark of solvers", self._how()]
+        parts = ["# Benchmark of solvers", self.how()]
         for title, rows in self.settings:
-            heads = self.heads()
-            lines = [heads, ["---"] * len(heads), *self.table(rows)]
-            table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-            parts += [f"## {title}", table]
+            parts += [f"## {title}", markdown_table(self.heads(), self.table(rows))]
         if self.refused:
             listed = "\n".join(f"* {line}" for line in self.refused)
             parts += ["## Cells that cannot be", listed]
@@ -71,7 +69,8 @@ class Report:
             row["metrics"] = json.loads(row["metrics"]) if row["metrics"] else {}
         return {"made": dict(self.facts), "rows": rows}
 
-    def _how(self) -> str:
+    def how(self) -> str:
+        """The machine, the reference, and what the columns mean."""
         machine = self.facts["machine"]
         versions = self.facts["versions"]
         names = [f"{k} {versions[k]}" for k in ("torch", "torchdiffeq", "scipy") if k in versions]

@@ -19,7 +19,9 @@ __all__ = ["Task"]
 @final
 @dataclass(frozen=True)
 class Task:
-    """`x0` is `(samples, *shape)`, `reference` the true ends on the CPU in double precision."""
+    """`x0` is `(samples, *shape)`, `reference` the true ends on the CPU in double precision, of all
+    samples or of the first ones.
+    """
 
     field: Velocity
     x0: Tensor

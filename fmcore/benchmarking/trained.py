@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -21,19 +21,24 @@ from fmcore.errors import ComponentError, SolverError
 from fmcore.field import Field, Predictor
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Metric
+from fmcore.interfaces.path import Path
 from fmcore.interfaces.solver import Solver
 from fmcore.levels import to_levels
 from fmcore.plugins import create
+from fmcore.recipe.schema import options as options_of
 from fmcore.recipe.sections import Sample
+from fmcore.report.numbers import notes_in
 from fmcore.rescheduled import Rescheduled
+from fmcore.runs.cache import cache_folder
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.solving.problem import Problem, Solution
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.evaluate import held_out
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.sample import Sampler
 
-__all__ = ["Trained"]
+__all__ = ["Trained", "check_metrics"]
 
 REFERENCE = "dopri8"
 """The adaptive method of the highest order; each sample has its own steps."""
@@ -42,18 +47,23 @@ REFERENCE = "dopri8"
 @final
 @dataclass(frozen=True)
 class Trained:
-    """Makes the tasks of the run in `folder`, with `weights` of its newest checkpoint.
+    """Makes the tasks of the run in `folder`, with `weights` of its newest checkpoint, or of that
+    of `step`.
 
-    References are solved in double precision at tolerance `tol`, `batch` samples at once.
+    References are solved in double precision at tolerance `tol`, `batch` samples at once; of the
+    first `compared` samples, or of all.  `title` tells the run from others of the recipe.
     """
 
     folder: RunFolder
     references: FilePath
     device: torch.device
-    weights: Literal["ema", "raw"] = "ema"
+    weights: str = "ema"
     tol: float = 1e-8
     batch: int = 256
     quiet: bool = False
+    step: int | None = None
+    compared: int | None = None
+    title: str = ""
 
     @cached_property
     def components(self) -> Components:
@@ -71,7 +81,8 @@ class Trained:
         """The path that the run was trained along, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
         name = options.pop("name")
-        for option in list(options):
+        optional = {o.name for o in options_of(type(self.components.path)) if not o.required}
+        for option in [name for name in options if name in optional]:
             fewer = {key: value for key, value in options.items() if key != option}
             if Chosen("path", name, fewer).make() == self.components.path:
                 options = fewer
@@ -79,12 +90,13 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """What the problem is called: the recipe, and the step of the checkpoint."""
-        return f"{self.components.recipe.name}@{self._loaded[1].step}"
+        """What the problem is called: the recipe, the step of the checkpoint, and the title."""
+        name = f"{self.components.recipe.name}@{self._loaded[1].step}"
+        return f"{name} ({self.title})" if self.title else name
 
     @cached_property
     def _loaded(self) -> Any:
-        return trained_field(self.components, self.folder, self.weights, self.device)
+        return trained_field(self.components, self.folder, self.weights, self.device, self.step)
 
     @cached_property
     def _weights_hash(self) -> str:
@@ -97,7 +109,7 @@ class Trained:
             "source": "run",
             "recipe": self.components.recipe.digest,
             "step": self._loaded[1].step,
-            "weights": self.weights,
+            "weights": weights_of(self._loaded[1], self.weights),
             "weights_hash": self._weights_hash,
             "reference": f"{REFERENCE}, rtol = atol = {self.tol}, float64",
         }
@@ -111,46 +123,59 @@ class Trained:
         if condition is not None:
             condition = {k: v.to(self.device) for k, v in condition.items()}
         x0 = sampler.noise(ids).to(self.device, getattr(torch, setting.dtype))
-        facts = {**self.facts(), "path": repr(field.path), "x0": _bits(x0.double())}
-        reference = kept(
-            self.references / f"{digest(facts)}.safetensors",
-            lambda: self._tight(setting, x0.double(), condition),
-        )
+        reference = self._reference(setting, field, x0[: self.compared].double(), condition)
         return Task(field, x0, reference, field.path, setting.batch, setting.seed, condition)
 
-    def measure(self, metrics: Sequence[Chosen], task: Task, solutions: Sequence[Solution]) -> Any:
+    def measure(
+        self, metrics: Sequence[Metric], task: Task, solutions: Sequence[Solution]
+    ) -> dict[str, Any]:
         """The values of `metrics` over the samples of a cell, as JSON."""
-        made: list[Metric] = [chosen.make() for chosen in metrics]
+        return self._computed(metrics, task.path, task.seed, [self._measured(task, solutions)])
+
+    def judge(self, metrics: Sequence[Metric], count: int, seed: int) -> dict[str, Any]:
+        """The values of `metrics` of data over the first `count` held-out examples, as JSON."""
+        data = self.components.data.with_split("test")
+        rows = held_out(data, count, self.batch)
+        batches = map(rows.read, rows.pieces)
+        return self._computed(metrics, self.components.path, seed, batches)
+
+    def _computed(
+        self, metrics: Sequence[Metric], path: Path, seed: int, batches: Iterable[Measured]
+    ) -> dict[str, Any]:
         data = self.components.data
         evaluation = Evaluation(
             data=data.with_split("test"),
             train_data=data.with_split("train"),
-            path=task.path,
+            path=path,
             field=self.field,
-            seed=task.seed,
+            seed=seed,
             batch_size=self.batch,
-            cache=self.folder.root / "cache",
+            cache=cache_folder() / "references",
         )
-        results: dict[str, Any] = {}
-        for metric in made:
+        for metric in metrics:
             metric.begin(evaluation)
-            metric.update(self._measured(task, solutions))
-            for name, result in metric.compute().items():
-                results[name] = {"value": float(result.value), "error": result.error}
-        return results
+        for batch in batches:
+            for metric in metrics:
+                metric.update(batch)
+        return {
+            name: {
+                "value": float(result.value),
+                "error": result.error,
+                "notes": notes_in(result.details, result.provenance),
+            }
+            for metric in metrics
+            for name, result in metric.compute().items()
+        }
 
-    def check_metrics(self, metrics: Sequence[Chosen]) -> None:
-        """Raise ComponentError for a metric that does not go with the run's data or with
-        samples.
-        """
-        for chosen in metrics:
-            metric: Metric = chosen.make()
-            if metric.consumes != "samples":
-                raise ComponentError(
-                    f"metric '{chosen}' measures held-out data, which no solver here has drawn: "
-                    "use `fmcore evaluate`"
-                )
-            metric.check(self.components.data, self.components.path)
+    def _reference(self, setting: Setting, field: Predictor, x0: Tensor, condition: Any) -> Tensor:
+        """The true ends of `x0`: solved once, then kept."""
+        if not len(x0):
+            return x0.cpu()
+        facts = {**self.facts(), "path": repr(field.path), "x0": _bits(x0)}
+        return kept(
+            self.references / f"{digest(facts)}.safetensors",
+            lambda: self._tight(setting, x0, condition),
+        )
 
     def _measured(self, task: Task, solutions: Sequence[Solution]) -> Measured:
         x = torch.cat([solution.x for solution in solutions]).cpu().float()
@@ -197,6 +222,20 @@ class Trained:
                 ends.append(solution.x.cpu())
                 show(first + len(solution.x))
         return torch.cat(ends)
+
+
+def check_metrics(metrics: Sequence[Chosen], components: Components) -> None:
+    """Raise ComponentError for a metric that does not go with the data of `components`, or that
+    does not look at samples.
+    """
+    for chosen in metrics:
+        metric: Metric = chosen.make()
+        if metric.consumes != "samples":
+            raise ComponentError(
+                f"metric '{chosen}' measures held-out data, which no solver here has drawn: "
+                "use `fmcore evaluate`"
+            )
+        metric.check(components.data, components.path)
 
 
 def _bits(x: Tensor) -> str:

@@ -10,6 +10,7 @@ A command's module is imported when it is called, and torch when a command compu
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -24,11 +25,14 @@ COMMANDS = {
     "run": Target("fmcore.cli.run:run", "Train, sample and evaluate what a recipe describes."),
     "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
+    "measure": Target(
+        "fmcore.cli.measure:measure", "Measure a folder of images, or other samples, without a run."
+    ),
     "compare": Target("fmcore.cli.compare:compare", "Put the results of runs beside each other."),
     "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
     "benchmark": Target(
-        "fmcore.cli.benchmark:benchmark", "Measure solvers: error, evaluations, time."
+        "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."
     ),
     "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),
@@ -37,6 +41,9 @@ COMMANDS = {
         "fmcore.cli.explain:explain", "Explain paths: formulas, schedule, a picture."
     ),
     "doctor": Target("fmcore.cli.doctor:doctor", "Say what is installed, found and broken."),
+    "completion": Target(
+        "fmcore.cli.completion:completion", "Print what makes a shell complete fmcore's words."
+    ),
 }
 
 
@@ -58,4 +65,8 @@ def command_line() -> None:
 
 def main() -> NoReturn:
     """Run the command line, and exit as it ends."""
+    if "_FMCORE_COMPLETE" in os.environ:  # a shell asks what may come next
+        from fmcore.cli.shells import register
+
+        register()
     sys.exit(exit_code_of(lambda: command_line.main(prog_name="fmcore", standalone_mode=False)))

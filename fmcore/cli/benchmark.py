@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmcore.cli.completing import axis_keys, benchmark_targets
 from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option, quiet_option
+
+if TYPE_CHECKING:
+    from fmcore.benchmarking.report import Report
+    from fmcore.stages.recipe_benchmark import RecipeBenchmark
 
 __all__ = ["benchmark"]
 
 
-@click.command(short_help="Measure solvers: error, evaluations, time.")
-@click.argument("target", metavar="closed-form|RUN")
-@click.argument("axes", nargs=-1, metavar="[AXIS=A,B]...")
+@click.command(short_help="Measure solvers, or the runs of a recipe, over axes.")
+@click.argument("target", metavar="closed-form|RUN|RECIPE", shell_complete=benchmark_targets)
+@click.argument("axes", nargs=-1, metavar="[AXIS=A,B]...", shell_complete=axis_keys)
 @click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the results go; by default runs/benchmark/HASH.",
+    help="Where the results go; by default runs/benchmark/HASH, for a RECIPE runs/benchmark/NAME.",
 )
+@click.option("--jobs", default=1, type=click.IntRange(1), help="Of a RECIPE, runs at once; 1.")
 @click.option("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda.")
 @click.option("--threads", default=1, type=click.IntRange(1), help="Threads of torch; 1.")
 @click.option("--repeats", default=5, type=click.IntRange(1), help="Timed rounds a cell; 5.")
@@ -37,6 +44,7 @@ def benchmark(
     target: str,
     axes: tuple[str, ...],
     out: Path | None,
+    jobs: int,
     device: str,
     threads: int,
     repeats: int,
@@ -44,36 +52,68 @@ def benchmark(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure solvers on problems with known solutions (closed-form), or on a trained RUN.
+    """Measure solvers on problems with known solutions (closed-form), or on a trained RUN; or train
+    and measure every combination of a RECIPE's values.
 
-    Axes are lists between commas: solver, path, grid, nfe (fixed solvers), tol (adaptive ones),
-    seed, samples, batch, dtype; for closed-form also problem and dim, for a RUN also metrics.
+    Axes are lists between commas.  Of solvers: solver, grid, nfe (fixed ones), tol (adaptive ones),
+    samples, batch, dtype; path, seed; for closed-form also problem and dim, for a RUN also metrics.
+    Of a RECIPE: its own keys, and solver, grid, nfe, ... for solvers on every network.
     The same command goes on where it was stopped.
 
     \b
       fmcore benchmark closed-form path=ot,vp solver=midpoint,unipc,dopri5 nfe=8,16,32
       fmcore benchmark runs/digits/20260101-120000 solver=euler,midpoint metrics=fd_lite0
+      fmcore benchmark checkerboard path=ot,vp seed=0,1 train.steps=500
     """
     from fmcore.stages.benchmark import benchmark as measure
+    from fmcore.stages.recipe_benchmark import benchmark_recipe, is_recipe
 
-    made = measure(
-        target,
-        axes,
-        out=out,
-        device=device,
-        threads=threads,
-        repeats=repeats,
-        reference_tol=reference_tol,
-        quiet=quiet,
-    )
-    report = made.report
+    shared: dict[str, Any] = {
+        "out": out,
+        "device": device,
+        "threads": threads,
+        "repeats": repeats,
+        "reference_tol": reference_tol,
+        "quiet": quiet,
+    }
+    if is_recipe(target):
+        _tell_runs(benchmark_recipe(target, axes, jobs=jobs, say=complain, **shared), as_json)
+        return
+    made = measure(target, axes, **shared)
     if as_json:
-        print_json(report.json())
+        print_json(made.report.json())
     else:
-        for title, rows in report.settings:
-            click.echo(title)
-            table(report.heads(), report.table(rows))
+        _tables(made.report)
+    _refused(made.report.refused)
+    files = "cells.csv, benchmark.json, benchmark.md, benchmark.html, benchmark.png"
+    complain(f"written to {made.folder}: {files}")
+
+
+def _tell_runs(made: RecipeBenchmark, as_json: bool) -> None:
+    if as_json:
+        print_json(made.json())
+    else:
+        table(*made.runs.table())
+        over = made.runs.over_seeds()
+        if over is not None:
+            click.echo("\nover seeds: mean ± standard deviation")
+            table(*over)
+        if made.solvers is not None:
             click.echo()
-    for line in report.refused:
+            _tables(made.solvers)
+    _refused([*made.runs.refused, *(made.solvers.refused if made.solvers else ())])
+    complain(f"written to {made.folder}: runs.csv, benchmark.json, benchmark.md, benchmark.html")
+    if all(row.reason for row in made.runs.rows):
+        raise SystemExit(1)
+
+
+def _tables(report: Report) -> None:
+    for title, rows in report.settings:
+        click.echo(title)
+        table(report.heads(), report.table(rows), spare=("µs/NFE outside", "waits/NFE"))
+        click.echo()
+
+
+def _refused(lines: list[str]) -> None:
+    for line in lines:
         complain(f"cannot be: {line}")
-    complain(f"written to {made.folder}: cells.csv, benchmark.json, benchmark.md, benchmark.png")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import run_folders
 from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option
 
@@ -13,7 +14,14 @@ __all__ = ["compare"]
 
 
 @click.command(short_help="Put the results of runs beside each other.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    metavar="RUN...",
+    type=click.Path(path_type=Path),
+    shell_complete=run_folders,
+)
 @click.option("--markdown", is_flag=True, help="Print a table for a page.")
 @click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page too.")
 @plugin_option

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal, TextIO
 
 import click
 
-__all__ = ["State", "complain", "mark", "print_json", "styled", "table"]
+__all__ = ["State", "complain", "folded", "mark", "print_json", "styled", "table"]
+
+UNBROKEN = 26
+"""Letters of the widest cell of a column that is never wrapped: names, numbers, versions."""
 
 _COLORS = {"error": "red", "warning": "yellow"}
 
@@ -32,9 +37,26 @@ def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
 
 
 def complain(text: str, level: Literal["error", "warning"] | None = None) -> None:
-    """A line on stderr."""
-    head = "" if level is None else styled(f"{level}:", sys.stderr, fg=_COLORS[level]) + " "
-    click.echo(f"{head}{text}", err=True)
+    """A line on stderr; on a terminal, broken between words."""
+    lines = folded(text if level is None else f"{level}: {text}", sys.stderr)
+    head = "" if level is None else f"{level}:"
+    colored = styled(head, sys.stderr, fg=_COLORS[level]) if level else ""
+    click.echo(f"{colored}{lines.removeprefix(head)}", err=True)
+
+
+def folded(text: str, stream: TextIO | None = None, indent: int = 0) -> str:
+    """`text`, whose lines are broken between words if `stream` (stdout) is a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if not stream.isatty():
+        return text
+    wrapper = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
 def mark(state: State) -> str:
@@ -52,10 +74,14 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns on stdout: wrapped to a terminal, every row on a line of its own in a pipe."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
+    """Columns on stdout: wrapped to a terminal, every row on a line of its own in a pipe.
+
+    `spare` columns are left out of a terminal too narrow for them, the last first.
+    """
+    rows = [[_visible(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _wrapped(heads, rows)
+        _wrapped(heads, rows, spare)
         return
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
@@ -63,15 +89,31 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _visible(text: str) -> str:
+    """`text` without the control characters that a stranger's file may hold for the terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+
+
+def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    shown, left_out = list(range(len(heads))), []
+    for head in reversed(spare):
+        if sum(widths[i] + 2 for i in shown) > console.width + 2:
+            shown.remove(heads.index(head))
+            left_out.append(head)
+    whole = [i for i in shown if widths[i] <= UNBROKEN]
+    roomy = sum(widths[i] + 2 for i in whole) + 16 * (len(shown) - len(whole)) <= console.width
     bold = "" if os.environ.get("NO_COLOR") else "bold"
     grid = Table(box=None, pad_edge=False, header_style=bold)
-    for head in heads:
-        grid.add_column(head, overflow="fold")
+    for i in shown:  # names stay whole; sentences are folded
+        grid.add_column(heads[i], overflow="fold", no_wrap=roomy and i in whole)
     for row in rows:
-        grid.add_row(*map(Text, row))
-    Console().print(grid)
+        grid.add_row(*(Text(row[i]) for i in shown))
+    console.print(grid)
+    if left_out:
+        complain(f"left out for want of room: {', '.join(reversed(left_out))}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import override_keys, run_folders
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.cli.summary import summary
 
@@ -13,17 +14,24 @@ __all__ = ["evaluate"]
 
 
 @click.command(short_help="Measure a finished run again.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@click.argument(
+    "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("evaluate")
+)
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @plugin_option
 @quiet_option
 def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
     """Measure the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its evaluate section: count=1000.
+    KEY=VALUE overrides an option of its evaluate section.  Samples that were not kept are drawn
+    again.  A folder without a run: fmcore measure.
+
+    \b
+      fmcore evaluate runs/digits/20260101-120000 count=100
     """
     from fmcore import stages
 
     made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    click.echo(summary(made.folder.root, made.results))
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(summary(made.folder.root, made.results))

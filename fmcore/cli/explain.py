@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fmcore.cli.completing import path_words
 from fmcore.cli.console import print_json, styled, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.settings import typed_options
@@ -26,7 +27,13 @@ RECIPE_ENDINGS = (".yaml", ".yml")
 
 
 @click.command(short_help="Explain paths: formulas, schedule, a picture.")
-@click.argument("words", nargs=-1, required=True, metavar="PATH... [PATH.KEY=VALUE]...")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="PATH... [PATH.KEY=VALUE]...",
+    shell_complete=path_words,
+)
 @click.option("--set", "settings", metavar="PATH.KEY=VALUE", multiple=True, help="Set an option.")
 @click.option(
     "--rows",

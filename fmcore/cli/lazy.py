@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import click
+from click.shell_completion import CompletionItem
 
 from fmcore.plugins.entry import import_target
 from fmcore.suggest import did_you_mean
@@ -47,6 +48,8 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell asks what may come next
+            return super().parse_args(ctx, args)
         if self.default is not None and not self._asks_for_a_command(args):
             args = [self.default, *args]
         return super().parse_args(ctx, args or ["--help"])
@@ -54,7 +57,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.targets:
+        if args and args[0] not in self.targets and not ctx.resilient_parsing:
             hint = did_you_mean(args[0], self.targets) or ";"
             known = ", ".join(self.targets)
             ctx.fail(f"no command '{args[0]}'{hint} commands: {known}")
@@ -63,6 +66,14 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, target.summary) for name, target in self.targets.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        named = [
+            CompletionItem(name, help=target.summary)
+            for name, target in self.targets.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def _asks_for_a_command(self, args: list[str]) -> bool:
         """Whether `args` name a command or want the group's own help; options are the default's."""

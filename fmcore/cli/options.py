@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from fmcore.cli.console import complain
 from fmcore.cli.outcome import debugging
+from fmcore.errors import PluginError
 from fmcore.kinds import KINDS
 from fmcore.plugins import registry
 from fmcore.plugins.hooks import RECIPE
@@ -23,7 +25,8 @@ def _load_plugins(ctx: click.Context, parameter: click.Parameter, files: tuple[P
     """Load the files, and say in a line if an installed plugin failed."""
     known = registry()
     for file in files:
-        known.add_file(file)
+        with suppress(PluginError) if ctx.resilient_parsing else nullcontext():
+            known.add_file(file)
     failed = sorted({failure.plugin for failure in known.failures})
     if failed and not ctx.resilient_parsing:
         complain(f"failed plugins: {', '.join(failed)}; see `fmcore plugins`", "warning")

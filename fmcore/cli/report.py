@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import run_folders
 from fmcore.cli.options import plugin_option
 
 __all__ = ["report"]
 
 
 @click.command(short_help="Write the page of a run again.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
 @plugin_option
 def report(run: Path) -> None:
     """Write report.html of the run in folder RUN again, from what lies there.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.cli.summary import summary
 
@@ -13,8 +14,8 @@ __all__ = ["run"]
 
 
 @click.command(short_help="Train, sample and evaluate what a recipe describes.")
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("recipe", shell_complete=recipe_names)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys())
 @click.option(
     "--out",
     metavar="DIR",
@@ -40,8 +41,9 @@ def run(
     RECIPE is a file or the name of a recipe.  KEY=VALUE overrides an option.
 
     \b
-    fmcore run recipes/digits.yaml train.steps=100
-    fmcore run digits --out runs/first        (again: goes on where it stopped)
+      fmcore run recipes/digits.yaml train.steps=100
+      fmcore run digits --out runs/first        (again: goes on where it stopped)
+      fmcore run cifar10 --dry-run              (what it would take)
     """
     from fmcore import stages
     from fmcore.recipe import load_recipe
@@ -51,4 +53,5 @@ def run(
         click.echo("\n".join(stages.dry_run(loaded, device, probe=True).lines()))
         return
     made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
-    click.echo(summary(made.folder.root, made.results))
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(summary(made.folder.root, made.results))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import override_keys, run_folders
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.cli.summary import drawn
 
@@ -13,8 +14,10 @@ __all__ = ["sample"]
 
 
 @click.command(short_help="Draw samples from a finished run again.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@click.argument(
+    "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("sample")
+)
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @click.option(
     "--pairs",
@@ -29,7 +32,10 @@ def sample(
 ) -> None:
     """Draw samples from the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its sample section: solver=rk4 count=64.
+    KEY=VALUE overrides an option of its sample section.
+
+    \b
+      fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 count=64
     """
     from fmcore import stages
 
@@ -38,4 +44,6 @@ def sample(
         click.echo(pairs)
         return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
-    click.echo(drawn(made.folder.root, made.nfe()))
+    settings = made.components.sample
+    if made.folder.leads:  # of several processes one speaks
+        click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["drawn", "summary"]
+__all__ = ["drawn", "numbers", "summary"]
 
 PICTURES = {
     "training.png": "training curve",
@@ -17,9 +17,12 @@ PICTURES = {
     "results.json": "results",
     "report.html": "report",
 }
-SHOWN = ("count", "solver", "nfe_mean", "layer", "divergence", "k", "reference", "biased", "note")
+SHOWN = ("count", "solver", "nfe_mean", "layer", "divergence", "k", "reference")
 """What is printed behind a number; results.json holds the rest."""
 
+
+WARNED = ("biased", "note", "unfinished_samples", "not_finite", "unfinished")
+"""Details without which a number misleads, each on a line of its own."""
 
 WIDEST = 44
 """Letters of a value that are shown: the first options of a solver tell enough."""
@@ -27,19 +30,24 @@ WIDEST = 44
 
 def summary(root: Path, results: Mapping[str, Any]) -> str:
     """A line for every result, then a line for every file worth opening."""
-    return "\n".join([*_numbers(results), *_files(root)])
+    return "\n".join([*numbers(results), *_files(root)])
 
 
-def drawn(root: Path, nfe: Sequence[int]) -> str:
-    """What was drawn, at what cost, and where it lies."""
+def drawn(root: Path, nfe: Sequence[int], count: int) -> str:
+    """What was drawn of `count` samples, at what cost, and where it lies."""
     cost = f"{min(nfe)}" if min(nfe) == max(nfe) else f"{min(nfe)} to {max(nfe)}"
-    return "\n".join([f"{len(nfe)} samples, {cost} NFE each", *_files(root, results=False)])
+    of = f" of {count}" if count > len(nfe) else ""
+    return "\n".join([f"{len(nfe)}{of} samples, {cost} NFE each", *_files(root, results=False)])
 
 
-def _numbers(results: Mapping[str, Any]) -> Iterator[str]:
+def numbers(results: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every result, with what is most worth knowing of how it was made."""
     width = max(map(len, results), default=0)
     for name, result in results.items():
         yield f"{name:<{width}}  {_value(result)}{_how(result['provenance'])}"
+        for key in WARNED:
+            if told := result.get("details", {}).get(key):
+                yield f"{'':<{width}}  {key}: {told}"
 
 
 def _value(result: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import complain
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.errors import UserError
@@ -14,13 +15,38 @@ __all__ = ["table1"]
 
 
 @click.command(short_help="The paper's Table 1 on a recipe's data.")
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[methods=A,B] [seeds=0,1] [KEY=VALUE]...")
+@click.argument("recipe", shell_complete=recipe_names)
+@click.argument(
+    "overrides",
+    nargs=-1,
+    metavar="[methods=A,B] [seeds=0,1] [KEY=VALUE]...",
+    shell_complete=override_keys(),
+)
 @click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the runs and the table go; by default runs/table1/RECIPE.",
+)
+@click.option(
+    "--figures/--no-figures",
+    default=True,
+    help="Measure and draw quality against evaluations and training; on by default.",
+)
+@click.option(
+    "--budgets",
+    metavar="N,N",
+    help="Evaluations of midpoint in the figures; 4,8,12,20,40,100.",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Distance of samples in the figures; by default the recipe's first, or one that fits.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(2),
+    help="Samples for a point of the figures; by default the recipe's, 2000 at most.",
 )
 @click.option("--jobs", default=1, type=click.IntRange(1), help="So many runs at once.")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
@@ -30,6 +56,10 @@ def table1(
     recipe: str,
     overrides: tuple[str, ...],
     out: Path | None,
+    figures: bool,
+    budgets: str | None,
+    metric: str | None,
+    samples: int | None,
     jobs: int,
     device: str | None,
     quiet: bool,
@@ -37,13 +67,15 @@ def table1(
     """Train the paper's five methods on RECIPE's data with one network and budget, and compare.
 
     The methods are ddpm, score_matching, scoreflow, fm_vp, fm_ot; all by default.  Runs that are
-    there are gone on with or taken as they are.
+    there are gone on with or taken as they are; so are measurements for the figures.
 
     \b
       fmcore table1 digits seeds=0,1,2
-      fmcore table1 checkerboard methods=fm_vp,fm_ot train.steps=500
+      fmcore table1 checkerboard methods=fm_vp,fm_ot train.steps=500 --budgets 4,8,20
     """
+    from fmcore.benchmarking.axes import Chosen
     from fmcore.recipe import load_recipe
+    from fmcore.stages.figures import BUDGETS, Figures
     from fmcore.stages.methods import METHODS
     from fmcore.stages.table1 import table1 as make
 
@@ -55,20 +87,29 @@ def table1(
         loaded,
         folder,
         methods=axes["methods"].split(",") if "methods" in axes else list(METHODS),
-        seeds=_seeds(axes.get("seeds", str(loaded.values["seed"]))),
+        seeds=_numbers("seeds=", axes.get("seeds", str(loaded.values["seed"]))),
+        figures=Figures(
+            _numbers("--budgets ", budgets) if budgets else BUDGETS,
+            Chosen("metric", metric) if metric else None,
+            samples,
+        )
+        if figures
+        else None,
         jobs=jobs,
         device=device,
         quiet=quiet,
         say=complain,
     )
     click.echo(made.markdown(), nl=False)
-    complain(f"written to {folder}/table1.md and table1.json")
+    complain(f"written to {folder}: table1.md, table1.json, table1.html")
+    for name, panels in made.drawn.panels.items() if made.drawn else ():
+        complain(f"{', '.join(p.title for p in panels)}: {folder / name}.png, .svg, .pdf")
     if made.failures:
         raise SystemExit(1)
 
 
-def _seeds(text: str) -> list[int]:
+def _numbers(what: str, text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise UserError(f"seeds={text}: give whole numbers between commas: seeds=0,1,2") from None
+        raise UserError(f"{what}{text}: give whole numbers between commas: {what}1,2,3") from None

@@ -55,13 +55,14 @@ class Evaluation:
     batch_size: int
     cache: FilePath
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    home: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def device(self) -> torch.device:
-        """Where the network is; the CPU without one."""
+        """Where the network is; `home` without one."""
         parameters = getattr(getattr(self.field, "model", None), "parameters", None)
         first = next(iter(parameters()), None) if parameters is not None else None
-        return torch.device("cpu") if first is None else first.device
+        return self.home if first is None else first.device
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, final
 
 from torch import Tensor, nn
 
+from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 
-__all__ = ["VectorField"]
+__all__ = ["Pretrained", "VectorField"]
+
+
+@final
+@dataclass(frozen=True)
+class Pretrained:
+    """What a network was trained to be before fmcore saw it.
+
+    `weights` names the weights that its constructor loaded, for provenance: a file and its hash.
+    `prediction` is what it gives, and `path` along which; None where it cannot tell.  An objective
+    or a path that disagrees is refused.
+    """
+
+    weights: str
+    prediction: Quantity | None = None
+    path: Path | None = None
 
 
 class VectorField(nn.Module, ABC):
@@ -30,9 +47,15 @@ class VectorField(nn.Module, ABC):
     * The state dict is the whole state.  Building and running under `torch.device("meta")` gives
       the same shapes: a dry run counts parameters and operations so.
     * The result is differentiable in x, and under bfloat16 autocast stays near its float32 value.
+
+    A network that was trained elsewhere loads its weights in the constructor, except on the meta
+    device, and says so in `pretrained`: a run without `train` then samples it as it is, and one
+    with `train` goes on from there.
     """
 
     kind: ClassVar[str] = "model"
+
+    pretrained: Pretrained | None = None
 
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:

@@ -52,6 +52,7 @@ class Tally:
     """The rows since `begin`, as they came."""
 
     def __init__(self) -> None:
+        self.given: Evaluation | None = None
         self.evaluation: Evaluation | None = None
         self.parts: list[dict[str, Tensor]] = []
 
@@ -59,7 +60,7 @@ class Tally:
         """All rows in order.  Raises ComponentError where an index came twice."""
         if not self.parts:
             return Rows(torch.empty(0, dtype=torch.int64))
-        whole = {name: torch.cat([p[name] for p in self.parts]) for name in self.parts[0]}
+        whole = self._whole()
         indices, order = whole.pop("indices").sort(stable=True)
         twice = indices[1:][indices[1:] == indices[:-1]]
         if len(twice):
@@ -67,7 +68,16 @@ class Tally:
                 f"sample {int(twice[0])} was measured {1 + int((twice == twice[0]).sum())} times: "
                 "processes must share the indices out, none to two"
             )
+        if torch.equal(order, torch.arange(len(order))):  # as most streams come: no second copy
+            return Rows(indices, whole)
         return Rows(indices, {name: column[order] for name, column in whole.items()})
+
+    def _whole(self) -> dict[str, Tensor]:
+        """The parts as one, which takes their place."""
+        if len(self.parts) > 1:
+            names = list(self.parts[0])
+            self.parts = [{name: torch.cat([p.pop(name) for p in self.parts]) for name in names}]
+        return dict(self.parts[0])
 
 
 @dataclass(frozen=True)
@@ -102,8 +112,11 @@ class RowMetric(Options, Metric):
 
     @final
     def begin(self, evaluation: Evaluation) -> None:
-        self._tally.parts.clear()
-        self._tally.evaluation = self.prepare(evaluation)
+        tally = self._tally
+        tally.parts = []
+        if tally.given is not evaluation:  # a tally of many parts begins again with each
+            tally.evaluation = self.prepare(evaluation)
+            tally.given = evaluation
 
     @final
     def update(self, batch: Measured) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,38 @@ from fmcore.runs.atomic import atomic
 
 __all__ = ["figure"]
 
+_TIMELESS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+"""The same numbers give the same bytes, whenever they are drawn."""
+
 
 @contextmanager
 def figure(
-    path: Path, width: float, height: float, rows: int = 1, columns: int = 1
+    path: Path,
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    kinds: Sequence[str] = ("png",),
+    dpi: int = 120,
 ) -> Iterator[Any]:
-    """Give the axes, `(rows, columns)`, of a new figure, and save it as PNG at `path` after."""
+    """Give the axes, `(rows, columns)`, of a new figure, and save it at `path` after, with the
+    suffix of each of `kinds`.
+    """
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    sheet = Figure(figsize=(width, height), layout="constrained", dpi=120)
+    sheet = Figure(figsize=(width, height), layout="constrained", dpi=dpi)
     FigureCanvasAgg(sheet)
     axes = sheet.subplots(rows, columns, squeeze=False)
     yield axes
-    atomic(path, lambda part: sheet.savefig(part, format="png"))
+    with matplotlib.rc_context({"svg.hashsalt": "fmcore"}):
+        for kind in kinds:
+            more = _TIMELESS.get(kind, {})
+            atomic(
+                path.with_suffix(f".{kind}"),
+                lambda part, kind=kind, more=more: sheet.savefig(part, format=kind, **more),  # type: ignore[misc]
+            )

@@ -67,7 +67,8 @@ class Component(Type):
 
     @property
     def text(self) -> str:
-        return f"a {_WORDS.get(self.kind, self.kind)} (its name, or a mapping with `name`)"
+        word = _article(_WORDS.get(self.kind, self.kind))
+        return f"{word} (its name, or a mapping with `name`)"
 
     @property
     def many(self) -> str:
@@ -249,4 +250,4 @@ def _culprit(block: Block, message: str) -> Mark:
 
 
 def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "AEIOU" else f"a {noun}"
+    return f"an {noun}" if noun[0].upper() in "AEIOU" else f"a {noun}"

@@ -19,7 +19,8 @@ def _items(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Items):
         return node.items
     if isinstance(node, Leaf) and isinstance(node.value, str | int | float):
-        raise Misfit(f"; a list is written [{str(node.value)[:60]}]")
+        huge = isinstance(node.value, int) and abs(node.value) >= 10**60  # too long to write out
+        raise Misfit("" if huge else f"; a list is written [{str(node.value)[:60]}]")
     if isinstance(node, Block) and node.entries and all(key.isdigit() for key in node.entries):
         raise Misfit("; there is no item of that index to change")
     raise Misfit

@@ -58,9 +58,14 @@ def catalogue() -> list[Found]:
 def find(source: str | PathLike[str], folder: Path | None = None) -> Path:
     """The file of a recipe given by path (relative to `folder`) or by name.  Raises RecipeError."""
     file = Path(folder or "", source)
-    if file.is_file():
-        return file
-    if file.is_dir() and Path(source).name != str(source):
+    try:
+        if file.is_file():
+            return file
+        is_folder = file.is_dir()
+    except (OSError, ValueError) as error:  # a name too long
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"'{str(source)[:60]}' cannot be a file: {reason}") from None
+    if is_folder and Path(source).name != str(source):
         inside = f"; there is '{source}/recipe.yaml'" if (file / "recipe.yaml").is_file() else ""
         raise RecipeError(f"'{source}' is a folder, not a recipe{inside}")
     named = catalogue()

@@ -84,7 +84,8 @@ def prepared(target: type, options: Mapping[str, Any], what: str) -> dict[str, A
     """
     read, reading = _read(target, options, what)
     if len(reading.faults):
-        raise ComponentError("\n".join(message for _, message in reading.faults.found))
+        told = (message for _, message in reading.faults.found)
+        raise ComponentError("\n".join(m if m.startswith(what) else f"{what}: {m}" for m in told))
     return build_options(target, read)
 
 

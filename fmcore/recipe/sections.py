@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Best", "Bound", "Evaluate", "Guidance", "Sample", "Sections", "Train"]
+__all__ = ["Best", "Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -61,7 +61,8 @@ class Train:
     whose memory grows with the training (arXiv 2312.02696), from which snapshots, saved every
     `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
     `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
-    of the same noises are drawn into samples/progress.
+    of the same noises are drawn into samples/progress.  Of the checkpoints the newest `keep` stay,
+    and those at multiples of `keep_every`.
 
     Every `evaluate_every` steps, what `evaluate` says is measured with the first average on samples
     as the recipe draws them; by default what the recipe's own `evaluate` says, on at most 1000.
@@ -96,6 +97,7 @@ class Train:
     shard: bool = False
     checkpoint_every: Positive = 1000
     keep: Positive = 2
+    keep_every: Positive | None = None
     log_every: Positive = 50
 
 
@@ -116,6 +118,8 @@ class Guidance:
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
+    `keep` is how many of `count` stay on disk, in whole batches (all by default): the others are
+    drawn when they are measured, batch by batch, and never held together.
     `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
     weights (`raw`), a profile by name (`ema:0.9999`, `power:0.05`), or the `best` checkpoint's
     average.  `label` conditions every
@@ -125,12 +129,23 @@ class Sample:
 
     solver: Solver
     count: Positive = 64
+    keep: Positive | None = None
     batch_size: Positive = 256
     seed: int | None = None
     weights: str = "ema"
     label: Count | None = None
     path: Path | None = None
     guidance: Guidance | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is measured of samples without a run, on the first `count` of them (all by default)."""
+
+    metrics: list[Metric]
+    count: Positive | None = None
+    batch_size: Positive = 256
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

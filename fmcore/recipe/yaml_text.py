@@ -45,6 +45,20 @@ class _Loader(yaml.SafeLoader):
     def check_plain(self) -> bool:
         return bool(self.prefix(3) == MISSING or super().check_plain())
 
+    def fetch_flow_collection_start(self, kind: type[yaml.Token]) -> None:
+        self._check_depth(self.flow_level)
+        super().fetch_flow_collection_start(kind)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_depth(len(self.indents))
+        return bool(super().add_indent(column))
+
+    def _check_depth(self, depth: int) -> None:
+        """Here and not only on the tree: a line of 100,000 brackets takes seconds to become one."""
+        if depth > MAX_DEPTH:
+            problem = f"nested more than {MAX_DEPTH} levels deep"
+            raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+
     def scan_plain(self) -> yaml.ScalarToken:
         if not (self.flow_level and self.prefix(3) == MISSING):
             return super().scan_plain()

@@ -1,21 +1,21 @@
 """Charts as inline SVG, drawn by matplotlib, with the page's own ink and no foreign text.
 
 A chart holds numbers and fixed words alone: names that come from a run stand in the page around
-it, where they are escaped.
+it, where they are escaped, or in the words shown over a point, which are escaped here.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-__all__ = ["PALETTE", "histogram", "lines"]
+__all__ = ["PALETTE", "drawn", "histogram", "lines", "tip"]
 
 PALETTE = ("#3b82c4", "#d9822b", "#3f9c5f", "#c4504b", "#8a6cc9", "#8c6d5a", "#cf6fb0", "#7f8c8d")
 """Readable on white and on near-black."""
@@ -70,6 +70,39 @@ def histogram(name: str, values: Sequence[float], label: str, whole: bool = Fals
     axis.axvline(float(numbers.mean()), color=INK, linewidth=1, linestyle="--")
     axis.set(xlabel=label, ylabel="count")
     return _svg(sheet, name)
+
+
+def drawn(name: str, draw: Callable[[Any], Sequence[str]], across: str, up: str) -> Markup:
+    """What `draw` draws on axes in the page's ink.  It returns the words of its points, in the
+    order in which it called `tip` for them: a browser shows them over a point.
+    """
+    sheet, axis = _sheet()
+    words = draw(axis)
+    axis.set(xlabel=across, ylabel=up)
+    return Markup(_with_words(str(_svg(sheet, name)), name, words))  # words are escaped there
+
+
+def tip(axis: Any, place: int, x: float, y: float) -> None:
+    """Make room over the point (x, y) for the words of `place`."""
+    axis.plot(
+        [x],
+        [y],
+        marker="o",
+        markersize=11,
+        linestyle="none",
+        markeredgecolor="none",
+        markerfacecolor=INK,
+        alpha=0.0,
+        gid=f"tip-{place}",
+    )
+
+
+def _with_words(svg: str, name: str, words: Sequence[str]) -> str:
+    """The SVG with a title in the group of every tip."""
+    for place, said in enumerate(words):
+        group = f'<g id="{name}-tip-{place}"'
+        svg = svg.replace(f"{group}>", f'{group} class="tip"><title>{escape(said)}</title>', 1)
+    return svg
 
 
 def _edges(numbers: Numbers, whole: bool) -> Any:

@@ -36,7 +36,7 @@ def write_comparison(
         rows=[[row[0], *row[first:], *row[1:first]] for row in found.rows()],
         ways=list(zip(found.headings(), ways, strict=True)),
         reasons=found.reasons,
-        legend=[(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(found.runs)],
+        runs=[(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(found.runs)],
         curve=attempted("the curves", lambda: _curve(folders), missed),
         pictures=[p for folder in folders for p in _pictures(folder, missed)],
         missed=missed,

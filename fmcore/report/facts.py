@@ -12,6 +12,7 @@ from typing import Any, final
 from safetensors import safe_open
 
 from fmcore.report.numbers import Number, flat, value_text
+from fmcore.report.parts import shard_files
 from fmcore.runs.folder import RunFolder
 from fmcore.solving.problem import Status
 
@@ -139,7 +140,10 @@ def _sampled(folder: RunFolder) -> str:
     if not made.is_file():
         return "No samples were drawn."
     facts = json.loads(made.read_text(encoding="utf-8"))
-    return f"{facts['count']:,} samples were drawn with the solver '{facts['solver']['name']}'."
+    kept = facts.get("keep")
+    few = f", of which the first {kept:,} are kept" if kept and kept < facts["count"] else ""
+    how = f"with the solver '{facts['solver']['name']}'"
+    return f"{facts['count']:,} samples were drawn {how}{few}."
 
 
 def _found(results: Mapping[str, Any]) -> str:
@@ -187,7 +191,7 @@ def _or(bound: float | None, value: float) -> float:
 
 def _failures(folder: RunFolder) -> Iterator[str]:
     ends: Counter[int] = Counter()
-    for file in sorted(folder.samples.glob("shard-*.safetensors")):
+    for file in shard_files(folder.samples):
         with safe_open(file, "pt") as held:
             ends.update(held.get_tensor("status").tolist())
     for code, count in sorted(ends.items()):

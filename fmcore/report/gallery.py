@@ -10,7 +10,7 @@ from markupsafe import Markup
 from safetensors import safe_open
 
 from fmcore.report.charts import histogram, lines
-from fmcore.report.parts import Chart, Picture, attempted, data_uri
+from fmcore.report.parts import Chart, Picture, attempted, data_uri, shard_files
 from fmcore.runs.curve import MEASURED, Curve
 from fmcore.runs.folder import RunFolder
 
@@ -131,7 +131,7 @@ def _nfe(folder: RunFolder) -> Chart | None:
 
 
 def _counts(folder: RunFolder) -> Iterator[int]:
-    for file in sorted(folder.samples.glob("shard-*.safetensors")):
+    for file in shard_files(folder.samples):
         with safe_open(file, "pt") as held:
             yield from held.get_tensor("nfe").tolist()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-__all__ = ["Number", "described", "flat", "number", "value_text"]
+__all__ = ["Number", "described", "flat", "notes_in", "number", "value_text"]
 
 NOTES = ("biased", "note")
 """What a metric says against its own number, in `details` or the provenance."""
@@ -29,10 +29,15 @@ class Number:
 def number(name: str, result: Mapping[str, Any], summary: str = "") -> Number:
     """One entry of results.json."""
     provenance, details = _mapping(result, "provenance"), _mapping(result, "details")
-    notes = [str(part[key]) for part in (details, provenance) for key in NOTES if part.get(key)]
+    notes = notes_in(details, provenance)
     seen = {k: v for k, v in flat(details).items() if k not in NOTES}
     how = described(provenance)
-    return Number(name, summary, value_text(result), how, flat(provenance), seen, tuple(notes))
+    return Number(name, summary, value_text(result), how, flat(provenance), seen, notes)
+
+
+def notes_in(*parts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a metric says against its own number."""
+    return tuple(str(part[key]) for part in parts for key in NOTES if part.get(key))
 
 
 def value_text(result: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar, final
 
 from markupsafe import Markup
 
-__all__ = ["Chart", "Picture", "attempted", "data_uri"]
+__all__ = ["Chart", "Picture", "attempted", "data_uri", "shard_files"]
 
 MOST_BYTES = 24 * 2**20
 """Of one picture: a page with more would not open on a telephone."""
@@ -37,11 +37,12 @@ class Picture:
 @final
 @dataclass(frozen=True)
 class Chart:
-    """A drawing made for the page."""
+    """A drawing made for the page; in one with `points` each of them has its words."""
 
     title: str
     caption: str
     svg: Markup
+    points: bool = False
 
 
 def attempted(what: str, make: Callable[[], T], missed: list[str]) -> T | None:
@@ -55,6 +56,16 @@ def attempted(what: str, make: Callable[[], T], missed: list[str]) -> T | None:
     except Exception as error:
         missed.append(f"{what} is left out: {type(error).__name__}: {error}")
         return None
+
+
+def shard_files(samples: Path) -> list[Path]:
+    """The shards that the folder `samples` holds of the samples drawn last; none if it holds none.
+
+    Of an earlier drawing of more samples some may lie there still.
+    """
+    from fmcore.stages.shards import Shards  # the stages write reports at their end
+
+    return Shards.there(samples).files() if (samples / "made.json").is_file() else []
 
 
 def data_uri(file: Path) -> str | None:

@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EDQUOT: "the disk quota is used up: free some space, then give the same command again",
     errno.EFBIG: "the file is larger than this system allows (see ulimit -f)",
     errno.EROFS: "the file system is read-only: choose another folder with --out",
+    errno.ELOOP: "it is a link, and nothing is written through one: remove it",
     errno.EACCES: "no permission to write there: choose another folder with --out",
 }
 

@@ -6,19 +6,19 @@ they still are. Reading executes nothing.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fmcore.errors import CheckpointError
 from fmcore.runs.atomic import atomic, sha256_of, write_json
+from fmcore.runs.untrusted import json_object, tensors_in
 
 __all__ = ["Checkpoint", "CheckpointFolder", "load_into", "require_fitting"]
 
@@ -46,9 +46,9 @@ class CheckpointFolder:
     root: Path
     warn: Callable[[str], None] = print
 
-    def save(self, checkpoint: Checkpoint, keep: int | None) -> Path:
+    def save(self, checkpoint: Checkpoint, keep: int | None, keep_every: int | None = None) -> Path:
         """Write a checkpoint, whole or not at all, then remove all but the newest `keep` (None:
-        keep all) and the best.
+        keep all), those at multiples of `keep_every`, and the best.
         """
         path = self._tensors(checkpoint.step)
         tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
@@ -57,14 +57,15 @@ class CheckpointFolder:
             path.with_suffix(".json"),
             {"step": checkpoint.step, "sha256": sha256_of(path), "facts": dict(checkpoint.facts)},
         )
-        self._retain(keep)
+        self._retain(keep, keep_every)
         return path
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, oldest first, whole or not."""
-        return sorted(
-            int(path.stem.removeprefix("step-")) for path in self.root.glob("step-*.json")
+        found = (
+            re.fullmatch(r"step-([0-9]{9,15})", path.stem) for path in self.root.glob("*.json")
         )
+        return sorted(int(match[1]) for match in found if match is not None)
 
     @property
     def best(self) -> int | None:
@@ -100,21 +101,28 @@ class CheckpointFolder:
             )
         return None
 
+    def sha256(self, step: int) -> str:
+        """The checksum recorded of the checkpoint of `step`.  Raises CheckpointError."""
+        return str(_facts(self._tensors(step).with_suffix(".json")).get("sha256"))
+
     def load(self, step: int) -> Checkpoint:
         """The checkpoint of `step`.  Raises CheckpointError if it is missing, torn or not a
         checkpoint.
         """
         path = self._tensors(step)
         facts = _facts(path.with_suffix(".json"))
-        if not path.exists():
+        if not path.is_file():
             raise CheckpointError(f"{path}: the tensors are missing")
         if sha256_of(path) != facts.get("sha256"):
             raise CheckpointError(f"{path}: torn or changed: its checksum is not the one recorded")
         try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
-        return Checkpoint(step=step, tensors=tensors, facts=facts.get("facts", {}))
+            tensors = tensors_in(path)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        inner = facts.get("facts", {})
+        if not isinstance(inner, dict):
+            raise CheckpointError(f"{path.with_suffix('.json')}: not a checkpoint's description")
+        return Checkpoint(step=step, tensors=tensors, facts=inner)
 
     def _tensors(self, step: int) -> Path:
         return self.root / f"step-{step:09d}.safetensors"
@@ -123,11 +131,10 @@ class CheckpointFolder:
     def _mark(self) -> Path:
         return self.root / "best.json"
 
-    def _retain(self, keep: int | None) -> None:
-        best = self.best
-        for step in [] if keep is None else self.steps()[:-keep]:
-            if step == best:
-                continue
+    def _retain(self, keep: int | None, every: int | None) -> None:
+        old = [] if keep is None else self.steps()[:-keep]
+        spared = self.best
+        for step in [s for s in old if s != spared and (every is None or s % every)]:
             # the JSON first: a crash between the two leaves tensors that nothing points to, never
             # the reverse
             self._tensors(step).with_suffix(".json").unlink(missing_ok=True)
@@ -141,12 +148,9 @@ class CheckpointFolder:
 
 def _facts(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json_object(path)
+    except ValueError as error:
         raise CheckpointError(f"{path}: unreadable: {error}") from error
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{path}: not a checkpoint's description")
-    return facts
 
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

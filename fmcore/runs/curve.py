@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.runs.atomic import writable, write_text
+from fmcore.runs.untrusted import opened_for_adding
 
 __all__ = ["MEASURED", "Curve"]
 
@@ -26,19 +27,21 @@ class Curve:
 
     def append(self, line: dict[str, Any]) -> None:
         """Add a line."""
-        with writable(self.path), self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+        with writable(self.path), opened_for_adding(self.path) as stream:
+            stream.write(f"{json.dumps(line)}\n".encode())
 
     def lines(self) -> list[dict[str, Any]]:
-        """All whole lines; a last one torn by a crash is left out."""
-        if not self.path.exists():
+        """All lines that say of which step they are; one torn by a crash is left out."""
+        if not self.path.is_file():
             return []
         found = []
-        for text in self.path.read_text(encoding="utf-8").splitlines():
+        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                found.append(json.loads(text))
-            except ValueError:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(line, dict) and type(line.get("step")) is int:
+                found.append(line)
         return found
 
     def rewind(self, step: int) -> None:

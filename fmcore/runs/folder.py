@@ -10,6 +10,7 @@ snapshots/         power averages, where train.snapshot_every asks for them
 evaluations/       what was measured while training, where train.evaluate_every asks for it
 tracking/          what train.trackers wrote
 samples/           shards of samples, and pictures
+tally/             what an evaluation has measured so far; gone once its results are written
 results.json       each metric's value, error and provenance
 report.html        all of it as one page
 """
@@ -17,9 +18,8 @@ report.html        all of it as one page
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from fmcore.errors import RunError
 from fmcore.recipe import Recipe, diff, load_recipe
 from fmcore.runs.atomic import writable, write_json, write_text
 from fmcore.runs.checkpoint import CheckpointFolder
+from fmcore.runs.untrusted import json_object, opened_for_adding
 
 __all__ = ["RunFolder"]
 
@@ -56,6 +57,11 @@ class RunFolder:
         return self.root / "samples"
 
     @property
+    def tally(self) -> Path:
+        """The folder of what an evaluation has measured so far."""
+        return self.root / "tally"
+
+    @property
     def results_file(self) -> Path:
         """The results, as JSON."""
         return self.root / "results.json"
@@ -80,8 +86,9 @@ class RunFolder:
         if not self.leads:
             return
         self.say(line)
-        with writable(self.root), (self.root / "log.txt").open("a", encoding="utf-8") as stream:
-            stream.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {line}\n")
+        text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {line}\n"
+        with writable(self.root / "log.txt"), opened_for_adding(self.root / "log.txt") as stream:
+            stream.write(text.encode("utf-8", "backslashreplace"))
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Add `facts` to run.json."""
@@ -89,19 +96,33 @@ class RunFolder:
             write_json(self.root / "run.json", {**self.facts(), **facts})
 
     def facts(self) -> dict[str, Any]:
-        """What run.json holds so far."""
-        return _read_json(self.root / "run.json")
+        """What run.json holds so far.  Raises RunError unless what fmcore itself reads is sound."""
+        file = self.root / "run.json"
+        found = _read_json(file)
+        seconds = found.get("seconds", {})
+        if not isinstance(seconds, dict) or not all(map(is_number, seconds.values())):
+            raise RunError(f"{file}: 'seconds' should hold a number for each stage")
+        if not isinstance(found.get("recipe", ""), str):
+            raise RunError(f"{file}: 'recipe' should be a name")
+        return found
 
     def results(self) -> dict[str, Any]:
-        """What results.json holds so far."""
-        return _read_json(self.results_file)
+        """What results.json holds so far.  Raises RunError for what is no result."""
+        found = _read_json(self.results_file)
+        for name, result in found.items():
+            if not _is_result(result):
+                raise RunError(
+                    f"{self.results_file}: '{name[:60]}' is no result: a value, its error and its "
+                    "provenance; measure again with fmcore evaluate"
+                )
+        return found
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Hold the folder: a second process that would write to it is told so.  Raises RunError."""
-        with writable(self.root):
-            handle = (self.root / ".lock").open("w")
-        with handle:
+        with ExitStack() as held:
+            with writable(self.root / ".lock"):
+                handle = held.enter_context(opened_for_adding(self.root / ".lock"))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -169,9 +190,22 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json_object(path)
     except ValueError as error:
         raise RunError(f"{path}: not readable as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: should hold a JSON object")
-    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number that JSON can hold, or the word for one that it cannot."""
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return not isinstance(value, bool)
+
+
+def _is_result(result: Any) -> bool:
+    if not isinstance(result, dict) or not isinstance(result.get("provenance"), dict):
+        return False
+    error = result.get("error", False)
+    return is_number(result.get("value")) and (error is None or is_number(error))

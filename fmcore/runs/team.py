@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from typing import TypeVar, final
 
@@ -18,6 +19,9 @@ from fmcore.errors import FmcoreError
 __all__ = ["Team"]
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=2)
+"""How long the others wait while one works alone; one that died is noticed at once all the same."""
 
 
 @final
@@ -31,7 +35,9 @@ class Team:
         together = distributed.is_available() and distributed.is_initialized()
         self.size = distributed.get_world_size() if together else 1
         self.rank = distributed.get_rank() if together else 0
-        self._group = distributed.new_group(backend="gloo") if self.size > 1 else None
+        self._group = (
+            distributed.new_group(backend="gloo", timeout=PATIENCE) if self.size > 1 else None
+        )
         if together:
             _leave_at_exit()
 
@@ -60,6 +66,22 @@ class Team:
         there: list[T | None] | None = [None] * self.size if self.leads else None
         distributed.gather_object(value, there, dst=0, group=self._group)
         return there or []  # type: ignore[return-value]  # filled in
+
+    def each(self, act: Callable[[], T]) -> T:
+        """What `act` gives in this process; it runs in all of them.
+
+        An FmcoreError that it raises in one is raised in all.
+        """
+        if self._group is None:
+            return act()
+        outcome = _outcome(act)
+        failure = outcome if isinstance(outcome, FmcoreError) else None
+        failures: list[FmcoreError | None] = [None] * self.size
+        distributed.all_gather_object(failures, failure, group=self._group)
+        for raised in failures:
+            if raised is not None:
+                raise raised
+        return outcome  # type: ignore[return-value]
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds in at least one process."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fmcore.solving.adaptive import AdaptiveSolver, Coupling
-from fmcore.solving.augmentation import Augmentation, Divergence, ProbeLaw
+from fmcore.solving.augmentation import Augmentation, Derivative, Divergence, ProbeLaw
+from fmcore.solving.backends import Backend, execute_by
 from fmcore.solving.canonical import Canonical, canonical
 from fmcore.solving.compiled import CompiledSteps
 from fmcore.solving.controller import Controller
@@ -13,10 +14,12 @@ from fmcore.solving.fixed import FixedSolver
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, make_grid
 from fmcore.solving.interval import asked_times, inside, interval, rounded_inside
 from fmcore.solving.linear import Linear
+from fmcore.solving.moment import Callback, Moment
 from fmcore.solving.naming import label_of
 from fmcore.solving.outcome import raise_if_failed
 from fmcore.solving.plan import Call, Combine, Draft, Noise, Plan
 from fmcore.solving.problem import Gradients, Problem, Solution, Stats, Status
+from fmcore.solving.product import Parts, ProductField, ProductState
 from fmcore.solving.runge_kutta import RungeKutta
 from fmcore.solving.schedule import Point, Schedule
 from fmcore.solving.stochastic import StochasticSolver
@@ -26,23 +29,30 @@ __all__ = [
     "AdaptiveSolver",
     "Augmentation",
     "AutoGrid",
+    "Backend",
     "Call",
+    "Callback",
     "Canonical",
     "Combine",
     "CompiledSteps",
     "Controller",
     "Coupling",
+    "Derivative",
     "Divergence",
     "Draft",
     "FixedSolver",
     "Gradients",
     "GridName",
     "Linear",
+    "Moment",
     "Noise",
+    "Parts",
     "Plan",
     "Point",
     "ProbeLaw",
     "Problem",
+    "ProductField",
+    "ProductState",
     "RungeKutta",
     "Schedule",
     "Solution",
@@ -56,6 +66,7 @@ __all__ = [
     "canonical",
     "check_velocity",
     "execute",
+    "execute_by",
     "inside",
     "interval",
     "label_of",

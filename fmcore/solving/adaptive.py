@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.solver import Solver
+from fmcore.solving.choice import require_choice
 from fmcore.solving.controller import Controller
 from fmcore.solving.naming import label_of
 from fmcore.solving.outcome import raise_if_failed
@@ -57,6 +58,7 @@ class AdaptiveSolver(Solver):
     controller: ClassVar[Controller] = Controller()
 
     def __post_init__(self) -> None:
+        require_choice(f"{label_of(self)}: coupling", self.coupling, Coupling)
         if self.rtol < 0 or self.atol < 0 or self.rtol + self.atol == 0:
             raise ComponentError(
                 f"{label_of(self)}: rtol and atol must be >= 0 and not both 0, got {self.rtol} and "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from fmcore.solving.plan import START, Call, Combine, Noise, Plan, Row
+from fmcore.solving.pool import Pool
 
 __all__ = ["Allocation", "Do", "allocate"]
 
@@ -38,20 +39,22 @@ class Allocation:
     """The rows over slots.
 
     Slot 0 is x0, never written.  Slots 1 .. buffers are the solver's own buffers, the further ones
-    hold what the field returned.  `outputs` are the slots of the plan's outputs.
+    hold what the field returned.  `outputs` are the slots of the plan's outputs, `nodes` those of
+    the states at the ends of the steps, None where nothing reads that state any more.
     """
 
     program: tuple[Do, ...]
     buffers: int
     slots: int
     outputs: tuple[int, ...]
+    nodes: tuple[int | None, ...]
 
 
 def allocate(plan: Plan) -> Allocation:
     """Give every register a slot."""
     last = _last_reads(plan)
-    buffers, velocities = _Pool(), _Pool()
-    slot: dict[int, tuple[_Pool | None, int]] = {START: (None, 0)}
+    buffers, velocities = Pool(), Pool()
+    slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
     program = []
     for index, row in enumerate(plan.rows):
         dying = [r for r in row.reads if last[r] == index and r != START]
@@ -70,24 +73,11 @@ def allocate(plan: Plan) -> Allocation:
         buffers=buffers.size,
         slots=1 + buffers.size + velocities.size,
         outputs=tuple(place[r] for r in plan.outputs),
+        nodes=tuple(
+            place[r] if r == START or last.get(r, 0) >= end else None
+            for r, end in zip(plan.nodes, plan.ends, strict=True)
+        ),
     )
-
-
-class _Pool:
-    """Numbers handed out and taken back, the lowest first."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._free: list[int] = []
-
-    def take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self.size += 1
-        return self.size - 1
-
-    def put(self, number: int) -> None:
-        self._free.append(number)
 
 
 def _last_reads(plan: Plan) -> dict[int, int]:
@@ -95,14 +85,14 @@ def _last_reads(plan: Plan) -> dict[int, int]:
     return last | dict.fromkeys(plan.outputs, len(plan.rows))
 
 
-def _release(dying: list[int], slot: dict[int, tuple[_Pool | None, int]]) -> None:
+def _release(dying: list[int], slot: dict[int, tuple[Pool | None, int]]) -> None:
     for register in dying:
         pool, number = slot[register]
         if pool is not None:
             pool.put(number)
 
 
-def _places(slot: dict[int, tuple[_Pool | None, int]], size: int, buffers: _Pool) -> dict[int, int]:
+def _places(slot: dict[int, tuple[Pool | None, int]], size: int, buffers: Pool) -> dict[int, int]:
     return {
         register: 0 if pool is None else 1 + number + (0 if pool is buffers else size)
         for register, (pool, number) in slot.items()

@@ -17,12 +17,16 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.source import Condition
 from fmcore.randomness import generator_for
+from fmcore.solving.choice import require_choice
+from fmcore.solving.evaluation import check_velocity
+from fmcore.solving.forward_mode import estimates_ahead, trace_ahead
 from fmcore.solving.problem import Problem, Velocity
 
-__all__ = ["Augmentation", "Divergence", "ProbeLaw"]
+__all__ = ["Augmentation", "Derivative", "Divergence", "ProbeLaw"]
 
 Divergence = Literal["exact", "hutchinson"]
 ProbeLaw = Literal["rademacher", "gaussian"]
+Derivative = Literal["vjp", "jvp"]
 
 
 @final
@@ -33,13 +37,21 @@ class Augmentation:
     `exact` costs one backward pass for each element of a sample; `hutchinson` one for each of
     `n_probes`.  Rademacher probes (entries -1 and 1) are exact where the Jacobian is diagonal and
     vary less than Gaussian ones elsewhere. Probes of sample i are a function of (seed, i) alone.
+
+    `by` is the mode of differentiation: `vjp` keeps the field's activations for backward passes;
+    `jvp` runs the field with tangents instead, and keeps none.  Both give the same value; `vjp` is
+    the faster on a CPU.
     """
 
     divergence: Divergence = "exact"
     probe: ProbeLaw = "rademacher"
     n_probes: Annotated[int, Gt(0)] = 1
+    by: Derivative = "vjp"
 
     def __post_init__(self) -> None:
+        require_choice("divergence", self.divergence, Divergence)
+        require_choice("probe", self.probe, ProbeLaw)
+        require_choice("by", self.by, Derivative)
         if self.n_probes < 1:
             raise ComponentError(f"n_probes must be at least 1, got {self.n_probes}")
 
@@ -83,9 +95,12 @@ class Augmentation:
         Without `keep_graph` no graph is left behind, and none is needed around the call.  Raises
         ComponentError for a field that cannot be differentiated.
         """
+        if self.by == "jvp":
+            return self._ahead(field, x, t, condition, probes, keep_graph)
         with torch.enable_grad():
             x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
             velocity = field(x, t) if condition is None else field(x, t, condition)
+            check_velocity(field, velocity, x)
             if not velocity.requires_grad:
                 _require_constant(field, velocity, x, t, condition)
                 return velocity, x.new_zeros(len(x), self.columns)
@@ -94,6 +109,32 @@ class Augmentation:
             else:
                 divergence = _estimates(velocity, x, probes, keep_graph)
         return (velocity if keep_graph else velocity.detach()), divergence
+
+    def _ahead(
+        self,
+        field: Velocity,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None,
+        probes: Tensor | None,
+        keep_graph: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """The same by forward-mode differentiation."""
+
+        def f(x: Tensor) -> Tensor:
+            velocity = field(x, t) if condition is None else field(x, t, condition)
+            check_velocity(field, velocity, x)
+            return velocity
+
+        with torch.set_grad_enabled(keep_graph):
+            if probes is None:
+                velocity, divergence = trace_ahead(f, x)
+            else:
+                velocity, divergence = estimates_ahead(f, x, probes)
+            if divergence is None:
+                _require_constant(field, velocity, x, t, condition)
+                divergence = x.new_zeros(len(x), self.columns)
+        return velocity, divergence
 
     def _draw(self, shape: tuple[int, ...], seed: int, sample: int, dtype: torch.dtype) -> Tensor:
         generator = generator_for(seed, "probe", sample)
@@ -143,5 +184,5 @@ def _require_constant(
         raise ComponentError(
             "the divergence needs a field that autograd can follow, but its velocity carries no "
             "graph: "
-            "do not wrap it in torch.no_grad or torch.inference_mode"
+            "do not wrap it in torch.no_grad or torch.inference_mode, and detach nothing"
         )

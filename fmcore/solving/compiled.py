@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import FunctionType
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.solving.diffusion import Diffusion
-from fmcore.solving.evaluation import bound_field, state_of, to_device
+from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
 from fmcore.solving.executor import call_times, finished
+from fmcore.solving.field_state import Counters, recognizer
 from fmcore.solving.plan import START, Call, Noise, Plan
 from fmcore.solving.problem import Problem, Solution
+from fmcore.solving.telling import tell
 
 __all__ = ["CompiledSteps"]
 
@@ -57,32 +59,46 @@ class CompiledSteps:
     def __init__(
         self, field: Callable[..., Tensor], *, backend: str = "inductor", mode: str | None = None
     ) -> None:
-        self._field = field
+        self._made_for = recognizer(field)
         self._backend, self._mode = backend, mode
         self._compiled: dict[Shape, Callable[..., list[Tensor]]] = {}
 
-    def execute(self, plan: Plan, problem: Problem) -> Solution:
-        """Solve `problem`, whose field must be the one given at first, by the rows of `plan`.
+    def execute(
+        self, plan: Plan, problem: Problem, asked: int | None = None, **extra: Any
+    ) -> Solution:
+        """Solve `problem`, whose field must be the one given at first, by the rows of `plan`;
+        `extra` is added to the solution's.
 
         Raises ComponentError for a problem with another field, a divergence or gradients.
         """
-        if problem.field is not self._field:
+        if not self._made_for(problem.field):
             raise ComponentError("these steps were compiled for another field: make new ones")
         if problem.augmentation is not None or problem.grad != "none":
             raise ComponentError("compiled steps take no divergence and no gradients: use execute")
         x0, field = state_of(problem), bound_field(problem)
+        counters, forwards = Counters(problem.field), getattr(problem.field, "forwards", 0)
         times = iter(call_times(plan, x0))
         noise = Diffusion(problem, x0) if plan.draws else None
         values = {START: x0}
         with torch.no_grad():
-            for step in _steps(plan):
+            for number, step in enumerate(_steps(plan)):
                 weights = _numbers(step.weights, x0.dtype, x0.device)
                 given = [values[register] for register in step.entering]
                 given += [noise(draw) for draw in step.draws] if noise is not None else []
                 at = [next(times) for _ in range(step.calls)]
-                results = self._function(step.shape)(step.shape, field, given, weights, at)
+                run = self._function(step.shape)
+                results = counters.apart(run, step.shape, field, given, weights, at)
                 values = dict(zip(step.leaving, results, strict=True))
-        return finished(plan, problem, [values[r] for r in plan.outputs])
+                if problem.callback is not None:
+                    tell(problem, plan, number, values.get(plan.nodes[number]))
+        return finished(
+            plan,
+            problem,
+            [values[r] for r in plan.outputs],
+            forwards=getattr(problem.field, "forwards", 0) - forwards,
+            asked=asked,
+            extra=extra,
+        )
 
     def _function(self, shape: Shape) -> Callable[..., list[Tensor]]:
         """The compiled step of this shape.
@@ -108,7 +124,9 @@ def _run(
     registers, weight, time = list(given), iter(weights), iter(times)
     for is_call, reads in shape.rows:
         if is_call:
-            registers.append(field(registers[reads[0]], next(time)))
+            x = registers[reads[0]]
+            registers.append(field(x, next(time)))
+            check_velocity(field, registers[-1], x)
             continue
         total = next(weight) * registers[reads[0]] if reads else torch.zeros_like(given[0])
         for register in reads[1:]:
@@ -120,11 +138,9 @@ def _run(
 @lru_cache(maxsize=64)
 def _steps(plan: Plan) -> tuple[Step, ...]:
     """The plan cut at its steps' ends."""
-    ends = [*plan.ends[:-1], len(plan.rows)] if plan.ends else []
-    spans = [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
     present: tuple[int, ...] = (START,)
     steps = []
-    for first, last in spans:
+    for first, last in plan.spans:
         steps.append(_step(plan, first, last, present))
         present = steps[-1].leaving
     return tuple(steps)

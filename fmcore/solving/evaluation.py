@@ -13,20 +13,40 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.solving.problem import Problem
 
-__all__ = ["bound_field", "check_velocity", "constant", "finite_rows", "state_of", "to_device"]
+__all__ = [
+    "bound_field",
+    "check_velocity",
+    "constant",
+    "field_name",
+    "finite_rows",
+    "state_of",
+    "to_device",
+]
 
 
 def state_of(problem: Problem) -> Tensor:
     """x0 as a solver's state: at least float32, whatever the network's precision.
 
-    Raises ComponentError for an x0 that is not floating point or has no batch dimension.
+    Raises ComponentError for an x0 that is not floating point or has no batch dimension, and for a
+    condition of another batch.
     """
     x0 = problem.x0
+    if not isinstance(x0, Tensor):
+        raise ComponentError(
+            f"x0 must be a tensor of shape (batch, *shape), got {type(x0).__name__}: "
+            "several tensors are joined into one state by fmcore.solving.ProductState"
+        )
     if not x0.is_floating_point() or x0.ndim < 1:
         raise ComponentError(
             f"x0 must be floating point of shape (batch, *shape), got {x0.dtype} of shape "
             f"{tuple(x0.shape)}"
         )
+    for name, value in (problem.condition or {}).items():
+        if value.shape[:1] != x0.shape[:1]:
+            raise ComponentError(
+                f"condition '{name}' has shape {tuple(value.shape)} for x0 of shape "
+                f"{tuple(x0.shape)}: every condition has a row for each sample"
+            )
     return x0 if x0.dtype in (torch.float32, torch.float64) else x0.float()
 
 
@@ -35,11 +55,26 @@ def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
     field, condition = problem.field, problem.condition
     if condition is None:
         return field
-    return lambda x, t: field(x, t, condition)
+
+    def bound(x: Tensor, t: Tensor) -> Tensor:
+        return field(x, t, condition)
+
+    bound.__name__ = field_name(field)
+    return bound
 
 
-def check_velocity(field: Any, velocity: Tensor, x: Tensor) -> None:
-    """Raise ComponentError unless `velocity` has x's shape and dtype."""
+def field_name(field: Any) -> str:
+    """What a field is called in messages."""
+    return getattr(field, "__name__", None) or type(field).__name__
+
+
+def check_velocity(field: Any, velocity: Any, x: Tensor) -> None:
+    """Raise ComponentError unless `velocity` is a tensor of x's shape and dtype."""
+    if not isinstance(velocity, Tensor):
+        raise ComponentError(
+            f"field {field_name(field)} returned {type(velocity).__name__}; a velocity is a tensor "
+            "with the shape and dtype of x"
+        )
     if velocity.shape != x.shape or velocity.dtype != x.dtype:
         _refuse(field, velocity, x)
 
@@ -71,10 +106,9 @@ def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:
-    name = getattr(field, "__name__", None) or type(field).__name__
     raise ComponentError(
-        f"field {name} returned {velocity.dtype} of shape {tuple(velocity.shape)} for x of "
-        f"{x.dtype} "
-        f"and shape {tuple(x.shape)}; a velocity has x's shape and dtype: for a network in half "
-        "precision, wrap it as fmcore.Field(..., precision=...) or return velocity.to(x.dtype)"
+        f"field {field_name(field)} returned {velocity.dtype} of shape {tuple(velocity.shape)} "
+        f"for x of {x.dtype} and shape {tuple(x.shape)}; a velocity has x's shape and dtype: "
+        "for a network in half precision, wrap it as fmcore.Field(..., precision=...) or return "
+        "velocity.to(x.dtype)"
     )

@@ -6,7 +6,8 @@ once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.solving.allocation import Allocation, Do, allocate
 from fmcore.solving.canonical import canonical
+from fmcore.solving.combining import combine
 from fmcore.solving.diffusion import Diffusion
 from fmcore.solving.evaluation import (
     bound_field,
@@ -28,8 +30,10 @@ from fmcore.solving.evaluation import (
 from fmcore.solving.gradients import differentiable_rows
 from fmcore.solving.interval import rounded_inside
 from fmcore.solving.measured import Measured
+from fmcore.solving.parts import goes_in_parts, run_in_parts
 from fmcore.solving.plan import Plan
 from fmcore.solving.problem import Problem, Solution, Stats, Status
+from fmcore.solving.telling import tell
 
 __all__ = ["execute", "finished"]
 
@@ -51,6 +55,11 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
         outputs, logdet = differentiable_rows(plan, problem, call_times(plan, x0))
         forwards = getattr(problem.field, "forwards", 0) - forwards
         return _solution(plan, problem, outputs, logdet, forwards, asked)
+    if goes_in_parts(plan, problem):
+        with torch.no_grad():
+            outputs = run_in_parts(allocation, problem, x0, call_times(plan, x0))
+        forwards = getattr(problem.field, "forwards", 0) - forwards
+        return _solution(plan, problem, outputs, None, forwards, asked)
     with torch.no_grad():
         registers = _registers(allocation, x0)
         field = bound_field(problem)
@@ -58,7 +67,11 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
         if problem.augmentation is not None:
             field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
         noise = Diffusion(problem, x0) if plan.draws else None
-        run_rows(allocation.program, registers, field, call_times(plan, x0), noise)
+        times = call_times(plan, x0)
+        if problem.callback is None:
+            run_rows(allocation.program, registers, field, times, noise)
+        else:
+            _run_telling(plan, problem, allocation, registers, field, times, noise)
     outputs = [registers[slot] for slot in allocation.outputs]
     forwards = getattr(problem.field, "forwards", 0) - forwards
     return _solution(plan, problem, outputs, measured and measured.logdet, forwards, asked)
@@ -82,7 +95,7 @@ def run_rows(
         else:
             x = registers[state]
             velocity = field(x, times[call])
-            if velocity.shape != shape or velocity.dtype is not dtype:
+            if getattr(velocity, "shape", None) != shape or velocity.dtype is not dtype:
                 check_velocity(field, velocity, x)
             if velocity.data_ptr() == x.data_ptr():  # the field gave x itself, soon overwritten
                 velocity = velocity.clone()
@@ -91,27 +104,20 @@ def run_rows(
             registers[slot] = None
 
 
-def combine(
-    terms: Sequence[tuple[int, float]], registers: Sequence[Any], out: Tensor, place: int
+def _run_telling(
+    plan: Plan,
+    problem: Problem,
+    allocation: Allocation,
+    registers: list[Any],
+    field: Callable[[Tensor, Tensor], Tensor],
+    times: Sequence[Tensor],
+    noise: Callable[[int], Tensor] | None,
 ) -> None:
-    """out = sum of weight * register, one pass over memory for each term but the first if its
-    weight is one; `place` is out's own slot.
-    """
-    if not terms:
-        out.zero_()
-        return
-    slot, weight = terms[0]
-    if weight == 1.0 and slot == place:
-        rest = terms[1:]
-    elif weight == 1.0 and len(terms) > 1:
-        second, factor = terms[1]
-        torch.add(registers[slot], registers[second], alpha=factor, out=out)
-        rest = terms[2:]
-    else:
-        torch.mul(registers[slot], weight, out=out)
-        rest = terms[1:]
-    for slot, weight in rest:
-        out.add_(registers[slot], alpha=weight)
+    """The same, step by step."""
+    for step, (first, end) in enumerate(plan.spans):
+        run_rows(allocation.program[first:end], registers, field, times, noise)
+        node = allocation.nodes[step]
+        tell(problem, plan, step, None if node is None else registers[node])
 
 
 def call_times(plan: Plan, x0: Tensor) -> tuple[Tensor, ...]:
@@ -145,9 +151,24 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
     return registers
 
 
-def finished(plan: Plan, problem: Problem, outputs: Sequence[Tensor]) -> Solution:
-    """The solution whose `outputs` are the plan's, without divergence or gradients."""
-    return _solution(plan, problem, outputs, None, 0, None)
+def finished(
+    plan: Plan,
+    problem: Problem,
+    outputs: Sequence[Tensor],
+    *,
+    logdet: Tensor | None = None,
+    forwards: int = 0,
+    asked: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Solution:
+    """The solution whose `outputs` are the plan's, found by another backend; `extra` is added to
+    its stats.
+    """
+    solution = _solution(plan, problem, outputs, logdet, forwards, asked)
+    if not extra:
+        return solution
+    told = {**solution.stats.extra, **extra}
+    return replace(solution, stats=replace(solution.stats, extra=told))
 
 
 def _solution(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.solver import Solver
-from fmcore.solving.executor import execute
+from fmcore.solving.backends import Backend, execute_by
+from fmcore.solving.choice import require_choice
 from fmcore.solving.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
 from fmcore.solving.interval import asked_times, inside, interval
 from fmcore.solving.linear import Linear
@@ -43,7 +44,7 @@ class FixedSolver(Solver):
 
     `grid` is where the steps end, by name or as an explicit list of times; `auto` is what suits
     solver and path. `throw` raises SolverError at the end if a sample ended in a state that is not
-    finite.
+    finite.  `backend` is how the steps are run: see docs/solvers.md, "Backends".
 
     An author writes `trace`, sets `order` (of the global error) and `nfe_per_step`, and may set
     `default_grid`, which says what `auto` means, and `needs_path`.  See `fmcore.solving.plan`.
@@ -57,10 +58,13 @@ class FixedSolver(Solver):
     steps: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
     grid: GridName | list[float] = field(default="auto", kw_only=True)
     throw: bool = field(default=False, kw_only=True)
+    backend: Backend = field(default="auto", kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid, str):
             object.__setattr__(self, "grid", self._checked(self.grid))
+        else:
+            require_choice(f"{label_of(self)}: grid", self.grid, GridName)
         given = [n for n in ("nfe", "steps") if getattr(self, n) is not None]
         explicit = not isinstance(self.grid, str)
         if not given and not explicit:
@@ -70,6 +74,7 @@ class FixedSolver(Solver):
             raise ComponentError(
                 f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
             )
+        require_choice(f"{label_of(self)}: backend", self.backend, Backend)
         for name in given:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
@@ -135,7 +140,7 @@ class FixedSolver(Solver):
         self._check_kind(problem.path)
         t0, t1 = interval(problem)
         plan = self.plan(t0, t1, problem.path, asked_times(problem))
-        solution = execute(plan, problem, asked=self.nfe)
+        solution = execute_by(self.backend, plan, problem, self.nfe, self)
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution
@@ -205,7 +210,10 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
 
 def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> NDArray[np.float64]:
     """The explicit grid in the direction of the solve; its ends must be the solve's."""
-    grid = np.array([inside(t, path) for t in solver.grid if not isinstance(t, str)])
+    try:
+        grid = np.array([inside(t, path) for t in solver.grid if not isinstance(t, str)])
+    except ComponentError as error:
+        raise ComponentError(f"{label_of(solver)}: in the explicit grid, {error}") from error
     if (grid[-1] > grid[0]) != (t1 > t0):
         grid = grid[::-1].copy()
     near = 1e-6 * abs(t1 - t0)

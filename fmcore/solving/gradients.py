@@ -19,6 +19,7 @@ from fmcore.solving.diffusion import Diffusion
 from fmcore.solving.evaluation import check_velocity, state_of
 from fmcore.solving.plan import START, Call, Noise, Plan, Row
 from fmcore.solving.problem import Gradients, Problem
+from fmcore.solving.telling import tell
 
 __all__ = ["DifferentiableField", "differentiable_rows", "in_segments"]
 
@@ -98,7 +99,7 @@ def differentiable_rows(
                 u = field.velocity(values[row.state], times[number])
             values[row.out] = u
 
-    for first, last in _segments(plan):
+    for step, (first, last) in enumerate(plan.spans):
         keys, needed = list(values), _needed_after(plan, last)
 
         def segment(
@@ -115,12 +116,9 @@ def differentiable_rows(
         outputs = in_segments(problem.grad, segment, [values[key] for key in keys])
         made = set(keys) | {row.out for row in plan.rows[first:last]}
         values = dict(zip(sorted(needed & made), outputs, strict=True))
+        if problem.callback is not None:
+            tell(problem, plan, step, values.get(plan.nodes[step]))
     return [values[register] for register in plan.outputs], values.get(LOGDET)
-
-
-def _segments(plan: Plan) -> list[tuple[int, int]]:
-    ends = [*plan.ends[:-1], len(plan.rows)] if plan.ends else []
-    return [(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if b > a]
 
 
 def _needed_after(plan: Plan, row: int) -> set[int]:

@@ -29,7 +29,7 @@ def inside(t: float, path: Path | None) -> float:
     if not 0 <= t <= 1:
         raise ComponentError(
             f"time {t} lies outside [0, 1]; {type(path).__name__} runs from {path.t_min} to "
-            f"{path.t_max}"
+            f"{path.t_max}: give times in [0, 1], whose ends stand for the path's own"
         )
     return float(min(max(t, path.t_min), path.t_max))
 
@@ -48,7 +48,8 @@ def asked_times(problem: Problem) -> tuple[float, ...]:
     for t in times:
         if not min(t0, t1) <= t <= max(t0, t1):
             raise ComponentError(
-                f"asked for the state at time {t}, but the solve goes from {t0} to {t1}"
+                f"asked for the state at time {t}, but the solve goes from {t0} to {t1}: "
+                "ask for times in between"
             )
     return times
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fmcore.solving.augmentation import Augmentation
+from fmcore.solving.evaluation import field_name
 from fmcore.solving.problem import Problem
 
 __all__ = ["Measured"]
@@ -35,6 +36,7 @@ class Measured:
         x0: Tensor,
     ) -> None:
         self._problem, self._augmentation = problem, augmentation
+        self.__name__ = field_name(problem.field)  # whose mistakes are told
         self._weights = iter(weights.tolist())
         rows = torch.arange(len(x0), device=x0.device)
         self._probes = augmentation.probes(problem, rows, x0.dtype)

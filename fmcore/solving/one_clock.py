@@ -13,9 +13,13 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fmcore.solving.beside import Step, leave, leaves
+from fmcore.solving.first_step import first_step
 from fmcore.solving.lanes import Lanes
+from fmcore.solving.moment import Moment
 from fmcore.solving.problem import Status
-from fmcore.solving.stepping import Row, Stepper
+from fmcore.solving.stages import Row
+from fmcore.solving.stepping import Stepper
 
 __all__ = ["Outcome", "solve_together"]
 
@@ -37,6 +41,7 @@ def solve_together(stepper: Stepper, ids: Tensor, x: Tensor, limit: int, out_of:
     clock = _Clock(stepper, stepper.start(ids, x, trusting=True))
     while clock.left > 0 and clock.attempts < limit and not clock.stuck:
         clock.attempt()
+        clock.tell()
     clock.give_up(out_of)
     return Outcome(clock.lanes, clock.status, clock.left_of, clock.attempts, clock.rejected)
 
@@ -48,7 +53,7 @@ class _Clock:
         self.left = abs(stepper.t1 - stepper.t0)
         self.h = float(lanes.h)
         if not math.isfinite(self.h):
-            self.h = float(stepper.first_step(lanes, lanes.running))
+            self.h = float(first_step(stepper, lanes, lanes.running))
         self.controller = stepper.solver.controller
         self.log_ratio, self.limit = 0.0, self.controller.longest
         self.attempts = self.rejected = 0
@@ -79,18 +84,27 @@ class _Clock:
             return
         taken = self._take(finite)
         self.left -= h
-        if (
-            stepper.footprints is not None
-            or lanes.logdet is not None
-            or lanes.trajectory is not None
-        ):
-            stepper.note(lanes, k, divergences, (t, length, self.left), taken)
+        if leaves(stepper, lanes):
+            begun, long, left = (stepper.time(value, 1) for value in (t, length, self.left))
+            leave(stepper, lanes, k, divergences, Step(begun, long, left, taken))
         if self.whole:
             lanes.x, lanes.k = x_new, k[-1]
         else:
             column = taken.view(stepper.column)
             lanes.x = torch.where(column, x_new, lanes.x)
             lanes.k = torch.where(column, k[-1], lanes.k)
+
+    def tell(self) -> None:
+        """Give the problem's callback, if there is one, what is known."""
+        callback = self.stepper.problem.callback
+        if callback is None:
+            return
+        lanes = self.lanes
+        running = 0
+        if self.left > 0 and not self.stuck:
+            running = lanes.width if self.whole else int(lanes.running.sum())
+        progress = 1 - self.left / abs(self.stepper.t1 - self.stepper.t0)
+        callback(Moment(progress, self.attempts, running, lanes.x.clone))
 
     def give_up(self, out_of: Status) -> None:
         """Say how those ended that are not at t1."""

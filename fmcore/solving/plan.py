@@ -184,7 +184,8 @@ class Plan:
     """Rows to run in order.  (Whether two plans compute the same is a question to `canonical`.)
 
     `outputs` are the registers to give back: one for each asked-for time, the final state last.
-    `grid` are the times of the steps and `ends[k]` the number of rows up to the end of step k.
+    `grid` are the times of the steps and `ends[k]` the number of rows up to the end of step k;
+    `nodes[k]` is the register of the state there.
     """
 
     rows: tuple[Row, ...]
@@ -192,6 +193,7 @@ class Plan:
     grid: tuple[float, ...]
     ends: tuple[int, ...]
     times: tuple[float, ...] = field(default=())
+    nodes: tuple[int, ...] = field(default=())
 
     @staticmethod
     def of(
@@ -221,7 +223,7 @@ class Plan:
         times = tuple(times)
         outputs = (*(nodes[_index_of(t, grid)] for t in times), nodes[-1])
         rows, step_ends = _needed(draft.rows, outputs, ends[1:])
-        return Plan(rows, outputs, tuple(grid.tolist()), step_ends, times)
+        return Plan(rows, outputs, tuple(grid.tolist()), step_ends, times, tuple(nodes[1:]))
 
     @property
     def final(self) -> int:
@@ -232,6 +234,12 @@ class Plan:
     def calls(self) -> tuple[Call, ...]:
         """The calls of the field, in order."""
         return tuple(row for row in self.rows if isinstance(row, Call))
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First row and end of each step; the rows that follow the last step belong to it."""
+        ends = (*self.ends[:-1], len(self.rows)) if self.ends else ()
+        return tuple(zip((0, *ends[:-1]), ends, strict=True))
 
     @cached_property
     def draws(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ __all__ = ["Poll"]
 
 @final
 class Poll:
-    """Asked after every step; answers every `every` steps with flags as a list, or None."""
+    """Asked after every step; answers every `every` steps with one value a lane, or None."""
 
     def __init__(self, every: int | None, device: torch.device) -> None:
         self.late = device.type == "cuda"
@@ -24,20 +24,22 @@ class Poll:
         self._steps = 0
         self._pending: tuple[Tensor, Any] | None = None
 
-    def ask(self, running: Tensor) -> list[bool] | None:
-        """Which lanes were running, at this poll or, on a GPU, at the one before."""
+    def ask(self, lanes: Tensor) -> list[Any] | None:
+        """The values of `lanes`, `(width,)` (which of them run), at this poll or, on a GPU, at the
+        one before.
+        """
         self._steps += 1
         if self._steps % self.every:
             return None
         if not self.late:
-            return _flags(running)
+            return _listed(lanes)
         answer = None
         if self._pending is not None:
-            flags, copied = self._pending
+            values, copied = self._pending
             copied.synchronize()
-            answer = _flags(flags)
-        host = torch.empty(running.shape, dtype=torch.bool, pin_memory=True)
-        host.copy_(running, non_blocking=True)
+            answer = _listed(values)
+        host = torch.empty(lanes.shape, dtype=lanes.dtype, pin_memory=True)
+        host.copy_(lanes, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         self._pending = (host, event)
@@ -48,6 +50,6 @@ class Poll:
         self._pending = None
 
 
-def _flags(running: Tensor) -> list[bool]:
-    flags: list[bool] = running.tolist()
-    return flags
+def _listed(lanes: Tensor) -> list[Any]:
+    values: list[Any] = lanes.tolist()
+    return values

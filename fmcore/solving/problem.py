@@ -11,6 +11,8 @@ from torch import Tensor
 
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.source import Condition
+from fmcore.solving.choice import require_choice
+from fmcore.solving.moment import Callback
 
 if TYPE_CHECKING:
     from fmcore.solving.augmentation import Augmentation
@@ -50,7 +52,8 @@ class Problem:
 
     `times` asks for the states at these times, in any order, as the solution's trajectory.
     `augmentation` integrates the field's divergence along the way.  `grad` says how gradients flow
-    to x0 and to the field's parameters.
+    to x0 and to the field's parameters.  `callback` is given a Moment after every step (of an
+    adaptive solver: at every look at who has arrived, see `poll`); without one nothing is done.
     """
 
     field: Velocity
@@ -64,6 +67,10 @@ class Problem:
     times: tuple[float, ...] | None = None
     augmentation: Augmentation | None = None
     grad: Gradients = "none"
+    callback: Callback | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("Problem: grad", self.grad, Gradients)
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
-from functools import lru_cache
 from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError
-from fmcore.solving.dense import dense_weights
+from fmcore.solving.beside import Step, leave, leaves
 from fmcore.solving.evaluation import check_velocity, constant, to_device
+from fmcore.solving.first_step import first_step
 from fmcore.solving.interval import asked_times, float32_within
 from fmcore.solving.lanes import Lanes
 from fmcore.solving.problem import Problem
 from fmcore.solving.replay import Footprints
-from fmcore.solving.tableau import Tableau
+from fmcore.solving.stages import combined, error_row, nodes, rows, stage
 
 if TYPE_CHECKING:
     from fmcore.solving.adaptive import AdaptiveSolver
 
 __all__ = ["Stepper"]
-
-Row = tuple[tuple[int, float], ...]
-"""Weights that are not zero, with their stages."""
 
 
 @final
@@ -48,10 +43,10 @@ class Stepper:
         self.h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
         self.shared = solver.coupling != "sample"
         self.tableau = solver.tableau.completed
-        self.rows = _rows(self.tableau)
-        self.error_row = _error_row(self.tableau, x0[0].numel() if len(x0) else 1)
+        self.rows = rows(self.tableau)
+        self.error_row = error_row(self.tableau, x0[0].numel() if len(x0) else 1)
         self.fractions = [float(c) for c in self.tableau.c[1:]]
-        self.c = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
+        self.c = nodes(self.tableau, self.sign, self.time_dtype, x0.device)
         self.end = constant(t1, self.time_dtype, x0.device)
         self.k_order = self.tableau.embedded_order + 1
         self.counted = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
@@ -67,7 +62,7 @@ class Stepper:
         `trusting` finds a shared first step as if no sample were broken; it is NaN if one is.
         """
         width = len(ids)
-        left = self._time(abs(self.t1 - self.t0), 1 if self.shared else width)
+        left = self.time(abs(self.t1 - self.t0), 1 if self.shared else width)
         memory, limit = self.solver.controller.start(left.to(self.dtype))
         no = torch.zeros(width, dtype=torch.bool, device=self.device)
         given = self.problem.condition
@@ -90,11 +85,11 @@ class Stepper:
         if self.augmentation is not None:
             lanes.probes = self.augmentation.probes(self.problem, ids, self.dtype)
             lanes.logdet = x.new_zeros(width, self.augmentation.columns)
-        t = self._time(self.t0, 1).to(self.dtype).clamp_(self.low, self.high)
+        t = self.time(self.t0, 1).to(self.dtype).clamp_(self.low, self.high)
         lanes.k, lanes.k_div = self.velocity(x, t.expand(width), lanes, self.counted[0])
         lanes.running = lanes.k.flatten(1).isfinite().all(1)
         lanes.broken = ~lanes.running
-        lanes.h = self.first_step(lanes, None if trusting else lanes.running)
+        lanes.h = first_step(self, lanes, None if trusting else lanes.running)
         if self.asked is not None:
             unknown = x.new_full((width, len(self.asked), *x.shape[1:]), math.nan)
             at_start = (self.asked == self.t0).view(1, -1, *self.column[1:])
@@ -112,39 +107,16 @@ class Stepper:
         for row, time, counted in zip(
             self.rows, times.expand(-1, lanes.width).unbind(0), self.counted[1:], strict=True
         ):
-            x_new = _stage(lanes.x, k, row, step_x)
+            x_new = stage(lanes.x, k, row, step_x)
             velocity, divergence = self.velocity(x_new, time, lanes, counted)
             k.append(velocity)
             divergences.append(divergence)
         taken = self._judge(lanes, self.ratio(lanes.x, x_new, k, h), h)
-        if self.footprints is not None:
-            self.footprints.add(t, self.sign * h, taken)
-        if lanes.logdet is not None:
-            self._integrate(lanes, divergences, self.sign * h, taken)
-        if lanes.trajectory is not None:
-            self._record(lanes, k, (t, self.sign * h, lanes.left), taken)
+        if leaves(self, lanes):
+            leave(self, lanes, k, divergences, Step(t, self.sign * h, lanes.left, taken))
         column = taken.view(self.column)
         lanes.x = torch.where(column, x_new, lanes.x)
         lanes.k = torch.where(column, k[-1], lanes.k)
-
-    def note(
-        self,
-        lanes: Lanes,
-        k: Sequence[Tensor],
-        divergences: Sequence[Tensor | None],
-        step: tuple[float, float, float],
-        taken: Tensor,
-    ) -> None:
-        """What an accepted step leaves beside the state, for a step (t, signed length, left) known
-        on the host.
-        """
-        t, length, left = (self._time(value, 1) for value in step)
-        if self.footprints is not None:
-            self.footprints.add(t, length, taken)
-        if lanes.logdet is not None:
-            self._integrate(lanes, divergences, length, taken)
-        if lanes.trajectory is not None:
-            self._record(lanes, k, (t, length, left), taken)
 
     def _judge(self, lanes: Lanes, ratio: Tensor, h: Tensor) -> Tensor:
         """Which lanes take the step, `(width,)`; sets the next step, who arrived and who failed."""
@@ -152,7 +124,7 @@ class Stepper:
         judged = ratio
         if self.shared:
             finite = ratio.isfinite()
-            judged = self._coupled(ratio, running & finite)
+            judged = self.coupled(ratio, running & finite)
         accept, factor, lanes.memory, lanes.limit = self.solver.controller.judge(
             judged, lanes.memory, lanes.limit, self.k_order
         )
@@ -166,7 +138,8 @@ class Stepper:
             stuck = (
                 stuck | accept
             )  # shrinking the common step for a broken lane would change the others
-            lanes.left_of = torch.where(taken, left, _given(lanes.left_of))
+            if lanes.left_of is not None:
+                lanes.left_of = torch.where(taken, left, lanes.left_of)
         arrived = taken & (left <= constant(0.0, self.time_dtype, self.device))
         lost = (running & stuck) > taken
         lanes.arrived = lanes.arrived | arrived
@@ -176,7 +149,7 @@ class Stepper:
         lanes.accepted = lanes.accepted + taken
         return taken
 
-    def _coupled(self, ratio: Tensor, healthy: Tensor) -> Tensor:
+    def coupled(self, ratio: Tensor, healthy: Tensor) -> Tensor:
         """One error for all live healthy lanes; NaN if there are none."""
         if self.solver.coupling == "sample":
             return ratio
@@ -185,37 +158,6 @@ class Stepper:
             return torch.where(worst < 0, math.nan, worst)
         squares = torch.where(healthy, ratio, 0.0).square_()
         return (squares.sum(0, keepdim=True) / healthy.sum(0, keepdim=True)).sqrt_()
-
-    def _integrate(
-        self, lanes: Lanes, divergences: Sequence[Tensor | None], step: Tensor, taken: Tensor
-    ) -> None:
-        """Add the step's share of the integral of the divergence, by the solution's own weights."""
-        pairs = zip(self.tableau.b, divergences, strict=True)
-        total = sum(float(b) * div for b, div in pairs if b != 0 and div is not None)
-        column, logdet = taken.unsqueeze(1), _given(lanes.logdet)
-        step = step.to(self.dtype).unsqueeze(1)
-        lanes.logdet = torch.where(column, logdet + step * total, logdet)
-        if lanes.k_div is not None and divergences[-1] is not None:
-            lanes.k_div = torch.where(column, divergences[-1], lanes.k_div)
-
-    def _record(
-        self, lanes: Lanes, k: Sequence[Tensor], step: tuple[Tensor, Tensor, Tensor], taken: Tensor
-    ) -> None:
-        """Write the states at the asked-for times that this step passes: (t, length, left)."""
-        asked = _given(self.asked)
-        t, length, left = (v.unsqueeze(1) for v in step)
-        gone = (asked - t) * self.sign  # (lanes or 1, times)
-        still = (asked - self.end) * self.sign + left
-        passed = (gone > 0) & (still <= 0) & taken.unsqueeze(1)
-        theta = ((asked - t) / length).to(self.dtype).unsqueeze(2)
-        weights = to_device(dense_weights(self.tableau), self.dtype, self.device)
-        powers = theta ** torch.arange(1, weights.shape[1] + 1, device=self.device)
-        b = (powers @ weights.T).expand(lanes.width, -1, -1)  # (lanes, times, stages)
-        moved = b @ torch.stack([v.flatten(1) for v in k], 1)
-        moved = length.to(self.dtype).unsqueeze(2) * moved
-        between = lanes.x.unsqueeze(1) + moved.view(lanes.width, -1, *lanes.x.shape[1:])
-        write = passed.view(lanes.width, -1, *self.column[1:])
-        lanes.trajectory = torch.where(write, between, _given(lanes.trajectory))
 
     def velocity(
         self, x: Tensor, t: Tensor, lanes: Lanes, counted: bool
@@ -245,64 +187,11 @@ class Stepper:
         atol = constant(self.solver.atol, self.dtype, self.device)
         largest = torch.maximum(x.abs(), x_new.abs())
         scale = torch.add(atol, largest, alpha=self.solver.rtol)
-        return _combined(k, self.error_row).div_(scale)
+        return combined(k, self.error_row).div_(scale)
 
-    def first_step(self, lanes: Lanes, healthy: Tensor | None) -> Tensor:
-        """Hairer, Norsett, Wanner I, II.4: from two velocities, the second inside the interval."""
-        span = abs(self.t1 - self.t0)
-        if self.solver.first_step is not None:
-            return torch.full_like(lanes.h, min(self.solver.first_step, span))
-        scale = lanes.x.abs().mul_(self.solver.rtol).add_(self.solver.atol)
-        size, speed = self._norm(lanes.x / scale, healthy), self._norm(lanes.k / scale, healthy)
-        still = (size < 1e-5) | (speed < 1e-5)
-        probe = torch.where(still, 1e-6, 0.01 * size / speed).clamp_max_(span)
-        h = self.sign * probe
-        t = (self.t0 + h).to(self.dtype).clamp_(self.low, self.high).expand(lanes.width)
-        ahead = torch.addcmul(lanes.x, h.to(self.dtype).view(self.column), lanes.k)
-        velocity, _ = self.velocity(ahead, t, lanes, False)
-        bend = self._norm((velocity - lanes.k) / scale, healthy) / probe
-        steepest = torch.maximum(speed, bend)
-        longer = (0.01 / steepest).pow_(1 / (self.k_order + 1))
-        flat = torch.maximum(torch.full_like(probe, 1e-6), 1e-3 * probe)
-        first = torch.where(steepest <= 1e-15, flat, longer)
-        first = torch.minimum(100 * probe, first).clamp_max_(span).to(self.time_dtype)
-        return first if healthy is None else first.nan_to_num_(nan=1e-6)
-
-    def _norm(self, x: Tensor, healthy: Tensor | None) -> Tensor:
-        if healthy is None and self.solver.coupling == "batch_rms":
-            whole: Tensor = torch.linalg.vector_norm(x)
-            return whole.mul_(x.numel() ** -0.5).view(1)
-        flat = x.flatten(1)
-        norms: Tensor = torch.linalg.vector_norm(flat, dim=1).mul_(flat.shape[1] ** -0.5)
-        if healthy is None:
-            return norms.amax(0, keepdim=True)
-        return self._coupled(norms, healthy & norms.isfinite())
-
-    def _time(self, value: float, width: int) -> Tensor:
+    def time(self, value: float, width: int) -> Tensor:
+        """A number of the host in the clock's precision, `(width,)`."""
         return torch.full((width,), value, dtype=self.time_dtype, device=self.device)
-
-
-def _stage(x: Tensor, k: Sequence[Tensor], row: Row, step: Tensor) -> Tensor:
-    """x + step * sum of weight * k."""
-    (stage, weight), *rest = row
-    out = torch.addcmul(x, step, k[stage], value=weight)
-    for stage, weight in rest:
-        out.addcmul_(step, k[stage], value=weight)
-    return out
-
-
-def _combined(k: Sequence[Tensor], row: Row) -> Tensor:
-    (stage, weight), *rest = row
-    out = k[stage] * weight
-    for stage, weight in rest:
-        out.add_(k[stage], alpha=weight)
-    return out
-
-
-def _given(value: Tensor | None) -> Tensor:
-    if value is None:
-        raise RuntimeError("a lane lacks what its solve keeps for every lane")
-    return value
 
 
 def _bounds(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
@@ -310,26 +199,3 @@ def _bounds(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
         return low, high
     first, last = float32_within(low, high)
     return float(first), float(last)
-
-
-@lru_cache(maxsize=32)
-def _rows(tableau: Tableau) -> tuple[Row, ...]:
-    return tuple(_nonzero(row) for row in tableau.a[1:])
-
-
-@lru_cache(maxsize=64)
-def _error_row(tableau: Tableau, elements: int) -> Row:
-    """The difference of the weights, over sqrt(elements), so that a 2-norm is an RMS."""
-    if tableau.embedded is None:
-        raise ComponentError("an adaptive solver's tableau needs embedded weights")
-    row = _nonzero([b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)])
-    return tuple((stage, weight * elements**-0.5) for stage, weight in row)
-
-
-@lru_cache(maxsize=64)
-def _nodes(tableau: Tableau, sign: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return to_device([[sign * float(c)] for c in tableau.c[1:]], dtype, device)
-
-
-def _nonzero(weights: Sequence[Fraction]) -> Row:
-    return tuple((stage, float(weight)) for stage, weight in enumerate(weights) if weight != 0)

@@ -4,6 +4,7 @@ taken by others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from fmcore.solving.evaluation import constant, finite_rows, state_of, to_device
 from fmcore.solving.interval import interval
 from fmcore.solving.lanes import Lanes
+from fmcore.solving.moment import Moment
 from fmcore.solving.one_clock import solve_together
 from fmcore.solving.polling import Poll
 from fmcore.solving.problem import Problem, Solution, Stats, Status
@@ -72,6 +74,7 @@ class _Journey:
             set()
         )  # places whose flags on their way are those of an earlier sample
         self.arrivals: dict[str, Tensor] = {}
+        self.progress = 0.0
 
     def run(self) -> None:
         """Until every sample has arrived, failed or run out."""
@@ -86,7 +89,7 @@ class _Journey:
             self.steps += 1
             if taking_turns:  # otherwise all lanes have as many attempts behind them
                 lanes.running = lanes.running & (lanes.attempts < self.limit)
-            flags = self.poll.ask(lanes.running)
+            flags = self._look(lanes)
             if flags is None:
                 continue
             if self._waiting:
@@ -96,6 +99,37 @@ class _Journey:
             else:
                 lanes = self._compacted(lanes, sum(flags))
         self._keep(lanes)
+
+    def _look(self, lanes: Lanes) -> list[bool] | None:
+        """Which lanes run, where it is time to look; a callback costs no other look."""
+        if self.problem.callback is None:
+            return self.poll.ask(lanes.running)
+        seen = self.poll.ask(torch.where(lanes.running, lanes.left, -1.0))
+        if seen is None:
+            return None
+        to_go = [left for left in seen if left >= 0]
+        waiting = len(self.x0) - self.started + (0 if self.ready is None else self.ready.width)
+        # On a GPU the flags are late, and may be those of a sample that has made way.
+        self.progress = max(self.progress, self._progress(waiting, to_go))
+        moment = Moment(
+            self.progress, self.steps, len(to_go) + waiting, lambda: self._states(lanes)
+        )
+        self.problem.callback(moment)
+        return [left >= 0 for left in seen]
+
+    def _progress(self, waiting: int, to_go: Sequence[float]) -> float:
+        """The mean share of their way that the samples have behind them."""
+        return 1 - (waiting + sum(to_go) / abs(self.t1 - self.t0)) / len(self.x0)
+
+    def _states(self, lanes: Lanes) -> Tensor:
+        """The states of all samples, in the problem's order."""
+        x = self.x0.detach().clone()
+        if "x" in self.arrivals:
+            x[: self.started] = self.arrivals["x"][: self.started]
+        for travelling in (lanes, self.ready):
+            if travelling is not None:
+                x.index_copy_(0, travelling.ids, travelling.x)
+        return x
 
     def _run_together(self) -> None:
         """All by one step, decided on the host."""

@@ -1,13 +1,14 @@
 """Measure solvers on closed-form problems, or on a trained run: every cell of the axes, each once.
 
 The folder holds cells.csv (a row a cell, appended as it is measured: the same command goes on
-where it was stopped), benchmark.json, benchmark.md, benchmark.png and, unless shared, references/.
+where it was stopped), benchmark.json, benchmark.md, benchmark.html, benchmark.png and, unless
+shared, references/.  A recipe's own keys are the axes of fmcore.stages.recipe_benchmark.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,21 +25,22 @@ from fmcore.benchmarking.measure import costs, errors, timings
 from fmcore.benchmarking.picture import save_picture
 from fmcore.benchmarking.report import Report
 from fmcore.benchmarking.task import Task
-from fmcore.benchmarking.trained import Trained
+from fmcore.benchmarking.trained import Trained, check_metrics
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
 from fmcore.interfaces.solver import Solver
 from fmcore.plugins import registry
+from fmcore.report import write_benchmark
 from fmcore.runs.atomic import write_json, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.provenance import environment
 
-__all__ = ["CLOSED_FORM", "Benchmark", "benchmark"]
+__all__ = ["CLOSED_FORM", "RUN_AXES", "Benchmark", "Measuring", "along_own_path", "benchmark"]
 
 CLOSED_FORM = "closed-form"
 
 _CLOSED_FORM_AXES = Axes(path=(Chosen("path", "ot"), Chosen("path", "vp")))
-_RUN_AXES = Axes(dtype=("float32",))
+RUN_AXES = Axes(dtype=("float32",))
 
 
 class Problems(Protocol):
@@ -108,41 +110,79 @@ def benchmark(
 
     Raises RecipeError for wrong axes.  A cell that cannot be is a row with its reason.
     """
-    where = _device(device)
+    measuring = Measuring(device, threads, repeats, reference_tol, quiet)
     shared = Path("runs") / "benchmark" / "references" if out is None else out / "references"
-    with _threads(threads):
-        problems, chosen, name = _opened(target, axes, shared, where, reference_tol, quiet)
-        plan = _Plan(problems, cells(chosen, name), chosen.metrics, where, threads, repeats)
-        own = digest({"cells": [plan.key(cell) for cell in plan.cells]})
-        folder = Path("runs") / "benchmark" / own if out is None else out
-        folder.mkdir(parents=True, exist_ok=True)
-        with RunFolder(folder).claimed():
-            rows = _measured(plan, Ledger(folder / "cells.csv"), quiet)
-            facts = {**problems.facts(), "repeats": repeats, **environment(where)}
-            facts["machine"] |= {"processor": _processor()}
-            report = Report(with_fronts(rows), facts)
-            _write(folder, report)
+    problems, chosen, name = _opened(target, axes, shared, measuring)
+    plan = measuring.plan(problems, chosen, name)
+    own = digest({"cells": [plan.key(cell) for cell in plan.cells]})
+    folder = Path("runs") / "benchmark" / own if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    with RunFolder(folder).claimed():
+        rows = measuring.rows(plan, Ledger(folder / "cells.csv"))
+        report = measuring.report(rows, problems.facts())
+        _write(folder, report)
     return Benchmark(folder, report)
 
 
+@final
+@dataclass(frozen=True)
+class Measuring:
+    """How cells are measured: where, on how many threads, in how many timed rounds, and against
+    reference solves of which tolerance.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    repeats: int = 5
+    tol: float = 1e-8
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        _device(self.device)
+
+    @property
+    def place(self) -> torch.device:
+        """The device.  Raises ComponentError for one that is not there."""
+        return _device(self.device)
+
+    def trained(self, folder: Path, references: Path, title: str = "") -> Trained:
+        """The problem of a run; `title` tells it from others of its recipe."""
+        opened = RunFolder.open(folder, lambda line: None)
+        return Trained(opened, references, self.place, tol=self.tol, quiet=self.quiet, title=title)
+
+    def plan(self, problems: Problems, axes: Axes, name: str | None) -> _Plan:
+        """The cells of `axes` on `problems`."""
+        return _Plan(
+            problems, cells(axes, name), axes.metrics, self.place, self.threads, self.repeats
+        )
+
+    def rows(self, plan: _Plan, ledger: Ledger) -> list[Row]:
+        """The rows of `plan`; those that `ledger` lacks are measured."""
+        with _threads(self.threads):
+            return _measured(plan, ledger, self.quiet)
+
+    def report(self, rows: Sequence[Row], facts: Mapping[str, Any]) -> Report:
+        """The rows with orders and fronts; `facts` are of their problems."""
+        made = {**facts, "repeats": self.repeats, **environment(self.place)}
+        made["machine"] |= {"processor": _processor(), "threads": self.threads}
+        return Report(with_fronts(rows), made)
+
+
 def _opened(
-    target: str | Path,
-    given: Sequence[str],
-    references: Path,
-    device: torch.device,
-    tol: float,
-    quiet: bool,
+    target: str | Path, given: Sequence[str], references: Path, measuring: Measuring
 ) -> tuple[Problems, Axes, str | None]:
     if str(target) == CLOSED_FORM:
         axes = read_axes(given, _CLOSED_FORM_AXES, leave_out="metrics")
-        return ClosedForm(references, device, quiet), axes, None
-    axes = read_axes(given, _RUN_AXES, leave_out="problem dim")
-    folder = RunFolder.open(Path(target), lambda line: None)
-    trained = Trained(folder, references, device, tol=tol, quiet=quiet)
-    trained.check_metrics(axes.metrics)
-    if not axes.path:  # named, so that the table says along which path
-        axes = replace(axes, path=(trained.own_path,))
-    return trained, axes, trained.name
+        return ClosedForm(references, measuring.place, measuring.quiet), axes, None
+    axes = read_axes(given, RUN_AXES, leave_out="problem dim")
+    trained = measuring.trained(Path(target), references)
+    check_metrics(axes.metrics, trained.components)
+    return trained, along_own_path(axes, trained), trained.name
+
+
+def along_own_path(axes: Axes, trained: Trained) -> Axes:
+    """Axes that name the path of the run, unless they name others: the table says which."""
+    return axes if axes.path else replace(axes, path=(trained.own_path,))
 
 
 def _measured(plan: _Plan, ledger: Ledger, quiet: bool) -> list[Row]:
@@ -203,7 +243,8 @@ def _cell(plan: _Plan, cell: Cell, task: Task) -> Row:
         **timings(task, solver, plan.repeats),
     }
     if plan.metrics and isinstance(plan.problems, Trained):
-        row["metrics"] = json.dumps(plan.problems.measure(plan.metrics, task, solutions))
+        made = [metric.make() for metric in plan.metrics]
+        row["metrics"] = json.dumps(plan.problems.measure(made, task, solutions))
     return row
 
 
@@ -211,6 +252,8 @@ def _write(folder: Path, report: Report) -> None:
     write_json(folder / "benchmark.json", report.json())
     write_text(folder / "benchmark.md", report.markdown())
     save_picture(folder / "benchmark.png", report)
+    lead = "How far each solver ends from the true end, and what it costs to get there."
+    write_benchmark(folder / "benchmark.html", report, title="Benchmark of solvers", lead=lead)
 
 
 def _device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ from typing import final
 
 import torch
 
-from fmcore.compatibility import check_together
+from fmcore.compatibility import check_pretrained, check_together
 from fmcore.errors import ComponentError, DataError, RunError
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
@@ -60,10 +60,15 @@ class Components:
         )
 
     def model(self, device: torch.device | str = "cpu") -> VectorField:
-        """The network as it begins: its initial weights are a function of the seed alone."""
+        """The network as it begins: its initial weights are a function of the seed alone, or those
+        that it brings.
+
+        Raises ComponentError if it brings weights that do not go with path and objective.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.seed, "init"))
             model: VectorField = self.recipe.build("model", shape=self.data.shape)
+        check_pretrained(model, self.path, self.objective)
         return model.to(device)
 
     @property

@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fmcore.compatibility import check_together
-from fmcore.errors import ComponentError, DataError
+from fmcore.errors import ComponentError, DataError, RecipeError
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe import Recipe
 from fmcore.runs.trackers import require_trackers
@@ -67,6 +67,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     With `probe`, and where nothing but metrics' files is missing, a few steps are taken and timed.
     Raises RecipeError or ComponentError for what is wrong rather than missing.
     """
+    _require_what_is_built(recipe)
     components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
@@ -127,6 +128,13 @@ PLACEHOLDER = "not-given"
 def _filled(recipe: Recipe) -> Recipe:
     """The recipe with a placeholder for every value that must still be given."""
     return recipe.override([f"{key}={PLACEHOLDER}" for key in recipe.missing])
+
+
+def _require_what_is_built(recipe: Recipe) -> None:
+    """Raise RecipeError for missing values that nothing can stand for, such as a network's file."""
+    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path")]
+    if keys:
+        raise RecipeError(map(_must_be_given, keys))
 
 
 def _must_be_given(key: str) -> str:

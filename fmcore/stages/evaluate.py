@@ -1,8 +1,16 @@
-"""Measure a run: every metric over one stream of samples, or of held-out data."""
+"""Measure a run: every metric over one stream of samples, or of held-out data.
+
+Samples that were not kept are drawn as they are measured; processes take turns at the pieces of
+both streams.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,54 +18,64 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fmcore.errors import ExpectationError
+from fmcore.errors import ExpectationError, RunError
 from fmcore.interfaces.dataset import Dataset, ImageDataset
-from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+from fmcore.interfaces.metric import Evaluation, Measured, Result
+from fmcore.plugins import registry
 from fmcore.recipe.sections import Bound, Evaluate
 from fmcore.runs.atomic import atomic, write_json
 from fmcore.runs.cache import cache_folder
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.progress import progress
+from fmcore.runs.team import Team
+from fmcore.solving.problem import Status
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.measuring import Measuring, Stream
+from fmcore.stages.network import trained_field, weights_of
+from fmcore.stages.sample import sampler_of
 from fmcore.stages.shards import Shards
+from fmcore.stages.tally import Tallies
 
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
 
-__all__ = ["check_expectations", "evaluate"]
+__all__ = ["as_json", "check_expectations", "evaluate", "held_out"]
 
 
 def evaluate(
-    components: Components, folder: RunFolder, device: torch.device, quiet: bool = False
+    components: Components,
+    folder: RunFolder,
+    device: torch.device,
+    team: Team,
+    quiet: bool = False,
 ) -> dict[str, Result]:
-    """Compute the recipe's metrics, and write them to results.json with how each was made."""
+    """Compute the recipe's metrics, and write them to results.json with how each was made.
+
+    Returns the results in the leading process, nothing in the others.  What was measured before a
+    stop is kept in the folder's tally/, and gone on from if metrics, weights and samples are still
+    the same; it goes once the results are written.  Raises KeyboardInterrupt on a signal, after
+    finishing a piece.
+    """
     settings = components.evaluate
     if settings is None:
         raise components.missing("evaluate")
     evaluation = _evaluation(components, folder, settings, device)
-    for metric in settings.metrics:
-        metric.begin(evaluation)
-    by_stream = {
-        "samples": [m for m in settings.metrics if m.consumes == "samples"],
-        "data": [m for m in settings.metrics if m.consumes == "data"],
-    }
-    if by_stream["samples"]:
-        count = Shards.there(folder.samples).count
-        _stream(by_stream["samples"], _drawn(components, folder), "measure samples", count, quiet)
-    if by_stream["data"]:
-        count = min(settings.count or evaluation.data.length, evaluation.data.length)
-        held_out = _held_out(evaluation.data, count, settings.batch_size)
-        _stream(by_stream["data"], held_out, "measure held-out data", count, quiet)
-    results: dict[str, Result] = {}
-    for metric in settings.metrics:
-        beside = dict(evaluation.provenance)
-        if metric.consumes == "samples":
-            beside["sampler"] = Shards.there(folder.samples).made()
-        for name, result in metric.compute().items():
-            results[name] = replace(result, provenance={**beside, **result.provenance})
-    _save(results, folder)
-    return results
+    measuring = Measuring(evaluation, team, folder.log, quiet)
+    found: dict[int, dict[str, Result]] = {}
+    for consumes, read in (("samples", _samples), ("data", _held_out)):
+        own = [m for m in settings.metrics if m.consumes == consumes]
+        if own:
+            stream, made = read(components, folder, evaluation, device)
+            tallies = Tallies(folder.tally / consumes, _digest(components, evaluation, made))
+            results = measuring.results(own, stream, tallies)
+            found |= dict(zip(map(id, own), results, strict=False))
+            if team.leads and consumes == "samples":
+                _warn_of_failures(folder, stream, tallies)
+    if not team.leads:
+        return {}
+    whole = _with_provenance(settings, evaluation, folder, found)
+    _save(whole, folder)
+    shutil.rmtree(folder.tally, ignore_errors=True)
+    return whole
 
 
 def check_expectations(components: Components, results: Mapping[str, Any]) -> None:
@@ -76,7 +94,11 @@ def _evaluation(
 ) -> Evaluation:
     weights = components.sample.weights if components.sample else "ema"
     field, checkpoint = trained_field(components, folder, weights, device)
-    provenance = {"step": checkpoint.step, "weights": weights, "device": device.type}
+    provenance = {
+        "step": checkpoint.step,
+        "weights": weights_of(checkpoint, weights),
+        "device": device.type,
+    }
     return Evaluation(
         data=components.data.with_split(settings.split),
         train_data=components.data.with_split("train"),
@@ -89,23 +111,37 @@ def _evaluation(
     )
 
 
-def _stream(
-    metrics: list[Metric], batches: Iterator[Measured], what: str, count: int, quiet: bool
-) -> None:
-    with progress(what, count, "examples", quiet=quiet) as show:
-        done = 0
-        for batch in batches:
-            for metric in metrics:
-                metric.update(batch)
-            done += len(batch.indices)
-            show(done)
+def _samples(
+    components: Components, folder: RunFolder, evaluation: Evaluation, device: torch.device
+) -> tuple[Stream, Mapping[str, Any]]:
+    """The samples that were drawn last, shard by shard, and how they were made.
 
-
-def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
+    Shards that were not kept are drawn as they are read.
+    """
+    shards = Shards.there(folder.samples)
+    pieces, kept = shards.ranges(), shards.kept()
     images = isinstance(components.data, ImageDataset)
-    for indices, tensors in Shards.there(folder.samples).all():
-        yield Measured(
-            indices=torch.tensor(list(indices)),
+    shape = tuple(components.data.shape)
+    read: Callable[[range], Mapping[str, Tensor]] = shards.whole
+    if len(kept) < len(pieces):
+        sampler, there = sampler_of(components, folder, device), set(kept)
+        folder.log(
+            f"of {shards.count} samples {shards.count - kept[-1].stop} were not kept: "
+            "they are drawn as they are measured"
+        )
+
+        def read(piece: range) -> Mapping[str, Tensor]:
+            return shards.whole(piece) if piece in there else _on_cpu(sampler.draw(piece))
+
+    def measured(piece: range) -> Measured:
+        tensors = read(piece)
+        if (found := tuple(tensors["x"].shape[1:])) != shape:
+            raise RunError(
+                f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
+                "draw the samples again with fmcore sample"
+            )
+        return Measured(
+            indices=torch.tensor(list(piece)),
             x=None if images else tensors["x"],
             levels=tensors["x"] if images else None,
             condition={k: v for k, v in tensors.items() if k not in NOT_CONDITIONS},
@@ -113,17 +149,100 @@ def _drawn(components: Components, folder: RunFolder) -> Iterator[Measured]:
             status=tensors["status"],
         )
 
+    return Stream("measure samples", pieces, measured), shards.made()
 
-def _held_out(data: Dataset, count: int, batch_size: int) -> Iterator[Measured]:
-    for first in range(0, count, batch_size):
-        indices = list(range(first, min(first + batch_size, count)))
-        batch = data.batch(indices)
+
+def held_out(data: Dataset, count: int | None, batch_size: int) -> Stream:
+    """The first `count` examples of `data`, or all, as metrics of data take them."""
+    count = data.length if count is None else min(count, data.length)
+    pieces = [range(a, min(a + batch_size, count)) for a in range(0, count, batch_size)]
+
+    def measured(piece: range) -> Measured:
+        batch = data.batch(piece)
         x1 = batch.pop("x1")
-        yield Measured(
-            indices=torch.tensor(indices),
+        return Measured(
+            indices=torch.tensor(list(piece)),
             x=x1 if data.levels is None else None,
             levels=None if data.levels is None else x1,
             condition=batch,
+        )
+
+    return Stream("measure held-out data", pieces, measured)
+
+
+def _held_out(
+    components: Components, folder: RunFolder, evaluation: Evaluation, device: torch.device
+) -> tuple[Stream, Mapping[str, Any]]:
+    """The examples of the split that is evaluated, and which they are."""
+    asked = components.evaluate.count if components.evaluate else None
+    stream = held_out(evaluation.data, asked, evaluation.batch_size)
+    return stream, {"split": evaluation.data.split, "count": stream.count}
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+
+
+def _digest(components: Components, evaluation: Evaluation, made: Mapping[str, Any]) -> str:
+    """Of everything that what a metric keeps of a row may depend on: options, weights, data, and
+    how the stream is made.
+    """
+    metrics = components.recipe.values["evaluate"]["metrics"]
+    entries = [registry().entry("metric", metric["name"]) for metric in metrics]
+    facts = {
+        "metrics": metrics,
+        "plugins": [[entry.plugin, str(entry.version)] for entry in entries],
+        "batch_size": evaluation.batch_size,
+        "seed": evaluation.seed,
+        "data": evaluation.data.fingerprint,
+        "path": components.recipe.values["path"],
+        "objective": components.recipe.values["objective"],
+        "weights": _weights_hash(evaluation),
+        "torch": torch.__version__,
+        "evaluation": dict(evaluation.provenance),
+        "stream": dict(made),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_hash(evaluation: Evaluation) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    if evaluation.field is not None:
+        for name, tensor in evaluation.field.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(
+                tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            )
+    return digest.hexdigest()
+
+
+def _with_provenance(
+    settings: Evaluate,
+    evaluation: Evaluation,
+    folder: RunFolder,
+    found: Mapping[int, Mapping[str, Result]],
+) -> dict[str, Result]:
+    results: dict[str, Result] = {}
+    for metric in settings.metrics:
+        beside = dict(evaluation.provenance)
+        if metric.consumes == "samples":
+            beside["sampler"] = Shards.there(folder.samples).made()
+        for name, result in found[id(metric)].items():
+            results[name] = replace(result, provenance={**beside, **result.provenance})
+    return results
+
+
+def _warn_of_failures(folder: RunFolder, stream: Stream, tallies: Tallies) -> None:
+    """Of the samples that were drawn for measuring alone; of the kept ones the sampler told."""
+    kept = set(Shards.there(folder.samples).kept())
+    ends: Counter[str] = Counter()
+    for piece in stream.pieces:
+        if piece not in kept:
+            ends.update(tallies.ended(piece))
+    failed = {name: n for name, n in sorted(ends.items()) if name != Status.SUCCESS.name}
+    if failed:
+        folder.log(
+            f"warning: not every sample that was measured and not kept reached the end: {failed}"
         )
 
 
@@ -135,7 +254,25 @@ def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
                 folder.root / "per_sample" / f"{name}.safetensors",
                 lambda part, kept=kept: save_file(kept, part),  # type: ignore[misc]
             )
-    plain = {
+    new = as_json(results)
+    write_json(folder.results_file, {**_still_true(folder, new), **new})
+
+
+def _still_true(folder: RunFolder, new: Mapping[str, Any]) -> dict[str, Any]:
+    """The earlier results but for those of samples that were replaced since: an NFE of theirs would
+    stand beside a distance of others.
+    """
+    before = {name: r for name, r in folder.results().items() if name not in new}
+    made = Shards.made_there(folder.samples)
+    outdated = [n for n, r in before.items() if r["provenance"].get("sampler", made) != made]
+    if outdated:
+        folder.log(f"left out, as they are of earlier samples: {', '.join(outdated)}")
+    return {name: result for name, result in before.items() if name not in outdated}
+
+
+def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
+    """Results as results.json holds them."""
+    return {
         name: {
             "value": _finite(result.value),
             "error": None if result.error is None else _finite(result.error),
@@ -144,7 +281,6 @@ def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
         }
         for name, result in results.items()
     }
-    write_json(folder.results_file, {**folder.results(), **plain})
 
 
 def _finite(value: float) -> float | str:

@@ -52,7 +52,8 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> list[Path]:
 def _images(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> list[Path]:
     grid, film = folder.samples / "grid.png", folder.samples / "trajectories.png"
     moving = folder.samples / "trajectories.webp"
-    drawn = Shards.there(folder.samples).first(SHOWN)["x"]
+    shards = Shards.there(folder.samples)
+    drawn = shards.first(min(SHOWN, shards.kept()[-1].stop))["x"]
     save_grid(grid, drawn, data.levels, columns=8)
     states = _states(sampler, range(min(TRAVELLERS, sampler.settings.count)), TIMES)
     levels = to_levels(states, data.levels, data.dequantize)

@@ -1,4 +1,4 @@
-"""The trained network of a run, as a velocity field."""
+"""The trained network of a run, or the one that came trained, as a velocity field."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fmcore.errors import CheckpointError
 from fmcore.field import Field
+from fmcore.interfaces.model import VectorField
 from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, load_into
 from fmcore.runs.folder import RunFolder
@@ -14,7 +15,7 @@ from fmcore.stages.components import Components
 from fmcore.training.posthoc import Kept, combination, combined
 from fmcore.training.profiles import BEST, Power, parts_of, profiles_of, width_of
 
-__all__ = ["trained_field"]
+__all__ = ["trained_field", "weights_of"]
 
 
 def trained_field(
@@ -22,25 +23,48 @@ def trained_field(
     folder: RunFolder,
     weights: str = "ema",
     device: torch.device | str = "cpu",
+    step: int | None = None,
 ) -> tuple[Field, Checkpoint]:
-    """The field of the newest whole checkpoint, or of the best one, in evaluation mode, and that
-    checkpoint.
+    """The field of the newest whole checkpoint, of that of `step` or of the best one, in evaluation
+    mode, and that checkpoint.
 
-    `weights` is what `sample.weights` may say.  Raises CheckpointError if there is no checkpoint,
-    and ComponentError for weights that the training did not keep.
+    A run without `train` whose network brings its weights has a checkpoint of step 0 without
+    tensors, which names them.  `weights` is what `sample.weights` may say.  Raises CheckpointError
+    if there is no checkpoint, and ComponentError for weights that the training did not keep.
     """
-    checkpoint = _best(folder) if weights == BEST else folder.checkpoints.latest()
+    checkpoint = _chosen(folder, weights, step)
+    model = components.model()
     if checkpoint is None:
+        checkpoint = _brought(components, folder, model)
+    else:
+        tensors = _weights(components, folder, checkpoint, weights)
+        load_into(model, tensors, str(folder.checkpoints.root))
+    model.to(device).eval().requires_grad_(False)
+    field = Field(model, components.path, components.objective, coupling=components.coupling)
+    return field, checkpoint
+
+
+def weights_of(checkpoint: Checkpoint, weights: str) -> str:
+    """What a number says of the weights it was made with: `weights` of a training, or those that
+    the network brought."""
+    return str(checkpoint.facts.get("weights", weights))
+
+
+def _brought(components: Components, folder: RunFolder, model: VectorField) -> Checkpoint:
+    """What stands for a checkpoint where the network came trained."""
+    if components.train is not None or model.pretrained is None:
         raise CheckpointError(
             f"{folder.root}: no checkpoint yet: train first (fmcore run), "
             "or give train.steps in the recipe"
         )
-    tensors = _weights(components, folder, checkpoint, weights)
-    model = components.model()
-    load_into(model, tensors, str(folder.checkpoints.root))
-    model.to(device).eval().requires_grad_(False)
-    field = Field(model, components.path, components.objective, coupling=components.coupling)
-    return field, checkpoint
+    return Checkpoint(step=0, tensors={}, facts={"weights": model.pretrained.weights})
+
+
+def _chosen(folder: RunFolder, weights: str, step: int | None) -> Checkpoint | None:
+    """The checkpoint to take weights from; None where there is none at all."""
+    if step is not None:
+        return folder.checkpoints.load(step)
+    return _best(folder) if weights == BEST else folder.checkpoints.latest()
 
 
 def _best(folder: RunFolder) -> Checkpoint:

@@ -57,12 +57,15 @@ class Run:
         return trained_field(self.components, self.folder, weights, device)[0]
 
     def nfe(self) -> list[int]:
-        """The NFE of every sample."""
+        """The NFE of every sample that is kept."""
         counts = [t["nfe"] for _, t in Shards.there(self.folder.samples).all()]
         return [int(n) for n in torch.cat(counts)]
 
     def samples(self, n: int) -> torch.Tensor:
-        """The first `n` samples: uint8 levels of images, else float32 points."""
+        """The first `n` samples: uint8 levels of images, else float32 points.
+
+        Raises RunError for more than `sample.keep` left on disk.
+        """
         return Shards.there(self.folder.samples).first(n)["x"]
 
 
@@ -106,7 +109,7 @@ def sample(
 ) -> Run:
     """Draw samples from the run at `root` again; `overrides` are of its `sample` section."""
     made, team, accelerator = _reopened(root, "sample", overrides, device, quiet)
-    with _claimed(made.folder, team), _timed(made.folder, "sample"):
+    with _claimed(made.folder, team), _timed(made.folder, "sample", AGAIN):
         sampler = sample_stage(made.components, made.folder, accelerator.device, team, quiet)
         if team.leads:
             illustrate_samples(sampler, made.folder)
@@ -153,16 +156,19 @@ def evaluate(
     device: str | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Measure the run at `root` again; `overrides` are of its `evaluate` section."""
+    """Measure the run at `root` again; `overrides` are of its `evaluate` section.
+
+    Samples that were not kept are drawn again.  Several processes share the work.
+    """
     made, team, accelerator = _reopened(root, "evaluate", overrides, device, quiet)
-    if not team.leads:
-        return made
-    with made.folder.claimed():
-        with _timed(made.folder, "evaluate"):
-            evaluate_stage(made.components, made.folder, accelerator.device, quiet)
+    with _claimed(made.folder, team):
+        with _timed(made.folder, "evaluate", AGAIN):
+            evaluate_stage(made.components, made.folder, accelerator.device, team, quiet)
         made.folder.record({"measured": None})  # perhaps by other options than the recipe's
-        write_report(made.folder)
-    check_expectations(made.components, made.results)
+        if team.leads:
+            write_report(made.folder)
+    if team.leads:
+        check_expectations(made.components, made.results)
     return made
 
 
@@ -174,15 +180,16 @@ def _run_stages(made: Run, accelerator: Accelerator, team: Team, quiet: bool) ->
     if components.sample is not None:
         with _timed(folder, "sample"):
             sampler: Sampler = sample_stage(components, folder, accelerator.device, team, quiet)
+    if team.leads:
+        illustrate_training(folder)
+        if components.sample is not None:
+            illustrate_samples(sampler, folder)
+    if components.evaluate is not None and not team.first(lambda: _measured(components, folder)):
+        with _timed(folder, "evaluate"):
+            evaluate_stage(components, folder, accelerator.device, team, quiet)
+        folder.record({"measured": _to_be_measured(components, folder)})
     if not team.leads:
         return  # what is left is the work of one
-    illustrate_training(folder)
-    if components.sample is not None:
-        illustrate_samples(sampler, folder)
-    if components.evaluate is not None and not _measured(components, folder):
-        with _timed(folder, "evaluate"):
-            evaluate_stage(components, folder, accelerator.device, quiet)
-        folder.record({"measured": _to_be_measured(components, folder)})
     write_report(folder)
     check_expectations(components, folder.results())
 
@@ -245,8 +252,12 @@ def _record_beginning(
             write_text(folder.root / "plugins" / Path(plugin.file).name, source)
 
 
+HERE = "give the same command with --out {root}"
+AGAIN = "give the same command again"
+
+
 @contextmanager
-def _timed(folder: RunFolder, stage: str) -> Iterator[None]:
+def _timed(folder: RunFolder, stage: str, how: str = HERE) -> Iterator[None]:
     """Add the seconds of a stage to run.json, also of one that was stopped.
 
     Raises Interrupted, which says how to go on, for a KeyboardInterrupt.
@@ -256,8 +267,7 @@ def _timed(folder: RunFolder, stage: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stopped:
         raise Interrupted(
-            f"stopped in {stage}; what is done is saved.  "
-            f"To go on, give the same command with --out {folder.root}"
+            f"stopped in {stage}; what is done is saved.  To go on, {how.format(root=folder.root)}"
         ) from stopped
     finally:
         before = folder.facts().get("seconds", {})

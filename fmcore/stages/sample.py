@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from pathlib import Path as FilePath
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError
+from fmcore.errors import ComponentError, RunError
 from fmcore.field import Predictor
 from fmcore.guidance import Guided
 from fmcore.interfaces.dataset import ImageDataset
+from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 from fmcore.levels import to_levels
 from fmcore.randomness import noise_of
 from fmcore.recipe.sections import Guidance, Sample
 from fmcore.rescheduled import Rescheduled
+from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.progress import progress
+from fmcore.runs.progress import Advance, progress
 from fmcore.runs.signals import stop_on_signal
 from fmcore.runs.team import Team
+from fmcore.solving.moment import Callback
 from fmcore.solving.problem import Problem, Solution, Status
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field
+from fmcore.stages.network import trained_field, weights_of
 from fmcore.stages.shards import Shards
+from fmcore.stages.window import taking_turns, window
+from fmcore.words import told_to
 
-__all__ = ["Sampler", "led", "sample", "sampling_field"]
+__all__ = ["Sampler", "led", "sample", "sampler_of", "sampling_field"]
 
 
 @final
@@ -48,7 +55,7 @@ class Sampler:
         own = self.settings.seed
         return self.components.seed if own is None else own
 
-    def condition(self, indices: range) -> Condition | None:
+    def condition(self, indices: Sequence[int]) -> Condition | None:
         """Labels taking turns, or the one asked for; None for a network without labels."""
         classes = getattr(self.field.model, "classes", 0)
         if not classes:
@@ -57,7 +64,7 @@ class Sampler:
         labels = torch.tensor([i % classes if label is None else label for i in indices])
         return {"label": labels}
 
-    def noise(self, indices: range) -> Tensor:
+    def noise(self, indices: Sequence[int]) -> Tensor:
         """Where the samples `indices` start."""
         return noise_of(
             self.field.path.prior(),
@@ -70,12 +77,17 @@ class Sampler:
     def solve(
         self,
         x: Tensor,
-        indices: range,
+        indices: Sequence[int],
         t0: float = 0.0,
         t1: float = 1.0,
         times: tuple[float, ...] | None = None,
+        *,
+        solver: Solver | None = None,
+        callback: Callback | None = None,
     ) -> Solution:
-        """Carry `x`, the states of samples `indices` at t0, to t1, by way of `times`."""
+        """Carry `x`, the states of samples `indices` at t0, to t1, by way of `times`; by the
+        settings' solver unless another is given.
+        """
         condition = self.condition(indices)
         if condition is not None:
             condition = {k: v.to(self.device) for k, v in condition.items()}
@@ -89,19 +101,40 @@ class Sampler:
             sample_ids=torch.tensor(list(indices)),
             seed=self.seed,
             times=times,
+            callback=callback,
         )
         with torch.no_grad():
-            return self.settings.solver.solve(problem)
+            return (solver or self.settings.solver).solve(problem)
 
-    def draw(self, indices: range) -> dict[str, Tensor]:
+    def draw(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The samples `indices` as a shard holds them."""
-        before = self.field.forwards
-        solution = self.solve(self.noise(indices), indices)
-        forwards = self.field.forwards - before
+        return self._kept(indices, self.solve(self.noise(indices), indices))
+
+    def draw_together(
+        self, shards: Sequence[range], callback: Callback | None = None
+    ) -> list[dict[str, Tensor]]:
+        """The samples of several shards, each as `draw` gives it to rounding.
+
+        Where the solver can, in one solve of `batch_size` samples at a time, those that wait taking
+        the place of those that have arrived; `callback` looks on.
+        """
+        refilling = taking_turns(self.settings.solver, self.settings.batch_size)
+        if refilling is None or not shards:
+            return [self.draw(shard) for shard in shards]
+        indices = [i for shard in shards for i in shard]
+        solution = self.solve(self.noise(indices), indices, solver=refilling, callback=callback)
+        drawn = self._kept(indices, solution)
+        ends = list(accumulate(map(len, shards)))
+        spans = [slice(end - len(shard), end) for shard, end in zip(shards, ends, strict=True)]
+        return [{name: rows[span] for name, rows in drawn.items()} for span in spans]
+
+    def _kept(self, indices: Sequence[int], solution: Solution) -> dict[str, Tensor]:
+        stats = solution.stats
+        forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)  # a velocity's, by guidance
         return {
             "x": self.stored(solution.x),
-            "nfe": solution.stats.nfe,
-            "forwards": torch.full((len(indices),), forwards),
+            "nfe": stats.nfe,
+            "forwards": (stats.nfe * forwards).round().long(),
             "status": solution.status,
             **(self.condition(indices) or {}),
         }
@@ -121,43 +154,78 @@ def sample(
     team: Team,
     quiet: bool = False,
 ) -> Sampler:
-    """Draw the samples that are not there yet, and return what drew them.
+    """Draw the samples that are to lie on disk and are not there yet, and return what drew them.
 
-    Processes take turns at the shards.  Raises KeyboardInterrupt on a signal, after finishing a
-    shard; what was drawn is kept.
+    Processes take turns at the shards, or at windows of several if the solver lets samples take the
+    place of others.  Raises KeyboardInterrupt on a signal, after finishing a shard or window; what
+    was drawn is kept.
     """
     settings = _settings(components)
-    field, step = sampling_field(components, settings, folder, device)
+    field, checkpoint = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
-    shards = Shards(folder.samples, settings.count, settings.batch_size)
-    team.first(lambda: shards.begin(_made(components, step, sampler.seed)))
-    ranges = shards.ranges()
+    shards = Shards(folder.samples, settings.count, settings.batch_size, settings.keep)
+    team.first(lambda: shards.begin(_made(components, settings, checkpoint, sampler.seed)))
+    ranges, total = team.first(shards.missing), shards.kept()[-1].stop
+    done = total - sum(map(len, ranges))
+    width = window(settings.solver, len(ranges), team.size)
+    turn = width * team.size
     with (
         stop_on_signal() as stop,
-        progress("sample", settings.count, "samples", quiet=quiet or not team.leads) as show,
+        told_to(lambda text: folder.log(f"warning: {text}")),
+        progress("sample", total, "samples", done, quiet or not team.leads) as show,
     ):
-        for first in range(0, len(ranges), team.size):
-            for indices in ranges[first + team.rank : first + team.rank + 1]:
-                _draw(sampler, shards, indices)
-            show(ranges[min(first + team.size, len(ranges)) - 1].stop)
+        for first in range(0, len(ranges), turn):
+            mine = ranges[first + team.rank * width :][:width]
+            before, done = done, done + sum(map(len, ranges[first : first + turn]))
+            drawn = sampler.draw_together(mine, _between(before, done, show))
+            for indices, tensors in zip(mine, drawn, strict=True):
+                shards.write(indices, tensors)
+            show(done)
             if team.any(bool(stop)):
                 raise KeyboardInterrupt
     if team.leads:
         _warn_of_failures(folder, shards)
+        if total < settings.count:
+            folder.log(
+                f"the first {total} of {settings.count} samples are kept; "
+                "the others are drawn when they are measured"
+            )
     return sampler
 
 
-def _draw(sampler: Sampler, shards: Shards, indices: range) -> None:
-    if shards.read(indices) is None:
-        shards.write(indices, sampler.draw(indices))
+def _between(begun: int, end: int, show: Advance) -> Callback:
+    """Shows a solve's progress as samples from `begun` to `end`."""
+    return lambda moment: show(begun + int(moment.progress * (end - begun)))
+
+
+def sampler_of(components: Components, folder: RunFolder, device: torch.device) -> Sampler:
+    """What drew the samples that are there, to draw those that were not kept, whatever the recipe
+    says now.
+
+    Raises RunError if the network was trained on since.
+    """
+    made = Shards.there(folder.samples).made()
+    options = {f.name for f in fields(Sample)}
+    values = {k: v for k, v in made.items() if k in options} | {"path": made.get("along")}
+    recipe = components.recipe.override([f"sample={json.dumps(values)}"])
+    settings = _settings(replace(components, recipe=recipe, sample=recipe.settings("sample")))
+    field, checkpoint = sampling_field(components, settings, folder, device)
+    if checkpoint.step != made["step"]:
+        raise RunError(
+            f"{folder.root}: its samples are of step {made['step']}, and those that were not kept "
+            f"cannot be drawn by the network of step {checkpoint.step}: draw all again with fmcore "
+            "sample"
+        )
+    return Sampler(components, settings, field, device)
 
 
 def sampling_field(
     components: Components, settings: Sample, folder: RunFolder, device: torch.device
-) -> tuple[Predictor, int]:
-    """The trained field, led along another path and guided as the settings say, and its step."""
+) -> tuple[Predictor, Checkpoint]:
+    """The trained field, led along another path and guided as the settings say, and the checkpoint
+    that it is of."""
     trained, checkpoint = trained_field(components, folder, settings.weights, device)
-    return led(trained, settings, device), checkpoint.step
+    return led(trained, settings, device), checkpoint
 
 
 def led(trained: Predictor, settings: Sample, device: torch.device) -> Predictor:
@@ -186,9 +254,20 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
     return Guided(field, guidance.scale, led, guidance.interval)
 
 
-def _made(components: Components, step: int, seed: int) -> Mapping[str, Any]:
-    values = components.recipe.values["sample"]
-    return {**values, "seed": seed, "step": step, "path": components.recipe.values["path"]}
+def _made(
+    components: Components, settings: Sample, checkpoint: Checkpoint, seed: int
+) -> Mapping[str, Any]:
+    """How the samples are made: `path` is the one trained on, `along` another that leads them."""
+    values = dict(components.recipe.values["sample"])
+    values.pop("keep")
+    along = values.pop("path")
+    own = {
+        "weights": weights_of(checkpoint, settings.weights),
+        "seed": seed,
+        "step": checkpoint.step,
+        "path": components.recipe.values["path"],
+    }
+    return {**values, **own, **({} if along is None else {"along": along})}
 
 
 def _settings(components: Components) -> Sample:

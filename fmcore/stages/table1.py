@@ -1,30 +1,30 @@
 """The paper's Table 1 on any recipe's data: five methods, one network, one budget, several seeds.
 
 Each cell is a run of its own under `out/METHOD/seed-N`, so the same command goes on where it was
-stopped, and a run that is there is not made again.
+stopped, and a run that is there is not made again.  The figures are drawn from those runs.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
-from fmcore.errors import ComponentError, FmcoreError
-from fmcore.plugins import registry
+from fmcore.benchmarking.method_panels import FIGURES, figure_panels, notes_on
+from fmcore.errors import ComponentError
+from fmcore.markdown import markdown_table
+from fmcore.pictures.panels import STYLES, Panel, save_panels
 from fmcore.recipe import Recipe
+from fmcore.report import write_table1
 from fmcore.runs.atomic import write_json, write_text
+from fmcore.stages.figures import Figures, Subject, measured, stages_of
 from fmcore.stages.methods import METHODS, Reported, reported
-from fmcore.stages.run import run
+from fmcore.stages.sweep import Member, sweep
 from fmcore.suggest import did_you_mean
 
-__all__ = ["Cell", "Table1", "table1"]
+__all__ = ["Cell", "Drawn", "Table1", "table1"]
 
 Spread = tuple[float, float | None]
 """A mean over seeds, and their standard deviation where there are several."""
@@ -44,11 +44,46 @@ class Cell:
 
 @final
 @dataclass(frozen=True)
+class Drawn:
+    """What the figures show: panels by figure, how they were measured, and notes on the points."""
+
+    panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """How each figure was made."""
+        s = self.settings
+        by_budget = (
+            f"{s['solver']}, {s['samples']} samples; the error is that of the first "
+            f"{s['compared']} against {s['reference']} from the same noise"
+        )
+        through = f"{s['samples']} samples by {s['recipe_solver']}"
+        judged = f"{through}; metrics of data over {s['held_out']} held-out examples"
+        how = {"quality-nfe": by_budget, "quality-training": judged, "nfe-training": through}
+        return {name: how[name] for name in self.panels}
+
+    def panel(self, name: str) -> Panel:
+        """The panel called `name`, such as error-by-nfe."""
+        return next(p for panels in self.panels.values() for p in panels if p.name == name)
+
+
+@final
+@dataclass(frozen=True)
 class Table1:
-    """The table: `cells` in order of methods, then seeds."""
+    """The table: `cells` in order of methods, then seeds; and what was `drawn` of them, if that was
+    asked for.
+    """
 
     recipe: Recipe
     cells: Sequence[Cell]
+    drawn: Drawn | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in order."""
+        return list(dict.fromkeys(cell.method for cell in self.cells))
 
     @property
     def metrics(self) -> list[str]:
@@ -76,16 +111,18 @@ class Table1:
         """The paper's numbers, if the recipe's data is the paper's."""
         return reported(METHODS[method], self.recipe.values["data"])
 
-    def markdown(self) -> str:
-        """The table as a page shows it, with how it was made."""
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """The heads and the rows, with the paper's numbers where there are some."""
         heads = ["method", *self.metrics]
-        methods = list(dict.fromkeys(cell.method for cell in self.cells))
-        compared = any(self.paper(method) for method in methods)
+        compared = any(self.paper(method) for method in self.methods)
         if compared:
             heads += ["paper: bits/dim", "paper: FID", "paper: NFE"]
-        lines = [heads, ["---"] * len(heads), *(self._row(m, compared) for m in methods)]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return "\n\n".join([table, self._how(), *self.failures]) + "\n"
+        return heads, [self._row(method, compared) for method in self.methods]
+
+    def markdown(self) -> str:
+        """The table as a page shows it, with how it was made, and the figures."""
+        parts = [markdown_table(*self.table()), self.how, *self.failures, *self._figures()]
+        return "\n\n".join(parts) + "\n"
 
     def json(self) -> dict[str, Any]:
         """Everything, for other programs."""
@@ -101,6 +138,39 @@ class Table1:
                 }
                 for cell in self.cells
             ],
+            "figures": None if self.drawn is None else self._figures_json(self.drawn),
+        }
+
+    @property
+    def how(self) -> str:
+        """How the runs were made, in a sentence."""
+        train = self.recipe.values["train"] or {}
+        seeds = ", ".join(str(seed) for seed in sorted({cell.seed for cell in self.cells}))
+        over = "mean ± standard deviation over seeds" if "," in seeds else "seed"
+        return (
+            f"{self.recipe.name}: {train.get('steps')} steps of {train.get('batch_size')}, one "
+            f"network for all; {over} {seeds}."
+        )
+
+    def _figures(self) -> Iterator[str]:
+        if self.drawn is None:
+            return
+        for name, panels in self.drawn.panels.items():
+            yield f"## {FIGURES[name]}"
+            yield f"![{FIGURES[name]}]({name}.png)"
+            yield f"{self.drawn.captions[name]}."
+            for panel in panels:
+                yield f"{panel.title}, by {panel.across}:"
+                yield markdown_table(*_numbers(panel))
+        if self.drawn.notes:
+            yield "## Notes on the points"
+            yield "\n".join(f"* {line}" for line in self.drawn.notes)
+
+    def _figures_json(self, drawn: Drawn) -> dict[str, Any]:
+        return {
+            "settings": dict(drawn.settings),
+            "notes": list(drawn.notes),
+            "panels": {p.name: p.json() for panels in drawn.panels.values() for p in panels},
         }
 
     def _row(self, method: str, compared: bool) -> list[str]:
@@ -111,14 +181,6 @@ class Table1:
             row += [f"{paper.bits_per_dim}", f"{paper.fid}", f"{paper.nfe}"] if paper else [""] * 3
         return row
 
-    def _how(self) -> str:
-        train = self.recipe.values["train"] or {}
-        seeds = sorted({cell.seed for cell in self.cells})
-        return (
-            f"{self.recipe.name}: {train.get('steps')} steps of {train.get('batch_size')}, one "
-            f"network for all; mean ± standard deviation over seeds {', '.join(map(str, seeds))}."
-        )
-
 
 def table1(
     recipe: Recipe,
@@ -126,12 +188,14 @@ def table1(
     *,
     methods: Sequence[str] = tuple(METHODS),
     seeds: Sequence[int] = (0,),
+    figures: Figures | None = None,
     jobs: int = 1,
     device: str | None = None,
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> Table1:
-    """Train or go on with every method and seed, then write table1.md and table1.json into `out`.
+    """Train or go on with every method and seed, then write table1.md, table1.json and table1.html
+    into `out`; with `figures` measure and draw those too.
 
     A run that fails is a line in the table; the others go on.  With `jobs` > 1 so many runs go on
     at once, each in a process of its own.  Raises ComponentError for a method that is not known.
@@ -140,50 +204,75 @@ def table1(
         if method not in METHODS:
             hint = did_you_mean(method, METHODS) or ";"
             raise ComponentError(f"no method '{method}'{hint} methods: {', '.join(METHODS)}")
+    if figures is not None:
+        figures.settings(recipe)  # what is wrong with them is told before anything is trained
     plan = [(method, seed) for seed in seeds for method in methods]
-    make = _in_process if jobs == 1 else _in_another_process
-
-    def cell(of: tuple[str, int]) -> Cell:
-        method, seed = of
-        say(f"{METHODS[method].title}, seed {seed}")
-        chosen = recipe.override([*METHODS[method].overrides, f"seed={seed}"])
-        return make(chosen, Cell(method, seed, out / method / f"seed-{seed}", {}), device, quiet)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        cells = list(pool.map(cell, plan) if jobs > 1 else map(cell, plan))
+    groups = [[_member(recipe, out, method, seed)] for method, seed in plan]
+    made = sweep(groups, jobs=jobs, device=device, quiet=quiet, say=say)
+    cells = [
+        Cell(method, seed, one.member.folder, one.results, one.failure)
+        for (method, seed), (one,) in zip(plan, made, strict=True)
+    ]
     order = list(methods)
-    made = Table1(recipe, sorted(cells, key=lambda c: (order.index(c.method), c.seed)))
+    cells.sort(key=lambda c: (order.index(c.method), c.seed))
+    drawn = None if figures is None else _drawn(figures, recipe, cells, out, device, quiet)
+    finished = Table1(recipe, cells, drawn)
+    _write(finished, out)
+    return finished
+
+
+def _numbers(panel: Panel) -> tuple[list[str], list[list[str]]]:
+    """A panel as a table: a row for each method, a column for each x."""
+    places = {m: {place.x: str(place) for place in row} for m, row in panel.curves.items()}
+    xs = sorted({x for row in places.values() for x in row})
+    rows = [[METHODS[m].title, *(row.get(x, "") for x in xs)] for m, row in places.items()]
+    return ["method", *(f"{x:g}" for x in xs)], rows
+
+
+def _member(recipe: Recipe, out: Path, method: str, seed: int) -> Member:
+    chosen = [*METHODS[method].overrides, f"seed={seed}", *stages_of(recipe)]
+    title = f"{METHODS[method].title}, seed {seed}"
+    return Member(title, recipe.override(chosen), out / method / f"seed-{seed}")
+
+
+def _drawn(
+    figures: Figures,
+    recipe: Recipe,
+    cells: Sequence[Cell],
+    out: Path,
+    device: str | None,
+    quiet: bool,
+) -> Drawn:
+    subjects = [Subject(cell.method, cell.seed, cell.folder) for cell in cells if not cell.failure]
+    rows = measured(figures, recipe, subjects, out, device=device, quiet=quiet)
+    settings = figures.settings(recipe)
+    distance = (settings["metric"] or "").partition("(")[0]
+    return Drawn(figure_panels(rows, distance), settings, notes_on(rows))
+
+
+def _write(made: Table1, out: Path) -> None:
     write_text(out / "table1.md", made.markdown())
     write_json(out / "table1.json", made.json())
-    return made
-
-
-def _in_process(recipe: Recipe, cell: Cell, device: str | None, quiet: bool) -> Cell:
-    try:
-        made = run(recipe, out=cell.folder, device=device, quiet=quiet)
-    except FmcoreError as error:
-        return _failed(cell, error)
-    return Cell(cell.method, cell.seed, cell.folder, made.results)
-
-
-def _in_another_process(recipe: Recipe, cell: Cell, device: str | None, quiet: bool) -> Cell:
-    file = cell.folder.parent / f"seed-{cell.seed}.yaml"
-    write_text(file, recipe.to_yaml())
-    command = [sys.executable, "-m", "fmcore", "run", str(file), "--out", str(cell.folder), "-q"]
-    command += ["--device", device] if device else []
-    command += [word for p in registry().plugins if p.file for word in ("--plugin", p.file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return Cell(cell.method, cell.seed, cell.folder, {}, said[-1])
-    results = json.loads((cell.folder / "results.json").read_text("utf-8"))
-    return Cell(cell.method, cell.seed, cell.folder, results)
-
-
-def _failed(cell: Cell, error: FmcoreError) -> Cell:
-    if error.exit_code == 130:  # asked to stop: not a failure of this method
-        raise error
-    return Cell(cell.method, cell.seed, cell.folder, {}, str(error))
+    titles = {method: METHODS[method].title for method in made.methods}
+    styles = dict(zip(METHODS, STYLES, strict=False))  # of a method: the same in every figure
+    drawn = made.drawn or Drawn()
+    for name, panels in drawn.panels.items():
+        how = f"{made.how[:-1]}; {drawn.captions[name]}"
+        save_panels(out / f"{name}.png", panels, titles, styles, how)
+    write_table1(
+        out / "table1.html",
+        title=f"Table 1 on {made.recipe.name}",
+        table=made.table(),
+        how=made.how,
+        failures=made.failures,
+        figures=[
+            (FIGURES[name], drawn.captions[name], [(panel, _numbers(panel)) for panel in panels])
+            for name, panels in drawn.panels.items()
+        ],
+        names=titles,
+        styles=styles,
+        notes=drawn.notes,
+    )
 
 
 def _text(spread: Spread | None) -> str:

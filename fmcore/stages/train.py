@@ -132,7 +132,8 @@ class _Course:
     def __post_init__(self) -> None:
         self.settings = self.training.settings
         self.curve = Curve(self.folder.curve_file)
-        elapsed = next((line["seconds"] for line in reversed(self.curve.lines())), 0.0)
+        logged = (line.get("seconds") for line in reversed(self.curve.lines()))
+        elapsed = next((seconds for seconds in logged if isinstance(seconds, int | float)), 0.0)
         self.began = time.monotonic() - elapsed
         self.watch: Watch | None = None
         if watched := self.components.watched:
@@ -156,7 +157,7 @@ class _Course:
             if not stopped and self._due(settings.evaluate_every, last):
                 best = self._measure()
                 stopped = self.team.any(bool(self.stop))
-            if last or stopped or best or training.step % settings.checkpoint_every == 0:
+            if last or stopped or best or self._to_be_saved():
                 self._save()
             if self._due(settings.snapshot_every, last):
                 made = training.snapshot()
@@ -165,6 +166,9 @@ class _Course:
                 self._preview()
             if stopped:
                 raise Interrupted(_farewell(training, self.folder, self.stop))
+
+    def _to_be_saved(self) -> bool:
+        return self._due(self.settings.checkpoint_every) or self._due(self.settings.keep_every)
 
     def _due(self, every: int | None, last: bool = False) -> bool:
         return every is not None and (last or self.training.step % every == 0)
@@ -206,7 +210,8 @@ class _Course:
     def _save(self) -> None:
         _require_finite(self.training, self.folder)
         made = self.training.checkpoint()
-        self.team.first(lambda: _write(self.folder.checkpoints, made, self.settings.keep))
+        keep, every = self.settings.keep, self.settings.keep_every
+        self.team.first(lambda: _write(self.folder.checkpoints, made, keep, every))
 
     def _preview(self) -> None:
         field = momentary_field(self.components, self.training)
@@ -223,8 +228,10 @@ class _Course:
         self.told.tell(timed)
 
 
-def _write(folder: CheckpointFolder, made: Checkpoint, keep: int | None) -> None:
-    folder.save(made, keep)
+def _write(
+    folder: CheckpointFolder, made: Checkpoint, keep: int | None, every: int | None = None
+) -> None:
+    folder.save(made, keep, every)
 
 
 def _require_finite(training: Training, folder: RunFolder) -> None:

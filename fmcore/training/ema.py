@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from fmcore.errors import CheckpointError
 from fmcore.training.profiles import Profile
 from fmcore.training.sharding import fill, part
 
@@ -43,6 +44,10 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from averages saved before."""
+        """Go on from averages saved before.  Raises CheckpointError if they are of another
+        network.
+        """
         for name, average in self._averages.items():
+            if name not in tensors or tensors[name].shape != average.shape:
+                raise CheckpointError(f"the average '{self.profile.name}' lacks '{name}'")
             fill(average, tensors[name])

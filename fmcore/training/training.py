@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 from torch import Tensor, nn
 
-from fmcore.errors import ComponentError
+from fmcore.errors import CheckpointError, ComponentError
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.source import Condition
 from fmcore.randomness import stream_seed
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = ["Tally", "Training"]
+
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What the optimizer remembers of each parameter."""
 
 
 @dataclass
@@ -155,9 +158,12 @@ class Training:
             fill(own, weights[name])
         for part, average in self.averages.items():
             average.load(checkpoint.part(part))
-        self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer")))
+        self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer"), where))
         if self.accelerator.scaler and checkpoint.facts.get("scaler"):
-            self.accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
+            try:
+                self.accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
+            except (AttributeError, LookupError, TypeError, RuntimeError) as error:
+                raise CheckpointError(f"{where}: not a state of the loss scale: {error}") from error
         self.step = checkpoint.step
 
     def _backward(self, rows: range, last: bool) -> Tensor:
@@ -217,12 +223,18 @@ class Training:
         zero = torch.zeros((), device=self.accelerator.device)
         return Tally(zero, zero.clone())
 
-    def _optimizer_state(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    def _optimizer_state(self, tensors: dict[str, Tensor], where: str) -> dict[str, Any]:
         state: dict[int, dict[str, Tensor]] = {}
         named = dict(self.model.named_parameters())
         order = {name: i for i, name in enumerate(named)}
+        names = {key.rpartition("/")[0] for key in tensors}
+        whole = {f"{name}/{moment}" for name in names for moment in ADAM}
+        if not names <= order.keys() or tensors.keys() != whole:
+            raise CheckpointError(f"{where}: the optimizer's state is of another network")
         for key, value in tensors.items():
             name, _, moment = key.rpartition("/")
+            if value.shape != (() if moment == "step" else named[name].shape):
+                raise CheckpointError(f"{where}: '{key}' of the optimizer has another shape")
             state.setdefault(order[name], {})[moment] = like(value, named[name])
         return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
 

@@ -11,13 +11,15 @@ from typing import Annotated, final
 
 import torch
 from annotated_types import Ge
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from fmcore import DataError, Dataset
 
 __all__ = ["Pairs"]
+
+MOST = 1_000_000
+"""Classes: more than any labelled set has, since a network makes a row of weights for each."""
 
 
 @final
@@ -43,7 +45,7 @@ class Pairs(Dataset):
     @property
     def classes(self) -> int:
         label = self._tensors.get("label")
-        return 0 if label is None else int(label.max()) + 1
+        return 0 if label is None or not len(label) else int(label.max()) + 1
 
     @property
     def length(self) -> int:
@@ -55,7 +57,7 @@ class Pairs(Dataset):
         digest.update(f"{self.split} {self.held_out} ".encode())
         for name, tensor in sorted(self._tensors.items()):
             digest.update(name.encode() + str(tuple(tensor.shape)).encode())
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -83,7 +85,7 @@ def _read(file: str) -> dict[str, Tensor]:
         )
     try:
         tensors = load_file(file)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # of a damaged header, and of types that torch does not have
         raise DataError(f"{file} is not a whole safetensors file: {error}") from error
     if "x0" not in tensors or "x1" not in tensors:
         raise DataError(f"{file} must hold x0 and x1; it holds {', '.join(sorted(tensors))}")
@@ -92,4 +94,20 @@ def _read(file: str) -> dict[str, Tensor]:
             f"{file}: x0 and x1 must have one shape, got {tuple(tensors['x0'].shape)} and "
             f"{tuple(tensors['x1'].shape)}"
         )
+    _check(file, tensors)
     return tensors
+
+
+def _check(file: str, tensors: dict[str, Tensor]) -> None:
+    """Raise DataError unless x0 and x1 are numbers, with a condition each, and labels classes."""
+    rows = tensors["x1"].shape[:1]
+    if not rows or any(tensor.shape[:1] != rows for tensor in tensors.values()):
+        raise DataError(f"{file}: every tensor must have a row for each pair")
+    if not (tensors["x0"].is_floating_point() and tensors["x1"].is_floating_point()):
+        raise DataError(f"{file}: x0 and x1 must be floating-point numbers")
+    label = tensors.get("label")
+    if label is None:
+        return
+    whole = label.dtype == torch.int64 and label.dim() == 1
+    if not whole or (label.numel() and not 0 <= int(label.min()) <= int(label.max()) < MOST):
+        raise DataError(f"{file}: label must hold a class, 0 .. {MOST - 1}, for each pair")

@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from fmcore import DataError
+from fmcore_data.labels import class_numbers
 from fmcore_data.pickles import read_pickle
 from fmcore_data.splits import folder
 from fmcore_data.storage import Arrays, Images, Labels, Pixels, StoredImages
@@ -89,4 +90,4 @@ def _pickled(file: FilePath) -> tuple[Pixels, Labels]:
         raise DataError(f"{file} is no batch of CIFAR-10: it lacks bytes 'data' or 'labels'")
     if pixels.ndim != 2 or pixels.shape[1] != RECORD - 1:
         raise DataError(f"{file} holds an array of shape {pixels.shape}, not rows of 3x32x32")
-    return pixels, np.asarray(labels, np.int64)
+    return pixels, class_numbers(labels, str(file))

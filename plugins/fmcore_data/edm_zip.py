@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
 from typing import Annotated, Any, final
 
-import numpy as np
 from annotated_types import Ge
 
 from fmcore import DataError
 from fmcore_data.archives import checked_name, checked_size
 from fmcore_data.decoding import SUFFIXES
 from fmcore_data.encoded import EncodedImages, Files
+from fmcore_data.labels import class_numbers
 from fmcore_data.splits import files_of, folder, held_out
 from fmcore_data.storage import Images, Labels
 
@@ -73,7 +72,7 @@ class _Members(Files):
         self.file = file
         try:
             self.archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError) as error:
+        except Exception as error:  # zipfile lets many kinds through on a damaged directory
             raise DataError(f"cannot read {file}: {error}; fetch it again") from error
         found = {checked_name(i.filename, file): i for i in self.archive.infolist()}
         self.infos = [
@@ -104,7 +103,9 @@ class _Members(Files):
             raise DataError(
                 f"{self.file}: {MANIFEST} is not as EDM writes it: {error!r}"
             ) from error
-        return None if known is None else np.array([self._label(i, known) for i in self.infos])
+        if known is None:
+            return None
+        return class_numbers([self._label(info, known) for info in self.infos], str(self.file))
 
     def _label(self, info: zipfile.ZipInfo, known: dict[str, Any]) -> int:
         label = known.get(info.filename)
@@ -119,5 +120,5 @@ class _Members(Files):
         checked_size(info.file_size, info.filename, self.file)
         try:
             return self.archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except Exception as error:  # damaged, encrypted, or packed in a way Python does not know
             raise DataError(f"{self.file} is damaged at {info.filename}: {error}") from error

@@ -17,7 +17,7 @@ from annotated_types import Gt
 from PIL import Image
 
 from fmcore import DataError
-from fmcore_data.decoding import Decoder
+from fmcore_data.decoding import Decoder, opened
 from fmcore_data.encoded import Encoded, Files, labels_by_name
 from fmcore_data.splits import folder, rows_of
 from fmcore_data.storage import Images, StoredImages
@@ -71,7 +71,14 @@ class Emoji(StoredImages):
         place, manifest = found[0], found[0].parents[2] / "emoji.json"
         try:
             known = [*_listed(json.loads(manifest.read_text(encoding="utf-8")))]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise DataError(f"cannot read {manifest}: {error!r}") from error
         return place, [entry for entry in known if (place / entry.file).is_file()]
 
@@ -106,7 +113,12 @@ class _Flattened(Files):
         content = self.paths[index].read_bytes()
         if self.background == "white":  # the decoder's own
             return content
-        layer = Image.open(io.BytesIO(content)).convert("RGBA")
+        try:
+            layer = opened(content, self.name(index)).convert("RGBA")
+        except DataError:
+            raise
+        except Exception as error:  # a damaged image may raise anything
+            raise DataError(f"{self.name(index)} cannot be read as an image: {error}") from error
         plain = Image.new("RGBA", layer.size, self.background)
         laid = io.BytesIO()
         Image.alpha_composite(plain, layer).convert("RGB").save(laid, "PPM")

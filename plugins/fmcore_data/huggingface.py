@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, final
+from typing import Annotated, Any, final, get_args
 
-import numpy as np
 from annotated_types import Ge
 
-from fmcore import DataError
-from fmcore_data.archives import checked_size
+from fmcore import DataError, Split
+from fmcore_data.archives import checked_expansion, checked_size
 from fmcore_data.encoded import EncodedImages, Files
+from fmcore_data.labels import class_numbers
 from fmcore_data.splits import files_of, folder, held_out
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["HuggingFace"]
+
+ROWS = 256
+"""So many are unpacked at a time, and then weighed."""
 
 LABELS = ("label", "labels", "fine_label", "cls", "class")
 
@@ -27,7 +30,8 @@ LABELS = ("label", "labels", "fine_label", "cls", "class")
 @final
 @dataclass(frozen=True)
 class HuggingFace(EncodedImages):
-    """The rows of the files in `root`, or in `data` or a folder named after the split in there.
+    """The rows of the files in `root`, or in `data` or a folder named after the split in there; or
+    of those in its only other folder, as sets with one configuration have it.
 
     `image_column` holds `{bytes, path}` or bytes, `label_column` integers; by default they are
     found by type and by name.  Files named after no split are one set, of which `held_out` rows
@@ -41,18 +45,19 @@ class HuggingFace(EncodedImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        tables = [*_tables(place), *place.glob("*/*.parquet"), *place.glob("*/*.arrow")]
+        depths = ("*/*", "*/*/*")
+        tables = [*_tables(place), *(f for depth in depths for f in place.glob(f"{depth}.parquet"))]
+        tables += [file for depth in depths for file in place.glob(f"{depth}.arrow")]
         return any(file.suffix in (".parquet", ".arrow") and file.is_file() for file in tables)
 
     def _open(self) -> Images:
         root = folder(self.root)
-        for place in (root, root / "data"):
-            files = _tables(place)
-            if files:
-                split = files_of(self.split, files)
-                return self._one_set(files, root) if split is None else self._read(split, root)
-        folders = [child for child in root.iterdir() if child.is_dir()] if root.is_dir() else []
-        chosen = files_of(self.split, folders) or []
+        place = _place(root)
+        files = _tables(place)
+        if files:
+            split = files_of(self.split, files)
+            return self._one_set(files, root) if split is None else self._read(split, root)
+        chosen = files_of(self.split, _folders(place)) or []
         return self._read([file for child in chosen for file in _tables(child)], root)
 
     def _one_set(self, files: list[FilePath], root: FilePath) -> Images:
@@ -71,9 +76,40 @@ class HuggingFace(EncodedImages):
         for column in (image, label):
             if column is not None and column not in names:
                 raise DataError(f"{root} has no column '{column}'; it has {', '.join(names)}")
+        for column in (image, label):
+            if column is not None:
+                _validate(table.column(column), root)
         labels = None if label is None else _labels(table, label, root)
         classes = 0 if labels is None else _classes(table, label, labels)
         return self._decoded(_Rows(table.column(image), root), labels, classes)
+
+
+def _place(root: FilePath) -> FilePath:
+    """Where files, or folders of the splits, lie.  Raises DataError if one has to choose."""
+    if _holds(root):
+        return root
+    holding = [child for child in _folders(root) if _holds(child)]
+    if root / "data" in holding:
+        return root / "data"
+    if len(holding) > 1:
+        raise DataError(
+            f"{root} holds {len(holding)} sets: choose one with data.root={root}/NAME; they are "
+            f"{', '.join(child.name for child in holding)}"
+        )
+    return holding[0] if holding else root
+
+
+def _holds(place: FilePath) -> bool:
+    """Whether tables lie in `place`, or in folders of the splits."""
+    if _tables(place):
+        return True
+    folders = _folders(place)
+    named = [child for split in get_args(Split) for child in files_of(split, folders) or []]
+    return any(_tables(child) for child in named)
+
+
+def _folders(place: FilePath) -> list[FilePath]:
+    return sorted(child for child in place.iterdir() if child.is_dir()) if place.is_dir() else []
 
 
 def _tables(place: FilePath) -> list[FilePath]:
@@ -96,13 +132,25 @@ def _table(files: list[FilePath]) -> Any:
             if file.suffix == ".arrow":
                 parts.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
             else:
-                parts.append(parquet.read_table(file))
+                parts.append(_parquet(parquet.ParquetFile(file), file))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"cannot read {file}: {error}") from error
     try:
         return pa.concat_tables(parts)
     except pa.ArrowException as error:
         raise DataError(f"{files[0].parent}: its files have different columns: {error}") from error
+
+
+def _parquet(opened: Any, file: FilePath) -> Any:
+    """The table, piece by piece: a column of one value repeated is a few bytes in the file."""
+    import pyarrow as pa
+
+    pieces, size = [], 0
+    for piece in opened.iter_batches(ROWS):
+        size += piece.nbytes
+        checked_expansion(size, file.stat().st_size, str(file))
+        pieces.append(piece)
+    return pa.Table.from_batches(pieces, opened.schema_arrow)
 
 
 def _image_column(table: Any, root: FilePath) -> str:
@@ -124,16 +172,26 @@ def _image_column(table: Any, root: FilePath) -> str:
     return str(found[0])
 
 
+def _validate(column: Any, root: FilePath) -> None:
+    """Look at every offset: pyarrow follows those of a file unseen, out of the file too."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowException as error:
+        raise DataError(f"{root} is damaged: {error}") from error
+
+
 def _labels(table: Any, label: str, root: FilePath) -> Labels:
     column = table.column(label)
     if column.null_count or not _is_integer(column.type):
         raise DataError(f"{root}: column '{label}' holds {column.type}, not the number of a class")
-    labels = column.to_numpy().astype(np.int64)
+    labels = column.to_numpy()
     if len(labels) and labels.min() < 0:
         raise DataError(
             f"{root}: column '{label}' holds {labels.min()}, as sets do whose labels are withheld"
         )
-    return np.ascontiguousarray(labels)
+    return class_numbers(labels, f"{root}, column '{label}'")
 
 
 def _is_integer(kind: Any) -> bool:
@@ -146,10 +204,10 @@ def _classes(table: Any, label: str | None, labels: Labels) -> int:
     """How many names the metadata gives to the classes, or what the labels reach."""
     text = (table.schema.metadata or {}).get(b"huggingface", b"{}")
     try:
-        names = json.loads(text)["info"]["features"][label]["names"]
-    except (ValueError, KeyError, TypeError):
-        names = []
-    return max(len(names), int(labels.max(initial=-1)) + 1)
+        named = len(json.loads(text)["info"]["features"][label]["names"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        named = 0
+    return max(named, int(labels.max(initial=-1)) + 1)
 
 
 @final

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fmcore import DataError
+from fmcore_data.archives import checked_expansion
+from fmcore_data.splits import place
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["IDX", "read_idx"]
@@ -53,7 +55,7 @@ class IDX(StoredImages):
         return Arrays(pixels[:, None], labels.astype(np.int64), classes)
 
     def _file(self, name: str) -> FilePath:
-        folder = FilePath(self.root).expanduser()
+        folder = place(self.root)
         for file in (folder / f"{name}.gz", folder / name):
             if file.is_file():
                 return file
@@ -72,6 +74,7 @@ def read_idx(file: FilePath, dimensions: int) -> npt.NDArray[np.uint8]:
             size = math.prod(shape)
             if size > DEFLATE_LIMIT * file.stat().st_size:
                 raise DataError(f"{file} is truncated: its header promises {size} bytes")
+            checked_expansion(size, file.stat().st_size, str(file))
             content = stream.read(size + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"cannot read {file}: {error}; fetch it again") from error

@@ -6,6 +6,7 @@ file of its own.
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 import zlib
@@ -17,14 +18,11 @@ import numpy as np
 import numpy.lib.format as npy
 
 from fmcore import DataError
+from fmcore_data.archives import checked_expansion
 
 __all__ = ["Member", "members"]
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-MOST_EXPANSION = 100
-SMALL = 256 << 20
-"""A member above this size that claims to expand more than MOST_EXPANSION times is a bomb: pictures
-shrink by a half."""
 
 
 @final
@@ -46,16 +44,26 @@ class Member:
     def array(self) -> np.ndarray[Any, Any]:
         """Its values, read-only where they are mapped.  Raises DataError if they are damaged."""
         if self.mapped:
-            start = _start(self.file, self.info) + self.offset
-            mapped = np.memmap(self.file, self.dtype, mode="r", offset=start, shape=self.shape)
-            return np.asarray(mapped)
+            return self._mapped_array()
         try:
             with zipfile.ZipFile(self.file) as archive, archive.open(self.info) as stream:
                 stream.read(self.offset)
                 content = stream.read()  # to the end, where the checksum is compared
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise DataError(f"{self.file} is damaged: {error}; fetch it again") from error
+        if len(content) != self.info.file_size - self.offset:
+            raise DataError(f"{self.file} is damaged: '{self.info.filename}' ends early")
         return np.frombuffer(content, self.dtype).reshape(self.shape)
+
+    def _mapped_array(self) -> np.ndarray[Any, Any]:
+        if not math.prod(self.shape):  # nothing to map
+            return np.empty(self.shape, self.dtype)
+        try:
+            start = _start(self.file, self.info) + self.offset
+            mapped = np.memmap(self.file, self.dtype, mode="r", offset=start, shape=self.shape)
+        except (OSError, ValueError, struct.error) as error:
+            raise DataError(f"{self.file} is damaged: {error}; fetch it again") from error
+        return np.asarray(mapped)
 
 
 def members(file: FilePath) -> dict[str, Member]:
@@ -69,10 +77,10 @@ def members(file: FilePath) -> dict[str, Member]:
                 with archive.open(info) as stream:
                     found[info.filename.removesuffix(".npy")] = _member(file, info, stream)
             return found
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, and numpy on a header, let many kinds through
         raise DataError(f"cannot read {file}: {error}; fetch it again") from error
-    except NotImplementedError as error:  # a compression that Python does not have
-        raise DataError(f"cannot read {file}: {error}") from error
 
 
 def _member(file: FilePath, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
@@ -84,16 +92,14 @@ def _member(file: FilePath, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
         raise DataError(
             f"{file}: '{info.filename}' holds Python objects, which could run anything: refused"
         )
+    if dtype.kind not in "biuf":  # a text of no letters has any number of them in no bytes
+        raise DataError(f"{file}: '{info.filename}' holds {dtype}, not numbers")
     size = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size != info.file_size or fortran:
+    if size != info.file_size or fortran or min(shape, default=0) < 0:
         raise DataError(
             f"{file}: '{info.filename}' has {info.file_size} bytes, but its header promises {size}"
         )
-    if size > SMALL and size > MOST_EXPANSION * info.compress_size:
-        raise DataError(
-            f"{file}: '{info.filename}' claims to expand {size / max(1, info.compress_size):.0f} "
-            "times: refused, as a file made to exhaust memory would"
-        )
+    checked_expansion(size, info.compress_size, f"{file}: '{info.filename}'")
     return Member(file, info, shape, dtype, offset)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from annotated_types import Gt
 
 from fmcore import DataError
+from fmcore_data.labels import class_numbers
 from fmcore_data.npy_member import members
 from fmcore_data.pickles import read_pickle
 from fmcore_data.shards import Shard, Shards
@@ -143,7 +144,7 @@ def _pickled(file: FilePath) -> dict[str, Any]:
 
 def _labels(file: FilePath, labels: Any, count: int) -> Labels:
     """Labels 1 .. 1000, as they are written, from 0."""
-    found = np.asarray(labels, np.int64) - 1
+    found = class_numbers(labels, str(file)) - 1
     if found.shape != (count,):
         raise DataError(f"{file} has {count} images, but labels of shape {found.shape}")
     if count and not 0 <= found.min() <= found.max() < CLASSES:

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import final
 
 from fmcore import Packed, unpacked
+from fmcore_data.splits import place
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["PackedImages"]
@@ -26,7 +27,7 @@ class PackedImages(StoredImages):
 
     @cached_property
     def _packed(self) -> Packed:
-        return unpacked(FilePath(self.root).expanduser(), self.split)
+        return unpacked(place(self.root), self.split)
 
     @property
     def levels(self) -> int:

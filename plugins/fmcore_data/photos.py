@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt
 
 from fmcore import DataError, generator_for
 from fmcore_data.decoding import SUFFIXES, Decoder
-from fmcore_data.splits import rows_of
+from fmcore_data.splits import place, rows_of
 from fmcore_data.storage import Images, Labels, Pixels, StoredImages
 
 __all__ = ["Photos"]
@@ -45,7 +45,7 @@ class Photos(StoredImages):
         return (3, self.image_size, self.image_size)
 
     def _open(self) -> Images:
-        paths = _photographs(FilePath(self.root).expanduser())
+        paths = _photographs(place(self.root))
         if len(paths) < 2:
             raise DataError(
                 f"{self.root} holds {len(paths)} photographs, two are needed: apt-get install "

@@ -1,7 +1,8 @@
 """Pickles of numpy arrays from strangers, read without running anything of theirs.
 
 A pickle may call any function it names.  This unpickler knows four names, those which an array of
-numbers is written with, and gives each a function of ours.
+numbers is written with, and gives each a function of ours.  The opcodes are looked through first
+(`fmcore_data.opcodes`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NoReturn, final
 import numpy as np
 
 from fmcore import DataError
+from fmcore_data.opcodes import check_opcodes
 
 __all__ = ["read_pickle"]
 
@@ -26,6 +28,8 @@ def read_pickle(file: FilePath) -> dict[str, Any]:
     """
     try:
         with file.open("rb") as stream:
+            check_opcodes(stream)
+            stream.seek(0)
             found = _Unpickler(stream, encoding="latin1").load()
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
@@ -33,19 +37,27 @@ def read_pickle(file: FilePath) -> dict[str, Any]:
         raise DataError(f"cannot read the pickle {file}: {error!r}; fetch it again") from error
     if not isinstance(found, dict):
         raise DataError(f"{file} holds a {type(found).__name__}, not a dictionary of arrays")
-    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in found.items()}
+    return {_text(key): _numpy(value) for key, value in found.items()}
+
+
+def _text(key: object) -> str:
+    return key.decode("latin1") if isinstance(key, bytes) else str(key)
+
+
+def _numpy(value: object) -> object:
+    return value.values if isinstance(value, _Array) else value
 
 
 @final
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         known = {
-            ("numpy", "dtype"): _dtype,
+            ("numpy", "dtype"): _DType,
             ("numpy", "ndarray"): "ndarray",  # a word: nothing can be made of it but below
             ("_codecs", "encode"): _encode,  # how Python 3 writes bytes for Python 2
         }
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return _reconstruct
+            return _Array
         if (module, name) not in known:
             raise DataError(
                 f"the pickle wants to call {module}.{name}, which no array of numbers needs: "
@@ -57,19 +69,44 @@ class _Unpickler(pickle.Unpickler):
         raise DataError("the pickle refers to objects outside itself: refused")
 
 
-def _dtype(name: str, *_: bool) -> np.dtype[Any]:
-    """A number type; a copy, which the pickle may then set the byte order of."""
-    if name not in NUMBERS:
-        raise DataError(f"the pickle holds an array of {name!r}, which are no numbers: refused")
-    return np.dtype(name, False, True)  # not aligned, a copy
+@final
+class _DType:
+    """A number type and its byte order; numpy's would set itself to whatever the pickle says."""
+
+    def __init__(self, name: object, *_: object) -> None:
+        if not isinstance(name, str) or name not in NUMBERS:
+            shown = repr(name) if isinstance(name, str) else type(name).__name__
+            raise DataError(f"the pickle holds an array of {shown}, which are no numbers: refused")
+        self.numpy = np.dtype(name)
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, *inside = state
+        if order not in ("|", "<", ">", "=") or any(part is not None for part in inside[:3]):
+            raise DataError("the pickle holds an array of records, which are no numbers: refused")
+        self.numpy = self.numpy.newbyteorder(order)
 
 
-def _reconstruct(kind: str, shape: tuple[int, ...], code: bytes) -> np.ndarray[Any, Any]:
-    """An empty array, whose content the pickle brings with it."""
-    return np.ndarray((0,), np.uint8)
+@final
+class _Array:
+    """An array whose content the pickle brings with it, in `__setstate__`."""
+
+    values: np.ndarray[Any, Any] = np.empty(0, np.uint8)
+
+    def __init__(self, kind: object, shape: object, code: object) -> None:
+        pass  # of the empty array that is to be filled
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, kind, fortran, content = state
+        if not isinstance(kind, _DType) or not isinstance(content, bytes | str):
+            raise DataError("the pickle holds an array of objects: refused")
+        raw = content.encode("latin1") if isinstance(content, str) else content  # of Python 2
+        if any(type(n) is not int or n < 0 for n in shape):
+            raise DataError("the pickle holds an array without a shape: refused")
+        flat = np.frombuffer(raw, kind.numpy)
+        self.values = flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise DataError(f"the pickle encodes text as {encoding!r}: refused")
+        raise DataError("the pickle encodes text in another way than latin1: refused")
     return text.encode("latin1")

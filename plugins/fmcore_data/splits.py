@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fmcore import DataError, Split
 from fmcore_data.storage import Images, Labels, Pixels
 
-__all__ = ["Subset", "files_of", "folder", "held_out", "rows_of"]
+__all__ = ["Subset", "files_of", "folder", "held_out", "place", "rows_of"]
 
 NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -26,22 +26,39 @@ validation part is the one with labels."""
 
 def folder(root: str) -> FilePath:
     """`root` as a path.  Raises DataError if nothing is there."""
-    path = FilePath(root).expanduser()
+    path = place(root)
     if not path.exists():
         raise DataError(f"no file or folder {path}; say where the data are: data.root=PATH")
     return path
 
 
-def files_of(split: Split, files: Iterable[FilePath]) -> list[FilePath] | None:
-    """Those of `files` that are named after `split`, as `train-0001.tar` is, in order of name; None
-    if no file is named after any split.
+def place(root: str) -> FilePath:
+    """`root` as a path, `~` written out, whether or not anything is there.
+
+    Raises DataError for what cannot be a path: a user that there is not, a name too long.
     """
-    by_word: dict[str, list[FilePath]] = {}
-    for file in sorted(files):
-        by_word.setdefault(re.split(r"[^a-z]", file.name.lower())[0], []).append(file)
-    if not any(word in by_word for words in NAMES.values() for word in words):
-        return None
-    return next((by_word[word] for word in NAMES[split] if word in by_word), [])
+    try:
+        path = FilePath(root).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{root!r} cannot be a folder: {error}; say data.root=PATH") from error
+    return path
+
+
+def files_of(split: Split, files: Iterable[FilePath]) -> list[FilePath] | None:
+    """Those of `files` that are named after `split`, in order of name: by their first word, as
+    `train-0001.tar` is, or where none is by any, as `cifar10-train.arrow`; None if no file is named
+    after any split.
+    """
+    words = {file: re.split(r"[^a-z]+", file.name.lower()) for file in sorted(files)}
+    for reach in (1, None):
+        by_word: dict[str, list[FilePath]] = {}
+        for file, own in words.items():
+            for word in dict.fromkeys(own[:reach]):
+                by_word.setdefault(word, []).append(file)
+        if any(word in by_word for names in NAMES.values() for word in names):
+            return next((by_word[word] for word in NAMES[split] if word in by_word), [])
+    return None
 
 
 def rows_of(split: Split, count: int, kept_out: int, salt: str = "") -> npt.NDArray[np.int64]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, NamedTuple, final
 
-import numpy as np
 from annotated_types import Ge
 
 from fmcore import DataError
 from fmcore_data.archives import checked_name, checked_size
 from fmcore_data.decoding import SUFFIXES
 from fmcore_data.encoded import EncodedImages, Files
+from fmcore_data.labels import class_numbers
 from fmcore_data.splits import files_of, folder, held_out
 from fmcore_data.storage import Images, Labels
 
@@ -68,6 +68,16 @@ class _Sample(NamedTuple):
     label: int | None
 
 
+class _Header(tarfile.TarInfo):
+    """A header of no negative size: with one, tarfile of Python before 3.11.14 goes back for ever
+    (CVE-2025-8194)."""
+
+    def _block(self, count: int) -> int:
+        if count < 0:
+            raise tarfile.HeaderError("a member of negative size")
+        return int(super()._block(count))  # type: ignore[misc]
+
+
 def _shards(place: FilePath) -> list[FilePath]:
     return sorted(place.glob("*.tar")) if place.is_dir() else [place]
 
@@ -75,7 +85,7 @@ def _shards(place: FilePath) -> list[FilePath]:
 def _samples(shard: FilePath) -> Iterator[_Sample]:
     """The samples of a shard; its members with one key lie together."""
     try:
-        with tarfile.open(shard, "r:") as archive:
+        with tarfile.open(shard, "r:", tarinfo=_Header) as archive:
             key, image, label = None, None, None
             for member in archive:
                 if not member.isfile():
@@ -91,7 +101,9 @@ def _samples(shard: FilePath) -> Iterator[_Sample]:
                     label = _class(archive, member, shard)
             if key is not None:
                 yield _sample(shard, key, image, label)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # tarfile lets many kinds through on a damaged header
         raise DataError(f"cannot read {shard}: {error}; shards are plain .tar files") from error
 
 
@@ -127,7 +139,7 @@ def _labels(samples: list[_Sample]) -> Labels | None:
     if None in labels:
         lone = samples[labels.index(None)]
         raise DataError(f"{lone.shard}: {lone.name} has no .cls beside it, but others have")
-    return np.array(labels, np.int64)
+    return class_numbers(labels, str(samples[0].shard.parent))
 
 
 @final

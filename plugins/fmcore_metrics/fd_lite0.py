@@ -11,6 +11,7 @@ from fmcore import Result
 from fmcore_metrics.feature_metric import Compared
 from fmcore_metrics.frechet import Frechet
 from fmcore_metrics.lite0_space import Lite0Metric
+from fmcore_metrics.reference import Holds
 
 __all__ = ["FDLite0"]
 
@@ -34,6 +35,10 @@ class FDLite0(Lite0Metric):
     @property
     def name(self) -> str:
         return "fd_lite0"
+
+    @property
+    def needs(self) -> Holds:
+        return "moments"
 
     def compare(self, sets: Compared) -> dict[str, Result]:
         return Frechet(self.bootstrap, self.extrapolate).results(self.name, sets)

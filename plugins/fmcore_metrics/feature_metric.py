@@ -13,7 +13,12 @@ from torch import Tensor
 
 from fmcore import DataError, Dataset, Evaluation, Measured, Path, Result, RowMetric, Rows
 from fmcore_metrics.feature_space import Space
-from fmcore_metrics.reference import Reference, ReferenceSplit, require_reference_file
+from fmcore_metrics.reference import (
+    Holds,
+    Reference,
+    ReferenceSplit,
+    require_reference_file,
+)
 from fmcore_metrics.rgb import levels_of
 
 __all__ = ["Compared", "FeatureMetric"]
@@ -56,6 +61,11 @@ class FeatureMetric(RowMetric):
     def space(self) -> Space:
         """The network, and how pictures enter it."""
 
+    @property
+    def needs(self) -> Holds:
+        """What of the reference is compared: its moments, or the features themselves."""
+        return "features"
+
     @abstractmethod
     def compare(self, sets: Compared) -> dict[str, Result]:
         """The results, with what this metric adds to their provenance."""
@@ -84,9 +94,14 @@ class FeatureMetric(RowMetric):
         layer = self.space.layer(len(rows))
         real = self._reference(layer, evaluation)
         sets = Compared(rows[str(layer)], real, evaluation, self.reference_file)
-        made = {"count": len(rows), **real.provenance, **_way_back(evaluation.data)}
+        made = {"count": len(rows), **real.provenance, **_way_back(evaluation)}
+        kept = self.reference_file or real.file(self.needs)
         return {
-            name: replace(result, provenance={**made, **result.provenance})
+            name: replace(
+                result,
+                provenance={**made, **result.provenance},
+                details={**result.details, "reference_file": FilePath(kept).name},
+            )
             for name, result in self.compare(sets).items()
         }
 
@@ -100,6 +115,9 @@ class FeatureMetric(RowMetric):
         )
 
 
-def _way_back(data: Dataset) -> dict[str, Any]:
-    """How points became levels again."""
-    return {"to_levels": "floor" if getattr(data, "dequantize", "") == "uniform" else "round"}
+def _way_back(evaluation: Evaluation) -> dict[str, Any]:
+    """How points became levels again; samples without a network came as levels."""
+    if evaluation.field is None:
+        return {"to_levels": "given as levels"}
+    dequantize = getattr(evaluation.data, "dequantize", "")
+    return {"to_levels": "floor" if dequantize == "uniform" else "round"}

@@ -11,6 +11,7 @@ from fmcore import Result
 from fmcore_metrics.feature_metric import Compared
 from fmcore_metrics.frechet import Frechet
 from fmcore_metrics.inception_space import InceptionMetric
+from fmcore_metrics.reference import Holds
 
 __all__ = ["FID"]
 
@@ -33,6 +34,10 @@ class FID(InceptionMetric):
     @property
     def name(self) -> str:
         return "fid"
+
+    @property
+    def needs(self) -> Holds:
+        return "moments"
 
     def compare(self, sets: Compared) -> dict[str, Result]:
         return Frechet(self.bootstrap, self.extrapolate).results(self.name, sets)

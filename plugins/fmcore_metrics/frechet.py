@@ -42,7 +42,7 @@ class Frechet:
         found = {name: Result(value, error, made, details=_bias(sets))}
         if self.extrapolate:
             limit, slope = _line(list(_by_size(sets, real)))
-            details = {"slope": slope, "sizes": SIZES}
+            details = {"slope": slope, "sizes": SIZES, **_bias(sets)}
             seed = {"extrapolated_with_seed": sets.evaluation.seed}
             found[f"{name}_infinity"] = Result(limit, None, seed, details=details)
         return found

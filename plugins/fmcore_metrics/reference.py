@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 ReferenceSplit = Literal["train", "test"]
+Holds = Literal["moments", "features"]
 
 BATCH = 256
 """Images read at a time; features do not depend on it."""
@@ -79,9 +80,14 @@ class Reference:
         """The features themselves, `(length, d)` float32; found as `moments` are."""
         return self._kept("features", cache, file, self._computed_rows)["features"]
 
+    def file(self, holds: Holds) -> str:
+        """What the file in the cache is called: to be found there, and handed on."""
+        name = hashlib.blake2b(_json({"holds": holds, **self.provenance}).encode(), digest_size=8)
+        return f"{self.made['extractor']}-{holds}-{name.hexdigest()}.safetensors"
+
     def _kept(
         self,
-        what: str,
+        what: Holds,
         cache: Path,
         given: str | None,
         compute: Callable[[], dict[str, Tensor]],
@@ -89,8 +95,7 @@ class Reference:
         made = {"holds": what, **self.provenance}
         if given is not None:
             return load_reference(Path(given), made)
-        name = hashlib.blake2b(_json(made).encode(), digest_size=8).hexdigest()
-        file = cache / f"{made['extractor']}-{what}-{name}.safetensors"
+        file = cache / self.file(what)
         try:
             return load_reference(file, made)
         except DataError:  # not there, or torn: made again
@@ -140,6 +145,7 @@ def load_reference(file: Path, made: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     tensors, found = _opened(file)
     _require_same(file, found, json.loads(_json(made)))
+    _require_shapes(file, tensors, made)
     return tensors
 
 
@@ -158,14 +164,30 @@ def _opened(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(file, framework="pt") as opened:
             notes = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except Exception as error:  # of a damaged header, and of types that torch does not have
         raise DataError(f"the reference file {file} is unreadable: {error}") from error
     if "fmcore_reference" not in notes:
         raise DataError(f"{file} is no reference file of fmcore")
-    if notes.get("sha256") != _checksum(tensors):
+    strange = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    if strange or notes.get("sha256") != _checksum(tensors):
         raise DataError(f"the reference file {file} is damaged: its checksum does not hold")
-    made: dict[str, Any] = json.loads(notes["fmcore_reference"])
+    try:
+        made = json.loads(notes["fmcore_reference"])
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the reference file {file} is damaged: {error}") from error
+    if not isinstance(made, dict):
+        raise DataError(f"the reference file {file} does not say how it was made")
     return tensors, made
+
+
+def _require_shapes(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
+    """One row of features an example, or their mean and scatter."""
+    held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    width = next(iter(held.get("features", held.get("mean", ()))[-1:]), 0)
+    rows = {"features": (made.get("reference_count"), width)}
+    moments = {"mean": (width,), "scatter": (width, width)}
+    if held != (moments if made.get("holds") == "moments" else rows):
+        raise DataError(f"the reference file {file} holds other tensors than {made.get('holds')}")
 
 
 def _require_same(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -187,5 +209,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -111,11 +111,10 @@ class TorchdiffeqFixed(Solver):
 def _solve(
     solver: TorchdiffeqAdaptive | TorchdiffeqFixed, problem: Problem, how: dict[str, Any]
 ) -> Solution:
-    if problem.grad != "none" or problem.augmentation is not None:
+    if problem.grad != "none" or problem.augmentation is not None or problem.callback is not None:
         raise ComponentError(
             f"{label_of(solver)} is a baseline for sampling: it gives neither gradients nor "
-            "divergences; "
-            "use one of fmcore's solvers, such as 'dopri5'"
+            "divergences, and takes no callback; use one of fmcore's solvers, such as 'dopri5'"
         )
     x0 = state_of(problem)
     t0, t1 = interval(problem)

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pytest
 
-from fmcore.cli.doctor import files, machine, plugins, software
+from fmcore.cli.doctor import around, files, machine, plugins, software
 from fmcore.cli.doctor.finding import Finding, examined
 
 
@@ -165,5 +165,19 @@ def test_only_what_is_broken_fails(call, monkeypatch, state, code):
 def test_the_doctor_looks_at_everything_here(call):
     told = json.loads(call("doctor", "--json").out)
     topics = {finding["topic"] for finding in told["findings"]}
-    assert topics == {"plugins", "software", "machine", "weights", "data"}
+    assert topics == {"plugins", "software", "machine", "weights", "data", "optional"}
     assert not [f for f in told["findings"] if f["name"] == "examination"]
+
+
+def test_what_is_around_is_told_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    monkeypatch.setenv("FMCORE_CACHE", str(tmp_path / "cache"))
+    found = by_name(around.around())
+    assert "made when it is needed" in found["cache"].text
+    assert found["completion"].state == "note"
+    (tmp_path / ".bashrc").write_text('eval "$(fmcore completion bash)"\n')
+    assert by_name(around.around())["completion"].text == "set up for bash"
+    monkeypatch.setattr(around, "missing", lambda needs: tuple(needs))
+    assert "pip install 'fmcore-flow[parquet]'" in by_name(around.around())["pyarrow"].text
+    assert "pytest" not in found

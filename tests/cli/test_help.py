@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import click
 import pytest
 
@@ -28,6 +31,9 @@ PLUGINS_HELP = """\
 Usage: fmcore plugins [OPTIONS] COMMAND [ARGS]...
 
   List, show, check and make plugins; alone it lists.
+
+    fmcore plugins                          all of them
+    fmcore plugins new my-path --kind path  one of your own
 
   FMCORE_PLUGINS=a,b loads only these beside the built-in ones (none: only those).
 
@@ -80,6 +86,20 @@ def test_every_command_explains_itself_as_its_group_does(call, path):
     for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, f"{path}: {option.opts} has no help"
+
+
+@pytest.mark.parametrize("path", commands(command_line), ids=" ".join)
+def test_every_command_shows_an_example_that_it_takes(call, path):
+    told = call(*path, "--help").out
+    examples = re.findall(rf"^ +(fmcore {' '.join(path)}(?: .*)?)$", told, re.M)
+    examples += re.findall(rf'^ +(eval "\$\(fmcore {" ".join(path)} .*)$', told, re.M)
+    assert examples, f"fmcore {' '.join(path)} --help has no example"
+    for example in examples:
+        words = shlex.split(re.split(r" {2,}|\||#", example)[0])
+        if words[0] == "fmcore":
+            command_line.make_context("fmcore", words[1:], resilient_parsing=True)
+            options = {word for word in words if word.startswith("--")}
+            assert options <= set(re.findall(r"--[\w-]+", told)), example
 
 
 MISTAKES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import warnings
 
 import click
 import pytest
@@ -108,3 +109,21 @@ def test_a_table_on_a_terminal_is_wrapped_to_it(monkeypatch):
     assert max(map(len, lines)) <= 40
     assert terminal.getvalue().count("long") == 20
     assert "[red]y" in terminal.getvalue()
+
+
+def test_a_warning_of_fmcore_is_one_line_and_ends_nothing(capsys):
+    def warns():
+        warnings.simplefilter("always")
+        warnings.warn("no graphs here", errors.FmcoreWarning, stacklevel=1)
+
+    assert exit_code_of(warns) == 0
+    assert capsys.readouterr().err == "warning: no graphs here\n"
+
+
+def test_warnings_of_others_are_left_as_they_are(recwarn):
+    def warns():
+        warnings.simplefilter("always")
+        warnings.warn("theirs", UserWarning, stacklevel=1)
+
+    assert exit_code_of(warns) == 0
+    assert [str(w.message) for w in recwarn] == ["theirs"]

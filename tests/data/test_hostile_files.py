@@ -3,10 +3,12 @@ nothing of it runs."""
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import pickle
+import re
 import struct
 import sys
 import tarfile
@@ -18,13 +20,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmcore import DataError
+from fmcore import DataError, pack
+from fmcore_data import archives
 from fmcore_data.cifar10 import CIFAR10
 from fmcore_data.decoding import Decoder
 from fmcore_data.edm_zip import EDMZip
 from fmcore_data.huggingface import HuggingFace
+from fmcore_data.idx import IDX, read_idx
 from fmcore_data.image_folder import ImageFolder
 from fmcore_data.npz import Npz
+from fmcore_data.packed import PackedImages
 from fmcore_data.pickles import read_pickle
 from fmcore_data.webdataset import WebDataset
 
@@ -447,3 +452,183 @@ def test_damaged_cifar10_is_refused(tmp_path):
     assert "not one of ten classes" in refused(CIFAR10(root=str(tmp_path)))
     file.unlink()
     assert "no file data_batch_3[.bin]" in refused(CIFAR10(root=str(tmp_path)))
+
+
+# --- what a fuzzer found, and what hurts without running anything
+
+
+def pickle_of(tmp_path, labels: bytes, key: bytes = b"X\x06\0\0\0labels") -> str:
+    """The refusal of a batch whose `labels`, or another key, are made by these opcodes."""
+    rows = pickle.dumps(ROWS, 2)[2:-1]
+    (tmp_path / "val_data").write_bytes(b"\x80\x02}(X\x04\0\0\0data" + rows + key + labels + b"u.")
+    return refused(Npz(root=str(tmp_path), split="test", image_size=SIZE))
+
+
+def test_a_pickle_that_stands_for_a_thousand_billion_labels_is_refused(tmp_path):
+    laughs = b"]q\1" + b"0]q\2(h\1h\1eq\1" * 40
+    assert "not a list of integers" in pickle_of(tmp_path, laughs)
+
+
+def test_a_pickle_whose_key_takes_for_ever_to_hash_is_refused(tmp_path):
+    assert "tuple of over 1000 values" in pickle_of(tmp_path, b"K\1", key=b"K\1" + b"2\x86" * 40)
+
+
+def test_a_pickle_with_tuples_too_deep_for_the_stack_is_refused(tmp_path):
+    assert "tuple of over 1000 values" in pickle_of(tmp_path, b"K\1", key=b")" + b"\x85" * 100_000)
+
+
+def test_a_pickle_with_a_memo_of_gigabytes_is_refused(tmp_path):
+    assert "as no writer does" in pickle_of(tmp_path, b"K\1r\xff\xff\xff\x7f")
+
+
+def test_a_pickled_array_of_records_is_refused(tmp_path):
+    content = {"data": ROWS, "labels": np.zeros(2, [("a", "u1")])}
+    (tmp_path / "val_data").write_bytes(pickle.dumps(content, 2))
+    assert "no numbers: refused" in refused(Npz(root=str(tmp_path), split="test", image_size=SIZE))
+
+
+def test_an_npz_whose_values_take_no_bytes_is_refused(tmp_path):
+    """Any number of them fits into a file; as labels they would become terabytes."""
+    header = io.BytesIO()
+    shape = {"descr": "|S0", "fortran_order": False, "shape": (10**12,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    rows = io.BytesIO()
+    np.save(rows, ROWS)
+    with zipfile.ZipFile(tmp_path / "val_data.npz", "w") as archive:
+        archive.writestr("data.npy", rows.getvalue())
+        archive.writestr("labels.npy", header.getvalue())
+    assert "not numbers" in refused(Npz(root=str(tmp_path), split="test", image_size=SIZE))
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array(["1", "2"]), np.array([1.5, 2.0]), np.ones((2, 1), int)]
+)
+def test_an_npz_of_labels_that_are_no_integers_is_refused(labels, tmp_path):
+    assert re.search("not numbers|not integers", npz_with(tmp_path, data=ROWS, labels=labels))
+
+
+def test_an_encrypted_zip_is_refused(tmp_path):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.png", png())
+    content = bytearray(stream.getvalue())
+    content[content.find(b"PK\1\2") + 8] |= 1
+    content[6] |= 1
+    (tmp_path / "x.zip").write_bytes(content)
+    assert "encrypted" in refused(EDMZip(root=str(tmp_path / "x.zip")))
+
+
+def test_a_label_that_would_make_a_network_of_a_trillion_rows_is_refused(tmp_path):
+    assert "is not the number of a class" in zipped(
+        tmp_path, {"labels": [["a.png", 10**12], ["b.png", 0]]}
+    )
+    assert "is not the number of a class" in shard(
+        tmp_path, ("a.png", png()), ("a.cls", b"9999999999999999999")
+    )
+
+
+def test_a_zip_labelled_by_endless_brackets_is_refused(tmp_path):
+    assert "not as EDM writes it" in zipped(tmp_path, "[" * 100_000 + "]" * 100_000)
+
+
+def test_links_in_a_shard_are_passed_over(tmp_path):
+    with tarfile.open(tmp_path / "train-0.tar", "w") as archive:
+        for kind, name in ((tarfile.SYMTYPE, "a.png"), (tarfile.LNKTYPE, "b.png")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, "../../../etc/passwd"
+            archive.addfile(link)
+        standins.add(archive, "c.png", png())
+    assert WebDataset(root=str(tmp_path)).length == 1
+
+
+def test_a_shard_with_a_negative_size_is_refused_and_does_not_go_round_for_ever(tmp_path):
+    with tarfile.open(tmp_path / "train-0.tar", "w") as archive:
+        standins.add(archive, "a.png", png())
+    content = bytearray((tmp_path / "train-0.tar").read_bytes())
+    content[124:136] = (-512).to_bytes(12, "big", signed=True)
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    (tmp_path / "train-0.tar").write_bytes(content)
+    assert "plain .tar files" in refused(WebDataset(root=str(tmp_path)))
+
+
+def test_a_gzip_that_expands_five_hundred_times_is_refused_before_it_does(tmp_path):
+    header = struct.pack(">HBB3I", 0, 8, 3, 300_000, 32, 32)
+    content = gzip.compress(header) + os.urandom(600_000)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"claims to expand \d+ times, to 292 MiB: refused"):
+        read_idx(tmp_path / "train-images-idx3-ubyte.gz", 3)
+
+
+def test_postscript_called_png_is_never_given_to_an_interpreter():
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(pwned) (w) file closefile\n"
+    with pytest.raises(DataError, match="cannot identify image"):
+        Decoder()(content, "x.png")
+
+
+def test_a_picture_of_a_format_that_is_not_read_is_refused():
+    stream = io.BytesIO()
+    Image.new("P", (4, 4)).save(stream, "gif")
+    with pytest.raises(DataError, match="cannot identify image"):
+        Decoder()(stream.getvalue(), "x.png")
+
+
+@pytest.mark.parametrize("root", ["~nobody-of-that-name/x", "a" * 5000])
+@pytest.mark.parametrize("kind", [Npz, EDMZip, IDX, PackedImages, CIFAR10])
+def test_a_root_that_cannot_be_a_folder_is_told(kind, root):
+    assert "data.root=" in refused(kind(root=root))
+
+
+def test_a_parquet_of_one_value_repeated_is_refused_as_it_expands(tmp_path, monkeypatch):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(archives, "SMALL", 1 << 20)
+    pq.write_table(pa.table({"image": [os.urandom(8_000)] * 2_000}), tmp_path / "train.parquet")
+    assert "claims to expand" in refused(HuggingFace(root=str(tmp_path)))
+
+
+# --- packed
+
+
+@pytest.fixture
+def packed_images(tmp_path):
+    standins.npz(tmp_path)
+    pack(Npz(root=str(tmp_path), image_size=SIZE), tmp_path / "packed")
+    return tmp_path / "packed"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("shape", 3),
+        ("shape", [3, -8, 8]),
+        ("count", "23"),
+        ("levels", 10**9),
+        ("fingerprint", 1),
+        ("classes", 10**12),
+    ],
+)
+def test_a_manifest_of_something_else_is_refused(key, value, packed_images):
+    file = packed_images / "manifest.json"
+    said = json.loads(file.read_text())
+    said["splits"]["train"][key] = value
+    file.write_text(json.dumps(said))
+    assert "is damaged" in refused(PackedImages(root=str(packed_images)))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", '{"format": 1}', "\0"])
+def test_what_is_no_manifest_is_refused(text, packed_images):
+    (packed_images / "manifest.json").write_text(text)
+    assert "manifest.json is" in refused(PackedImages(root=str(packed_images)))
+
+
+def test_another_kind_of_file_in_place_of_packed_pixels_is_refused(packed_images):
+    np.savez(packed_images / "x.npz", a=np.zeros(3))
+    (packed_images / "x.npz").rename(packed_images / "train.images.npy")
+    assert "cannot read" in refused(PackedImages(root=str(packed_images)))
+
+
+def test_packed_labels_beyond_the_classes_are_refused(packed_images):
+    labels = np.load(packed_images / "train.labels.npy")
+    np.save(packed_images / "train.labels.npy", labels + 10**12)
+    assert "is none of" in refused(PackedImages(root=str(packed_images)))

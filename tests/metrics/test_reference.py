@@ -9,10 +9,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fmcore import DataError
+from fmcore_metrics.fd_lite0 import FDLite0
+from fmcore_metrics.kid_lite0 import KIDLite0
 from fmcore_metrics.moments import Moments
 from fmcore_metrics.reference import Reference, load_reference, save_reference
 
-from .conftest import Pictures
+from .conftest import Evaluate, Pictures, Stream, measured
 
 
 def flat(levels: Tensor) -> Tensor:
@@ -90,6 +92,20 @@ def test_a_file_can_be_handed_on(reference: Reference, handed_on: Path, tmp_path
     assert isinstance(found, Moments)
     assert flat.calls == 0  # type: ignore[attr-defined]
     assert not (tmp_path / "none").exists()
+
+
+def test_a_result_names_the_file_in_the_cache_that_can_be_handed_on(evaluation: Evaluate) -> None:
+    given = evaluation(Pictures(length=30))
+    batch = Stream(given.data).rows(range(20))
+    fd = measured(FDLite0(), given, batch)["fd_lite0"]
+    kid = measured(KIDLite0(subsets=2), given, batch)["kid_lite0"]
+    moments, features = (given.cache / r.details["reference_file"] for r in (fd, kid))
+    assert moments.is_file()
+    assert features.is_file()
+    again = measured(FDLite0(reference_file=str(moments)), given, batch)["fd_lite0"]
+    assert (again.value, again.provenance) == (fd.value, fd.provenance)
+    with pytest.raises(DataError, match="holds: features in the file, moments wanted"):
+        measured(FDLite0(reference_file=str(features)), given, batch)
 
 
 def test_a_file_of_other_data_is_refused_with_the_difference(

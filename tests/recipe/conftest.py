@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,11 @@ import pytest
 import fmcore.plugins
 from fmcore import RecipeError, load_recipe
 from fmcore.plugins import Registry
+
+# A module that is first imported while the registry is patched, below, would keep the patched one.
+for module in pkgutil.walk_packages(fmcore.__path__, "fmcore."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 
 BASIC = """\
 seed: 7

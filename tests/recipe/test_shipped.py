@@ -1,24 +1,18 @@
-"""The real components, the recipes that are shipped, and the manual."""
+"""The real components, and the recipes that are shipped."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from fmcore import load_recipe
-from fmcore.cli import command_line
-from fmcore.cli.outcome import exit_code_of
 from fmcore.kinds import KINDS
 from fmcore.plugins import registry
 from fmcore.plugins.needs import missing
 from fmcore.recipe.finding import catalogue
 from fmcore.recipe.schema import options
 
-REPOSITORY = Path(__file__).parents[2]
-MANUAL = (REPOSITORY / "docs" / "recipes.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
 COMPONENTS = [
     entry for kind in KINDS for entry in registry().entries(kind) if not missing(entry.needs)
 ]
@@ -51,26 +45,3 @@ def test_every_shipped_recipe_is_right_and_round_trips(recipe, tmp_path):
 def test_every_shipped_recipe_says_what_it_is(recipe):
     first = recipe.file.read_text(encoding="utf-8").splitlines()[0]
     assert re.match(r"# [A-Z].+\.(   fmcore run |$)", first)
-
-
-def test_the_manual_tells_the_truth(tmp_path, capsys):
-    """Its recipes load, its Python runs, its commands print what it says."""
-    for language, text in BLOCKS:
-        if language == "yaml":
-            name = text.partition("\n")[0].removeprefix("# ")
-            (tmp_path / name).write_text(text, encoding="utf-8")
-            if name != "wrong.yaml":
-                load_recipe(name)
-        elif language == "python":
-            exec(text, {})
-        else:
-            command, _, expected = text.partition("\n")
-            words = command.removeprefix("$ fmcore ").split()
-            exit_code_of(lambda words=words: command_line.main(words, standalone_mode=False))
-            printed = capsys.readouterr()
-            assert _squeezed(printed.out + printed.err) == _squeezed(expected)
-    assert {language for language, _ in BLOCKS} == {"yaml", "python", "console"}
-
-
-def _squeezed(text: str) -> list[str]:
-    return [" ".join(line.split()) for line in text.splitlines()]

@@ -1,11 +1,16 @@
-"""A run made in a second, and what a browser would see of a page."""
+"""A run made in a second, what a browser would see of a page, and a real one."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import fmcore
 from fmcore.runs.folder import RunFolder
@@ -73,8 +78,6 @@ def finished(tmp_path_factory) -> RunFolder:
 @pytest.fixture
 def copied(finished, tmp_path) -> RunFolder:
     """The same run, to be spoilt."""
-    import shutil
-
     shutil.copytree(finished.root, tmp_path / "run")
     return RunFolder.open(tmp_path / "run", lambda line: None)
 
@@ -82,3 +85,44 @@ def copied(finished, tmp_path) -> RunFolder:
 @pytest.fixture
 def read():
     return Page
+
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--hide-scrollbars", "--force-device-scale-factor=1"),
+)
+
+
+@dataclass
+class Browser:
+    """Chromium without a screen, with a profile of its own."""
+
+    program: str
+    place: Path
+
+    def browse(self, *words: str) -> str:
+        """What Chromium prints when called with `words`."""
+        command = [self.program, *FLAGS, f"--user-data-dir={self.place / 'profile'}", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout
+
+    def photographed(self, url: str, width: int, height: int, *words: str):
+        """The page as pixels."""
+        file = self.place / "shot.png"
+        self.browse(f"--screenshot={file}", f"--window-size={width},{height}", *words, url)
+        return np.asarray(Image.open(file).convert("RGB")).astype(int)
+
+    def title_of(self, frame: Path) -> str:
+        """The title that the script of `frame` leaves."""
+        seen = self.browse("--allow-file-access-from-files", "--dump-dom", frame.as_uri())
+        return seen.partition("<title>")[2].partition("</title>")[0]
+
+
+@pytest.fixture
+def browser(tmp_path) -> Browser:
+    """A real browser, where there is one."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    return Browser(program, tmp_path)

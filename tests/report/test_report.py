@@ -133,7 +133,7 @@ def test_a_run_that_only_trained_has_a_page(tmp_path, read):
 def test_a_strangers_text_is_shown_and_never_run(copied, read):
     write_json(copied.root / "run.json", {"recipe": EVIL, "git": EVIL, "versions": {EVIL: EVIL}})
     provenance = {"count": EVIL, "solver": EVIL, EVIL: {EVIL: EVIL}}
-    result = {"value": EVIL, "error": EVIL, "provenance": provenance, "details": {"note": EVIL}}
+    result = {"value": 1.0, "error": None, "provenance": provenance, "details": {"note": EVIL}}
     write_json(copied.results_file, {EVIL: result})
     write_json(copied.root / "origins.json", {"path.name": EVIL})
     (copied.root / "log.txt").write_text(f"warning: {EVIL}\n")

@@ -111,3 +111,10 @@ def test_the_best_is_kept_beside_the_newest_until_another_is_saved(folder):
     assert made.steps() == [40]
     made.mark_best(None)
     assert made.best is None
+
+
+def test_checkpoints_at_the_multiples_asked_for_stay_beside_the_newest(folder):
+    made, _ = folder
+    for step in range(10, 80, 10):
+        made.save(checkpoint(step), keep=2, keep_every=30)
+    assert made.steps() == [30, 60, 70]

@@ -199,6 +199,10 @@ class ForgetsTimes(Plain):
     pass
 
 
+class ForgetsTheCallback(Plain):
+    pass
+
+
 class WritesIntoStart(Plain):
     def solve(self, problem: Problem) -> Solution:
         solution = super().solve(problem)
@@ -251,6 +255,15 @@ class RemembersEverything(FixedSolver):
             yield x
 
 
+@dataclass(frozen=True)
+class MovesAfterwards(Heun2):
+    """What it gives is not what its plan says."""
+
+    def solve(self, problem: Problem) -> Solution:
+        solution = super().solve(problem)
+        return replace(solution, x=1.01 * solution.x)
+
+
 class DrawsGlobally(Plain):
     def result(self, x: Tensor, calls: int, problem: Problem) -> Solution:
         return super().result(x + 0 * torch.rand(1), calls, problem)
@@ -298,6 +311,7 @@ WRONG = {
     "test_conditions_stay_with_their_samples": ShufflesConditions(steps=8),
     "test_running_out_returns_what_there_is": RaisesWhenOut(),
     "test_states_at_asked_times": ForgetsTimes(steps=8),
+    "test_callback_sees_the_way_and_changes_nothing": ForgetsTheCallback(steps=8),
     "test_start_is_left_alone": WritesIntoStart(steps=8),
     "test_field_may_return_its_own_argument": OverwritesArgument(steps=8),
     "test_wrong_velocities_are_refused": Broadcasts(steps=8),
@@ -306,6 +320,8 @@ WRONG = {
     "test_integrates_the_divergence": ForgetsDivergence(steps=8),
     "test_gradients_agree": KeepsTheGraph(steps=8),
     "test_memory_does_not_grow_with_steps": RemembersEverything(steps=8),
+    "test_backends_give_the_eager_answer": MovesAfterwards(steps=8),
+    "test_new_grid_makes_no_new_kind_of_step": RemembersEverything(steps=8),
     "test_draws_from_no_global_generator": DrawsGlobally(steps=8),
     "test_is_a_frozen_dataclass_of_its_interface": NotFrozen(),
     "test_options_are_closed_and_typed": Swallows(),

@@ -87,6 +87,16 @@ def test_other_solvers_can_be_asked_for_afterwards(finished):
     assert measured["provenance"]["sampler"]["solver"]["name"] == "rk4"
 
 
+@pytest.mark.filterwarnings("always::fmcore.FmcoreWarning")
+def test_a_backend_that_is_not_to_be_had_is_told_to_the_log(finished, monkeypatch):
+    monkeypatch.setattr("fmcore.solving.backends._said", set())
+    words = ("solver={name: midpoint, nfe: 4, backend: graph}",)
+    again = stages.sample(finished.folder.root, words, device="cpu", quiet=True)
+    assert again.samples(32).shape == (32, 2)
+    log = (finished.folder.root / "log.txt").read_text(encoding="utf-8")
+    assert "warning: solver 'midpoint': no backend 'graph' here: CUDA graphs need" in log
+
+
 def test_results_that_miss_a_bound_end_the_run_with_exit_code_3(tiny, tmp_path):
     recipe = load_recipe(tiny, ["expect.nfe.max=4"])
     with pytest.raises(ExpectationError, match="nfe = 8, expected at most 4") as caught:

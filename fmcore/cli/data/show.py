@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import print_json
 from fmcore.cli.data.source import opened, source_argument
 from fmcore.cli.options import json_option, plugin_option
@@ -24,7 +25,12 @@ POINTS = 10_000
 
 @click.command(short_help="Say what a data set holds, with a picture.")
 @source_argument
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument(
+    "settings",
+    nargs=-1,
+    metavar="[KEY=VALUE]...",
+    shell_complete=setting_keys("data", "source"),
+)
 @click.option(
     "--picture",
     metavar="FILE",
@@ -38,6 +44,10 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
 
     SRC is the name of a data set (see `fmcore plugins`), a recipe, or a file or folder whose format
     is recognised.  KEY=VALUE sets an option of the data set.
+
+    \b
+      fmcore data show digits
+      fmcore data show toy figure=rings --picture rings.png
     """
     name, data = opened(source, settings)
     if as_json:

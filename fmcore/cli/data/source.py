@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fmcore.cli.completing import data_sources
 from fmcore.cli.settings import typed_options
 from fmcore.errors import DataError
 from fmcore.plugins import Entry, registry
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["opened", "source_argument"]
 
-source_argument = click.argument("source", metavar="SRC")
+source_argument = click.argument("source", metavar="SRC", shell_complete=data_sources)
 
 
 def opened(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:

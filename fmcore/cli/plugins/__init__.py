@@ -25,5 +25,9 @@ COMMANDS = {
 def plugins() -> None:
     """List, show, check and make plugins; alone it lists.
 
+    \b
+      fmcore plugins                          all of them
+      fmcore plugins new my-path --kind path  one of your own
+
     FMCORE_PLUGINS=a,b loads only these beside the built-in ones (none: only those).
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmcore.cli.completing import component_names, setting_keys
 from fmcore.cli.console import mark, print_json
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.naming import named
@@ -30,9 +31,16 @@ MODEL = {"shape", "classes"}
 
 
 @click.command(short_help="Run the conformance suite of a component.")
-@click.argument("name")
+@click.argument("name", shell_complete=component_names())
 @kind_option
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set an option of it.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set an option of it.",
+    shell_complete=setting_keys("", "name"),
+)
 @plugin_option
 @json_option
 @click.pass_context
@@ -43,6 +51,10 @@ def check(
 
     Exits with 0 if every check passes, else with 1.  A data set needs its files; a model is built
     for the suite's data unless --set shape=[3,32,32] says otherwise.
+
+    \b
+      fmcore plugins check ot --set sigma_min=0.01
+      fmcore plugins check mine --plugin my_path.py
     """
     from fmcore.testing import run_suite
 

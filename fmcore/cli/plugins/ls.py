@@ -24,6 +24,9 @@ def ls(kind: str | None, as_json: bool) -> None:
     """List the components of all plugins, or of one KIND, and the plugins that failed.
 
     Needs in brackets are not installed.
+
+    \b
+      fmcore plugins ls --kind solver
     """
     known = registry()
     kinds = [kind] if kind else list(dict.fromkeys(HOOKS.values()))
@@ -32,7 +35,7 @@ def ls(kind: str | None, as_json: bool) -> None:
         print_json(_as_dict(known, entries))
         return
     heads = ("KIND", "NAME", "PLUGIN", "VERSION", "SUMMARY", "NEEDS")
-    table(heads, [_row(entry) for entry in entries])
+    table(heads, [_row(entry) for entry in entries], spare=("NEEDS", "PLUGIN", "VERSION"))
     for line in _troubles(known):
         click.echo(line)
 

@@ -61,6 +61,9 @@ def new(name: str, kind: str, out: Path | None) -> None:
     """Write a plugin NAME with one working component of KIND, and tests that hold it to its laws.
 
     It installs and passes its tests as it is; then make it yours.
+
+    \b
+      fmcore plugins new my-path --kind path
     """
     plan = Plan(name, kind)
     plan.check()

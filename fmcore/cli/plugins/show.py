@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fmcore.cli.completing import component_names, setting_keys
 from fmcore.cli.console import print_json, styled, table
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.facts import facts_of, plan_of
@@ -34,19 +35,36 @@ PLAN_HELP = "Write out all that a fixed solver computes in STEPS steps."
 
 
 @click.command(short_help="Show a component: options, defaults, code.")
-@click.argument("name")
+@click.argument("name", shell_complete=component_names())
 @kind_option
 @plugin_option
 @json_option
 @click.option(
-    "--set", "given", metavar="OPTION=VALUE", multiple=True, help="Show it with this option."
+    "--set",
+    "given",
+    metavar="OPTION=VALUE",
+    multiple=True,
+    help="Show it with this option.",
+    shell_complete=setting_keys("", "name"),
 )
 @click.option("--plan", "steps", metavar="STEPS", type=click.IntRange(1), help=PLAN_HELP)
-@click.option("--path", metavar="PATH", default="ot", show_default=True, help="For --plan.")
+@click.option(
+    "--path",
+    metavar="PATH",
+    default="ot",
+    show_default=True,
+    help="For --plan.",
+    shell_complete=component_names("path"),
+)
 def show(
     name: str, kind: str | None, as_json: bool, given: tuple[str, ...], steps: int | None, path: str
 ) -> None:
-    """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code."""
+    """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code.
+
+    \b
+      fmcore plugins show ot
+      fmcore plugins show unipc --set order=3 --plan 4
+    """
     entry = named(name, kind)
     if entry.kind == RECIPE:
         click.echo(f"{entry.title}: {entry.target}\nsee: fmcore recipes show {entry.qualified}")

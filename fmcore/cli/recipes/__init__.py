@@ -29,4 +29,8 @@ def recipes() -> None:
     """List, show, check, copy and compare recipes; alone it lists.
 
     RECIPE is a file, or the name of a recipe that comes with fmcore or a plugin.
+
+    \b
+      fmcore recipes                          all that have a name
+      fmcore recipes show digits              one of them in full
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import recipe_words
 from fmcore.cli.options import plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
 from fmcore.errors import RecipeError
@@ -16,13 +17,18 @@ __all__ = ["check"]
 
 
 @click.command(short_help="Find everything that is wrong with recipes.")
-@click.argument("words", nargs=-1, metavar="[RECIPE]... [KEY=VALUE]...")
+@click.argument(
+    "words", nargs=-1, metavar="[RECIPE]... [KEY=VALUE]...", shell_complete=recipe_words
+)
 @plugin_option
 def check(words: tuple[str, ...]) -> None:
     """Check RECIPEs, or all that have a name: syntax, names, options, types, ranges, references.
 
     Every fault is told with its file, line and column; the exit code is then 2.  Models are built
     by `fmcore run --dry-run`.
+
+    \b
+      fmcore recipes check mine.yaml train.steps=100
     """
     recipes, overrides = sorted_out(words)
     faults: list[str] = []

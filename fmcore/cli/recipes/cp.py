@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fmcore.cli.completing import recipe_names
 from fmcore.cli.options import plugin_option
 from fmcore.recipe.copying import copy_recipe
 from fmcore.recipe.finding import shown
@@ -14,7 +15,7 @@ __all__ = ["cp"]
 
 
 @click.command(short_help="Copy a recipe to start your own from.")
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=recipe_names)
 @click.argument("to", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @plugin_option
@@ -22,6 +23,9 @@ def cp(recipe: str, to: Path, force: bool) -> None:
     """Copy RECIPE to the file or folder TO, with the files that it extends.
 
     Prints what was written.
+
+    \b
+      fmcore recipes cp digits mine.yaml
     """
     written = copy_recipe(recipe, to, force)
     for file in written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmcore.cli.completing import recipe_words
 from fmcore.cli.console import print_json, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
@@ -15,13 +16,17 @@ __all__ = ["diff"]
 
 
 @click.command(short_help="Compare what two recipes say.")
-@click.argument("words", nargs=-1, metavar="A [B] [KEY=VALUE]...")
+@click.argument("words", nargs=-1, metavar="A [B] [KEY=VALUE]...", shell_complete=recipe_words)
 @plugin_option
 @json_option
 def diff(words: tuple[str, ...], as_json: bool) -> None:
     """Compare recipe A with B, or with itself, where KEY=VALUE overrides the second.
 
     Both are compared in full: a default that is written out is no difference.
+
+    \b
+      fmcore recipes diff cifar10 cifar10_paper
+      fmcore recipes diff digits path=vp
     """
     recipes, overrides = sorted_out(words)
     if len(recipes) not in (1, 2):

@@ -18,13 +18,17 @@ __all__ = ["ls"]
 @plugin_option
 @json_option
 def ls(as_json: bool) -> None:
-    """List the recipes that come with fmcore and with plugins, each with its first line."""
+    """List the recipes that come with fmcore and with plugins, each with its first line.
+
+    \b
+      fmcore recipes ls --json
+    """
     found = catalogue()
     if as_json:
         print_json([_as_dict(recipe) for recipe in found])
         return
     rows = [(r.name, description(r.file), r.provider, shown(r.file)) for r in found]
-    table(("NAME", "DESCRIPTION", "FROM", "FILE"), rows)
+    table(("NAME", "DESCRIPTION", "FROM", "FILE"), rows, spare=("FROM", "FILE"))
 
 
 def description(file: Path) -> str:

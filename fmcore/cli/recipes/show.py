@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import print_json
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.recipe import Recipe, load_recipe
@@ -14,14 +15,17 @@ __all__ = ["show"]
 
 
 @click.command(short_help="Show a recipe in full, each value's source.")
-@click.argument("recipe")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("recipe", shell_complete=recipe_names)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys())
 @plugin_option
 @json_option
 def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show RECIPE as it would be run: extended, overridden, all defaults written out.
 
     Behind each value stands where it comes from.  `???` has to be given before it can run.
+
+    \b
+      fmcore recipes show digits path=vp
     """
     loaded = load_recipe(recipe, overrides, partial=True)
     if as_json:

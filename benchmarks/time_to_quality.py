@@ -1,0 +1,312 @@
+"""How long until samples of Fashion-MNIST are as good as torchcfm's recipe makes them?  Hours.
+
+    python benchmarks/time_to_quality.py [--seconds 3600] [--dir DIR] [--out FILE]
+
+The peer is torchcfm's U-Net and matcher as its image script trains them: batch 128, Adam at 2e-4,
+uniform times, clipping, a moving average of 0.9999; `--seconds` of it on one core (3600 are 30
+minutes of two).  Ours is `recipes/fashion_quick.yaml` to its last step, by the trainer that `fmcore
+run` uses.  The two take turns, in slices of seconds, on one thread, and CPU seconds of training are
+counted, so that a busy machine is busy for both.  Quality is `fd_lite0` on 112 features against the
+10,000 held-out images; samples are midpoint's from the same noises for both, and for the peer its
+better weights count, averaged or not.  Both keep what they have in DIR: the same command goes on.
+
+The peer: pip install pot; pip install --no-deps torchcfm==1.0.7 (its dependencies hold Jupyter).
+Data: the Debian package dataset-fashion-mnist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fmcore import Evaluation, Measured, Problem, create, load_recipe
+from fmcore.levels import Dequantize, from_levels, to_levels
+from fmcore.randomness import noise_of
+from fmcore.runs.atomic import atomic, write_json
+from fmcore.runs.provenance import environment
+from fmcore.stages.components import Components
+from fmcore.training.batches import Batches
+from fmcore.training.training import Training
+
+SLICE = 20.0
+SAMPLES, NFE = 1000, 16
+PEER_BATCH, PEER_LR, PEER_EMA = 128, 2e-4, 0.9999
+RESULTS = Path(__file__).parent / "results" / "time_to_quality.json"
+
+
+class Contestant(ABC):
+    """A training that can be stopped and gone on with; `seconds` are its own, of the CPU."""
+
+    name: str
+    looks: int
+    """How many times it is judged, evenly spread over its budget."""
+    dequantize: Dequantize
+    """How its points become levels: by the inverse of how it saw them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / f"{self.name}.pt"
+        self.seconds = 0.0
+        self.steps = 0
+
+    @property
+    @abstractmethod
+    def spent(self) -> float:
+        """Which part of its budget is behind it."""
+
+    @property
+    def looked(self) -> int:
+        """How many of its looks are due."""
+        return int(self.looks * min(1.0, self.spent))
+
+    @property
+    def done(self) -> bool:
+        return self.spent >= 1
+
+    @abstractmethod
+    def advance(self) -> None:
+        """One step."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, nn.Module]:
+        """The velocity fields `(x, t)` to be judged, by name."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What a file holds of it."""
+
+    @abstractmethod
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+
+    def train(self, seconds: float) -> None:
+        """Steps for so long, or until the budget is spent."""
+        began = time.process_time()
+        while not self.done and time.process_time() - began < seconds:
+            before = time.process_time()
+            self.advance()
+            self.seconds += time.process_time() - before
+            self.steps += 1
+
+    def save(self) -> None:
+        kept = {"seconds": self.seconds, "steps": self.steps, **self.state()}
+        atomic(self.file, lambda part: torch.save(kept, part))
+
+    def resume(self) -> None:
+        if self.file.exists():
+            kept = torch.load(self.file, weights_only=True)
+            self.seconds, self.steps = kept["seconds"], kept["steps"]
+            self.load(kept)
+
+
+class Ours(Contestant):
+    name, looks, dequantize = "fmcore", 4, "uniform"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.components = Components.of(load_recipe("fashion_quick"))
+        made, settings = self.components, self.components.train
+        assert settings is not None
+        self.batches = Batches(
+            made.data, made.path, made.coupling, made.objective, settings.batch_size, made.seed
+        )
+        self.training = Training(made.model(), self.batches, settings, Accelerator(cpu=True))
+
+    @property
+    def spent(self) -> float:
+        return self.training.step / self.training.settings.steps
+
+    def advance(self) -> None:
+        self.training.advance()
+
+    def weights(self) -> dict[str, nn.Module]:
+        averaged = copy.deepcopy(self.training.model)
+        averaged.load_state_dict(self.training.checkpoint().part("ema"))
+        return {"ema": averaged}
+
+    def state(self) -> dict[str, Any]:
+        checkpoint = self.training.checkpoint()
+        return {"step": checkpoint.step, "tensors": checkpoint.tensors}
+
+    def load(self, state: dict[str, Any]) -> None:
+        checkpoint = self.training.checkpoint()
+        kept = type(checkpoint)(state["step"], state["tensors"], checkpoint.facts)
+        self.training.resume(kept, str(self.file))
+
+
+class Peer(Contestant):
+    name, looks, dequantize = "torchcfm", 2, "none"
+
+    def __init__(self, folder: Path, images: Tensor, seconds: float) -> None:
+        from torchcfm import ConditionalFlowMatcher
+        from torchcfm.models.unet.unet import UNetModelWrapper
+
+        super().__init__(folder)
+        self.images, self.limit = images, seconds
+        torch.manual_seed(0)
+        self.model = UNetModelWrapper(
+            dim=(1, 28, 28),
+            num_channels=32,
+            num_res_blocks=1,
+            channel_mult=(1, 2, 2),
+            attention_resolutions="14",
+        )
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=PEER_LR)
+        self.matcher = ConditionalFlowMatcher(sigma=0.0)
+        self.draws = torch.Generator().manual_seed(0)
+
+    @property
+    def spent(self) -> float:
+        return self.seconds / self.limit
+
+    def advance(self) -> None:
+        self.optimizer.zero_grad()
+        chosen = torch.randint(len(self.images), (PEER_BATCH,), generator=self.draws)
+        x1 = self.images[chosen]
+        t, xt, ut = self.matcher.sample_location_and_conditional_flow(torch.randn_like(x1), x1)
+        loss = torch.mean((self.model(t, xt) - ut) ** 2)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        # torch's fused form of torchcfm's loop over the state dict, in the peer's favour
+        mine, theirs = list(self.average.parameters()), list(self.model.parameters())
+        torch._foreach_lerp_(mine, [p.detach() for p in theirs], 1 - PEER_EMA)
+
+    def weights(self) -> dict[str, nn.Module]:
+        return {"raw": Turned(self.model), "ema": Turned(self.average)}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.draws.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.draws.set_state(state["draws"])
+
+
+class Turned(nn.Module):
+    """torchcfm's network with its arguments in our order."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        velocity: Tensor = self.inner(t, x)
+        return velocity
+
+
+@torch.no_grad()
+def quality(field: nn.Module, dequantize: Dequantize, components: Components, cache: Path) -> float:
+    """FD-lite0 of midpoint's samples; the noises are functions of their numbers alone."""
+    field.eval()
+    path, data = create("path", "linear"), components.data
+    solver = create("solver", "midpoint", nfe=NFE, grid="uniform")
+    parts = []
+    for first in range(0, SAMPLES, 100):
+        x0 = noise_of(path.prior(), range(first, first + 100), data.shape, seed=0)
+        parts.append(solver.solve(Problem(field=field, x0=x0, path=path)).x)
+    field.train()
+    metric = create("metric", "fd_lite0", reference="test")
+    test = data.with_split("test")
+    metric.begin(
+        Evaluation(
+            data=test,
+            train_data=data,
+            path=path,
+            field=None,
+            seed=0,
+            batch_size=250,
+            cache=cache,
+        )
+    )
+    levels = to_levels(torch.cat(parts), data.levels, dequantize)
+    metric.update(Measured(torch.arange(SAMPLES), None, levels))
+    return metric.compute()["fd_lite0"].value
+
+
+def judge(one: Contestant, components: Components, cache: Path) -> dict[str, Any]:
+    found = {
+        name: quality(field, one.dequantize, components, cache)
+        for name, field in one.weights().items()
+    }
+    row = {"seconds": round(one.seconds, 1), "steps": one.steps, "fd_lite0": found}
+    print(f"{one.name}: {row}", flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=3600.0, help="CPU seconds of the peer")
+    parser.add_argument("--dir", type=Path, default=Path("runs/time_to_quality"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.dir.mkdir(parents=True, exist_ok=True)
+    ours = Ours(given.dir)
+    images = training_images(ours.components)
+    peer = Peer(given.dir, images, given.seconds)
+    ledger = given.dir / "rows.json"
+    rows = json.loads(ledger.read_text()) if ledger.exists() else {"fmcore": [], "torchcfm": []}
+    for one in (ours, peer):
+        one.resume()
+    looked = {one.name: one.looked for one in (ours, peer)}
+    while not (ours.done and peer.done):
+        for one, part in ((ours, 0.5), (peer, 1.0)):
+            one.train(SLICE * part)
+            if one.looked > looked[one.name]:
+                looked[one.name] = one.looked
+                rows[one.name].append(judge(one, ours.components, given.dir / "cache"))
+                write_json(ledger, rows)
+                one.save()
+        print(f"{ours.seconds:.0f} s, {peer.seconds:.0f} s", flush=True)
+    write_json(given.out, summary(rows, ours, peer))
+    print(given.out.read_text())
+
+
+def training_images(components: Components) -> Tensor:
+    """All of them as the peer's loader gives them: on [-1, 1], in memory."""
+    data = components.data
+    levels = data.batch(list(range(data.length)))["x1"]
+    return from_levels(levels, 256, "none", torch.Generator())
+
+
+def summary(rows: dict[str, Any], ours: Ours, peer: Peer) -> dict[str, Any]:
+    last = rows["torchcfm"][-1]
+    goal = min(last["fd_lite0"].values())
+    reached = [row for row in rows["fmcore"] if row["fd_lite0"]["ema"] <= goal]
+    first = reached[0]["seconds"] if reached else None
+    return {
+        "machine": environment(torch.device("cpu")),
+        "threads": torch.get_num_threads(),
+        "samples": SAMPLES,
+        "solver": f"midpoint, {NFE} NFE",
+        "parameters": {"fmcore": size(ours.training.model), "torchcfm": size(peer.model)},
+        "goal_fd_lite0": goal,
+        "cpu_seconds": {"fmcore": first, "torchcfm": last["seconds"]},
+        "ratio": None if first is None else first / last["seconds"],
+        "rows": rows,
+    }
+
+
+def size(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""For mkdocs: the site holds docs/ alone, so links that leave it become the path they lead to."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any
+
+__all__ = ["on_page_markdown"]
+
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[\w./-]+)\)")
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """The page's text with such links rewritten; called by mkdocs for every page."""
+    folder = posixpath.dirname("docs/" + page.file.src_uri)
+
+    def told(link: re.Match[str]) -> str:
+        place = posixpath.normpath(posixpath.join(folder, link[2]))
+        if place.startswith("docs/"):
+            return link[0]
+        return link[1] if link[1].strip("`") == place else f"{link[1]} (`{place}`)"
+
+    return LINK.sub(told, markdown)

@@ -1,0 +1,124 @@
+"""`fmcore measure`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fmcore.cli.console import complain, print_json
+from fmcore.cli.data.source import opened
+from fmcore.cli.options import json_option, plugin_option, quiet_option
+from fmcore.cli.summary import numbers
+
+if TYPE_CHECKING:
+    from fmcore.recipe.sections import Measure
+    from fmcore.stages.measure import Given
+
+__all__ = ["measure"]
+
+SAMPLES, REFERENCE = "samples.", "reference."
+
+
+@click.command(short_help="Measure a folder of images, or other samples, without a run.")
+@click.argument("samples")
+@click.argument("reference")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the results to FILE, as JSON.",
+)
+@click.option("--device", metavar="DEVICE", default="cpu", help="cpu, cuda or mps.  [cpu]")
+@plugin_option
+@json_option
+@quiet_option
+def measure(
+    samples: str,
+    reference: str,
+    settings: tuple[str, ...],
+    out: Path | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure SAMPLES against REFERENCE, without a network.
+
+    Each is a folder or file whose format is recognised, the name of a data set, or a recipe;
+    SAMPLES may be a run folder too.  KEY=VALUE says what is measured: metrics, count, batch_size,
+    seed; `samples.KEY` and `reference.KEY` are options of either side.
+
+    \b
+      fmcore measure generated/ /data/cifar10 metrics=fid
+      fmcore measure drawn/ idx metrics=[fd_lite0,kid_lite0] samples.channels=1 count=10000
+    """
+    from fmcore.runs.atomic import write_json
+    from fmcore.stages.devices import usable
+    from fmcore.stages.evaluate import as_json as plain
+    from fmcore.stages.measure import measure as measured
+
+    _refuse_split(settings)
+    chosen = _settings([s for s in settings if not s.startswith((SAMPLES, REFERENCE))])
+    _, data = opened(reference, _of(REFERENCE, settings))
+    given = _given(samples, _of(SAMPLES, settings))
+    usable(device)
+    say = _warnings if quiet else complain
+    results = plain(measured(given, data, chosen, device=device, quiet=quiet, say=say))
+    if out is not None:
+        write_json(out, results)
+    if as_json:
+        print_json(results)
+    else:
+        click.echo("\n".join(numbers(results)))
+
+
+def _refuse_split(settings: Sequence[str]) -> None:
+    """Metrics choose the split that they compare with."""
+    from fmcore.errors import RecipeError
+
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key == f"{REFERENCE}split":
+            raise RecipeError(
+                f"command line: {key}: each metric says which split it compares with: "
+                f"metrics='[{{name: fd_lite0, reference: {value or 'test'}}}]'"
+            )
+
+
+def _of(side: str, settings: Sequence[str]) -> list[str]:
+    return [s.removeprefix(side) for s in settings if s.startswith(side)]
+
+
+def _given(source: str, settings: Sequence[str]) -> Given:
+    from fmcore.errors import RunError
+    from fmcore.runs.folder import RunFolder
+    from fmcore.stages.measure import Given
+
+    if not (Path(source) / "recipe.yaml").is_file():
+        return Given.of_data(opened(source, settings)[1])
+    if settings:
+        raise RunError(f"{source} is a run, whose samples are as they are: leave out samples.*")
+    return Given.of_run(RunFolder.open(Path(source)))
+
+
+def _settings(given: Sequence[str]) -> Measure:
+    """How it is measured.  `metrics=fid` is `metrics=[fid]`."""
+    from fmcore.cli.settings import typed_settings
+    from fmcore.recipe.sections import Measure
+
+    listed = [
+        f"metrics=[{s.removeprefix('metrics=')}]"
+        if s.startswith("metrics=") and not s.startswith("metrics=[")
+        else s
+        for s in given
+    ]
+    made: Measure = typed_settings(Measure, listed, "a measurement")
+    return made
+
+
+def _warnings(line: str) -> None:
+    if line.startswith("warning:"):
+        complain(line)

@@ -1,0 +1,57 @@
+"""A sweep as one Triton kernel.  Imported only where it is asked for: Triton is optional."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fmcore.solving.kernels import chain
+
+__all__ = ["MOST_READS", "sweep"]
+
+BLOCK = 1024
+"""Elements a program: two float32 vectors of 16 bytes for each of 128 threads."""
+
+MOST_READS = 64
+"""Registers that one launch reads; each is an argument of the kernel."""
+
+
+@triton.jit(do_not_specialize=["offset"])  # type: ignore[untyped-decorator]
+def _sweep(outs, reads, table, offset, size, MASK: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    there = at < size
+    values = ()
+    for j in tl.static_range(len(reads)):
+        value = tl.load(reads[j] + at, mask=there)
+        values = values + (value,)  # type: ignore[assignment]  # noqa: RUF005  # Triton knows no *
+    for i in tl.static_range(len(outs)):
+        total = tl.zeros((BLOCK,), dtype=table.dtype.element_ty)
+        for j in tl.static_range(len(reads)):
+            if (MASK >> (i * len(reads) + j)) & 1:
+                total += tl.load(table + offset + i * len(reads) + j) * values[j]
+        tl.store(outs[i] + at, total, mask=there)
+
+
+def sweep(
+    outs: Sequence[Tensor], reads: Sequence[Tensor], table: Tensor, offset: int, mask: int
+) -> None:
+    """outs = weights @ reads in one launch: see `fmcore.solving.kernels.Kernel`."""
+    size = outs[0].numel()
+    if size == 0:
+        return
+    if len(reads) > MOST_READS:
+        chain(outs, reads, table, offset, mask)
+        return
+    _sweep[(triton.cdiv(size, BLOCK),)](
+        tuple(outs),
+        tuple(reads),
+        table,
+        offset,
+        size,
+        MASK=mask,
+        BLOCK=BLOCK,
+        enable_fp_fusion=True,
+    )

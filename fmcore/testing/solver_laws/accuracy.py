@@ -1,0 +1,117 @@
+"""How near to the solution, at what order, in what precision."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from fmcore.interfaces.solver import Solver
+from fmcore.solving import FixedSolver, Solution, Status
+from fmcore.testing.checks import require, require_close, skip
+from fmcore.testing.flows import Decay, Recording, starts
+from fmcore.testing.solver_laws.subject import (
+    ACCURATE,
+    INNER,
+    SolverChecks,
+    options_of,
+    problem_of,
+    with_options,
+    without_noise,
+)
+
+__all__ = ["AccuracyChecks"]
+
+
+class AccuracyChecks(SolverChecks):
+    """Checks on accuracy, order and precision; part of `SolverSuite`."""
+
+    def test_reaches_the_known_solution_in_both_directions(self) -> None:
+        """x(t1) is the solution of dx/dt = u from x0 at t0, forward and backward."""
+        x0 = starts(8)
+        for t0, t1 in (INNER, INNER[::-1]):
+            solution = self.good().solve(problem_of(x0, t0, t1))
+            message = f"from t = {t0} to {t1}"
+            require_close(
+                solution.x, Decay.exact(x0, t0, t1), message, rtol=ACCURATE, atol=ACCURATE
+            )
+            _all_succeeded(solution, message)
+
+    def test_error_falls_at_the_order_claimed(self) -> None:
+        """Twice the steps divide the error by 2^order, in both directions; or a tighter tolerance
+        does so in proportion.
+
+        The steps begin small, so that a multistep method's first steps of low order do not show.
+        """
+        component = without_noise(self.component())
+        if isinstance(component, FixedSolver):
+            for t0, t1 in (INNER, INNER[::-1]):
+                observed = _observed_order(component, t0, t1)
+                require(
+                    observed > component.order - 0.6,
+                    f"claims order {component.order}; its error from t = {t0} to {t1} falls at "
+                    f"order {observed:.2f}",
+                )
+        elif {"rtol", "atol"} <= options_of(component):
+            loose, tight = (
+                _error(with_options(component, rtol=tol, atol=tol), *INNER) for tol in (1e-3, 1e-6)
+            )
+            require(
+                tight < 1e-4 and tight < max(loose / 10, 1e-6),
+                f"error {loose:.1e} at tolerance 1e-3 and {tight:.1e} at 1e-6: it must follow the "
+                "tolerance",
+            )
+        else:
+            skip("neither a fixed solver nor one with tolerances")
+
+    def test_state_and_time_are_at_least_float32(self) -> None:
+        """From a bfloat16 x0 the field sees float32 x and t, n times stay n times, and x comes back
+        so.
+        """
+        field = Recording(Decay())
+        x0 = starts(3).to(torch.bfloat16)
+        solution = self.good().solve(problem_of(x0, *INNER, field=field))
+        require(
+            field.dtypes == {torch.float32} and solution.x.dtype == torch.float32,
+            f"from bfloat16 the field saw {field.dtypes} and x came back as {solution.x.dtype}",
+        )
+        fine = Recording(Decay())
+        self.good().solve(problem_of(x0.double(), *INNER, field=fine))
+        if isinstance(self.component(), FixedSolver):
+            distinct, wanted = (len(set(torch.cat(f.times).tolist())) for f in (field, fine))
+            require(distinct == wanted, f"{wanted} different times became {distinct} in float32")
+
+    def test_float64_stays_float64(self) -> None:
+        """A float64 x0 is solved, timed and returned in float64."""
+        field = Recording(Decay())
+        solution = self.component().solve(problem_of(starts(3), *INNER, field=field))
+        require(
+            field.dtypes == {torch.float64} and solution.x.dtype == torch.float64,
+            f"from float64 the field saw {field.dtypes} and x came back as {solution.x.dtype}",
+        )
+
+    def test_empty_interval_is_the_identity(self) -> None:
+        """From t0 to t0 nothing happens: x0 comes back, without a call."""
+        x0 = starts(3)
+        field = Recording(Decay())
+        solution = self.component().solve(problem_of(x0, 0.5, 0.5, field=field))
+        require_close(solution.x, x0, "from t = 0.5 to 0.5", rtol=0, atol=0)
+        require(field.calls == 0, f"it called the field {field.calls} times")
+
+
+def _error(solver: Solver, t0: float, t1: float) -> float:
+    x0 = starts(8)
+    return float((solver.solve(problem_of(x0, t0, t1)).x - Decay.exact(x0, t0, t1)).abs().max())
+
+
+def _observed_order(solver: FixedSolver, t0: float, t1: float) -> float:
+    errors = []
+    for n in (96, 192):
+        grid = [t0 + (t1 - t0) * (i / n) ** 2 for i in range(n)] + [t1]
+        errors.append(_error(with_options(solver, nfe=None, steps=None, grid=grid), t0, t1))
+    return math.log2(errors[0] / max(errors[1], 1e-16))
+
+
+def _all_succeeded(solution: Solution, what: str) -> None:
+    statuses = sorted(set(solution.status.tolist()))
+    require(statuses == [Status.SUCCESS], f"{what} the statuses are {statuses}")

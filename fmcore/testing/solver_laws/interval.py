@@ -1,0 +1,96 @@
+"""Where in time the field is called, and the states at times in between."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.solving import Moment
+from fmcore.testing.checks import require, require_close, skip
+from fmcore.testing.flows import Decay, Recording, starts
+from fmcore.testing.solver_laws.subject import (
+    ACCURATE,
+    INNER,
+    SolverChecks,
+    given,
+    possible,
+    problem_of,
+)
+
+__all__ = ["IntervalChecks"]
+
+
+class IntervalChecks(SolverChecks):
+    """Checks on times; part of `SolverSuite`."""
+
+    def test_field_is_never_called_outside_the_interval(self) -> None:
+        """Every call has t in [t0, t1]: stages, the last step and the first probe, in both
+        directions.
+        """
+        spans = ((0.0, 1.0), (1.0, 0.0), (0.3, 0.7), (0.7, 0.3))
+        for t0, t1 in possible(self.component(), spans):
+            for dtype in (torch.float64, torch.float32):
+                field = Recording(Decay())
+                self.component().solve(problem_of(starts(4, dtype=dtype), t0, t1, field=field))
+                first, last = field.span
+                require(
+                    min(t0, t1) <= first and last <= max(t0, t1),
+                    f"from t = {t0} to {t1} in {dtype} the field was called at t in [{first}, "
+                    f"{last}]",
+                )
+
+    def test_field_is_given_a_batch_of_times(self) -> None:
+        """The field is called with x of shape (batch, *shape) and t of shape (batch,)."""
+        field = Recording(lambda x, t: -x)  # which bears any t
+        self.component().solve(problem_of(starts(4, 2, 3), *INNER, field=field))
+        for x, t in field.shapes:
+            require(
+                x[1:] == (2, 3) and t == x[:1],
+                f"the field was called with x of shape {x} and t of shape {t}; t must be (batch,)",
+            )
+
+    def test_states_at_asked_times(self) -> None:
+        """`times` gives the states at these times, in their order, both ends included."""
+        x0, times = starts(5), (0.5, 0.1, 0.9, 0.37)
+        try:
+            solution = self.good().solve(problem_of(x0, *INNER, times=times))
+        except ComponentError as error:
+            skip(str(error))
+        require(solution.trajectory is not None, "times were asked for, and trajectory is None")
+        wanted = torch.stack([Decay.exact(x0, 0.1, t) for t in times])
+        require_close(
+            given(solution.trajectory), wanted, f"states at {times}", rtol=ACCURATE, atol=ACCURATE
+        )
+        require_close(given(solution.trajectory)[1], x0, "the state at t0", rtol=0, atol=0)
+
+    def test_callback_sees_the_way_and_changes_nothing(self) -> None:
+        """A callback is told of every step, its progress rising to 1, and reads the states at that
+        moment; the result is the one without it.
+        """
+        x0 = starts(5)
+        seen: list[tuple[float, int, int, Tensor]] = []
+
+        def look(moment: Moment) -> None:
+            seen.append((moment.progress, moment.step, moment.running, moment.x))
+
+        plain = self.good().solve(problem_of(x0, *INNER))
+        try:
+            watched = self.good().solve(problem_of(x0, *INNER, callback=look))
+        except ComponentError as error:
+            skip(str(error))
+        require(len(seen) > 0, "the problem has a callback, and it was never called")
+        progress, steps, running, states = zip(*seen, strict=True)
+        require(
+            list(progress) == sorted(progress) and progress[0] > 0 and progress[-1] == 1,
+            f"progress should rise to 1; it is {progress}",
+        )
+        require(
+            steps[-1] == watched.stats.steps and running[-1] == 0,
+            f"the last moment is step {steps[-1]} of {watched.stats.steps}, {running[-1]} running",
+        )
+        require_close(watched.x, plain.x, "the result beside a callback", rtol=0, atol=0)
+        require_close(states[-1], plain.x, "the states at the last moment", rtol=0, atol=0)
+        first = states[0]  # some may still wait at x0
+        on_the_way = bool(((plain.x <= first) & (first <= x0)).all() and (first < x0).any())
+        require(on_the_way, "the first states told of do not lie between start and end")

@@ -1,0 +1,80 @@
+"""What is printed fits a terminal, and is plain elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import pytest
+
+from fmcore.cli.console import complain, folded, table
+
+HEADS = ("NAME", "SUMMARY", "FILE")
+ROWS = [("sliced_wasserstein", "between points, over random directions of the plane", "/a/b/c.py")]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """stdout and stderr are a terminal of so many columns."""
+
+    def resize(columns: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        for stream in (sys.stdout, sys.stderr):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+
+    return resize
+
+
+def test_a_wide_terminal_shows_every_column(terminal, capsys):
+    terminal(120)
+    table(HEADS, ROWS, spare=("FILE",))
+    printed = capsys.readouterr()
+    assert "/a/b/c.py" in printed.out
+    assert printed.err == ""
+
+
+def test_a_narrow_terminal_leaves_out_spare_columns_and_says_so(terminal, capsys):
+    terminal(60)
+    table(HEADS, ROWS, spare=("FILE",))
+    printed = capsys.readouterr()
+    assert "sliced_wasserstein" in printed.out
+    assert "/a/b/c.py" not in printed.out
+    assert max(len(click.unstyle(line)) for line in printed.out.splitlines()) <= 60
+    assert "left out for want of room: FILE" in printed.err
+
+
+@pytest.mark.parametrize("columns", [30, 50, 80])
+def test_no_number_is_cut_off_however_narrow_it_gets(terminal, capsys, columns):
+    terminal(columns)
+    numbers = [f"{n}.{n}e-05" for n in range(12)]
+    table([f"c{n}" for n in range(12)], [numbers])
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    if columns == 80:
+        assert all(number[:4] in printed for number in numbers)
+
+
+def test_a_pipe_gets_every_column_on_a_line_of_its_own(capsys):
+    table(HEADS, ROWS, spare=("FILE",))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_messages_are_broken_between_words_on_a_terminal_alone(terminal, capsys):
+    text = "the quick brown fox jumps over /a/very/long/path/that/stays/whole.yaml"
+    assert folded(text) == text
+    terminal(30)
+    lines = folded(text, indent=2).splitlines()
+    assert lines[0] == "the quick brown fox jumps over"
+    assert lines[1].endswith("/a/very/long/path/that/stays/whole.yaml")
+    complain(text, "error")
+    told = capsys.readouterr().err.splitlines()
+    assert max(len(click.unstyle(line)) for line in told if "/" not in line) <= 30
+
+
+def test_no_color_is_honoured(terminal, capsys, monkeypatch):
+    terminal(80)
+    complain("no", "error")
+    assert "\x1b[31m" in capsys.readouterr().err
+    monkeypatch.setenv("NO_COLOR", "1")
+    complain("no", "error")
+    assert capsys.readouterr().err == "error: no\n"
