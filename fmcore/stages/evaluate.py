@@ -38,7 +38,7 @@ from fmcore.stages.tally import Tallies
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
 
-__all__ = ["as_json", "check_expectations", "evaluate", "held_out"]
+__all__ = ["as_json", "as_measured", "check_expectations", "evaluate", "held_out", "on_cpu"]
 
 
 def evaluate(
@@ -120,7 +120,6 @@ def _samples(
     """
     shards = Shards.there(folder.samples)
     pieces, kept = shards.ranges(), shards.kept()
-    images = isinstance(components.data, ImageDataset)
     shape = tuple(components.data.shape)
     read: Callable[[range], Mapping[str, Tensor]] = shards.whole
     if len(kept) < len(pieces):
@@ -131,7 +130,7 @@ def _samples(
         )
 
         def read(piece: range) -> Mapping[str, Tensor]:
-            return shards.whole(piece) if piece in there else _on_cpu(sampler.draw(piece))
+            return shards.whole(piece) if piece in there else on_cpu(sampler.draw(piece))
 
     def measured(piece: range) -> Measured:
         tensors = read(piece)
@@ -140,16 +139,22 @@ def _samples(
                 f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
                 "draw the samples again with fmcore sample"
             )
-        return Measured(
-            indices=torch.tensor(list(piece)),
-            x=None if images else tensors["x"],
-            levels=tensors["x"] if images else None,
-            condition={k: v for k, v in tensors.items() if k not in NOT_CONDITIONS},
-            nfe=tensors["nfe"],
-            status=tensors["status"],
-        )
+        return as_measured(components.data, piece, tensors)
 
     return Stream("measure samples", pieces, measured), shards.made()
+
+
+def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> Measured:
+    """The samples `indices` of `data`'s kind, as a shard holds them, for metrics of samples."""
+    images = isinstance(data, ImageDataset)
+    return Measured(
+        indices=torch.tensor(list(indices)),
+        x=None if images else drawn["x"],
+        levels=drawn["x"] if images else None,
+        condition={k: v for k, v in drawn.items() if k not in NOT_CONDITIONS},
+        nfe=drawn["nfe"],
+        status=drawn["status"],
+    )
 
 
 def held_out(data: Dataset, count: int | None, batch_size: int) -> Stream:
@@ -179,7 +184,8 @@ def _held_out(
     return stream, {"split": evaluation.data.split, "count": stream.count}
 
 
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same on the CPU, without a graph."""
     return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
 
 

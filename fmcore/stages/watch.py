@@ -15,7 +15,6 @@ import torch
 
 from fmcore.errors import ComponentError
 from fmcore.field import Field
-from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
 from fmcore.recipe.sections import Best, Evaluate, Sample
 from fmcore.runs.atomic import write_json
@@ -25,6 +24,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.signals import StopRequest
 from fmcore.runs.team import Team
 from fmcore.stages.components import Components
+from fmcore.stages.evaluate import as_json, as_measured, held_out, on_cpu
 from fmcore.stages.sample import Sampler, led
 from fmcore.suggest import did_you_mean
 
@@ -77,36 +77,22 @@ class Watch:
         """The samples, a batch for each process at a time, in the leading process."""
         device, settings = _device(field), self._sample
         sampler = Sampler(self.components, settings, led(field, settings, device), device)
-        images = isinstance(self.components.data, ImageDataset)
         ranges = _ranges(self.settings.count or 0, settings.batch_size)
         for first in range(0, len(ranges), self.team.size):
             turn = ranges[first : first + self.team.size]
             own = turn[self.team.rank : self.team.rank + 1]
-            given = [(indices, sampler.draw(indices)) for indices in own]
+            given = [(indices, on_cpu(sampler.draw(indices))) for indices in own]
             yield [
-                _measured(indices, drawn, images)
+                as_measured(self.components.data, indices, drawn)
                 for part in self.team.gather(given)
                 for indices, drawn in part
             ]
 
     def _held_out(self, evaluation: Evaluation) -> Iterator[list[Measured]]:
         """Examples of the data, in the leading process; the others come along."""
-        count = min(self.settings.count or 0, evaluation.data.length)
-        for indices in _ranges(count, self.settings.batch_size):
-            if not self.team.leads:
-                yield []
-                continue
-            batch = evaluation.data.batch(indices)
-            x1 = batch.pop("x1")
-            levels = evaluation.data.levels is not None
-            yield [
-                Measured(
-                    indices=torch.tensor(list(indices)),
-                    x=None if levels else x1,
-                    levels=x1 if levels else None,
-                    condition=batch,
-                )
-            ]
+        stream = held_out(evaluation.data, self.settings.count, self.settings.batch_size)
+        for piece in stream.pieces:
+            yield [stream.read(piece)] if self.team.leads else []
 
     def _results(self, evaluation: Evaluation) -> dict[str, float | str]:
         results: dict[str, Result] = {}
@@ -117,9 +103,9 @@ class Watch:
             for name, result in metric.compute().items():
                 results[name] = replace(result, provenance={**made, **result.provenance})
         step = evaluation.provenance["step"]
-        plain = {name: _plain(result) for name, result in results.items()}
+        plain = as_json(results)
         write_json(self.folder.root / "evaluations" / f"step-{step:09d}.json", plain)
-        return {name: _json(result.value) for name, result in results.items()}
+        return {name: result["value"] for name, result in plain.items()}
 
     def _evaluation(self, field: Field, step: int) -> Evaluation:
         data = self.components.data
@@ -174,33 +160,6 @@ def best_step(lines: Sequence[Line], best: Best) -> int | None:
 
 def _ranges(count: int, size: int) -> list[range]:
     return [range(first, min(first + size, count)) for first in range(0, count, size)]
-
-
-def _measured(indices: range, drawn: Mapping[str, torch.Tensor], images: bool) -> Measured:
-    x = drawn["x"].cpu()
-    known = ("x", "nfe", "forwards", "status")
-    return Measured(
-        indices=torch.tensor(list(indices)),
-        x=None if images else x,
-        levels=x if images else None,
-        condition={name: value for name, value in drawn.items() if name not in known},
-        nfe=drawn["nfe"].cpu(),
-        status=drawn["status"].cpu(),
-    )
-
-
-def _plain(result: Result) -> dict[str, Any]:
-    return {
-        "value": _json(result.value),
-        "error": None if result.error is None else _json(result.error),
-        "provenance": dict(result.provenance),
-        "details": dict(result.details),
-    }
-
-
-def _json(value: float) -> float | str:
-    """JSON has no infinities: they are written as words."""
-    return float(value) if math.isfinite(value) else str(float(value))
 
 
 def _device(field: Field) -> torch.device:

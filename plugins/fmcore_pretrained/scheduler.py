@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any, Literal, final, get_args
+from typing import Any, Literal, cast, final, get_args
 
 from fmcore import AffinePath, ComponentError, DataError, create
 from fmcore_pretrained.betas import BetaSchedule
@@ -66,7 +66,8 @@ def trained_as(place: FilePath) -> Trained:
     config = read_json(file)
     name = config.get("_class_name")
     if name in FLOW or _flows(config):
-        return Trained("flow", create("path", "linear"), int(config.get(BETAS[3], 1000)))
+        linear = cast(AffinePath, create("path", "linear"))
+        return Trained("flow", linear, int(config.get(BETAS[3], 1000)))
     if name not in DISCRETE:
         known = ", ".join(sorted(DISCRETE | FLOW))
         raise DataError(f"{file}: _class_name is {name!r}; schedulers that are known: {known}")

@@ -90,7 +90,9 @@ def test_measuring_changes_no_weight_and_leaves_its_lines(tiny, tmp_path):
 def test_the_last_measurement_is_that_of_the_finished_run(tiny, tmp_path):
     made = trained(tiny, tmp_path / "a", *EVERY)
     settings = load_recipe(tiny, ["evaluate={metrics: [{name: nll}], count: 40}"])
-    finished = evaluate(Components.of(settings), made.folder, torch.device("cpu"), quiet=True)
+    finished = evaluate(
+        Components.of(settings), made.folder, torch.device("cpu"), Team(), quiet=True
+    )
     assert measured(made)[-1]["evaluate/nll"] == finished["nll"].value
 
 
