@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("parquet", "sinkhorn")
+EXTRAS = ("parquet", "pretrained", "sinkhorn", "triton")
 """Those that a user installs; `test` is for developers."""
 
 HEAD = """\

@@ -10,6 +10,7 @@ from typing import Any
 
 from fmcore.kinds import KINDS
 from fmcore.plugins import Entry, registry
+from fmcore.plugins.entry import import_target
 from fmcore.recipe import sections
 from fmcore.recipe.components import default_node
 from fmcore.recipe.nodes import Mark, plain
@@ -57,7 +58,7 @@ def _settings(section: type) -> str:
 
 
 def _component(entry: Entry) -> str:
-    target = entry.load()
+    target = import_target(entry.target_text)  # what it needs may be missing here
     stop = "" if entry.summary.endswith(".") else "."
     told = f"{entry.summary[:1].upper()}{entry.summary[1:]}{stop} " if entry.summary else ""
     needs = f" Needs {', '.join(f'`{need}`' for need in entry.needs)}." if entry.needs else ""
