@@ -4,10 +4,10 @@ FmcoreError                    1  the run failed
 ├── UserError                  2  something the user gave is wrong; printed without a traceback
 │   ├── RecipeError               a recipe or an override: one located message per fault
 │   ├── PluginError               a plugin cannot be found, loaded or told from another
-│   ├── ComponentError            an option of a component, or components that do not go
-together │   ├── DataError                 data, weights or reference files that are missing or
-not what they claim │   ├── CheckpointError           a checkpoint that is unreadable, torn or
-of another run │   └── RunError                  a run folder that is not what the command needs
+│   ├── ComponentError            an option of a component, or components that do not go together
+│   ├── DataError                 data, weights or references, missing or not what they claim
+│   ├── CheckpointError           a checkpoint that is unreadable, torn or of another run
+│   └── RunError                  a run folder that is not what the command needs
 ├── SolverError                1  a solve ended badly and `throw=True` asked to hear of it
 ├── TrainingError              1  training cannot go on (a loss that is not finite)
 ├── ExpectationError           3  the run finished, but a bound under `expect:` was missed
