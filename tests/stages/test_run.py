@@ -147,7 +147,7 @@ def test_sampling_that_was_stopped_keeps_its_shards_and_goes_on(finished, monkey
     with monkeypatch.context() as patch:
         stage = sys.modules["fmcore.stages.sample"]  # the name is also that of a function
         patch.setattr(stage, "stop_on_signal", lambda: nullcontext(stopped))
-        with pytest.raises(Interrupted, match=r"stopped in sample; .* --out"):
+        with pytest.raises(Interrupted, match=r"stopped in sample; .* again"):
             stages.sample(root, overrides, device="cpu", quiet=True)
     shards = {p: p.stat().st_mtime_ns for p in (root / "samples").glob("shard-*")}
     assert len(shards) == 1
