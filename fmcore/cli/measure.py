@@ -57,8 +57,8 @@ def measure(
     """
     from fmcore.runs.atomic import write_json
     from fmcore.stages.devices import usable
-    from fmcore.stages.evaluate import as_json as plain
     from fmcore.stages.measure import measure as measured
+    from fmcore.stages.results import as_json as plain
 
     _refuse_split(settings)
     chosen = _settings([s for s in settings if not s.startswith((SAMPLES, REFERENCE))])

@@ -10,20 +10,18 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from fmcore.errors import ExpectationError, RunError
+from fmcore.errors import RunError
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Result
 from fmcore.plugins import registry
-from fmcore.recipe.sections import Bound, Evaluate
-from fmcore.runs.atomic import atomic, write_json
+from fmcore.recipe.sections import Evaluate
 from fmcore.runs.cache import cache_folder
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.team import Team
@@ -31,6 +29,7 @@ from fmcore.solving.problem import Status
 from fmcore.stages.components import Components
 from fmcore.stages.measuring import Measuring, Stream
 from fmcore.stages.network import trained_field, weights_of
+from fmcore.stages.results import save_results
 from fmcore.stages.sample import sampler_of
 from fmcore.stages.shards import Shards
 from fmcore.stages.tally import Tallies
@@ -38,7 +37,7 @@ from fmcore.stages.tally import Tallies
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
 
-__all__ = ["as_json", "as_measured", "check_expectations", "evaluate", "held_out", "on_cpu"]
+__all__ = ["as_measured", "evaluate", "held_out", "on_cpu"]
 
 
 def evaluate(
@@ -73,20 +72,9 @@ def evaluate(
     if not team.leads:
         return {}
     whole = _with_provenance(settings, evaluation, folder, found)
-    _save(whole, folder)
+    save_results(whole, folder)
     shutil.rmtree(folder.tally, ignore_errors=True)
     return whole
-
-
-def check_expectations(components: Components, results: Mapping[str, Any]) -> None:
-    """Raise ExpectationError naming every result outside the recipe's `expect:` bounds."""
-    missed = [
-        line
-        for name, bound in components.expect.items()
-        for line in _missed(name, bound, results.get(name))
-    ]
-    if missed:
-        raise ExpectationError("expected otherwise:\n  " + "\n  ".join(missed))
 
 
 def _evaluation(
@@ -250,57 +238,3 @@ def _warn_of_failures(folder: RunFolder, stream: Stream, tallies: Tallies) -> No
         folder.log(
             f"warning: not every sample that was measured and not kept reached the end: {failed}"
         )
-
-
-def _save(results: Mapping[str, Result], folder: RunFolder) -> None:
-    for name, result in results.items():
-        if result.per_sample is not None:
-            kept: dict[str, Tensor] = {"values": result.per_sample.contiguous().cpu()}
-            atomic(
-                folder.root / "per_sample" / f"{name}.safetensors",
-                lambda part, kept=kept: save_file(kept, part),  # type: ignore[misc]
-            )
-    new = as_json(results)
-    write_json(folder.results_file, {**_still_true(folder, new), **new})
-
-
-def _still_true(folder: RunFolder, new: Mapping[str, Any]) -> dict[str, Any]:
-    """The earlier results but for those of samples that were replaced since: an NFE of theirs would
-    stand beside a distance of others.
-    """
-    before = {name: r for name, r in folder.results().items() if name not in new}
-    made = Shards.made_there(folder.samples)
-    outdated = [n for n, r in before.items() if r["provenance"].get("sampler", made) != made]
-    if outdated:
-        folder.log(f"left out, as they are of earlier samples: {', '.join(outdated)}")
-    return {name: result for name, result in before.items() if name not in outdated}
-
-
-def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
-    """Results as results.json holds them."""
-    return {
-        name: {
-            "value": _finite(result.value),
-            "error": None if result.error is None else _finite(result.error),
-            "provenance": dict(result.provenance),
-            "details": dict(result.details),
-        }
-        for name, result in results.items()
-    }
-
-
-def _finite(value: float) -> float | str:
-    """JSON has no infinities: they are written as words."""
-    number = float(value)
-    return number if abs(number) < float("inf") else str(number)
-
-
-def _missed(name: str, bound: Bound, result: Mapping[str, Any] | None) -> Iterator[str]:
-    if result is None:
-        yield f"{name}: expected a value, but it was not measured"
-        return
-    value = float(result["value"])
-    if bound.min is not None and not value >= bound.min:
-        yield f"{name} = {value:.6g}, expected at least {bound.min}"
-    if bound.max is not None and not value <= bound.max:
-        yield f"{name} = {value:.6g}, expected at most {bound.max}"

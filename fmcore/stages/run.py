@@ -24,8 +24,8 @@ from fmcore.runs.provenance import environment
 from fmcore.runs.team import Team
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
-from fmcore.stages.evaluate import check_expectations
 from fmcore.stages.evaluate import evaluate as evaluate_stage
+from fmcore.stages.expectations import check_expectations
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
 from fmcore.stages.network import trained_field
 from fmcore.stages.sample import Sampler, sampling_field

@@ -24,7 +24,8 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.signals import StopRequest
 from fmcore.runs.team import Team
 from fmcore.stages.components import Components
-from fmcore.stages.evaluate import as_json, as_measured, held_out, on_cpu
+from fmcore.stages.evaluate import as_measured, held_out, on_cpu
+from fmcore.stages.results import as_json
 from fmcore.stages.sample import Sampler, led
 from fmcore.suggest import did_you_mean
 
