@@ -16,17 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 from torch import Tensor, nn
 from torchdiffeq import odeint
 
@@ -57,27 +56,6 @@ def main() -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(results, indent=2) + "\n")
     report(results)
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "processor": processor(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchdiffeq": version("torchdiffeq"),
-        "torchode": version("torchode") if find_spec("torchode") else None,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        if names:
-            return names[0].split(":")[1].strip()
-    return platform.processor()
 
 
 def negative(x: Tensor, t: Tensor) -> Tensor:

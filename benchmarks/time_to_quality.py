@@ -26,13 +26,13 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from machine import machine
 from torch import Tensor, nn
 
 from fmcore import Evaluation, Measured, Problem, create, load_recipe
 from fmcore.levels import Dequantize, from_levels, to_levels
 from fmcore.randomness import noise_of
 from fmcore.runs.atomic import atomic, write_json
-from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
 from fmcore.training.batches import Batches
 from fmcore.training.training import Training
@@ -292,8 +292,7 @@ def summary(rows: dict[str, Any], ours: Ours, peer: Peer) -> dict[str, Any]:
     reached = [row for row in rows["fmcore"] if row["fd_lite0"]["ema"] <= goal]
     first = reached[0]["seconds"] if reached else None
     return {
-        "machine": environment(torch.device("cpu")),
-        "threads": torch.get_num_threads(),
+        "machine": machine(),
         "samples": SAMPLES,
         "solver": f"midpoint, {NFE} NFE",
         "parameters": {"fmcore": size(ours.training.model), "torchcfm": size(peer.model)},
