@@ -30,12 +30,13 @@ class MovingAverage:
             k: v.clone().float() for k, v in self._live.items() if v.is_floating_point()
         }
         self._parts = [part(average) for average in self._averages.values()]
+        self._weights = [part(self._live[k]) for k in self._averages]
+        self._in_float32 = all(weight.dtype == torch.float32 for weight in self._weights)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after step `step`, counted from 1."""
-        # no copy where float32 already
-        weights = [part(self._live[k]).float() for k in self._averages]
+        weights = self._weights if self._in_float32 else [w.float() for w in self._weights]
         torch._foreach_lerp_(self._parts, weights, 1 - self.profile.keep(step))
 
     def state(self) -> dict[str, Tensor]:
