@@ -1,11 +1,12 @@
 """One training step of the U-Net, beside torchcfm's of the same configuration.
 
-    python benchmarks/training_step.py [--steps 20] [--threads 1] [--json FILE]
+    python benchmarks/training_step.py [--steps 20] [--bf16-steps 20] [--threads 1] [--json FILE]
 
 U-Net for 1x28x28: 32 channels, multiples 1,2,2, one block, attention at 14x14, batch 64; loss,
 backward, clipping, Adam, moving average.  Both networks take turns, step by step, so that a busy
-machine is busy for both; CPU seconds of this process, the least and the median of all steps.  The
-matrix-product rate of the same machine in the same run says how much there is left to win.
+machine is busy for both; CPU seconds of this process.  What counts is the median over the rounds of
+a step's time to the peer's fp32 step of the same round, with its quartiles.  The matrix-product
+rate of the same machine in the same run says how much there is left to win.
 
 The peer is optional: pip install --no-deps torchcfm==1.0.7 (its dependencies hold Jupyter).
 """
@@ -17,6 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from operator import truediv
 from pathlib import Path
 
 import torch
@@ -109,6 +111,10 @@ def in_turns(steps: dict[str, Step], count: int) -> dict[str, list[float]]:
     return taken
 
 
+def quartiles(values: Iterable[float]) -> list[float]:
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
 def _seconds(work: Step) -> float:
     began = time.process_time()
     work()
@@ -124,45 +130,48 @@ def flops(step: Step) -> float:
 def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--bf16-steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
 
-    models = {"fmcore": ours, "torchcfm": peer}
-    steps = {
-        f"{name} {precision}": training_step(model, precision)
-        for precision in PRECISIONS
-        for name, make in models.items()
-        if (model := make()) is not None
-    }
-    work = flops(steps["fmcore fp32"])
+    makers = {"fmcore": ours, "torchcfm": peer}
+    networks = {name: model for name, make in makers.items() if (model := make()) is not None}
+    baseline = f"{list(networks)[-1]} fp32"
+    counts = {"fp32": options.steps, "bf16": options.bf16_steps}
     rates = {precision: product_rate(precision) for precision in PRECISIONS}
-    taken = in_turns(steps, options.steps)
-    baseline = min(taken.get("torchcfm fp32", taken["fmcore fp32"]))
-    against = "torchcfm fp32" if "torchcfm fp32" in taken else "fmcore fp32 (no peer installed)"
-
-    print(f"torch {torch.__version__}, {options.threads} thread(s), {options.steps} steps each")
+    work = flops(training_step(ours(), "fp32"))
+    print(f"torch {torch.__version__}, {options.threads} thread(s)")
     print(
         f"{work:.1f} GFLOP a step; matrix products: {rates['fp32']:.0f} GFLOP/s fp32, "
         f"{rates['bf16']:.0f} bf16"
     )
-    print(f"{'':<16}{'least s':>9}{'median s':>10}{'of matmul':>11}  against {against}")
+    print(f"{'':<16}{'rounds':>7}{'median s':>10}{'of matmul':>11}  against {baseline}")
     rows = {}
-    for name, seconds in taken.items():
-        part = work / min(seconds) / rates[name.split()[1]]
-        ratio = min(seconds) / baseline
-        rows[name] = {
-            "least_s": min(seconds),
-            "median_s": statistics.median(seconds),
-            "of_matmul": part,
-            "ratio": ratio,
+    for precision, count in counts.items():
+        steps = {
+            f"{name} {precision}": training_step(networks[name], precision) for name in networks
         }
-        print(
-            f"{name:<16}{min(seconds):>9.3f}{statistics.median(seconds):>10.3f}"
-            f"{part:>10.0%}  {ratio:.2f}x"
-        )
+        steps.setdefault(baseline, training_step(list(networks.values())[-1], "fp32"))
+        taken = in_turns(steps, count)
+        for name in list(steps)[: len(networks)]:
+            low, ratio, high = quartiles(map(truediv, taken[name], taken[baseline]))
+            median = statistics.median(taken[name])
+            part = work / median / rates[precision]
+            rows[name] = {
+                "rounds": count,
+                "least_s": min(taken[name]),
+                "median_s": median,
+                "of_matmul": part,
+                "ratio": ratio,
+                "quartiles": [low, high],
+            }
+            print(
+                f"{name:<16}{count:>7}{median:>10.3f}{part:>10.0%}  "
+                f"{ratio:.2f}x ({low:.2f} to {high:.2f})"
+            )
     for precision, most in GOALS.items():
         ratio = rows[f"fmcore {precision}"]["ratio"]
         print(
@@ -174,8 +183,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
             "what": "one training step: U-Net 1x28x28, 32 channels, batch 64, Adam, clip, EMA",
             "gflop": work,
             "matrix_products_gflop_s": rates,
-            "repeats": options.steps,
-            "against": against,
+            "against": baseline,
             "steps": rows,
             "goals": GOALS,
             "machine": machine(),
