@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import torch
 
-from fmcore.errors import ComponentError
+from fmcore import plugins
+from fmcore.errors import ComponentError, FmcoreError
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
-from fmcore.interfaces.path import AffinePath, Path
+from fmcore.interfaces.path import AffinePath, Path, Quantity
 from fmcore.interfaces.solver import Solver
 
 __all__ = ["check_pretrained", "check_together", "refusals", "score_refusal"]
@@ -82,7 +84,7 @@ def check_pretrained(model: VectorField, path: Path, objective: Objective) -> No
         reasons.append(
             f"{name} was trained to give {told.prediction}, and objective "
             f"{type(objective).__name__} reads {objective.prediction}: "
-            f"use objective '{GIVES[told.prediction]}'"
+            f"use {_objectives_for(told.prediction)}"
         )
     if told.path is not None and not _alike(told.path, path):
         reasons.append(
@@ -93,13 +95,15 @@ def check_pretrained(model: VectorField, path: Path, objective: Objective) -> No
         raise ComponentError("\n".join(reasons))
 
 
-GIVES = {
-    "noise": "ddpm",
-    "data": "data",
-    "velocity": "flow_matching",
-    "score": "score_matching",
-}
-"""An objective for each quantity, by the name of the built-in one."""
+def _objectives_for(prediction: Quantity) -> str:
+    """The installed objectives that read `prediction`, as they stand without options."""
+    registry, names = plugins.registry(), []
+    for name in registry.names("objective"):
+        with suppress(FmcoreError):
+            objective = plugins.create("objective", name)
+            names += [f"'{name}'"] if objective.prediction == prediction else []
+    return f"objective {' or '.join(names)}" if names else f"an objective that reads {prediction}"
+
 
 ALIKE = 5e-4
 """How far alpha and sigma may differ: `ot` with the usual sigma_min is `linear`; the continuous

@@ -27,7 +27,7 @@ UNMEASURED = (
     "sample=null",
     "evaluate=null",
 )
-SHARDED = ("train.shard=true", "train.ema_power=[0.1]", "train.snapshot_every=20")  # as together.py
+SHARDED = ("train.shard=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
 NETWORK = (
     "data={name: digits}",
     "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2]}",
@@ -66,7 +66,7 @@ def outcomes(workplace) -> list[dict]:
         "2",
     ]
     done = subprocess.run(
-        [*launcher, str(SCRIPT), "tiny.yaml"],
+        [*launcher, str(SCRIPT), "tiny.yaml", json.dumps([UNMEASURED, SHARDED])],
         cwd=workplace,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

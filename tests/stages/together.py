@@ -1,4 +1,5 @@
-"""What two processes do in `test_processes.py`: started by torchrun, with the recipe's file."""
+"""What two processes do in `test_processes.py`: started by torchrun, with the recipe's
+file, and as JSON the overrides that both have in common."""
 
 import json
 import os
@@ -11,6 +12,7 @@ from fmcore import FmcoreError
 from fmcore.training.training import Training
 
 RANK = int(os.environ["RANK"])
+UNMEASURED, SHARDED = json.loads(sys.argv[2])
 
 
 def attempt(**options) -> dict:
@@ -45,14 +47,6 @@ def not_finite_in_the_other_process_at_step_3() -> dict:
     return said
 
 
-UNMEASURED = (
-    "train.evaluate_every=null",
-    "train.evaluate=null",
-    "train.best=null",
-    "sample=null",
-    "evaluate=null",
-)
-SHARDED = ("train.shard=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
 NETWORK = (
     "data={name: digits}",
     "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2], recompute: true}",
