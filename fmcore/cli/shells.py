@@ -75,6 +75,26 @@ fi
 """
 
 
+# click's own cuts descriptions at their first comma.
+_FISH = """\
+function %(complete_func)s
+    for found in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) \\
+            COMP_CWORD=(commandline -t) %(prog_name)s 2>/dev/null)
+        set -l parts (string split --max 1 "," $found)
+        switch $parts[1]
+            case dir
+                __fish_complete_directories $parts[2]
+            case file
+                __fish_complete_path $parts[2]
+            case plain
+                echo $parts[2]
+        end
+    end
+end
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+
+
 class _Bash(BashComplete):
     source_template = _BASH
 
@@ -99,12 +119,16 @@ class _Zsh(ZshComplete):
     source_template = _ZSH
 
 
+class _Fish(FishComplete):
+    source_template = _FISH
+
+
 def _cut(item: CompletionItem, places: int) -> Any:
     """What bash puts behind its last break."""
     return item.value[places:] if item.type == "plain" else item.value
 
 
-SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": FishComplete}
+SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
 def register() -> None:

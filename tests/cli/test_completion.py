@@ -134,16 +134,37 @@ ask "fmcore plugins show torchdiffeq:rk" "fmcore plugins show torchdiffeq : rk" 
 """
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_gets_what_it_puts_behind_its_own_breaks(tmp_path):
+@pytest.fixture
+def fmcore_on_path(tmp_path) -> dict[str, str]:
+    """The environment of a shell that finds this fmcore first."""
     command = tmp_path / "fmcore"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fmcore "$@"\n')
     command.chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_gets_what_it_puts_behind_its_own_breaks(fmcore_on_path):
     done = subprocess.run(
-        ["bash", "--norc", "-c", BASH],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PATH": path},
+        ["bash", "--norc", "-c", BASH], capture_output=True, text=True, env=fmcore_on_path
     )
     assert done.stdout.splitlines() == ["digits", "ve vp", "rk4"], done.stderr
+
+
+FISH = """\
+fmcore completion fish | source
+complete -C "fmcore benchm"
+complete -C "fmcore run digits path=v"
+"""
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_shows_whole_descriptions(fmcore_on_path):
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", FISH], capture_output=True, text=True, env=fmcore_on_path
+    )
+    described, *keys = done.stdout.splitlines()
+    assert described == "benchmark\tMeasure solvers, or the runs of a recipe, over axes.", (
+        done.stderr
+    )
+    assert keys == ["path=ve", "path=vp"]
