@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["benchmark"]
 
+SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
+"""Columns that a narrow terminal does without; the files hold them."""
+
 
 @click.command(short_help="Measure solvers, or the runs of a recipe, over axes.")
 @click.argument("target", metavar="closed-form|RUN|RECIPE", shell_complete=benchmark_targets)
@@ -110,7 +113,7 @@ def _tell_runs(made: RecipeBenchmark, as_json: bool) -> None:
 def _tables(report: Report) -> None:
     for title, rows in report.settings:
         click.echo(title)
-        table(report.heads(), report.table(rows), spare=("µs/NFE outside", "waits/NFE"))
+        table(report.heads(), report.table(rows), spare=SPARE)
         click.echo()
 
 

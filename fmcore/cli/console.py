@@ -17,6 +17,9 @@ __all__ = ["State", "complain", "folded", "mark", "print_json", "styled", "table
 UNBROKEN = 26
 """Letters of the widest cell of a column that is never wrapped: names, numbers, versions."""
 
+GAP = 2
+"""Blanks between columns."""
+
 _COLORS = {"error": "red", "warning": "yellow"}
 
 State = Literal["ok", "note", "broken"]
@@ -100,20 +103,30 @@ def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequenc
     from rich.text import Text
 
     console = Console()
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    if sum(_widths(heads, rows)) > console.width + GAP:
+        titles = [head.replace(" ", "\n") for head in heads]
+    else:
+        titles = list(heads)
+    widths = _widths(titles, rows)
     shown, left_out = list(range(len(heads))), []
     for head in reversed(spare):
-        if sum(widths[i] + 2 for i in shown) > console.width + 2:
+        if sum(widths[i] for i in shown) > console.width + GAP:
             shown.remove(heads.index(head))
             left_out.append(head)
-    whole = [i for i in shown if widths[i] <= UNBROKEN]
-    roomy = sum(widths[i] + 2 for i in whole) + 16 * (len(shown) - len(whole)) <= console.width
+    whole = [i for i in shown if widths[i] <= UNBROKEN + GAP]
+    roomy = sum(widths[i] for i in whole) + 16 * (len(shown) - len(whole)) <= console.width
     bold = "" if os.environ.get("NO_COLOR") else "bold"
     grid = Table(box=None, pad_edge=False, header_style=bold)
     for i in shown:  # names stay whole; sentences are folded
-        grid.add_column(heads[i], overflow="fold", no_wrap=roomy and i in whole)
+        grid.add_column(titles[i], overflow="fold", no_wrap=roomy and i in whole)
     for row in rows:
         grid.add_row(*(Text(row[i]) for i in shown))
     console.print(grid)
     if left_out:
         complain(f"left out for want of room: {', '.join(reversed(left_out))}")
+
+
+def _widths(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column, with the gap to the next; a title may have several lines."""
+    lines = [max(title.split("\n"), key=len) for title in titles]
+    return [GAP + max(map(len, column)) for column in zip(lines, *rows, strict=True)]

@@ -54,6 +54,15 @@ def test_no_number_is_cut_off_however_narrow_it_gets(terminal, capsys, columns):
         assert all(number[:4] in printed for number in numbers)
 
 
+def test_heads_are_folded_between_words_before_a_column_goes_or_a_name_is_broken(terminal, capsys):
+    terminal(24)
+    table(("solver", "NFE at most", "order"), [("midpoint", "16", "2.0")], spare=("order",))
+    printed = capsys.readouterr()
+    lines = [click.unstyle(line).split() for line in printed.out.splitlines()]
+    assert lines == [["NFE"], ["at"], ["solver", "most", "order"], ["midpoint", "16", "2.0"]]
+    assert printed.err == ""
+
+
 def test_a_pipe_gets_every_column_on_a_line_of_its_own(capsys):
     table(HEADS, ROWS, spare=("FILE",))
     assert len(capsys.readouterr().out.splitlines()) == 2
