@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import platform
 import statistics
 import time
 import warnings
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 from torch import Tensor, nn
 
 from fmcore import FmcoreWarning, Problem, Solution, create
@@ -102,7 +102,7 @@ def main() -> None:
                 print(json.dumps(rows[-1]), flush=True)
     out = given.out or (None if given.smoke else Path("benchmarks/results/gpu_solvers.json"))
     if out is not None:
-        told = {"smoke": given.smoke, "machine": machine(setting.device), "rows": rows}
+        told = {"smoke": given.smoke, "machine": machine() | peers(), "rows": rows}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
@@ -117,27 +117,10 @@ def chosen(given: argparse.Namespace) -> Setting:
     )
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the numbers were measured on."""
-    told: dict[str, Any] = {
-        "device": platform.processor() or platform.machine(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchdiffeq": version("torchdiffeq"),
-        "triton": version("triton") if importlib.util.find_spec("triton") else None,
-    }
-    if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        told |= {
-            "device": properties.name,
-            "capability": f"{properties.major}.{properties.minor}",
-            "memory_mb": properties.total_memory // 2**20,
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
-            "tf32": torch.backends.cuda.matmul.allow_tf32,
-        }
-    return told
+def peers() -> dict[str, Any]:
+    """The versions of what is measured beside us."""
+    names = ("torchdiffeq", "triton")
+    return {name: version(name) if importlib.util.find_spec(name) else None for name in names}
 
 
 def cell(name: str, batch: int, setting: Setting) -> list[dict[str, Any]]:

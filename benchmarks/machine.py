@@ -13,7 +13,7 @@ __all__ = ["machine"]
 
 
 def machine() -> dict[str, Any]:
-    """The processor, the memory, the versions, and how busy it was: JSON."""
+    """The processor, the memory, the versions, how busy it was, and the GPU if any: JSON."""
     found = {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -25,10 +25,19 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
-    if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-        found["cuda"] = torch.version.cuda
-    return found
+    return found | (_gpu() if torch.cuda.is_available() else {})
+
+
+def _gpu() -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "gpu": properties.name,
+        "capability": f"{properties.major}.{properties.minor}",
+        "gpu_memory_gib": round(properties.total_memory / 2**30, 1),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+    }
 
 
 def _processor() -> str:

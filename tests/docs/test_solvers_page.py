@@ -17,6 +17,11 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "solvers.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(autouse=True)
+def beside_the_other_benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="measures for minutes where there is a GPU")
 def test_the_gpu_script_says_that_there_is_no_gpu(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu_solvers.py"])
