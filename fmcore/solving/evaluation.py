@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.solving.problem import Problem
+from fmcore.transfer import sent
 
 __all__ = [
     "bound_field",
@@ -99,10 +100,7 @@ def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     Never an inference tensor, which a later solve could not differentiate through.
     """
     with torch.inference_mode(False):
-        tensor = torch.as_tensor(values, dtype=dtype)
-        if device.type != "cuda":
-            return tensor.to(device)
-        return tensor.pin_memory().to(device, non_blocking=True)
+        return sent(torch.as_tensor(values, dtype=dtype), device)
 
 
 def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from fmcore.errors import CheckpointError, ComponentError
 from fmcore.interfaces.model import VectorField
-from fmcore.interfaces.source import Condition
 from fmcore.randomness import stream_seed
 from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, require_fitting
@@ -25,6 +24,7 @@ from fmcore.training.ema import MovingAverage
 from fmcore.training.profiles import Power, parts_of, profiles_of
 from fmcore.training.schedule import learning_rate
 from fmcore.training.sharding import fill, gathered, like, shard, whole
+from fmcore.transfer import sent
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -190,10 +190,10 @@ class Training:
         """The objective's mean over `rows` of this step's batch."""
         device = self.accelerator.device
         pairs = self.batches.pairs(self.step, rows)
-        t = self.batches.times(self.step, rows).to(device)
+        t = sent(self.batches.times(self.step, rows), device)
         path, objective = self.batches.path, self.batches.objective
-        condition = _moved(pairs.condition, device)
-        sample = path.sample(pairs.x0.to(device), pairs.x1.to(device), t)
+        condition = pairs.condition and {k: sent(v, device) for k, v in pairs.condition.items()}
+        sample = path.sample(sent(pairs.x0, device), sent(pairs.x1, device), t)
         xt = sample.xt.contiguous(memory_format=self._layout)
         prediction = self.wrapped(xt, sample.t, condition)
         return objective.loss(path, sample, prediction, condition).mean()
@@ -265,7 +265,3 @@ def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:
         (m * processes + accelerator.process_index) * each for m in range(settings.accumulate)
     ]
     return [range(start, start + each) for start in starts]
-
-
-def _moved(condition: Condition | None, device: torch.device) -> Condition | None:
-    return None if condition is None else {k: v.to(device) for k, v in condition.items()}

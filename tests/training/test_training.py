@@ -10,6 +10,7 @@ from torch import nn
 from fmcore import ComponentError, VectorField
 from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import CheckpointFolder
+from fmcore.testing.flows import Waits
 from fmcore.training.batches import Batches
 from fmcore.training.training import Training
 from fmcore_couplings.independent import Independent
@@ -155,3 +156,20 @@ def test_a_gradient_that_is_not_finite_is_found_before_its_weights_are_saved():
     made.model.net[0].weight.register_hook(lambda gradient: gradient * float("nan"))
     made.advance()  # the loss itself is finite
     assert made.first_bad_step() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema_power": [0.1], "warmup": 3}])
+def test_a_step_never_makes_the_host_wait_for_the_device(options, monkeypatch):
+    made = training(**options)
+    made.advance()
+    drawn = {rows: made.batches.pairs(1, rows) for rows in made._rows}
+    times = {rows: made.batches.times(1, rows) for rows in made._rows}
+    monkeypatch.setattr(Batches, "pairs", lambda self, step, rows: drawn[rows])  # on the host
+    monkeypatch.setattr(Batches, "times", lambda self, step, rows: times[rows])
+    with Waits() as counted:
+        made.advance()
+    assert counted.operations > 20
+    assert counted.waits == 0
+    with Waits() as counted:
+        made.read_tally()
+    assert counted.waits > 0
