@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from fmcore.latex import PREAMBLE, latex_table
 from fmcore.markdown import markdown_table
 from fmcore.recipe import ABSENT, diff
 from fmcore.runs.folder import RunFolder
@@ -54,6 +55,10 @@ class Comparison:
             names.append(f"{column.metric} [{counts[column.metric]}]" if split else column.metric)
         return names
 
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """The heads of all columns, and the rows."""
+        return ["run", *self.settings, *self.headings()], self.rows()
+
     def rows(self) -> list[list[str]]:
         """A row of text for every run: its name, its settings, its numbers."""
         return [
@@ -67,8 +72,12 @@ class Comparison:
 
     def markdown(self) -> str:
         """The comparison as a table for a page, with the reasons below."""
-        table = markdown_table(["run", *self.settings, *self.headings()], self.rows())
-        return "\n\n".join([table, *self.reasons]) + "\n"
+        return "\n\n".join([markdown_table(*self.table()), *self.reasons]) + "\n"
+
+    def latex(self) -> str:
+        """The comparison as a table for a paper, with the reasons as its caption."""
+        caption = ". ".join(["Results", *self.reasons, ""]).strip()
+        return f"{PREAMBLE}\n\n{latex_table(*self.table(), caption, 'comparison')}\n"
 
 
 def compare(folders: Sequence[RunFolder]) -> Comparison:

@@ -54,6 +54,7 @@ def test_unlike_numbers_get_columns_of_their_own_and_a_reason(made, key, other):
     assert second[-2] == ""
     assert key in found.reasons[0]
     assert found.reasons[0] in found.markdown()
+    assert r"\caption{Results. " in found.latex()
 
 
 def test_a_seed_inside_the_sampler_may_differ(made):

@@ -10,6 +10,7 @@ from typing import Any, Final, final
 
 from fmcore.benchmarking.fronts import by_setting
 from fmcore.benchmarking.ledger import Row
+from fmcore.latex import PREAMBLE, latex_table
 from fmcore.markdown import markdown_table
 
 __all__ = ["HEADS", "Report"]
@@ -18,6 +19,9 @@ HEADS: Final = (
     *("solver", "grid", "budget", "NFE mean", "p95", "max", "error RMS", "p95", "max", "order"),
     *("ms", "µs/NFE outside", "waits/NFE", "front"),
 )
+
+PLUMBING = ("µs/NFE outside", "waits/NFE", "front")
+"""Heads that a table for a paper leaves out."""
 
 
 @final
@@ -62,6 +66,13 @@ class Report:
             parts += ["## Cells that cannot be", listed]
         return "\n\n".join(parts) + "\n"
 
+    def latex(self) -> str:
+        """Every setting as a table for a paper, without the columns of PLUMBING, and that of the
+        grid where all share one: bold is the error of a row on the front of NFE.
+        """
+        tables = (self._latex(number, *each) for number, each in enumerate(self.settings, 1))
+        return "\n\n".join([PREAMBLE, *tables]) + "\n"
+
     def json(self) -> dict[str, Any]:
         """Everything, for other programs; infinities as text."""
         rows = [{key: _plain(value) for key, value in row.items()} for row in self.rows]
@@ -82,6 +93,17 @@ class Report:
             "of a sample, then over samples. Times are medians. `front`: no other row of the table "
             "is both cheaper, in NFE (N) or seconds (s), and nearer."
         )
+
+    def _latex(self, number: int, title: str, rows: Sequence[Row]) -> str:
+        heads, lines = self.heads(), self.table(rows)
+        alike = len({row["grid"] for row in rows} - {None}) < 2
+        left_out = {*PLUMBING, "grid"} if alike else set(PLUMBING)
+        shown = [i for i, head in enumerate(heads) if head not in left_out]
+        error, front = shown.index(heads.index("error RMS")), heads.index("front")
+        bold = {(row, error) for row, line in enumerate(lines) if "N" in line[front]}
+        caption = f"{title}. Bold: no other row is both cheaper, in NFE, and nearer."
+        parts = [[line[i] for i in shown] for line in lines]
+        return latex_table([heads[i] for i in shown], parts, caption, f"benchmark-{number}", bold)
 
     def _metric_names(self) -> list[str]:
         found = [json.loads(row["metrics"]) for row in self.rows if row["metrics"]]

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
+from fmcore.latex import PREAMBLE, latex_table
 from fmcore.markdown import markdown_table
 
 __all__ = ["RunRow", "RunsReport"]
@@ -88,6 +89,14 @@ class RunsReport:
             listed = "\n".join(f"* {line}" for line in self.refused)
             parts += ["## Combinations that cannot be", listed]
         return "\n\n".join(parts) + "\n"
+
+    def latex(self) -> str:
+        """The table over seeds where there is one, else that of the runs, for a paper."""
+        over = self.over_seeds()
+        how = (
+            self.how if over is None else f"{self.how[:-1]}; mean ± standard deviation over seeds."
+        )
+        return f"{PREAMBLE}\n\n{latex_table(*(over or self.table()), how, 'runs')}\n"
 
     def csv(self) -> str:
         """A line for every combination, with values in full."""

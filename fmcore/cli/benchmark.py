@@ -88,7 +88,7 @@ def benchmark(
     else:
         _tables(made.report)
     _refused(made.report.refused)
-    files = "cells.csv, benchmark.json, benchmark.md, benchmark.html, benchmark.png"
+    files = "cells.csv, benchmark.json, .md, .tex, .html, .png and .pdf"
     complain(f"written to {made.folder}: {files}")
 
 
@@ -105,7 +105,7 @@ def _tell_runs(made: RecipeBenchmark, as_json: bool) -> None:
             click.echo()
             _tables(made.solvers)
     _refused([*made.runs.refused, *(made.solvers.refused if made.solvers else ())])
-    complain(f"written to {made.folder}: runs.csv, benchmark.json, benchmark.md, benchmark.html")
+    complain(f"written to {made.folder}: runs.csv, benchmark.json, .md, .tex and .html")
     if all(row.reason for row in made.runs.rows):
         raise SystemExit(1)
 

@@ -23,10 +23,13 @@ __all__ = ["compare"]
     shell_complete=run_folders,
 )
 @click.option("--markdown", is_flag=True, help="Print a table for a page.")
+@click.option("--latex", is_flag=True, help="Print a table for a paper.")
 @click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page too.")
 @plugin_option
 @json_option
-def compare(runs: tuple[Path, ...], markdown: bool, html: Path | None, as_json: bool) -> None:
+def compare(
+    runs: tuple[Path, ...], markdown: bool, latex: bool, html: Path | None, as_json: bool
+) -> None:
     """Put the results of each RUN beside each other: a column for every metric.
 
     Numbers that were not made alike get columns of their own, and a line says what differs.
@@ -49,7 +52,9 @@ def compare(runs: tuple[Path, ...], markdown: bool, html: Path | None, as_json: 
         print_json({"runs": found.runs, "settings": settings, "columns": columns})
     elif markdown:
         click.echo(found.markdown(), nl=False)
+    elif latex:
+        click.echo(found.latex(), nl=False)
     else:
-        table(["run", *found.settings, *found.headings()], found.rows())
+        table(*found.table())
         for reason in found.reasons:
             complain(reason)

@@ -101,7 +101,7 @@ def table1(
         say=complain,
     )
     click.echo(made.markdown(), nl=False)
-    complain(f"written to {folder}: table1.md, table1.json, table1.html")
+    complain(f"written to {folder}: table1.md, .tex, .json and .html")
     for name, panels in made.drawn.panels.items() if made.drawn else ():
         complain(f"{', '.join(p.title for p in panels)}: {folder / name}.png, .svg, .pdf")
     if made.failures:

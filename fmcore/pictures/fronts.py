@@ -27,7 +27,8 @@ def save_fronts(path: Path, rows: Sequence[tuple[str, Sequence[Panel]]]) -> None
     columns = min(MAX_PANELS, len(rows[0][1]))
     names = dict.fromkeys(n for _, panels in rows for _, series, _ in panels for n, _ in series)
     styles = {name: (f"C{i % 10}", _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(names)}
-    with figure(path, 1.5 + 4.2 * columns, 1 + 3.4 * len(rows), len(rows), columns) as axes:
+    size = 1.5 + 4.2 * columns, 1 + 3.4 * len(rows)
+    with figure(path, *size, len(rows), columns, kinds=("png", "pdf")) as axes:
         for line, (label, panels) in zip(axes, rows, strict=True):
             for axis, panel in zip(line, panels, strict=False):
                 _draw(axis, panel, styles)

@@ -1,8 +1,8 @@
 """Measure solvers on closed-form problems, or on a trained run: every cell of the axes, each once.
 
 The folder holds cells.csv (a row a cell, appended as it is measured: the same command goes on
-where it was stopped), benchmark.json, benchmark.md, benchmark.html, benchmark.png and, unless
-shared, references/.  A recipe's own keys are the axes of fmcore.stages.recipe_benchmark.
+where it was stopped), benchmark.json, .md, .tex, .html, .png and .pdf and, unless shared,
+references/.  A recipe's own keys are the axes of fmcore.stages.recipe_benchmark.
 """
 
 from __future__ import annotations
@@ -251,6 +251,7 @@ def _cell(plan: _Plan, cell: Cell, task: Task) -> Row:
 def _write(folder: Path, report: Report) -> None:
     write_json(folder / "benchmark.json", report.json())
     write_text(folder / "benchmark.md", report.markdown())
+    write_text(folder / "benchmark.tex", report.latex())
     save_picture(folder / "benchmark.png", report)
     lead = "How far each solver ends from the true end, and what it costs to get there."
     write_benchmark(folder / "benchmark.html", report, title="Benchmark of solvers", lead=lead)

@@ -1,8 +1,8 @@
 """A recipe's own keys as axes: every combination is a run, and solvers are measured on each.
 
 The folder holds runs/ (a run for every combination, which is gone on with or taken as it is),
-runs.csv, benchmark.json, benchmark.md, benchmark.html, and, where solvers were asked for, cells.csv
-and benchmark.png.
+runs.csv, benchmark.json, .md, .tex and .html, and, where solvers were asked for, cells.csv and
+benchmark.png.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ class RecipeBenchmark:
         return self.runs.markdown() + (
             "" if self.solvers is None else f"\n{self.solvers.markdown()}"
         )
+
+    def latex(self) -> str:
+        """The same tables for a paper."""
+        return self.runs.latex() + ("" if self.solvers is None else f"\n{self.solvers.latex()}")
 
 
 @final
@@ -214,6 +218,7 @@ def _write(made: RecipeBenchmark, machine: Mapping[str, Any]) -> None:
     write_text(made.folder / "runs.csv", made.runs.csv())
     write_json(made.folder / "benchmark.json", {**made.json(), "made": dict(machine)})
     write_text(made.folder / "benchmark.md", made.markdown())
+    write_text(made.folder / "benchmark.tex", made.latex())
     if made.solvers is not None:
         save_picture(made.folder / "benchmark.png", made.solvers)
     write_benchmark(

@@ -14,6 +14,7 @@ from typing import Any, final
 
 from fmcore.benchmarking.method_panels import FIGURES, figure_panels, notes_on
 from fmcore.errors import ComponentError
+from fmcore.latex import PREAMBLE, latex_table
 from fmcore.markdown import markdown_table
 from fmcore.pictures.panels import STYLES, Panel, save_panels
 from fmcore.recipe import Recipe
@@ -124,6 +125,10 @@ class Table1:
         parts = [markdown_table(*self.table()), self.how, *self.failures, *self._figures()]
         return "\n\n".join(parts) + "\n"
 
+    def latex(self) -> str:
+        """The table for a paper."""
+        return f"{PREAMBLE}\n\n{latex_table(*self.table(), self.how, 'methods')}\n"
+
     def json(self) -> dict[str, Any]:
         """Everything, for other programs."""
         return {
@@ -194,7 +199,7 @@ def table1(
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> Table1:
-    """Train or go on with every method and seed, then write table1.md, table1.json and table1.html
+    """Train or go on with every method and seed, then write table1.md, .tex, .json and .html
     into `out`; with `figures` measure and draw those too.
 
     A run that fails is a line in the table; the others go on.  With `jobs` > 1 so many runs go on
@@ -252,6 +257,7 @@ def _drawn(
 
 def _write(made: Table1, out: Path) -> None:
     write_text(out / "table1.md", made.markdown())
+    write_text(out / "table1.tex", made.latex())
     write_json(out / "table1.json", made.json())
     titles = {method: METHODS[method].title for method in made.methods}
     styles = dict(zip(METHODS, STYLES, strict=False))  # of a method: the same in every figure

@@ -88,6 +88,17 @@ def test_what_is_written_agrees_and_says_how_it_was_made(tmp_path):
     assert "## gaussian in 2 dimensions on ot, 8 samples, float64, seed 0" in text
     assert "* rk4, nfe 2" in text
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "benchmark.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_table_for_a_paper_has_the_front_in_bold_and_no_plumbing(tmp_path):
+    report = go(tmp_path, [*AXES[:-1], "nfe=4,8"]).report
+    text = (tmp_path / "benchmark.tex").read_text()
+    head, *rows = (line.strip() for line in text.splitlines() if line.endswith(r"\\"))
+    assert head == r"solver & budget & NFE mean & p95 & max & error RMS & p95 & max & order & ms \\"
+    on_front = [row["front_nfe"] for row in report.rows if not row["reason"]]
+    assert [r"\mathbf" in row for row in rows] == on_front
+    assert {True, False} == set(on_front)
 
 
 def test_an_error_of_nothing_is_drawn_nowhere(tmp_path):

@@ -25,6 +25,7 @@ def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
     page = (tmp_path / "out" / "table1.md").read_text()
     assert "| FM, OT path | 8 |" in page
     assert "paper" not in page
+    assert r"FM, OT path & $8$ \\" in (tmp_path / "out" / "table1.tex").read_text()
     assert len(json.loads((tmp_path / "out" / "table1.json").read_text())["cells"]) == 5
 
 
