@@ -93,10 +93,12 @@ class RunsReport:
     def latex(self) -> str:
         """The table over seeds where there is one, else that of the runs, for a paper."""
         over = self.over_seeds()
-        how = (
-            self.how if over is None else f"{self.how[:-1]}; mean ± standard deviation over seeds."
-        )
-        return f"{PREAMBLE}\n\n{latex_table(*(over or self.table()), how, 'runs')}\n"
+        if over is not None:
+            how = f"{self.how[:-1]}; mean ± standard deviation over seeds."
+            return f"{PREAMBLE}\n\n{latex_table(*over, how, 'runs')}\n"
+        heads, rows = self.table()  # whose last column is for finding the folder
+        made = latex_table(heads[:-1], [row[:-1] for row in rows], self.how, "runs")
+        return f"{PREAMBLE}\n\n{made}\n"
 
     def csv(self) -> str:
         """A line for every combination, with values in full."""
