@@ -9,11 +9,11 @@ __all__ = ["sent"]
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor`, which lies on the CPU, on `device`.
+    """`tensor` on `device`.
 
     A copy from ordinary memory would wait until a GPU has done all that it was given before;
     from pinned memory it takes its turn, and the host goes on.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
