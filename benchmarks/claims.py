@@ -30,18 +30,18 @@ import torch
 from torch import Tensor
 
 from fmcore import Problem, create, load_recipe
-from fmcore.benchmarking.axes import Chosen
-from fmcore.markdown import markdown_table
-from fmcore.pictures.panels import Panel
-from fmcore.randomness import noise_of
-from fmcore.runs.atomic import write_json
+from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.table1 import Cell, Drawn, table1
+from fmcore.benchmark.table1_figures import Figures
+from fmcore.benchmark.table1_methods import METHODS
+from fmcore.interfaces.randomness import noise_of
+from fmcore.report.markdown import markdown_table
+from fmcore.report.plots.panels import Panel
+from fmcore.runs.files import write_json
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
-from fmcore.stages.figures import Figures
-from fmcore.stages.methods import METHODS
-from fmcore.stages.network import trained_field
-from fmcore.stages.table1 import Cell, Drawn, table1
+from fmcore.stages.weights import trained_field
 
 BUDGETS = (4, 8, 20, 100)
 RESULTS = Path(__file__).parent / "results" / "claims.json"

@@ -41,7 +41,7 @@ from fmcore.errors import ExpectationError, Interrupted
 from fmcore.recipe.sections import Train
 from fmcore.stages import dry_run
 from fmcore.training.batches import Batches
-from fmcore.training.training import Training
+from fmcore.training.trainer import Training
 
 SMALL = (
     "model={name: unet, channels: 32, depth: 1, channel_mult: [1, 1], attention_resolutions: [16]}",

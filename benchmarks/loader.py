@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from machine import machine
 
-from fmcore import ImageDataset, pack
+from fmcore import ImageDataset
 from fmcore_data.packed import PackedImages
+from fmcore_data.packing import pack
 
 GOAL = 50_000
 

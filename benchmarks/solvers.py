@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torchdiffeq import odeint
 
 from fmcore import Problem, create, log_prob
-from fmcore.solving.closed_form import eight_gaussians, stiff_mixture
+from fmcore.flow.gaussian_mixture import eight_gaussians, stiff_mixture
 from fmcore.testing.flows import Waits
 
 Field = Callable[[Tensor, Tensor], Tensor]

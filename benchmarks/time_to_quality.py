@@ -31,12 +31,12 @@ from machine import machine
 from torch import Tensor, nn
 
 from fmcore import Evaluation, Measured, Problem, create, load_recipe
-from fmcore.levels import Dequantize, from_levels, to_levels
-from fmcore.randomness import noise_of
-from fmcore.runs.atomic import atomic, write_json
+from fmcore.interfaces.levels import Dequantize, from_levels, to_levels
+from fmcore.interfaces.randomness import noise_of
+from fmcore.runs.files import atomic, write_json
 from fmcore.stages.components import Components
 from fmcore.training.batches import Batches
-from fmcore.training.training import Training
+from fmcore.training.trainer import Training
 
 SLICE = 20.0
 SAMPLES, NFE = 1000, 16

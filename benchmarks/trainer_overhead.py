@@ -33,9 +33,8 @@ from torch import nn
 from fmcore import ImageDataset, create
 from fmcore.recipe.sections import Train
 from fmcore.training.batches import Batches
-from fmcore.training.ema import MovingAverage
-from fmcore.training.profiles import Exponential
-from fmcore.training.training import Training
+from fmcore.training.ema import Exponential, MovingAverage
+from fmcore.training.trainer import Training
 from fmcore_nets.unet import UNet
 
 GOALS = {"outside": 0.02, "average": 0.1}

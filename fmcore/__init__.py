@@ -22,46 +22,48 @@ from fmcore.errors import (
     UserError,
 )
 from fmcore.hookspecs import Register, hookimpl
-from fmcore.plugins import create
 
 if TYPE_CHECKING:
-    from fmcore.broadcast import from_the_left
-    from fmcore.compatibility import check_together
-    from fmcore.field import Field, Predictor
-    from fmcore.fingerprints import image_fingerprint
-    from fmcore.guidance import Guided
+    from fmcore.flow.compatibility import check_together
+    from fmcore.flow.field import Field
+    from fmcore.flow.guidance import Guided
+    from fmcore.flow.likelihood import LogProb, log_prob
+    from fmcore.flow.reflow import write_pairs
+    from fmcore.flow.reschedule import Rescheduled
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
+    from fmcore.interfaces.field import Predictor
+    from fmcore.interfaces.fingerprint import image_fingerprint
+    from fmcore.interfaces.gaussian import Gaussian
     from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
     from fmcore.interfaces.model import Pretrained, VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.problem import Problem, Solution, Stats, Status
+    from fmcore.interfaces.randomness import generator_for, noise_of
     from fmcore.interfaces.row_metric import RowMetric, Rows
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
-    from fmcore.likelihood import LogProb, log_prob
-    from fmcore.packing import Packed, pack, unpacked
-    from fmcore.randomness import generator_for, noise_of
-    from fmcore.recipe import Recipe, load_recipe
-    from fmcore.reflow import write_pairs
-    from fmcore.rescheduled import Rescheduled
+    from fmcore.interfaces.tensors import from_the_left
+    from fmcore.interfaces.time_sampling import logit_normal_times, stratified_times, uniform_times
+    from fmcore.recipe.create import create
+    from fmcore.recipe.load import load_recipe
+    from fmcore.recipe.recipe import Recipe
     from fmcore.runs.checkpoint import load_into
-    from fmcore.solving.problem import Problem, Solution, Stats, Status
-    from fmcore.sources import Gaussian
     from fmcore.stages.run import run
-    from fmcore.times import logit_normal_times, stratified_times, uniform_times
 
 _LAZY: dict[str, str] = {
     name: module
     for module, names in {
-        "fmcore.broadcast": ("from_the_left",),
-        "fmcore.field": ("Field", "Predictor"),
-        "fmcore.compatibility": ("check_together",),
-        "fmcore.guidance": ("Guided",),
-        "fmcore.rescheduled": ("Rescheduled",),
-        "fmcore.reflow": ("write_pairs",),
-        "fmcore.fingerprints": ("image_fingerprint",),
+        "fmcore.interfaces.tensors": ("from_the_left",),
+        "fmcore.flow.field": ("Field",),
+        "fmcore.interfaces.field": ("Predictor",),
+        "fmcore.flow.compatibility": ("check_together",),
+        "fmcore.flow.guidance": ("Guided",),
+        "fmcore.flow.reschedule": ("Rescheduled",),
+        "fmcore.flow.reflow": ("write_pairs",),
+        "fmcore.interfaces.fingerprint": ("image_fingerprint",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.metric": ("Evaluation", "Measured", "Metric", "Result"),
@@ -72,14 +74,19 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
-        "fmcore.likelihood": ("LogProb", "log_prob"),
-        "fmcore.packing": ("Packed", "pack", "unpacked"),
-        "fmcore.randomness": ("generator_for", "noise_of"),
-        "fmcore.recipe": ("Recipe", "load_recipe"),
+        "fmcore.flow.likelihood": ("LogProb", "log_prob"),
+        "fmcore.interfaces.randomness": ("generator_for", "noise_of"),
+        "fmcore.recipe.recipe": ("Recipe",),
+        "fmcore.recipe.load": ("load_recipe",),
+        "fmcore.recipe.create": ("create",),
         "fmcore.runs.checkpoint": ("load_into",),
-        "fmcore.solving.problem": ("Problem", "Solution", "Stats", "Status"),
-        "fmcore.sources": ("Gaussian",),
-        "fmcore.times": ("logit_normal_times", "stratified_times", "uniform_times"),
+        "fmcore.interfaces.problem": ("Problem", "Solution", "Stats", "Status"),
+        "fmcore.interfaces.gaussian": ("Gaussian",),
+        "fmcore.interfaces.time_sampling": (
+            "logit_normal_times",
+            "stratified_times",
+            "uniform_times",
+        ),
         "fmcore.stages.run": ("run",),
     }.items()
     for name in names
@@ -105,7 +112,6 @@ __all__ = [
     "Measured",
     "Metric",
     "Objective",
-    "Packed",
     "Pairing",
     "Path",
     "PathSample",
@@ -142,11 +148,9 @@ __all__ = [
     "log_prob",
     "logit_normal_times",
     "noise_of",
-    "pack",
     "run",
     "stratified_times",
     "uniform_times",
-    "unpacked",
     "write_pairs",
 ]
 

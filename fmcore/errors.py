@@ -16,8 +16,11 @@ FmcoreError                    1  the run failed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+import difflib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, TextIO
 
 __all__ = [
     "CheckpointError",
@@ -33,6 +36,8 @@ __all__ = [
     "SolverError",
     "TrainingError",
     "UserError",
+    "did_you_mean",
+    "told_to",
 ]
 
 
@@ -106,3 +111,37 @@ def _printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest choice, or nothing: to be put behind an error's first
+    half.
+
+    >>> did_you_mean("sgima_min", ["sigma_min", "source"])
+    "; did you mean 'sigma_min'?"
+    """
+    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+@contextmanager
+def told_to(say: Callable[[str], object]) -> Iterator[None]:
+    """Meanwhile `say` hears every FmcoreWarning, instead of Python's own two lines with a path."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, FmcoreWarning):
+                say(str(message))
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fmcore.plugins import Registry
+from fmcore.registry import Registry
 
 HEAD = "from fmcore import hookimpl\n\n\n"
 

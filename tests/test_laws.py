@@ -20,17 +20,18 @@ PLUGIN_FILES = [file for folder in PLUGINS for file in sorted(folder.rglob("*.py
 
 PUBLIC_MODULES = {
     "fmcore.errors",
-    "fmcore.levels",
-    "fmcore.likelihood",
+    "fmcore.interfaces.levels",
+    "fmcore.runs.files",
+    "fmcore.flow.likelihood",
     "fmcore.solving",
     "fmcore.testing",
-    "fmcore.times",
+    "fmcore.interfaces.time_sampling",
 }
 """What a plugin author may import beside the names of `fmcore` itself; each has an `__all__`."""
 
 LIGHT = [
     *(ROOT / "fmcore" / "cli").rglob("*.py"),
-    *(ROOT / "fmcore" / "plugins").rglob("*.py"),
+    *(ROOT / "fmcore" / "registry").rglob("*.py"),
     *(ROOT / "fmcore" / "recipe").rglob("*.py"),
     *(folder / "__init__.py" for folder in PLUGINS),
 ]

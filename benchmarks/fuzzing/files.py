@@ -239,8 +239,8 @@ def cifar(binary: bool) -> Folder:
 
 def packed(folder: Path) -> Folder:
     """What `fmcore data pack` writes."""
-    from fmcore.packing import pack
     from fmcore_data.npz import Npz
+    from fmcore_data.packing import pack
 
     place = folder / "rows"
     place.mkdir()

@@ -7,7 +7,7 @@ import random
 from functools import cache
 
 from fmcore import load_recipe
-from fmcore.recipe.finding import catalogue
+from fmcore.recipe.catalog import catalogue
 from fuzzing.files import CANARY, Folder
 from fuzzing.mutation import WORDS, any_text, any_value, broken, changed
 

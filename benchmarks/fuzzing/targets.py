@@ -14,17 +14,17 @@ from typing import Any
 
 import torch
 
-from fmcore.benchmarking.ledger import COLUMNS, Ledger
+from fmcore.benchmark.compare import compare
+from fmcore.benchmark.results_csv import COLUMNS, Ledger
 from fmcore.cli.summary import summary
-from fmcore.comparison import compare
 from fmcore.errors import FmcoreError
-from fmcore.recipe import load_recipe
-from fmcore.recipe.showing import annotated
-from fmcore.report import make_report
+from fmcore.recipe.diff import annotated
+from fmcore.recipe.load import load_recipe
+from fmcore.report.page import make_report
 from fmcore.runs.checkpoint import CheckpointFolder, load_into
-from fmcore.runs.curve import Curve
 from fmcore.runs.folder import RunFolder
-from fmcore.stages.shards import Shards
+from fmcore.runs.metrics_log import Curve
+from fmcore.runs.samples import Shards
 from fmcore_couplings.pairs import Pairs
 from fmcore_couplings.pairs import _read as read_file
 from fmcore_data.cifar10 import CIFAR10

@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fmcore.kinds import KINDS
-from fmcore.plugins import Entry, registry
-from fmcore.plugins.entry import import_target
 from fmcore.recipe import sections
-from fmcore.recipe.components import default_node
+from fmcore.recipe.dump import scalar
 from fmcore.recipe.nodes import Mark, plain
-from fmcore.recipe.schema import Option, options
-from fmcore.recipe.writing import scalar
+from fmcore.recipe.schema import Option, default_node, options
+from fmcore.registry import Entry, registry
+from fmcore.registry.entry import import_target
+from fmcore.registry.kinds import KINDS
 
 __all__ = ["recipe_page"]
 

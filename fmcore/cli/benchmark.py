@@ -12,8 +12,8 @@ from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option, quiet_option
 
 if TYPE_CHECKING:
-    from fmcore.benchmarking.report import Report
-    from fmcore.stages.recipe_benchmark import RecipeBenchmark
+    from fmcore.benchmark.recipes import RecipeBenchmark
+    from fmcore.benchmark.tables import Report
 
 __all__ = ["benchmark"]
 
@@ -68,8 +68,8 @@ def benchmark(
       fmcore benchmark runs/digits/20260101-120000 solver=euler,midpoint metrics=fd_lite0
       fmcore benchmark checkerboard path=ot,vp seed=0,1 train.steps=500
     """
-    from fmcore.stages.benchmark import benchmark as measure
-    from fmcore.stages.recipe_benchmark import benchmark_recipe, is_recipe
+    from fmcore.benchmark.recipes import benchmark_recipe, is_recipe
+    from fmcore.benchmark.solvers import benchmark as measure
 
     shared: dict[str, Any] = {
         "out": out,

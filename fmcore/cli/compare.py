@@ -37,13 +37,13 @@ def compare(
     \b
       fmcore compare runs/digits/* --html compared.html
     """
-    from fmcore.comparison import compare as compared
+    from fmcore.benchmark.compare import compare as compared
     from fmcore.runs.folder import RunFolder
 
     folders = [RunFolder.open(run) for run in runs]
     found = compared(folders)
     if html is not None:
-        from fmcore.report import write_comparison
+        from fmcore.benchmark.compare_page import write_comparison
 
         write_comparison(html, folders, found)
     if as_json:

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from fmcore.cli.completion_schema import outline, outline_of
 from fmcore.cli.keys import SECTIONS, Chosen, continuations
-from fmcore.kinds import KINDS
-from fmcore.plugins import registry
-from fmcore.plugins.hooks import HOOKS
-from fmcore.recipe.finding import catalogue
-from fmcore.recipe.outline import outline, outline_of
+from fmcore.recipe.catalog import catalogue
+from fmcore.registry import registry
+from fmcore.registry.hooks import HOOKS
+from fmcore.registry.kinds import KINDS
 
 __all__ = [
     "axis_keys",
@@ -31,7 +31,7 @@ __all__ = [
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 MOST_RUNS = 20
-AXES = "fmcore.benchmarking.axes:Axes"
+AXES = "fmcore.benchmark.axes:Axes"
 FILE: CompletionItem = CompletionItem("", type="file")
 """Files as well, where none of the words fits."""
 

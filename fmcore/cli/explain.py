@@ -13,13 +13,12 @@ from fmcore.cli.completing import path_words
 from fmcore.cli.console import print_json, styled, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.settings import typed_options
-from fmcore.errors import ComponentError
-from fmcore.plugins import registry
-from fmcore.recipe import load_recipe
-from fmcore.suggest import did_you_mean
+from fmcore.errors import ComponentError, did_you_mean
+from fmcore.recipe.load import load_recipe
+from fmcore.registry import registry
 
 if TYPE_CHECKING:
-    from fmcore.explain import Explained, Row
+    from fmcore.report.explain import Explained, Row
 
 __all__ = ["explain"]
 
@@ -74,7 +73,7 @@ def explain(
     explained = [_explained(name, word, options[name]) for name, word in shown.items()]
     drawn = None if no_figure else figure or _default_figure(shown)
     if drawn is not None:
-        from fmcore.pictures.paths import save_paths_explained
+        from fmcore.report.plots.paths import save_paths_explained
 
         save_paths_explained(drawn, explained)
     if as_json:
@@ -116,15 +115,15 @@ def _default_figure(names: Iterable[str]) -> Path:
 
 
 def _explained(name: str, word: str, settings: Sequence[str]) -> Explained:
-    from fmcore.explain import Explained
     from fmcore.interfaces.path import Path as PathInterface
-    from fmcore.plugins.construct import construct
+    from fmcore.recipe.create import create_from
+    from fmcore.report.explain import Explained
 
     if word.endswith(RECIPE_ENDINGS):
         recipe = load_recipe(word, [f"path.{setting}" for setting in settings], partial=True)
         return Explained(name, recipe.build("path"))
     entry = registry().entry("path", name)
-    path = construct(entry, typed_options(entry, settings))
+    path = create_from(entry, typed_options(entry, settings))
     if not isinstance(path, PathInterface):
         raise ComponentError(f"path '{name}' is a {type(path).__name__}, which is no fmcore.Path")
     return Explained(name, path)

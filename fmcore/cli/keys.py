@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from fmcore.cli.completion_schema import Outline, outline, outline_of
 from fmcore.errors import FmcoreError
-from fmcore.plugins import registry
-from fmcore.recipe.composing import composed
-from fmcore.recipe.faults import Faults
-from fmcore.recipe.finding import find
-from fmcore.recipe.nodes import Block, Leaf, lookup
-from fmcore.recipe.outline import Outline, outline, outline_of
+from fmcore.recipe.catalog import find
+from fmcore.recipe.load import composed
+from fmcore.recipe.nodes import Block, Faults, Leaf, lookup
+from fmcore.registry import registry
 
 __all__ = ["SECTIONS", "Chosen", "continuations"]
 

@@ -9,8 +9,8 @@ from typing import Any, final
 import click
 from click.shell_completion import CompletionItem
 
-from fmcore.plugins.entry import import_target
-from fmcore.suggest import did_you_mean
+from fmcore.errors import did_you_mean
+from fmcore.registry.entry import import_target
 
 __all__ = ["LazyGroup", "Target"]
 

@@ -55,10 +55,10 @@ def measure(
       fmcore measure generated/ /data/cifar10 metrics=fid
       fmcore measure drawn/ idx metrics=[fd_lite0,kid_lite0] samples.channels=1 count=10000
     """
-    from fmcore.runs.atomic import write_json
+    from fmcore.runs.files import write_json
+    from fmcore.runs.results import as_json as plain
     from fmcore.stages.devices import usable
     from fmcore.stages.measure import measure as measured
-    from fmcore.stages.results import as_json as plain
 
     _refuse_split(settings)
     chosen = _settings([s for s in settings if not s.startswith((SAMPLES, REFERENCE))])

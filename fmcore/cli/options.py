@@ -12,9 +12,9 @@ import click
 from fmcore.cli.console import complain
 from fmcore.cli.outcome import debugging
 from fmcore.errors import PluginError
-from fmcore.kinds import KINDS
-from fmcore.plugins import registry
-from fmcore.plugins.hooks import RECIPE
+from fmcore.registry import registry
+from fmcore.registry.hooks import RECIPE
+from fmcore.registry.kinds import KINDS
 
 __all__ = ["json_option", "kind_option", "plugin_option", "quiet_option"]
 

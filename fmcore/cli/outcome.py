@@ -9,8 +9,7 @@ from collections.abc import Callable
 import click
 
 from fmcore.cli.console import complain
-from fmcore.errors import FmcoreError, Interrupted
-from fmcore.words import told_to
+from fmcore.errors import FmcoreError, Interrupted, told_to
 
 __all__ = ["debugging", "exit_code_of"]
 

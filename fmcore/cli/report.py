@@ -21,7 +21,7 @@ def report(run: Path) -> None:
     \b
       fmcore report runs/digits/20260101-120000
     """
-    from fmcore.report import make_report
+    from fmcore.report.page import make_report
     from fmcore.runs.folder import RunFolder
 
     click.echo(make_report(RunFolder.open(run)))

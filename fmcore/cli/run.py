@@ -46,7 +46,7 @@ def run(
       fmcore run cifar10 --dry-run              (what it would take)
     """
     from fmcore import stages
-    from fmcore.recipe import load_recipe
+    from fmcore.recipe.load import load_recipe
 
     if dry_run:
         loaded = load_recipe(recipe, overrides, partial=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from fmcore.errors import ComponentError
-from fmcore.kinds import KINDS
-from fmcore.plugins import Entry
+from fmcore.registry import Entry
+from fmcore.registry.kinds import KINDS
 
 __all__ = ["typed_options", "typed_settings"]
 
@@ -16,11 +16,9 @@ T = TypeVar("T")
 
 def typed_options(entry: Entry, settings: Iterable[str]) -> dict[str, Any]:
     """The options in their types.  Raises ComponentError with all that is wrong."""
-    from fmcore.recipe.components import read_options
-    from fmcore.recipe.faults import Faults
-    from fmcore.recipe.nodes import COMMAND_LINE, Block
+    from fmcore.recipe.nodes import COMMAND_LINE, Block, Faults
     from fmcore.recipe.overrides import layer
-    from fmcore.recipe.schema import build_options, options
+    from fmcore.recipe.schema import build_options, options, read_options
     from fmcore.recipe.types import Reading
 
     target, faults = entry.load(), Faults()
@@ -35,11 +33,9 @@ def typed_options(entry: Entry, settings: Iterable[str]) -> dict[str, Any]:
 
 def typed_settings(target: type[T], settings: Iterable[str], what: str) -> T:
     """The settings `target`, a dataclass.  Raises RecipeError with all that is wrong."""
-    from fmcore.recipe.components import read_options
-    from fmcore.recipe.faults import Faults
-    from fmcore.recipe.nodes import COMMAND_LINE, Block
+    from fmcore.recipe.nodes import COMMAND_LINE, Block, Faults
     from fmcore.recipe.overrides import layer
-    from fmcore.recipe.schema import build_options, options
+    from fmcore.recipe.schema import build_options, options, read_options
     from fmcore.recipe.types import Reading
 
     faults = Faults()

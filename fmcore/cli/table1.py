@@ -73,11 +73,11 @@ def table1(
       fmcore table1 digits seeds=0,1,2
       fmcore table1 checkerboard methods=fm_vp,fm_ot train.steps=500 --budgets 4,8,20
     """
-    from fmcore.benchmarking.axes import Chosen
-    from fmcore.recipe import load_recipe
-    from fmcore.stages.figures import BUDGETS, Figures
-    from fmcore.stages.methods import METHODS
-    from fmcore.stages.table1 import table1 as make
+    from fmcore.benchmark.axes import Chosen
+    from fmcore.benchmark.table1 import table1 as make
+    from fmcore.benchmark.table1_figures import BUDGETS, Figures
+    from fmcore.benchmark.table1_methods import METHODS
+    from fmcore.recipe.load import load_recipe
 
     axes = dict(o.split("=", 1) for o in overrides if o.startswith(("methods=", "seeds=")))
     rest = [o for o in overrides if not o.startswith(("methods=", "seeds="))]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.options import Options
 from fmcore.interfaces.source import Condition
-from fmcore.options import Options
 
 if TYPE_CHECKING:
     from fmcore.interfaces.dataset import Dataset

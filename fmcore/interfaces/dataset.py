@@ -91,8 +91,8 @@ class Dataset(ABC):
 class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
-    `dequantize` says how levels become points of [-1, 1] (see `fmcore.levels`); `flip` lets the
-    trainer mirror images left to right with probability 1/2.
+    `dequantize` says how levels become points of [-1, 1] (see `fmcore.interfaces.levels`); `flip`
+    lets the trainer mirror images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)

@@ -16,8 +16,8 @@ from fmcore.errors import ComponentError
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
-    from fmcore.field import Field
     from fmcore.interfaces.dataset import Dataset
+    from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.path import Path
 
 __all__ = ["Evaluation", "Measured", "Metric", "Result"]
@@ -50,7 +50,7 @@ class Evaluation:
     data: Dataset
     train_data: Dataset
     path: Path
-    field: Field | None
+    field: Predictor | None
     seed: int
     batch_size: int
     cache: FilePath

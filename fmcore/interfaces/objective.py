@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
-from fmcore.options import Options
 
 if TYPE_CHECKING:
     from fmcore.interfaces.source import Condition

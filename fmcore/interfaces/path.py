@@ -13,11 +13,11 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore.broadcast import at_least_float32, from_the_left
 from fmcore.errors import ComponentError
+from fmcore.interfaces.gaussian import Gaussian, Scaled
+from fmcore.interfaces.options import Options
 from fmcore.interfaces.source import Source
-from fmcore.options import Options
-from fmcore.sources import Gaussian, Scaled
+from fmcore.interfaces.tensors import at_least_float32, from_the_left
 
 __all__ = ["AffinePath", "Coefficients", "Path", "PathSample", "Quantity"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
-from fmcore.options import Options
+from fmcore.interfaces.options import Options
 
 __all__ = ["RowMetric", "Rows"]
 

@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from fmcore.derivatives import with_derivative
+from fmcore.interfaces.derivative import with_derivative
 from fmcore.interfaces.path import AffinePath, Coefficients
 
 __all__ = ["SchedulePath"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
-    from fmcore.solving.problem import Problem, Solution
+    from fmcore.interfaces.problem import Problem, Solution
 
 __all__ = ["Solver"]
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fmcore.options import Options
+from fmcore.interfaces.options import Options
 
 __all__ = ["Condition", "Source"]
 

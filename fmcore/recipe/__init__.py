@@ -4,13 +4,6 @@
     recipe.values, recipe.origin("train.lr"), recipe.digest, recipe.to_yaml()
     path = recipe.build("path")
 
-docs/recipes.md is the manual.  Nothing here imports torch until a component's class is needed.
+docs/recipes.md is the manual.  Nothing here imports torch until a component's class is needed, and
+`fmcore.create` (create.py) imports no YAML.
 """
-
-from __future__ import annotations
-
-from fmcore.recipe.comparing import ABSENT, Difference, diff
-from fmcore.recipe.loading import load_recipe
-from fmcore.recipe.recipe import Recipe
-
-__all__ = ["ABSENT", "Difference", "Recipe", "diff", "load_recipe"]

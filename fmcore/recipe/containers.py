@@ -9,8 +9,7 @@ from typing import Any, final
 import annotated_types
 
 from fmcore.recipe.nodes import Block, Items, Leaf, Node, plain
-from fmcore.recipe.scalars import Null
-from fmcore.recipe.types import Misfit, Reading, Type, is_open
+from fmcore.recipe.types import Misfit, Null, Reading, Type, is_open
 
 __all__ = ["Bounded", "ListOf", "MapOf", "OneOf", "TupleOf", "bounds_of"]
 

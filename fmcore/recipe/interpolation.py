@@ -17,11 +17,10 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fmcore.recipe.faults import Faults
-from fmcore.recipe.nodes import MISSING, Block, Leaf, Node, lookup, mapped, walk
+from fmcore.errors import did_you_mean
+from fmcore.recipe.nodes import MISSING, Block, Faults, Leaf, Node, lookup, mapped, walk
 from fmcore.recipe.overrides import value_of
 from fmcore.recipe.types import is_open
-from fmcore.suggest import did_you_mean
 
 __all__ = ["escaped", "interpolated"]
 

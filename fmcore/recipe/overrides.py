@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fmcore.errors import RecipeError
-from fmcore.recipe.faults import Faults
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import COMMAND_LINE, Block, Items, Leaf, Node
-from fmcore.recipe.yaml_text import MAX_DEPTH, read_text
+from fmcore.recipe.nodes import COMMAND_LINE, Block, Faults, Items, Leaf, Node
+from fmcore.recipe.yaml import MAX_DEPTH, read_text
 
 __all__ = ["layer"]
 

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from fmcore.errors import ComponentError, RecipeError
-from fmcore.recipe.components import Component, read_options
-from fmcore.recipe.faults import Faults
+from fmcore.errors import ComponentError, RecipeError, did_you_mean
+from fmcore.recipe.dump import canonical, to_yaml
 from fmcore.recipe.interpolation import interpolated
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Block, Node, children, lookup, plain, walk
+from fmcore.recipe.nodes import Block, Faults, Node, children, lookup, plain, walk
 from fmcore.recipe.overrides import layer
-from fmcore.recipe.schema import Option, options
+from fmcore.recipe.schema import Component, Option, options, read_options
 from fmcore.recipe.sections import Sections
 from fmcore.recipe.types import Reading, is_open
-from fmcore.recipe.writing import canonical, to_yaml
-from fmcore.suggest import did_you_mean
 
 __all__ = ["Recipe", "resolved"]
 

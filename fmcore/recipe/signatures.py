@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import sys
 import types
@@ -118,13 +119,12 @@ def _evaluated(target: type, owner: type, parameter: inspect.Parameter) -> Any:
 
 def _imported(name: str, home: Any, target: type, option: str) -> Any:
     """What `name` means in a module that imports it under TYPE_CHECKING, or else in fmcore."""
-    import fmcore
-
     for module, attribute in _checking_imports(home, name):
         found = importlib.import_module(module)
         return getattr(found, attribute) if attribute else found
-    if name in fmcore.__all__:
-        return getattr(fmcore, name)
+    face = importlib.import_module("fmcore")  # by name: the face imports this room, not the reverse
+    if name in face.__all__:
+        return getattr(face, name)
     raise PluginError(
         f"{target.__module__}:{target.__qualname__}: the annotation of option '{option}' uses the "
         f"name '{name}', which its module does not import"

@@ -11,10 +11,10 @@ from typing import Any, final
 
 from safetensors import safe_open
 
+from fmcore.interfaces.problem import Status
 from fmcore.report.numbers import Number, flat, value_text
 from fmcore.report.parts import shard_files
 from fmcore.runs.folder import RunFolder
-from fmcore.solving.problem import Status
 
 __all__ = [
     "Setting",

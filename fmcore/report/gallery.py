@@ -11,8 +11,8 @@ from safetensors import safe_open
 
 from fmcore.report.charts import histogram, lines
 from fmcore.report.parts import Chart, Picture, attempted, data_uri, shard_files
-from fmcore.runs.curve import MEASURED, Curve
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.metrics_log import MEASURED, Curve
 
 __all__ = ["curves", "histograms", "pictures", "progress"]
 

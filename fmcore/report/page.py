@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fmcore.plugins import registry
+from fmcore.registry import registry
 from fmcore.report import facts
 from fmcore.report.gallery import curves, histograms, pictures, progress
 from fmcore.report.numbers import Number, number

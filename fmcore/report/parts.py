@@ -63,7 +63,7 @@ def shard_files(samples: Path) -> list[Path]:
 
     Of an earlier drawing of more samples some may lie there still.
     """
-    from fmcore.stages.shards import Shards  # the stages write reports at their end
+    from fmcore.runs.samples import Shards  # the stages write reports at their end
 
     return Shards.there(samples).files() if (samples / "made.json").is_file() else []
 

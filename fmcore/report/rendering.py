@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fmcore.runs.atomic import write_text
+from fmcore.runs.files import write_text
 
 __all__ = ["write_page"]
 

@@ -17,8 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fmcore.errors import CheckpointError
-from fmcore.runs.atomic import atomic, sha256_of, write_json
-from fmcore.runs.untrusted import json_object, tensors_in
+from fmcore.runs.files import atomic, json_object, sha256_of, tensors_in, write_json
 
 __all__ = ["Checkpoint", "CheckpointFolder", "load_into", "require_fitting"]
 

@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.errors import RunError
-from fmcore.recipe import Recipe, diff, load_recipe
-from fmcore.runs.atomic import writable, write_json, write_text
+from fmcore.recipe.diff import diff
+from fmcore.recipe.load import load_recipe
+from fmcore.recipe.recipe import Recipe
 from fmcore.runs.checkpoint import CheckpointFolder
-from fmcore.runs.untrusted import json_object, opened_for_adding
+from fmcore.runs.files import json_object, opened_for_adding, writable, write_json, write_text
 
 __all__ = ["RunFolder"]
 

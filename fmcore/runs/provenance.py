@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fmcore.plugins import registry
+from fmcore.registry import registry
 
 __all__ = ["environment"]
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 from fmcore.errors import ComponentError
-from fmcore.runs.atomic import writable
+from fmcore.runs.files import writable
 from fmcore.runs.folder import RunFolder
 
 if TYPE_CHECKING:

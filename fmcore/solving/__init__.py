@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from fmcore.solving.adaptive import AdaptiveSolver, Coupling
-from fmcore.solving.augmentation import Augmentation, Derivative, Divergence, ProbeLaw
-from fmcore.solving.backends import Backend, execute_by
-from fmcore.solving.canonical import Canonical, canonical
-from fmcore.solving.compiled import CompiledSteps
-from fmcore.solving.controller import Controller
-from fmcore.solving.evaluation import bound_field, check_velocity, state_of
-from fmcore.solving.executor import execute
-from fmcore.solving.fixed import FixedSolver
-from fmcore.solving.grids import AutoGrid, GridName, auto_grid, make_grid
+from fmcore.interfaces.problem import (
+    Augmentation,
+    Callback,
+    Derivative,
+    Divergence,
+    Gradients,
+    Moment,
+    ProbeLaw,
+    Problem,
+    Solution,
+    Stats,
+    Status,
+)
+from fmcore.solving.adaptive.controller import Controller
+from fmcore.solving.adaptive.options import Coupling
+from fmcore.solving.adaptive.solver import AdaptiveSolver
+from fmcore.solving.backends.compiled import CompiledSteps
+from fmcore.solving.backends.eager import execute
+from fmcore.solving.backends.select import Backend, execute_by
+from fmcore.solving.evaluation import (
+    bound_field,
+    check_velocity,
+    label_of,
+    raise_if_failed,
+    state_of,
+)
+from fmcore.solving.fixed.canonical import Canonical, canonical
+from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, make_grid
+from fmcore.solving.fixed.plan import Call, Combine, Draft, Noise, Plan
+from fmcore.solving.fixed.schedule import Point, Schedule
+from fmcore.solving.fixed.solver import FixedSolver
+from fmcore.solving.fixed.stochastic import StochasticSolver
+from fmcore.solving.fixed.symbolic import Linear
 from fmcore.solving.interval import asked_times, inside, interval, rounded_inside
-from fmcore.solving.linear import Linear
-from fmcore.solving.moment import Callback, Moment
-from fmcore.solving.naming import label_of
-from fmcore.solving.outcome import raise_if_failed
-from fmcore.solving.plan import Call, Combine, Draft, Noise, Plan
-from fmcore.solving.problem import Gradients, Problem, Solution, Stats, Status
 from fmcore.solving.product import Parts, ProductField, ProductState
 from fmcore.solving.runge_kutta import RungeKutta
-from fmcore.solving.schedule import Point, Schedule
-from fmcore.solving.stochastic import StochasticSolver
 from fmcore.solving.tableau import Tableau
 
 __all__ = [

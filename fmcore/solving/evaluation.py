@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError
-from fmcore.solving.problem import Problem
-from fmcore.transfer import sent
+from fmcore.errors import ComponentError, SolverError
+from fmcore.interfaces.problem import Problem, Solution, Status
+from fmcore.interfaces.tensors import sent
+from fmcore.registry import entry_of
 
 __all__ = [
     "bound_field",
@@ -20,6 +21,8 @@ __all__ = [
     "constant",
     "field_name",
     "finite_rows",
+    "label_of",
+    "raise_if_failed",
     "state_of",
     "to_device",
 ]
@@ -109,4 +112,34 @@ def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:
         f"for x of {x.dtype} and shape {tuple(x.shape)}; a velocity has x's shape and dtype: "
         "for a network in half precision, wrap it as fmcore.Field(..., precision=...) or return "
         "velocity.to(x.dtype)"
+    )
+
+
+def label_of(component: Any) -> str:
+    """`solver 'midpoint'` for a registered component, otherwise its kind and class."""
+    kind = getattr(component, "kind", "component")
+    entry = entry_of(component)
+    return f"{kind} '{entry.name}'" if entry else f"{kind} {type(component).__name__}"
+
+
+_ADVICE = {
+    Status.MAX_STEPS: "raise max_steps or loosen rtol and atol",
+    Status.DT_MIN: "the field is too rough there: loosen rtol and atol or stop short of the end",
+    Status.NONFINITE: "the field is not finite there: look at what it returns",
+    Status.MAX_NFE: "raise max_nfe or loosen rtol and atol",
+}
+
+
+def raise_if_failed(solution: Solution, label: str) -> None:
+    """Raise SolverError if any sample did not arrive, saying which and why."""
+    # waits for the device: only for those who ask
+    failed = solution.status.nonzero().flatten().tolist()
+    if not failed:
+        return
+    worst = failed[0]
+    status = Status(int(solution.status[worst]))
+    raise SolverError(
+        f"{label}: {len(failed)} of {len(solution.status)} samples did not arrive; sample {worst} "
+        "ended with "
+        f"{status.name} at t = {float(solution.t_reached[worst]):.6g}: {_ADVICE[status]}"
     )

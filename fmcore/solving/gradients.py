@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from fmcore.solving.canonical import canonical
-from fmcore.solving.diffusion import Diffusion
+from fmcore.interfaces.problem import Gradients, Problem
+from fmcore.solving.divergence import draw_probes, velocity_and_divergence
 from fmcore.solving.evaluation import check_velocity, state_of
-from fmcore.solving.plan import START, Call, Noise, Plan, Row
-from fmcore.solving.problem import Gradients, Problem
-from fmcore.solving.telling import tell
+from fmcore.solving.fixed.callback import tell
+from fmcore.solving.fixed.canonical import canonical
+from fmcore.solving.fixed.noise import Diffusion
+from fmcore.solving.fixed.plan import START, Call, Noise, Plan, Row
 
 __all__ = ["DifferentiableField", "differentiable_rows", "in_segments"]
 
@@ -38,7 +39,7 @@ class DifferentiableField:
         self._probes = None
         if self.augmentation is not None:
             rows = torch.arange(len(x0), device=x0.device)
-            self._probes = self.augmentation.probes(problem, rows, x0.dtype)
+            self._probes = draw_probes(self.augmentation, problem, rows, x0.dtype)
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         """u at x and t, `(batch,)`."""
@@ -52,8 +53,8 @@ class DifferentiableField:
         if self.augmentation is None:
             raise ValueError("the problem does not ask for a divergence")
         field, condition = self._problem.field, self._problem.condition
-        velocity, divergence = self.augmentation.evaluate(
-            field, x, t, condition, self._probes, keep_graph=True
+        velocity, divergence = velocity_and_divergence(
+            self.augmentation, field, x, t, condition, self._probes, keep_graph=True
         )
         check_velocity(field, velocity, x)
         return velocity, divergence

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import Path
-from fmcore.solving.problem import Problem
+from fmcore.interfaces.problem import Problem
 
 __all__ = ["asked_times", "inside", "interval", "rounded_inside"]
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.problem import Velocity
 from fmcore.interfaces.source import Condition
 from fmcore.solving.evaluation import field_name
-from fmcore.solving.problem import Velocity
 
 __all__ = ["Parts", "ProductField", "ProductState"]
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving.fixed import FixedSolver
-from fmcore.solving.linear import Linear
-from fmcore.solving.plan import Draft
+from fmcore.solving.fixed.plan import Draft
+from fmcore.solving.fixed.solver import FixedSolver
+from fmcore.solving.fixed.symbolic import Linear
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["RungeKutta"]

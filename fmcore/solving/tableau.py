@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
-from fmcore.solving.trees import Tree, gamma, phi, trees
+from fmcore.solving.rooted_trees import Tree, gamma, phi, trees
 
 __all__ = ["Tableau"]
 

@@ -8,18 +8,18 @@ from typing import final
 
 import torch
 
-from fmcore.compatibility import check_pretrained, check_together
 from fmcore.errors import ComponentError, DataError, RunError
+from fmcore.flow.compatibility import check_pretrained, check_together
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
-from fmcore.randomness import stream_seed
-from fmcore.recipe import Recipe
+from fmcore.interfaces.randomness import stream_seed
+from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.sections import Bound, Evaluate, Sample, Train
 from fmcore.runs.trackers import require_trackers
-from fmcore.training.profiles import width_of
+from fmcore.training.ema import width_of
 
 __all__ = ["Components"]
 

@@ -14,16 +14,15 @@ from typing import final
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmcore.compatibility import check_together
 from fmcore.errors import ComponentError, DataError, RecipeError
+from fmcore.flow.compatibility import check_together
 from fmcore.interfaces.model import VectorField
-from fmcore.recipe import Recipe
+from fmcore.recipe.recipe import Recipe
 from fmcore.runs.trackers import require_trackers
-from fmcore.stages.activations import Activations
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
-from fmcore.stages.probe import Fit, Probe, fit_of, probe_of, size_text
-from fmcore.training.profiles import profiles_of
+from fmcore.stages.probe import Activations, Fit, Probe, fit_of, probe_of, size_text
+from fmcore.training.ema import profiles_of
 
 __all__ = ["Forecast", "dry_run"]
 

@@ -10,34 +10,34 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fmcore.errors import RunError
+from fmcore.errors import ExpectationError, RunError
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.metric import Evaluation, Measured, Result
-from fmcore.plugins import registry
-from fmcore.recipe.sections import Evaluate
+from fmcore.interfaces.problem import Status
+from fmcore.recipe.sections import Bound, Evaluate
+from fmcore.registry import registry
 from fmcore.runs.cache import cache_folder
+from fmcore.runs.distributed import Team
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.team import Team
-from fmcore.solving.problem import Status
+from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.results import save_results
+from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
-from fmcore.stages.measuring import Measuring, Stream
-from fmcore.stages.network import trained_field, weights_of
-from fmcore.stages.results import save_results
+from fmcore.stages.metric_stream import Measuring, Stream
 from fmcore.stages.sample import sampler_of
-from fmcore.stages.shards import Shards
-from fmcore.stages.tally import Tallies
+from fmcore.stages.weights import trained_field, weights_of
+
+__all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "on_cpu"]
 
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
 """What a shard holds beside the conditions of its samples."""
-
-__all__ = ["as_measured", "evaluate", "held_out", "on_cpu"]
 
 
 def evaluate(
@@ -238,3 +238,25 @@ def _warn_of_failures(folder: RunFolder, stream: Stream, tallies: Tallies) -> No
         folder.log(
             f"warning: not every sample that was measured and not kept reached the end: {failed}"
         )
+
+
+def check_expectations(components: Components, results: Mapping[str, Any]) -> None:
+    """Raise ExpectationError naming every result outside the recipe's `expect:` bounds."""
+    missed = [
+        line
+        for name, bound in components.expect.items()
+        for line in _missed(name, bound, results.get(name))
+    ]
+    if missed:
+        raise ExpectationError("expected otherwise:\n  " + "\n  ".join(missed))
+
+
+def _missed(name: str, bound: Bound, result: Mapping[str, Any] | None) -> Iterator[str]:
+    if result is None:
+        yield f"{name}: expected a value, but it was not measured"
+        return
+    value = float(result["value"])
+    if bound.min is not None and not value >= bound.min:
+        yield f"{name} = {value:.6g}, expected at least {bound.min}"
+    if bound.max is not None and not value <= bound.max:
+        yield f"{name} = {value:.6g}, expected at most {bound.max}"

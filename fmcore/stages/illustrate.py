@@ -9,23 +9,30 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.flow.field import Field
 from fmcore.interfaces.dataset import ImageDataset
-from fmcore.levels import to_levels
-from fmcore.pictures.animation import save_images_moving, save_points_moving
-from fmcore.pictures.curve import save_curve
-from fmcore.pictures.grid import save_grid
-from fmcore.pictures.points import save_densities, save_paths
-from fmcore.runs.curve import Curve
+from fmcore.interfaces.levels import to_levels
+from fmcore.recipe.sections import Sample
+from fmcore.report.plots.animation import save_images_moving, save_points_moving
+from fmcore.report.plots.curve import save_curve
+from fmcore.report.plots.grid import save_grid
+from fmcore.report.plots.points import save_densities, save_paths
 from fmcore.runs.folder import RunFolder
-from fmcore.stages.sample import Sampler
-from fmcore.stages.shards import Shards
+from fmcore.runs.metrics_log import Curve
+from fmcore.runs.samples import Shards
+from fmcore.stages.components import Components
+from fmcore.stages.sample import Sampler, led
 
-__all__ = ["illustrate_samples", "illustrate_training"]
+__all__ = ["illustrate_samples", "illustrate_training", "preview"]
 
 SHOWN = 64
+
 TRAVELLERS = 8
+
 PANELS = 6
+
 TIMES = 11
+
 POINTS = 4096
 
 
@@ -94,3 +101,28 @@ def _leg_by_leg(sampler: Sampler, noise: Tensor, indices: range, stops: list[flo
     for t0, t1 in pairwise(stops):
         states.append(sampler.solve(states[-1], indices, t0, t1).x.cpu())
     return torch.stack(states)
+
+
+IMAGES = 64
+
+POINTS = 1024
+
+
+def preview(
+    components: Components, settings: Sample, field: Field, step: int, folder: RunFolder
+) -> None:
+    """Draw samples 0, 1, ... by `field` into samples/progress/step-N.png."""
+    data = components.data
+    images = isinstance(data, ImageDataset)
+    if not images and data.shape != (2,):
+        return
+    device = next(field.model.parameters()).device
+    sampler = Sampler(components, settings, led(field, settings, device), device)
+    indices = range(min(settings.count, IMAGES if images else POINTS))
+    drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x).cpu()
+    file = folder.samples / "progress" / f"step-{step:09d}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(data, ImageDataset):
+        save_grid(file, drawn, data.levels, columns=8)
+    else:
+        save_densities(file, [drawn], [f"step {step}"])

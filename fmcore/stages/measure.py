@@ -14,14 +14,14 @@ import torch
 from fmcore.errors import ComponentError, DataError
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Evaluation, Measured, Result
-from fmcore.plugins import create
+from fmcore.recipe.create import create
 from fmcore.recipe.sections import Measure
 from fmcore.runs.cache import cache_folder
+from fmcore.runs.distributed import Team
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.team import Team
-from fmcore.stages.measuring import Measuring, Stream
-from fmcore.stages.shards import Shards
-from fmcore.stages.tally import Tallies
+from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.samples import Shards
+from fmcore.stages.metric_stream import Measuring, Stream
 
 __all__ = ["Given", "measure"]
 

@@ -13,25 +13,26 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 
 from fmcore.errors import Interrupted
-from fmcore.field import Field
-from fmcore.plugins import registry
-from fmcore.recipe import Recipe, load_recipe
-from fmcore.reflow import write_pairs
-from fmcore.report import write_report
-from fmcore.runs.atomic import write_text
+from fmcore.flow.field import Field
+from fmcore.flow.reflow import write_pairs
+from fmcore.recipe.load import load_recipe
+from fmcore.recipe.recipe import Recipe
+from fmcore.registry import registry
+from fmcore.report.page import write_report
+from fmcore.runs.distributed import Team
+from fmcore.runs.files import write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
-from fmcore.runs.team import Team
+from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
+from fmcore.stages.evaluate import check_expectations
 from fmcore.stages.evaluate import evaluate as evaluate_stage
-from fmcore.stages.expectations import check_expectations
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
-from fmcore.stages.network import trained_field
 from fmcore.stages.sample import Sampler, sampling_field
 from fmcore.stages.sample import sample as sample_stage
-from fmcore.stages.shards import Shards
 from fmcore.stages.train import train as train_stage
+from fmcore.stages.weights import trained_field
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

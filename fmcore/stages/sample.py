@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,30 +14,28 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError, RunError
-from fmcore.field import Predictor
-from fmcore.guidance import Guided
+from fmcore.errors import ComponentError, RunError, told_to
+from fmcore.flow.guidance import Guided
+from fmcore.flow.reschedule import Rescheduled
 from fmcore.interfaces.dataset import ImageDataset
+from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.levels import to_levels
+from fmcore.interfaces.problem import Callback, Problem, Solution, Status
+from fmcore.interfaces.randomness import noise_of
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
-from fmcore.levels import to_levels
-from fmcore.randomness import noise_of
 from fmcore.recipe.sections import Guidance, Sample
-from fmcore.rescheduled import Rescheduled
 from fmcore.runs.checkpoint import Checkpoint
+from fmcore.runs.distributed import Team
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import Advance, progress
+from fmcore.runs.samples import Shards
 from fmcore.runs.signals import stop_on_signal
-from fmcore.runs.team import Team
-from fmcore.solving.moment import Callback
-from fmcore.solving.problem import Problem, Solution, Status
+from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.stages.components import Components
-from fmcore.stages.network import trained_field, weights_of
-from fmcore.stages.shards import Shards
-from fmcore.stages.window import taking_turns, window
-from fmcore.words import told_to
+from fmcore.stages.weights import trained_field, weights_of
 
-__all__ = ["Sampler", "led", "sample", "sampler_of", "sampling_field"]
+__all__ = ["Sampler", "led", "sample", "sampler_of", "sampling_field", "taking_turns", "window"]
 
 
 @final
@@ -283,3 +282,24 @@ def _warn_of_failures(folder: RunFolder, shards: Shards) -> None:
         folder.log(
             f"warning: not every sample reached the end: {failed}; they are kept as they are"
         )
+
+
+LARGEST = 8
+"""Shards in a window: their states are in memory together, and a stop waits for them."""
+
+
+def window(solver: Solver, shards: int, processes: int = 1) -> int:
+    """How many of `shards` each process draws at once: as evenly as they go into windows of 8 at
+    most, or one by one where nothing is won.
+    """
+    if taking_turns(solver, 1) is None:
+        return 1
+    each = max(1, math.ceil(shards / processes))
+    return math.ceil(each / math.ceil(each / LARGEST))
+
+
+def taking_turns(solver: Solver, lanes: int) -> Solver | None:
+    """`solver` with no more than `lanes` samples on their way at once; None if it cannot."""
+    if not isinstance(solver, AdaptiveSolver) or solver.coupling != "sample":
+        return None
+    return replace(solver, slots=min(lanes, solver.slots or lanes))

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, final
 from fmcore.errors import Interrupted, TrainingError
 from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder
-from fmcore.runs.curve import MEASURED, Curve
+from fmcore.runs.distributed import Team
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.metrics_log import MEASURED, Curve
 from fmcore.runs.progress import Advance, progress
 from fmcore.runs.signals import StopRequest, stop_on_signal
-from fmcore.runs.team import Team
 from fmcore.runs.trackers import Trackers, trackers
 from fmcore.stages.components import Components
-from fmcore.stages.momentary import momentary_field
-from fmcore.stages.preview import preview
-from fmcore.stages.watch import Watch, best_step
+from fmcore.stages.illustrate import preview
+from fmcore.stages.validate import Watch, best_step
+from fmcore.stages.weights import momentary_field
 from fmcore.training.batches import Batches
-from fmcore.training.schedule import learning_rate
-from fmcore.training.training import Training
+from fmcore.training.lr_schedule import learning_rate
+from fmcore.training.trainer import Training
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

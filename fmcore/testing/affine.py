@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.gaussian import Gaussian
 from fmcore.interfaces.path import AffinePath, Coefficients, Quantity
-from fmcore.sources import Gaussian
 from fmcore.testing.checks import require, require_close, skip
 from fmcore.testing.derivative import central_difference, derivative
-from fmcore.testing.instants import from_end_to_end, inside, shown
+from fmcore.testing.times import from_end_to_end, inside, shown
 
 __all__ = ["AffineChecks"]
 

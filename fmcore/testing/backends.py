@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from fmcore.solving import FixedSolver, Problem
-from fmcore.solving.fused import execute_fused
-from fmcore.solving.graphed import GraphedSteps, Recorder
-from fmcore.solving.kernels import best_kernel
+from fmcore.solving.backends.cuda_graph import GraphedSteps, Recorder
+from fmcore.solving.backends.fused import execute_fused
+from fmcore.solving.backends.kernels import best_kernel
 from fmcore.testing.checks import require, require_close, skip
 from fmcore.testing.flows import Decay, StraightPath, starts
 

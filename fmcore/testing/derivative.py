@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from fmcore.derivatives import with_derivative
+from fmcore.interfaces.derivative import with_derivative
 
 __all__ = ["central_difference", "derivative"]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fmcore.broadcast import from_the_left
 from fmcore.interfaces.path import AffinePath, Coefficients
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import from_the_left
 from fmcore.testing.checks import generator
 
 __all__ = ["Decay", "Recording", "StraightPath", "Waits", "starts"]

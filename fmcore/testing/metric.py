@@ -17,10 +17,10 @@ from safetensors.torch import load, save
 from fmcore.errors import ComponentError, DataError, UserError
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
-from fmcore.plugins import entry_of
+from fmcore.registry import entry_of
 from fmcore.testing.checks import require, require_equal, skip
-from fmcore.testing.measurable import data_sets, evaluation_of, points_of, rows_of
 from fmcore.testing.options import ComponentChecks
+from fmcore.testing.stub_data import data_sets, evaluation_of, points_of, rows_of
 from fmcore.testing.suite import Suite
 
 __all__ = ["MetricSuite"]

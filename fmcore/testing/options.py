@@ -6,9 +6,10 @@ import dataclasses
 import inspect
 from typing import Any
 
-from fmcore.kinds import KINDS
-from fmcore.plugins import create, entry_of
+from fmcore.recipe.create import create
 from fmcore.recipe.schema import prepared
+from fmcore.registry import entry_of
+from fmcore.registry.kinds import KINDS
 from fmcore.testing.checks import require
 
 __all__ = ["ComponentChecks"]

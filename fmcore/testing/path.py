@@ -14,9 +14,9 @@ from fmcore.testing.checks import (
     require_equal,
     untouched_randomness,
 )
-from fmcore.testing.instants import inside, shown
 from fmcore.testing.options import ComponentChecks
 from fmcore.testing.suite import Suite
+from fmcore.testing.times import inside, shown
 from fmcore.testing.trajectory import VECTOR, TrajectoryChecks, fields_of
 
 __all__ = ["PathSuite"]

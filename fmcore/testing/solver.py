@@ -10,9 +10,9 @@ from fmcore.testing.options import ComponentChecks
 from fmcore.testing.solver_laws.accuracy import AccuracyChecks
 from fmcore.testing.solver_laws.budget import BudgetChecks
 from fmcore.testing.solver_laws.derivatives import DerivativeChecks
+from fmcore.testing.solver_laws.inputs import MannersChecks
 from fmcore.testing.solver_laws.interval import IntervalChecks
 from fmcore.testing.solver_laws.isolation import IsolationChecks
-from fmcore.testing.solver_laws.manners import MannersChecks
 from fmcore.testing.solver_laws.noise import NoiseChecks
 from fmcore.testing.suite import Suite
 

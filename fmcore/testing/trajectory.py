@@ -12,7 +12,7 @@ from fmcore.interfaces.path import PathSample
 from fmcore.interfaces.source import Source
 from fmcore.testing.checks import generator, require, require_close
 from fmcore.testing.derivative import central_difference, derivative
-from fmcore.testing.instants import from_end_to_end, inside, shown
+from fmcore.testing.times import from_end_to_end, inside, shown
 
 __all__ = ["VECTOR", "TrajectoryChecks", "fields_of"]
 

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset, ImageDataset
+from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
-from fmcore.levels import from_levels
-from fmcore.randomness import generator_for
+from fmcore.interfaces.randomness import generator_for
 
 __all__ = ["BLOCK", "Batches"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import final
+from typing import Any, final
 
-from fmcore import Packed, unpacked
+from fmcore import ImageDataset, Split
+from fmcore_data.packing import Packed, Progress, pack, unpacked
 from fmcore_data.splits import place
 from fmcore_data.storage import Arrays, Images, StoredImages
 
@@ -40,6 +42,17 @@ class PackedImages(StoredImages):
     @property
     def description(self) -> str:
         return self._packed.description
+
+    @staticmethod
+    def write(
+        data: ImageDataset,
+        out: FilePath,
+        splits: Sequence[Split],
+        source: dict[str, Any],
+        progress: Progress,
+    ) -> dict[str, Any]:
+        """Write `splits` of `data` to the new folder `out` and return its manifest (see `pack`)."""
+        return pack(data, out, splits, source, progress)
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:

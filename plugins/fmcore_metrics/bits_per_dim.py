@@ -24,7 +24,7 @@ from fmcore import (
     Solver,
     generator_for,
 )
-from fmcore.levels import Dequantize, dequantized, offset_bits
+from fmcore.interfaces.levels import Dequantize, dequantized, offset_bits
 from fmcore_metrics.log_likelihood import (
     Divergence,
     Likelihood,

@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore import DataError, Evaluation, Measured, Rows, Solver, Status, create, log_prob
+from fmcore import DataError, Evaluation, Field, Measured, Rows, Solver, Status, create, log_prob
 
 __all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
 
@@ -128,6 +128,8 @@ def in_precision(evaluation: Evaluation, precision: Precision, name: str) -> Eva
         raise DataError(f"{name}: a likelihood needs a trained network; these are samples alone")
     if precision == "float32":
         return evaluation
+    if not isinstance(evaluation.field, Field):
+        raise DataError(f"{name}: precision=float64 needs the network's own field, unguided")
     model = copy.deepcopy(evaluation.field.model).double()
     wide = dataclasses.replace(evaluation.field, model=model, precision=torch.float32)
     return dataclasses.replace(evaluation, field=wide)

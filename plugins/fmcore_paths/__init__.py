@@ -27,7 +27,7 @@ def register_paths(register: Register) -> None:
 @hookimpl
 def register_sources(register: Register) -> None:
     """Offer what a path may take as its `source`."""
-    register("gaussian", "fmcore.sources:Gaussian", summary="N(0, temperature^2 I)")
+    register("gaussian", "fmcore.interfaces.gaussian:Gaussian", summary="N(0, temperature^2 I)")
     register(
         "from_condition",
         "fmcore_paths.from_condition:FromCondition",

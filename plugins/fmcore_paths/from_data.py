@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fmcore import ComponentError, Condition, Dataset, ImageDataset, Source
-from fmcore.levels import from_levels
+from fmcore.interfaces.levels import from_levels
 
 __all__ = ["FromData"]
 

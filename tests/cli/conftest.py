@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from fmcore import plugins
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
+from fmcore.registry import registry
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
-    plugins.registry.cache_clear()
+    registry.cache_clear()
     yield
-    plugins.registry.cache_clear()
+    registry.cache_clear()
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import pytest
 from click.shell_completion import get_completion_class
 
 from fmcore.cli import COMMANDS, command_line
+from fmcore.cli.completion_schema import outline, outline_of
 from fmcore.cli.shells import SHELLS, VARIABLE, register
-from fmcore.kinds import KINDS
-from fmcore.plugins import registry
-from fmcore.plugins.needs import missing
-from fmcore.recipe.outline import outline, outline_of
 from fmcore.recipe.schema import options
 from fmcore.recipe.sections import Sections, Train
+from fmcore.registry import registry
+from fmcore.registry.kinds import KINDS
+from fmcore.registry.needs import missing
 
 
 def offered(line: str) -> list[str]:

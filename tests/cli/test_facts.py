@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fmcore.plugins import registry
+from fmcore.registry import registry
 
 FACTS = {"order", "evaluations", "path", "coupling"}
 NEED_A_BUDGET = {f"torchdiffeq:{name}" for name in ("euler", "midpoint", "rk4")}

@@ -9,8 +9,8 @@ import tomllib
 
 import pytest
 
-from fmcore import plugins
-from fmcore.kinds import KINDS
+from fmcore.registry import registry
+from fmcore.registry.kinds import KINDS
 
 
 def python(*words: str, **more) -> str:
@@ -81,7 +81,7 @@ def test_a_name_that_would_hide_another_module_is_refused(call, name):
 
 
 def test_the_name_of_an_installed_plugin_is_refused(call):
-    installed = plugins.registry().plugins[0].name
+    installed = registry().plugins[0].name
     ended = call("plugins", "new", installed, "--kind", "path")
     assert ended.err == f"error: a plugin called '{installed}' is installed; choose another name\n"
 

@@ -11,7 +11,8 @@ from fmcore.errors import RecipeError
 GOOD = """
 @hookimpl
 def register_sources(register):
-    register("mine", "fmcore.sources:Gaussian", summary="of acme", needs=["no-such-dist>=2"])
+    target = "fmcore.interfaces.gaussian:Gaussian"
+    register("mine", target, summary="of acme", needs=["no-such-dist>=2"])
 """
 BAD = "raise ValueError('out of cheese')"
 
@@ -42,7 +43,7 @@ def test_ls_prints_json_for_other_programs(call, site):
         "name": "mine",
         "plugin": "acme",
         "version": "1.5",
-        "target": "fmcore.sources:Gaussian",
+        "target": "fmcore.interfaces.gaussian:Gaussian",
         "summary": "of acme",
         "needs": ["no-such-dist>=2"],
         "missing": ["no-such-dist>=2"],
@@ -81,10 +82,10 @@ COMMANDS = (
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_broken_plugin_leaves_the_command_line_whole(call, site, words):
-    from fmcore import plugins
+    from fmcore.registry import registry
 
     whole = call(*words)
-    plugins.registry.cache_clear()
+    registry.cache_clear()
     site.install("bad", "raise SystemExit(9)")
     broken = call(*words)
     assert broken.out == whole.out
@@ -135,11 +136,11 @@ def test_show_gives_yaml_in_its_place(call, kind, name, begins):
 
 
 def test_the_yaml_of_every_path_is_a_part_of_a_valid_recipe(call, tmp_path):
-    from fmcore import plugins
-    from fmcore.recipe import load_recipe
+    from fmcore.recipe.load import load_recipe
+    from fmcore.registry import registry
 
     base = "data: toy\npath: ot\nmodel: mlp\n"
-    for entry in plugins.registry().entries("path"):
+    for entry in registry().entries("path"):
         text = json.loads(call("plugins", "show", entry.name, "--kind", "path", "--json").out)
         file = tmp_path / "part.yaml"
         file.write_text(base.replace("path: ot\n", text["yaml"]), encoding="utf-8")

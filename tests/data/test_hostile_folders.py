@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmcore import DataError, pack
+from fmcore import DataError
 from fmcore_data.cifar10 import CIFAR10
 from fmcore_data.edm_zip import EDMZip
 from fmcore_data.idx import IDX, read_idx
 from fmcore_data.npz import Npz
 from fmcore_data.packed import PackedImages
+from fmcore_data.packing import pack
 
 sys.path.insert(0, str(Path(__file__).parent))
 import standins

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from fmcore import DataError, pack
+from fmcore import DataError
 from fmcore.testing import DatasetSuite, run_suite
 from fmcore_data.edm_zip import EDMZip
 from fmcore_data.huggingface import HuggingFace
 from fmcore_data.image_folder import ImageFolder
 from fmcore_data.npz import Npz
 from fmcore_data.packed import PackedImages
+from fmcore_data.packing import pack
 from fmcore_data.webdataset import WebDataset
 
 sys.path.insert(0, str(Path(__file__).parent))

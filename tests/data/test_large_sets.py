@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from fmcore import DataError, pack
-from fmcore.fingerprints import image_fingerprint
+from fmcore import DataError
+from fmcore.interfaces.fingerprint import image_fingerprint
 from fmcore_data import shards
 from fmcore_data.npz import Npz
 from fmcore_data.packed import PackedImages
+from fmcore_data.packing import pack
 from fmcore_data.shards import Shard, Shards
 
 sys.path.insert(0, str(Path(__file__).parent))

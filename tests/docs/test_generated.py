@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fmcore.cli import command_line
-from fmcore.kinds import KINDS
-from fmcore.plugins import registry
+from fmcore.registry import registry
+from fmcore.registry.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "library.ipynb"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fmcore import create
-from fmcore.plugins import registry
+from fmcore.registry import registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -29,9 +29,10 @@ import click
 import pytest
 import yaml
 
-from fmcore import RecipeError, load_recipe, plugins
+from fmcore import RecipeError, load_recipe
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
+from fmcore.registry import registry
 from fmcore.testing import Suite, run_suite
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,7 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("MPLBACKEND", "agg")
     yield tmp_path
-    plugins.registry.cache_clear()
+    registry.cache_clear()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -179,7 +180,7 @@ class Written(io.StringIO):
 
 def run_command(words: Sequence[str], shown: str) -> None:
     """Run `fmcore ...` here and compare what it prints."""
-    plugins.registry.cache_clear()
+    registry.cache_clear()
     tiny = [] if "--dry-run" in words or "--help" in words else TINY.get(words[0], [])
     out, err = Written(), Written()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -223,7 +224,7 @@ def read_command(line: str) -> None:
 
 
 def read_run(command: click.Command, words: list[str]) -> None:
-    plugins.registry.cache_clear()
+    registry.cache_clear()
     files = [after for word, after in pairwise(words) if word == "--plugin"]
     if not all(Path(file).exists() for file in files):
         return  # a plugin of which the page shows no file
@@ -238,7 +239,7 @@ def given(page: str) -> dict[str, Any]:
     from types import SimpleNamespace
 
     from fmcore import create
-    from fmcore.solving.closed_form import eight_gaussians
+    from fmcore.flow.gaussian_mixture import eight_gaussians
 
     path = create("path", "linear")
     run = SimpleNamespace(field=lambda: eight_gaussians(path))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmcore.plugins import registry
+from fmcore.registry import registry
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "solvers.md").read_text(encoding="utf-8")

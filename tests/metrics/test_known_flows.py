@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fmcore import AffinePath, VectorField, create
-from fmcore.broadcast import from_the_left
+from fmcore.interfaces.tensors import from_the_left
 from fmcore_metrics.bits_per_dim import BitsPerDim
 from fmcore_metrics.nll import NLL
 
@@ -77,7 +77,7 @@ def test_nll_is_that_of_the_mixture(path_name: str, clouds: int, evaluation: Eva
 def test_bits_of_pictures_are_those_of_the_density(evaluation: Evaluate) -> None:
     """Exactly, and by probes within their error; the dequantised points are made here again."""
     from fmcore import generator_for
-    from fmcore.levels import dequantized
+    from fmcore.interfaces.levels import dequantized
 
     path = create("path", "ot")
     model = Mixture(path, torch.zeros(1, 1, 3, 3), width=0.4)

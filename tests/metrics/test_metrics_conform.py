@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fmcore import create
-from fmcore.plugins import registry
+from fmcore.registry import registry
 from fmcore.testing import MetricSuite, run_suite
 
 QUICK: dict[str, dict[str, Any]] = {"kid_lite0": {"subsets": 3}}

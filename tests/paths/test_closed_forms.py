@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fmcore import ComponentError, Gaussian, create
-from fmcore.derivatives import with_derivative
+from fmcore.interfaces.derivative import with_derivative
 
 AFFINE = ["ot", "linear", "vp", "ve", "cosine", "polynomial"]
 

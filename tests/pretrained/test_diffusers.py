@@ -21,7 +21,7 @@ from fmcore import (
     RecipeError,
     create,
 )
-from fmcore.benchmarking.trained import Trained
+from fmcore.benchmark.trained_problem import Trained
 from fmcore.stages import dry_run
 from fmcore.testing import ModelSuite
 from fmcore_pretrained.diffusers_library import _without_broken_torchvision

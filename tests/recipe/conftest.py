@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import fmcore.plugins
+import fmcore.registry
 from fmcore import RecipeError, load_recipe
-from fmcore.plugins import Registry
+from fmcore.registry import Registry
 
 # A module that is first imported while the registry is patched, below, would keep the patched one.
 for module in pkgutil.walk_packages(fmcore.__path__, "fmcore."):
@@ -41,7 +41,7 @@ def kit() -> Registry:
 @pytest.fixture(autouse=True)
 def only_the_kit(kit: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Recipes see the kit alone; messages show files relative to the test's own folder."""
-    monkeypatch.setattr(fmcore.plugins, "registry", lambda: kit)
+    monkeypatch.setattr(fmcore.registry, "registry", lambda: kit)
     monkeypatch.chdir(tmp_path)
 
 

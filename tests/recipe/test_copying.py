@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmcore import RecipeError, load_recipe
-from fmcore.recipe.copying import copy_recipe
+from fmcore.recipe.load import copy_recipe
 
 BASE = "data: toy\npath: ot\nmodel: net\n"
 

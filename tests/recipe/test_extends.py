@@ -81,9 +81,9 @@ def test_a_fault_that_is_overridden_is_none(write):
 
 
 def test_a_shipped_recipe_can_be_extended_by_its_name(write):
-    from fmcore.recipe.composing import chain
-    from fmcore.recipe.faults import Faults
-    from fmcore.recipe.finding import find
+    from fmcore.recipe.catalog import find
+    from fmcore.recipe.load import chain
+    from fmcore.recipe.nodes import Faults
 
     layers = chain(write("extends: checkerboard\nseed: 3\n"), Faults())
     assert [layer.file.name for layer in layers] == ["r.yaml", "checkerboard.yaml"]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmcore import RecipeError, load_recipe
-from fmcore.recipe import Recipe
+from fmcore.recipe.recipe import Recipe
 
 fuzzed = settings(
     derandomize=True,

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.faults import Faults
 from fmcore.recipe.interpolation import escaped, interpolated
-from fmcore.recipe.nodes import Mark, from_python, plain
+from fmcore.recipe.nodes import Faults, Mark, from_python, plain
 
 derandomized = settings(derandomize=True, max_examples=300, deadline=None)
 

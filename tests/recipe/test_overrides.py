@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.faults import Faults
-from fmcore.recipe.nodes import plain
+from fmcore.recipe.dump import scalar
+from fmcore.recipe.nodes import Faults, plain
 from fmcore.recipe.overrides import layer
-from fmcore.recipe.writing import scalar
 
 derandomized = settings(derandomize=True, max_examples=200, deadline=None)
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 import fmcore.recipe
 from fmcore import PluginError, RecipeError, load_recipe
-from fmcore.recipe import ABSENT, Difference, diff
+from fmcore.recipe.diff import ABSENT, Difference, annotated, diff
+from fmcore.recipe.dump import canonical, scalar, to_yaml
 from fmcore.recipe.sections import Bound, Sample, Train
-from fmcore.recipe.showing import annotated
-from fmcore.recipe.writing import canonical, scalar, to_yaml
 
 VALUES = {
     "seed": 7,
@@ -147,10 +146,9 @@ yaml_values = st.recursive(
 @given(st.dictionaries(keys, yaml_values, min_size=1, max_size=3))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_any_values_written_as_yaml_are_read_back(values):
-    from fmcore.recipe.faults import Faults
     from fmcore.recipe.interpolation import interpolated
-    from fmcore.recipe.nodes import plain
-    from fmcore.recipe.yaml_text import read_text
+    from fmcore.recipe.nodes import Faults, plain
+    from fmcore.recipe.yaml import read_text
 
     faults = Faults()
     node = read_text(to_yaml(values), "r.yaml", faults)

@@ -16,7 +16,7 @@ from fmcore import load_recipe
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
 from fmcore.cli.recipes import COMMANDS
-from fmcore.recipe import finding
+from fmcore.recipe import catalog
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def shelf(tmp_path, monkeypatch) -> Path:
         "# A good one.   fmcore run good\ndata: toy\npath: ot\nmodel: net\n"
     )
     (folder / "bad.yaml").write_text("data: toy\npath: ott\nmodel: net\n")
-    monkeypatch.setattr(finding, "shipped_folder", lambda: folder)
+    monkeypatch.setattr(catalog, "shipped_folder", lambda: folder)
     return folder
 
 

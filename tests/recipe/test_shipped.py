@@ -7,11 +7,11 @@ import re
 import pytest
 
 from fmcore import load_recipe
-from fmcore.kinds import KINDS
-from fmcore.plugins import registry
-from fmcore.plugins.needs import missing
-from fmcore.recipe.finding import catalogue
+from fmcore.recipe.catalog import catalogue
 from fmcore.recipe.schema import options
+from fmcore.registry import registry
+from fmcore.registry.kinds import KINDS
+from fmcore.registry.needs import missing
 
 COMPONENTS = [
     entry for kind in KINDS for entry in registry().entries(kind) if not missing(entry.needs)

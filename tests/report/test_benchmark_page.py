@@ -9,11 +9,12 @@ import shutil
 
 import pytest
 
-from fmcore.benchmarking.fronts import with_fronts
-from fmcore.benchmarking.report import Report
-from fmcore.benchmarking.runs_report import RunRow, RunsReport
-from fmcore.pictures.panels import STYLES, Panel, Place
-from fmcore.report import write_benchmark, write_table1
+from fmcore.benchmark.page import write_benchmark
+from fmcore.benchmark.pareto import with_fronts
+from fmcore.benchmark.run_tables import RunRow, RunsReport
+from fmcore.benchmark.table1_page import write_table1
+from fmcore.benchmark.tables import Report
+from fmcore.report.plots.panels import STYLES, Panel, Place
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&$x$"
 SETTING = {

@@ -6,10 +6,11 @@ import re
 import pytest
 
 from fmcore import load_recipe
-from fmcore.comparison import compare
-from fmcore.report import make_report, write_comparison, write_report
+from fmcore.benchmark.compare import compare
+from fmcore.benchmark.compare_page import write_comparison
 from fmcore.report.charts import histogram, lines
-from fmcore.runs.atomic import write_json
+from fmcore.report.page import make_report, write_report
+from fmcore.runs.files import write_json
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.run import evaluate
 

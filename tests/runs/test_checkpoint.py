@@ -84,7 +84,7 @@ def test_a_pickle_with_a_right_checksum_is_still_not_executed(folder, tmp_path):
 
     path.write_bytes(pickle.dumps(Harm()))
     described = json.loads(path.with_suffix(".json").read_text())
-    from fmcore.runs.atomic import sha256_of
+    from fmcore.runs.files import sha256_of
 
     described["sha256"] = sha256_of(path)
     path.with_suffix(".json").write_text(json.dumps(described))

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from fmcore import CheckpointError, DataError, RunError, load_recipe
-from fmcore.benchmarking.ledger import COLUMNS, Ledger
-from fmcore.comparison import compare
+from fmcore.benchmark.compare import compare
+from fmcore.benchmark.results_csv import COLUMNS, Ledger
 from fmcore.interfaces.model import VectorField
 from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder
-from fmcore.runs.curve import Curve
 from fmcore.runs.folder import RunFolder
-from fmcore.stages.shards import Shards
+from fmcore.runs.metrics_log import Curve
+from fmcore.runs.samples import Shards
 from fmcore_couplings.pairs import Pairs
 from fmcore_metrics.files import read_tensors
 from fmcore_metrics.reference import load_reference
@@ -147,7 +147,7 @@ def resumed_with(change) -> None:
     from accelerate import Accelerator
 
     from fmcore.recipe.sections import Train
-    from fmcore.training.training import Training
+    from fmcore.training.trainer import Training
 
     class NoBatches:
         data = None

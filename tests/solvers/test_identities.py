@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fmcore import AffinePath, ComponentError, Path, Problem, create
+from fmcore.flow.gaussian_mixture import GaussianMixtureField, eight_gaussians
 from fmcore.solving import canonical
-from fmcore.solving.closed_form import GaussianMixtureField, eight_gaussians
 from fmcore_solvers.adams_bashforth import integrals_of_lagrange
 from fmcore_solvers.phi import phi
 

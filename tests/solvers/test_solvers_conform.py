@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fmcore import create
-from fmcore.plugins import registry
+from fmcore.registry import registry
 from fmcore.testing import SolverSuite
 
 BUDGETS = ({"nfe": 24}, {"rtol": 1e-5, "atol": 1e-5})

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from fmcore import ComponentError, Gaussian, Problem, create
-from fmcore.compatibility import refusals
-from fmcore.likelihood import log_prob
+from fmcore.flow.compatibility import refusals
+from fmcore.flow.gaussian_mixture import GaussianMixtureField, gaussian
+from fmcore.flow.likelihood import log_prob
 from fmcore.solving import Augmentation, canonical
-from fmcore.solving.closed_form import GaussianMixtureField, gaussian
 
 ODE_OF = {
     "euler_maruyama": "euler",

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from fmcore import ComponentError, Problem, Status, create
 from fmcore.errors import SolverError
+from fmcore.flow.gaussian_mixture import eight_gaussians, stiff_mixture
 from fmcore.solving import Augmentation, Tableau
-from fmcore.solving.closed_form import eight_gaussians, stiff_mixture
-from fmcore.solving.controller import Controller
-from fmcore.solving.dense import dense_order, dense_weights
-from fmcore.solving.trees import gamma, trees
+from fmcore.solving.adaptive.controller import Controller
+from fmcore.solving.adaptive.dense_output import dense_order, dense_weights
+from fmcore.solving.rooted_trees import gamma, trees
 from fmcore_solvers.embedded import Bosh3, Dopri5, Dopri8, Heun2Adaptive, Tsit5
 
 LINEAR, VP = create("path", "linear"), create("path", "vp")

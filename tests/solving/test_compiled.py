@@ -7,9 +7,9 @@ import torch
 from torch._dynamo.testing import CompileCounter
 
 from fmcore import ComponentError, Problem, create
-from fmcore.plugins import registry
+from fmcore.registry import registry
 from fmcore.solving import Augmentation, FixedSolver
-from fmcore.solving.compiled import CompiledSteps
+from fmcore.solving.backends.compiled import CompiledSteps
 
 
 def field(x, t):

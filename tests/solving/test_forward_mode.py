@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fmcore import ComponentError, Problem, Solution, create, log_prob
+from fmcore.flow.gaussian_mixture import eight_gaussians
 from fmcore.solving import Augmentation
-from fmcore.solving.closed_form import eight_gaussians
 
 LINEAR = create("path", "linear")
 

@@ -12,7 +12,7 @@ import torch
 
 from fmcore import ComponentError, Problem
 from fmcore.solving import Call, Draft, FixedSolver, Linear, Plan, canonical, execute
-from fmcore.solving.allocation import allocate
+from fmcore.solving.backends.registers import allocate
 from fmcore_solvers.heun import Heun2
 from fmcore_solvers.midpoint import Midpoint
 from fmcore_solvers.rk4 import RK4

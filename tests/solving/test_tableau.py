@@ -8,7 +8,7 @@ import pytest
 
 from fmcore import ComponentError
 from fmcore.solving import Tableau
-from fmcore.solving.trees import gamma, size, trees
+from fmcore.solving.rooted_trees import gamma, size, trees
 from fmcore_solvers.rk4 import RK4, RK438
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fmcore import ComponentError, Dataset, create
-from fmcore.sources import Scaled
+from fmcore.interfaces.gaussian import Scaled
 from fmcore.testing import SourceSuite
 
 

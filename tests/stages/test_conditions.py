@@ -22,7 +22,7 @@ def conditional(tiny, tmp_path):
 
 
 def shard(run):
-    from fmcore.stages.shards import Shards
+    from fmcore.runs.samples import Shards
 
     return Shards.there(run.folder.samples).first(20)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import fmcore
-from fmcore import CheckpointError, ComponentError, plugins
-from fmcore.stages.benchmark import benchmark
+from fmcore import CheckpointError, ComponentError
+from fmcore.benchmark.solvers import benchmark
+from fmcore.registry import registry
 
 PLUGIN = """
 import torch
@@ -49,13 +50,13 @@ def recipe(tmp_path, monkeypatch):
     """The file of that recipe, beside a registry that knows its network."""
     file = tmp_path / "shrinking.py"
     file.write_text(PLUGIN)
-    plugins.registry.cache_clear()
-    plugins.registry().add_file(file)
+    registry.cache_clear()
+    registry().add_file(file)
     written = tmp_path / "shrinking.yaml"
     written.write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     yield written
-    plugins.registry.cache_clear()
+    registry.cache_clear()
 
 
 def test_it_is_sampled_and_measured_as_it_is(recipe, tmp_path):

@@ -13,11 +13,11 @@ import torch
 import fmcore
 from fmcore import stages
 from fmcore.runs.checkpoint import Checkpoint
+from fmcore.runs.distributed import Team
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.team import Team
+from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
-from fmcore.stages.shards import Shards
 from fmcore.stages.train import train
 
 UNMEASURED = (

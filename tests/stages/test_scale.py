@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 import fmcore
 from fmcore import RunError, stages
 from fmcore.report.page import make_report
-from fmcore.runs.atomic import sha256_of
+from fmcore.runs.files import sha256_of
+from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.samples import Shards
 from fmcore.stages.sample import Sampler
-from fmcore.stages.shards import Shards
-from fmcore.stages.tally import Tallies
 
 RECIPE = """
 seed: 3
@@ -158,7 +158,7 @@ def test_two_processes_find_the_bits_of_one(workplace):
 KILLED = """
 import os, signal, sys
 from fmcore.stages import evaluate
-from fmcore.stages.tally import Tallies
+from fmcore.runs.partial_metrics import Tallies
 write = Tallies.write
 def writing(self, piece, *rest):
     write(self, piece, *rest)
@@ -294,7 +294,7 @@ def register_metrics(register):
 
 
 def test_a_metric_that_cannot_be_parted_sees_the_whole_stream_with_a_word(workplace, whole):
-    from fmcore.plugins import registry
+    from fmcore.registry import registry
 
     file = workplace / "whole_metric.py"
     file.write_text(WHOLE)

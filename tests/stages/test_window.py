@@ -7,9 +7,8 @@ import torch
 
 import fmcore
 from fmcore import create, load_recipe, stages
-from fmcore.stages.sample import Sampler, sampling_field
-from fmcore.stages.shards import Shards
-from fmcore.stages.window import taking_turns, window
+from fmcore.runs.samples import Shards
+from fmcore.stages.sample import Sampler, sampling_field, taking_turns, window
 
 
 @pytest.fixture(scope="module")

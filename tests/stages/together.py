@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fmcore
 from fmcore import FmcoreError
-from fmcore.training.training import Training
+from fmcore.training.trainer import Training
 
 RANK = int(os.environ["RANK"])
 UNMEASURED, SHARDED = json.loads(sys.argv[2])

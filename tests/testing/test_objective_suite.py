@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fmcore import ComponentError, Objective
+from fmcore.interfaces.time_sampling import stratified_times
 from fmcore.testing import ObjectiveSuite, run_suite
-from fmcore.times import stratified_times
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from fmcore.training.ema import MovingAverage
-from fmcore.training.profiles import Exponential
+from fmcore.training.ema import Exponential, MovingAverage
 
 
 def test_the_average_follows_its_recursion_in_closed_form():

@@ -6,9 +6,8 @@ from torch import nn
 
 from fmcore import ComponentError
 from fmcore.recipe.sections import Train
-from fmcore.training.ema import MovingAverage
-from fmcore.training.posthoc import Kept, combination, combined
-from fmcore.training.profiles import Exponential, Power, parts_of, profiles_of, width_of
+from fmcore.training.ema import Exponential, MovingAverage, Power, parts_of, profiles_of, width_of
+from fmcore.training.posthoc_ema import Kept, combination, combined
 
 
 def shares(gamma: float, t: int) -> torch.Tensor:

@@ -43,12 +43,13 @@ def pack(source: str, out: Path, settings: tuple[str, ...], quiet: bool) -> None
     \b
       fmcore data pack /data/imagenet64 packed64
     """
-    from fmcore import packing
+    from fmcore.registry import registry
 
     name, data = opened(source, settings)
     images = _images(name, data)
     splits = _splits(images)
-    manifest = packing.pack(images, out, splits, _source(name, data), _Progress(quiet))
+    packed = registry().entry("data", "packed").load()
+    manifest = packed.write(images, out, splits, _source(name, data), _Progress(quiet))
     for split, entry in manifest["splits"].items():
         click.echo(f"{split:<6} {entry['count']} images  fingerprint {entry['fingerprint']}")
     click.echo(f"use it: data.name=packed data.root={out}")

@@ -90,8 +90,8 @@ def _facts(data: Dataset) -> dict[str, Any]:
 
 
 def _save(picture: Path, data: Dataset) -> None:
-    from fmcore.pictures.figure import figure
-    from fmcore.pictures.grid import save_grid
+    from fmcore.report.plots.figure import figure
+    from fmcore.report.plots.grid import save_grid
 
     count = PICTURED if data.levels is not None else POINTS
     rows = [round(i * (data.length - 1) / (count - 1)) for i in range(count)]

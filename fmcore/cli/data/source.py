@@ -11,7 +11,7 @@ import click
 from fmcore.cli.completing import data_sources
 from fmcore.cli.settings import typed_options
 from fmcore.errors import DataError
-from fmcore.plugins import Entry, registry
+from fmcore.registry import Entry, registry
 
 if TYPE_CHECKING:
     from fmcore.interfaces.dataset import Dataset
@@ -36,7 +36,7 @@ def opened(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
 
 
 def _of_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
-    from fmcore.recipe import load_recipe
+    from fmcore.recipe.load import load_recipe
 
     # Options of the data alone: `root=...` here is the recipe's `data.root=...`.
     recipe = load_recipe(source, [f"data.{setting}" for setting in settings])
@@ -44,9 +44,9 @@ def _of_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
 
 
 def _made(entry: Entry, settings: Iterable[str]) -> Dataset:
-    from fmcore.plugins.construct import construct
+    from fmcore.recipe.create import create_from
 
-    data: Dataset = construct(entry, typed_options(entry, settings))
+    data: Dataset = create_from(entry, typed_options(entry, settings))
     return data
 
 

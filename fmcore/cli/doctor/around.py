@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fmcore.cli.completion import INSTALL, NOW
 from fmcore.cli.doctor.finding import Finding
-from fmcore.plugins.needs import missing, pip_line
+from fmcore.registry.needs import missing, pip_line
 from fmcore.runs.cache import CACHE, cache_folder
 
 __all__ = ["around"]

@@ -11,9 +11,9 @@ from pathlib import Path
 from fmcore.cli.console import State
 from fmcore.cli.doctor.finding import Finding
 from fmcore.errors import FmcoreError
-from fmcore.plugins import Entry, registry
-from fmcore.plugins.construct import construct
+from fmcore.recipe.create import create_from
 from fmcore.recipe.schema import options
+from fmcore.registry import Entry, registry
 
 __all__ = ["data", "weights"]
 
@@ -44,7 +44,7 @@ def _looked_at(entry: Entry) -> tuple[State, str]:
         required = [option.name for option in options(entry.load()) if option.required]
         if required:
             return "note", f"looked for when a recipe says {', '.join(required)}"
-        return "ok", f"{construct(entry, {}).length:,} examples"
+        return "ok", f"{create_from(entry, {}).length:,} examples"
     except FmcoreError as error:
         return "note", str(error)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 from fmcore.cli.console import State
-from fmcore.plugins.failure import describe
+from fmcore.registry.failure import describe
 
 __all__ = ["Finding", "examined"]
 

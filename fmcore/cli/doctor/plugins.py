@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fmcore.cli.doctor.finding import Finding
-from fmcore.plugins import registry
-from fmcore.plugins.hooks import HOOKS
+from fmcore.registry import registry
+from fmcore.registry.hooks import HOOKS
 
 __all__ = ["plugins"]
 

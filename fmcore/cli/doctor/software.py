@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from fmcore.cli.doctor.finding import Finding
-from fmcore.plugins.failure import describe
-from fmcore.plugins.needs import missing, pip_line
+from fmcore.registry.failure import describe
+from fmcore.registry.needs import missing, pip_line
 
 __all__ = ["software"]
 

@@ -14,11 +14,11 @@ from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.naming import named
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
-from fmcore.kinds import KINDS
-from fmcore.plugins import Entry
-from fmcore.plugins.construct import construct
-from fmcore.plugins.hooks import RECIPE
 from fmcore.recipe import schema
+from fmcore.recipe.create import create_from
+from fmcore.registry import Entry
+from fmcore.registry.hooks import RECIPE
+from fmcore.registry.kinds import KINDS
 
 if TYPE_CHECKING:
     from fmcore.testing import CheckResult, Suite
@@ -81,7 +81,7 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
         setattr(made, name, options[name])
     given = {name: getattr(made, name) for name in KINDS[entry.kind].given}
     chosen = given | _budget(entry, options) | dict(options)
-    made.component = lambda: construct(entry, chosen)  # type: ignore[method-assign]
+    made.component = lambda: create_from(entry, chosen)  # type: ignore[method-assign]
     made.component()  # an error in the options is told once, not by every check
     return made
 

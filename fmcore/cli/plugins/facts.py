@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from fmcore.errors import ComponentError
-from fmcore.plugins import Entry
-from fmcore.plugins.construct import construct
+from fmcore.recipe.create import create_from
 from fmcore.recipe.nodes import plain
 from fmcore.recipe.overrides import value_of
+from fmcore.registry import Entry
 
 __all__ = ["facts_of", "plan_of"]
 
@@ -47,7 +47,7 @@ def plan_of(entry: Entry, given: Sequence[str], steps: int, path: str) -> str:
 
 
 def _made(entry: Entry, given: Sequence[str]) -> Any:
-    return construct(entry, dict(map(_option, given)))
+    return create_from(entry, dict(map(_option, given)))
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -58,7 +58,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _path(text: str) -> Any:
-    from fmcore.plugins import create
+    from fmcore.recipe.create import create
 
     said = plain(value_of(text))
     options = dict(said) if isinstance(said, dict) else {"name": said}

@@ -10,9 +10,9 @@ import click
 from fmcore.cli.console import print_json, styled, table
 from fmcore.cli.options import json_option, kind_option
 from fmcore.cli.outcome import debugging
-from fmcore.plugins import Entry, Failure, Registry, registry
-from fmcore.plugins.hooks import HOOKS
-from fmcore.plugins.needs import missing
+from fmcore.registry import Entry, Failure, Registry, registry
+from fmcore.registry.hooks import HOOKS
+from fmcore.registry.needs import missing
 
 __all__ = ["as_dict", "ls"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fmcore.errors import PluginError
-from fmcore.plugins import Entry, registry
-from fmcore.plugins.hooks import HOOKS
-from fmcore.suggest import did_you_mean
+from fmcore.errors import PluginError, did_you_mean
+from fmcore.registry import Entry, registry
+from fmcore.registry.hooks import HOOKS
 
 __all__ = ["named"]
 

@@ -15,8 +15,8 @@ from typing import final
 import click
 
 from fmcore.errors import PluginError
-from fmcore.kinds import KINDS
-from fmcore.plugins import registry
+from fmcore.registry import registry
+from fmcore.registry.kinds import KINDS
 from fmcore.testing import SUITES
 
 __all__ = ["new"]

@@ -14,12 +14,12 @@ from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.facts import facts_of, plan_of
 from fmcore.cli.plugins.ls import as_dict
 from fmcore.cli.plugins.naming import named
-from fmcore.kinds import KINDS
-from fmcore.plugins import Entry, registry
-from fmcore.plugins.hooks import RECIPE
+from fmcore.recipe.dump import scalar, to_yaml
 from fmcore.recipe.nodes import MISSING
 from fmcore.recipe.schema import Option, options
-from fmcore.recipe.writing import scalar, to_yaml
+from fmcore.registry import Entry, registry
+from fmcore.registry.hooks import RECIPE
+from fmcore.registry.kinds import KINDS
 
 __all__ = ["show"]
 
@@ -136,8 +136,8 @@ def _unset(option: Option) -> bool:
 
 
 def _default(option: Option) -> Any:
-    from fmcore.recipe.components import default_node
     from fmcore.recipe.nodes import Mark, plain
+    from fmcore.recipe.schema import default_node
 
     return plain(default_node(option.default, Mark("default")))
 

@@ -10,8 +10,9 @@ from fmcore.cli.completing import recipe_words
 from fmcore.cli.options import plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
 from fmcore.errors import RecipeError
-from fmcore.recipe import Recipe, load_recipe
-from fmcore.recipe.finding import catalogue, shown
+from fmcore.recipe.catalog import catalogue, shown
+from fmcore.recipe.load import load_recipe
+from fmcore.recipe.recipe import Recipe
 
 __all__ = ["check"]
 

@@ -8,8 +8,8 @@ import click
 
 from fmcore.cli.completing import recipe_names
 from fmcore.cli.options import plugin_option
-from fmcore.recipe.copying import copy_recipe
-from fmcore.recipe.finding import shown
+from fmcore.recipe.catalog import shown
+from fmcore.recipe.load import copy_recipe
 
 __all__ = ["cp"]
 

@@ -8,9 +8,9 @@ from fmcore.cli.completing import recipe_words
 from fmcore.cli.console import print_json, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
-from fmcore.recipe import load_recipe
-from fmcore.recipe.comparing import ABSENT, Difference, in_yaml
-from fmcore.recipe.comparing import diff as compared
+from fmcore.recipe.diff import ABSENT, Difference, in_yaml
+from fmcore.recipe.diff import diff as compared
+from fmcore.recipe.load import load_recipe
 
 __all__ = ["diff"]
 

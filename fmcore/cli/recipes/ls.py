@@ -9,7 +9,7 @@ import click
 
 from fmcore.cli.console import print_json, table
 from fmcore.cli.options import json_option, plugin_option
-from fmcore.recipe.finding import Found, catalogue, shown
+from fmcore.recipe.catalog import Found, catalogue, shown
 
 __all__ = ["ls"]
 

@@ -7,9 +7,10 @@ import click
 from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import print_json
 from fmcore.cli.options import json_option, plugin_option
-from fmcore.recipe import Recipe, load_recipe
+from fmcore.recipe.diff import annotated
+from fmcore.recipe.load import load_recipe
 from fmcore.recipe.nodes import walk
-from fmcore.recipe.showing import annotated
+from fmcore.recipe.recipe import Recipe
 
 __all__ = ["show"]
 

@@ -9,7 +9,7 @@ import torch
 from fmcore.errors import ComponentError
 from fmcore.interfaces.solver import Solver
 from fmcore.solving import AdaptiveSolver, FixedSolver, Status
-from fmcore.solving.allocation import allocate
+from fmcore.solving.backends.registers import allocate
 from fmcore.testing.checks import require, require_close, skip
 from fmcore.testing.flows import Decay, Recording, Waits, starts
 from fmcore.testing.solver_laws.subject import (

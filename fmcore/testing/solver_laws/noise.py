@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from fmcore.flow.gaussian_mixture import gaussian
 from fmcore.solving import Problem
-from fmcore.solving.closed_form import gaussian
 from fmcore.testing.checks import generator, require, require_close, skip
 from fmcore.testing.flows import starts
 from fmcore.testing.solver_laws.subject import (

@@ -1,0 +1,183 @@
+"""The axes of a benchmark, read from `key=value,value` of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, final, get_args
+
+from fmcore.errors import FmcoreError, RecipeError, did_you_mean
+from fmcore.recipe.create import create
+from fmcore.recipe.nodes import Items, plain
+from fmcore.recipe.overrides import value_of
+from fmcore.recipe.schema import options as options_of
+from fmcore.registry import registry
+from fmcore.solving.fixed.grids import GridName
+
+__all__ = ["DTYPES", "PROBLEMS", "Axes", "Chosen", "Grid", "read_axes"]
+
+PROBLEMS: Final = ("gaussian", "eight_gaussians", "stiff_mix")
+DTYPES: Final = ("float32", "float64")
+SOLVERS: Final = ("euler", "midpoint", "heun2", "rk4", "dpmpp_2m", "unipc", "dopri5")
+BASELINE: Final = "torchdiffeq:dopri5"
+
+Grid = str | tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Chosen:
+    """A component by name, with the options given for it."""
+
+    kind: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}({given})" if given else self.name
+
+    def accepts(self, option: str) -> bool:
+        """Whether its class has this option."""
+        target = registry().entry(self.kind, self.name).load()
+        return any(known.name == option for known in options_of(target))
+
+    def make(self, **more: Any) -> Any:
+        """The component.  Raises ComponentError where it objects."""
+        return create(self.kind, self.name, **self.options, **more)
+
+    def check(self) -> None:
+        """Raise FmcoreError unless name and options are right, whatever the budget will be."""
+        budgeted = not self.options.keys() & {"nfe", "steps"} and self.accepts("steps")
+        free = not isinstance(self.options.get("grid"), list)
+        self.make(**({"steps": 1} if budgeted and free else {}))
+
+
+@final
+@dataclass(frozen=True)
+class Axes:
+    """What is varied: a cell is one value of each.
+
+    An empty `path` is the path of the run.  `batch` 0 is all samples at once.
+    """
+
+    problem: Sequence[str] = ("eight_gaussians",)
+    dim: Sequence[int] = (2,)
+    path: Sequence[Chosen] = ()
+    solver: Sequence[Chosen] = tuple(Chosen("solver", name) for name in (*SOLVERS, BASELINE))
+    grid: Sequence[Grid] = ("auto",)
+    nfe: Sequence[int] = (4, 8, 16, 32, 64)
+    tol: Sequence[float] = (1e-5,)
+    seed: Sequence[int] = (0,)
+    samples: Sequence[int] = (64,)
+    batch: Sequence[int] = (0,)
+    dtype: Sequence[str] = ("float64",)
+    metrics: Sequence[Chosen] = ()
+
+
+def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str = "") -> Axes:
+    """`given` on top of `defaults`; axes named in `leave_out` are not to be had here.
+
+    Raises RecipeError with every fault at once.
+    """
+    faults: list[str] = []
+    found: dict[str, Any] = {}
+    known = [axis for axis in _READERS if axis not in leave_out.split()]
+    for text in given:
+        axis, equals, values = text.partition("=")
+        if not equals or axis not in known:
+            faults.append(_unknown(text, axis if equals else "", known))
+            continue
+        try:
+            found[axis] = tuple(_READERS[axis](value) for value in _values(axis, values))
+        except FmcoreError as error:
+            faults += [f"command line: {axis}: {line}" for line in str(error).splitlines()]
+    if faults:
+        raise RecipeError(faults)
+    start = Axes() if defaults is None else defaults
+    return Axes(**{**{axis: getattr(start, axis) for axis in _READERS}, **found})
+
+
+def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
+    if not axis:
+        return f"command line: '{text[:60]}' is not of the form axis=value,value, as in nfe=8,16"
+    hint = did_you_mean(axis, known) or ";"
+    return f"command line: no axis '{axis[:60]}'{hint} axes: {', '.join(known)}"
+
+
+def _values(axis: str, text: str) -> list[Any]:
+    """The values between commas; `{...}` and `[...]` are read as YAML."""
+    node = value_of(f"[{text}]")
+    values: list[Any] = plain(node) if isinstance(node, Items) else []
+    if len(values) == 1 and isinstance(values[0], list) and axis != "grid":
+        values = values[0]  # brackets of the user's own
+    if not values:
+        raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
+    return values
+
+
+def _component(kind: str) -> Callable[[Any], Chosen]:
+    def read(value: Any) -> Chosen:
+        options = dict(value) if isinstance(value, Mapping) else {"name": value}
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            raise RecipeError(f"expected a {kind}'s name, or {{name: ..., option: ...}}")
+        chosen = Chosen(kind, name, options)
+        chosen.check()
+        return chosen
+
+    return read
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in choices:
+            hint = did_you_mean(str(value), choices) or ";"
+            raise RecipeError(f"no '{value}'{hint} choices: {', '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def _grid(value: Any) -> Grid:
+    if isinstance(value, list):
+        return tuple(_number(time) for time in value)
+    return _one_of(get_args(GridName))(value)
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise RecipeError(f"expected whole numbers from {least} on, got '{value}'")
+        return value
+
+    return read
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise RecipeError(f"expected numbers, got '{value}'")
+    return float(value)
+
+
+def _tolerance(value: Any) -> float:
+    number = _number(value)
+    if not 0 < number < 1:
+        raise RecipeError(f"expected tolerances between 0 and 1, got {number}")
+    return number
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "problem": _one_of(PROBLEMS),
+    "dim": _whole(1),
+    "path": _component("path"),
+    "solver": _component("solver"),
+    "grid": _grid,
+    "nfe": _whole(1),
+    "tol": _tolerance,
+    "seed": _whole(0),
+    "samples": _whole(1),
+    "batch": _whole(1),
+    "dtype": _one_of(DTYPES),
+    "metrics": _component("metric"),
+}

@@ -1,0 +1,123 @@
+"""The cells of a benchmark: one value of every axis, and the hash by which each is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from fmcore.benchmark.axes import Axes, Chosen, Grid
+from fmcore.errors import ComponentError
+from fmcore.interfaces.solver import Solver
+
+__all__ = ["Cell", "Setting", "cells", "digest"]
+
+
+@final
+@dataclass(frozen=True)
+class Setting:
+    """What is solved: all of a cell but its solver.  Rows are compared within one setting."""
+
+    problem: str
+    dim: int | None
+    path: Chosen | None
+    seed: int
+    samples: int
+    batch: int
+    dtype: str
+
+    def keys(self) -> dict[str, Any]:
+        """Its columns."""
+        path = "" if self.path is None else str(self.path)
+        return {**vars(self), "path": path, "batch": self.batch or self.samples}
+
+
+@final
+@dataclass(frozen=True)
+class Cell:
+    """One solver, with its grid and its budget or tolerance, in one setting.
+
+    `grid`, `nfe`, `tol` are None where the solver does not take them, or got its own as an option.
+    """
+
+    setting: Setting
+    solver: Chosen
+    grid: Grid | None
+    nfe: int | None
+    tol: float | None
+
+    def keys(self) -> dict[str, Any]:
+        """The columns that say which cell this is."""
+        grid = self.grid if self.grid is None or isinstance(self.grid, str) else list(self.grid)
+        return {
+            **self.setting.keys(),
+            "solver": str(self.solver),
+            "grid": None if grid is None else str(grid),
+            "nfe": self.nfe,
+            "tol": self.tol,
+        }
+
+    def make_solver(self) -> Solver:
+        """The solver.  Raises ComponentError for a budget or grid that it cannot use, and for a
+        stochastic one: the reference is where the ODE ends, and its samples end elsewhere.
+        """
+        options: dict[str, Any] = {}
+        if self.grid is not None:
+            options["grid"] = self.grid if isinstance(self.grid, str) else list(self.grid)
+        if self.nfe is not None:
+            options["nfe"] = self.nfe
+        if self.tol is not None:
+            options |= {"rtol": self.tol, "atol": self.tol}
+        made: Solver = self.solver.make(**options)
+        if made.stochastic:
+            raise ComponentError(
+                f"solver '{self.solver}' draws noise, so its samples do not end where the ODE's "
+                "do, which is what the error is measured against"
+            )
+        return made
+
+
+def cells(axes: Axes, problem: str | None = None) -> list[Cell]:
+    """The product of the axes, setting by setting; `problem` names that of a run.
+
+    A fixed solver is given every nfe and grid, an adaptive one every tol.
+    """
+    return [
+        Cell(setting, solver, grid, nfe, tol)
+        for setting in _settings(axes, problem)
+        for solver in axes.solver
+        for grid, nfe, tol in _ways(solver, axes)
+    ]
+
+
+def digest(facts: Mapping[str, Any]) -> str:
+    """A short hash of JSON."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _settings(axes: Axes, problem: str | None) -> Iterator[Setting]:
+    problems = axes.problem if problem is None else (problem,)
+    dims = axes.dim if problem is None else (None,)
+    paths = axes.path or (None,)
+    rest = (axes.seed, axes.samples, axes.batch, axes.dtype)
+    for values in itertools.product(problems, dims, paths, *rest):
+        setting = Setting(*values)
+        batch = 0 if setting.batch >= setting.samples else setting.batch
+        yield dataclasses.replace(setting, batch=batch)
+
+
+def _ways(solver: Chosen, axes: Axes) -> Iterator[tuple[Grid | None, int | None, float | None]]:
+    budgeted = solver.accepts("nfe") and not solver.options.keys() & {"nfe", "steps"}
+    tolerant = solver.accepts("rtol") and not solver.options.keys() & {"rtol", "atol"}
+    takes_grid = solver.accepts("grid") and "grid" not in solver.options
+    own_times = isinstance(solver.options.get("grid"), list)
+    for grid in axes.grid if takes_grid else (None,):
+        explicit = own_times or isinstance(grid, tuple)  # the times are the budget
+        for nfe in axes.nfe if budgeted and not explicit else (None,):
+            for tol in axes.tol if tolerant else (None,):
+                yield grid, nfe, tol

@@ -1,0 +1,80 @@
+"""Problems that need no training: Gaussian mixtures along an affine path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from fmcore.benchmark.cells import Setting, digest
+from fmcore.benchmark.reference import RTOL, exact_ends, kept
+from fmcore.benchmark.task import Task
+from fmcore.errors import ComponentError
+from fmcore.flow.gaussian_mixture import (
+    GaussianMixtureField,
+    eight_gaussians,
+    gaussian,
+    stiff_mixture,
+)
+from fmcore.interfaces.gaussian import Gaussian
+from fmcore.interfaces.path import AffinePath
+from fmcore.interfaces.randomness import noise_of
+
+__all__ = ["ClosedForm"]
+
+
+@final
+@dataclass(frozen=True)
+class ClosedForm:
+    """Makes the task of a setting; true ends are kept in the folder `references`."""
+
+    references: Path
+    device: torch.device
+    quiet: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """What the errors depend on beside the cell."""
+        return {"source": "closed form", "reference": f"DOP853, rtol {RTOL}; one Gaussian: exact"}
+
+    def task(self, setting: Setting) -> Task:
+        """Raises ComponentError for a path or a dimension without a closed form."""
+        if setting.path is None:
+            raise ComponentError("a closed-form problem needs a path")
+        path = setting.path.make()
+        field = mixture(setting.problem, path, setting.dim or 2)
+        shape = (field.dimensions,)
+        x0 = noise_of(
+            path.prior(), range(setting.samples), shape, setting.seed, dtype=torch.float64
+        )
+        start = x0.to(getattr(torch, setting.dtype))
+        facts = {
+            "problem": setting.problem,
+            "path": repr(path),
+            "dim": field.dimensions,
+            "x0": start.double().tolist(),
+            "rtol": RTOL,
+            "velocity": 1,  # counts changes of the formulas
+        }
+        reference = kept(
+            self.references / f"{digest(facts)}.safetensors",
+            lambda: exact_ends(field, start.double(), self.quiet),
+        )
+        return Task(field, start.to(self.device), reference, path, setting.batch, setting.seed)
+
+
+def mixture(problem: str, path: Any, dim: int) -> GaussianMixtureField:
+    """The flow of `problem` in `dim` dimensions; the planar ones are padded with zero means."""
+    if not isinstance(path, AffinePath) or path.source != Gaussian():
+        raise ComponentError(
+            f"only affine paths from N(0, I) have a closed form, and {type(path).__name__} here "
+            "is not one"
+        )
+    if problem == "gaussian":
+        return gaussian(path, dim)
+    field = eight_gaussians(path) if problem == "eight_gaussians" else stiff_mixture(path)
+    if dim < field.dimensions:
+        raise ComponentError(f"problem '{problem}' needs dim={field.dimensions} or more")
+    padding = (0.0,) * (dim - field.dimensions)
+    return replace(field, means=[(*mean, *padding) for mean in field.means])

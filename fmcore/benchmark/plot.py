@@ -1,0 +1,54 @@
+"""The picture of a benchmark: error over NFE and over seconds, a column for every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmcore.benchmark.pareto import arrived
+from fmcore.benchmark.results_csv import Row
+from fmcore.benchmark.tables import Report
+from fmcore.report.plots.fronts import MAX_PANELS, Panel, save_fronts
+
+__all__ = ["save_picture"]
+
+_COSTS = (
+    ("velocity evaluations per sample", "nfe_mean", "front_nfe"),
+    ("milliseconds", "milliseconds", "front_seconds"),
+)
+
+
+def save_picture(file: Path, report: Report) -> bool:
+    """Draw the first settings of `report`; False, and no file, where nothing can be drawn."""
+    settings = []
+    for title, rows in report.settings:
+        drawable = [row for row in rows if arrived(row) and row["error_rms"] > 0]
+        if drawable:
+            settings.append((title, drawable))
+    if not settings:
+        return False
+    shown = settings[:MAX_PANELS]
+    save_fronts(
+        file,
+        [
+            (label, [_panel(title, rows, cost, front) for title, rows in shown])
+            for label, cost, front in _COSTS
+        ],
+    )
+    return True
+
+
+def _panel(title: str, rows: Sequence[Row], cost: str, front: str) -> Panel:
+    several = len({(row["solver"], row["grid"]) for row in rows}) > len(
+        {row["solver"] for row in rows}
+    )
+    series: dict[str, list[tuple[float, float]]] = {}
+    for row in sorted(rows, key=lambda row: row["nfe_mean"]):
+        name = f"{row['solver']}, {row['grid']}" if several and row["grid"] else row["solver"]
+        series.setdefault(name, []).append(_point(row, cost))
+    best = [_point(row, cost) for row in rows if row[front]]
+    return title.replace(", ", "\n", 1), list(series.items()), best
+
+
+def _point(row: Row, cost: str) -> tuple[float, float]:
+    return 1e3 * row["seconds"] if cost == "milliseconds" else row[cost], row["error_rms"]

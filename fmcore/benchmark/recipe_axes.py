@@ -1,0 +1,132 @@
+"""The axes of a benchmark over a recipe: its own keys, and solvers on the networks it trains."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from fmcore.benchmark.axes import Chosen
+from fmcore.errors import FmcoreError, RecipeError, did_you_mean
+from fmcore.recipe.nodes import Items, plain, walk
+from fmcore.recipe.overrides import value_of
+from fmcore.recipe.recipe import Recipe
+from fmcore.recipe.schema import options
+from fmcore.recipe.sections import Sections
+
+__all__ = ["Combination", "RecipeAxes", "read_recipe_axes"]
+
+SOLVING: Final = ("solver", "grid", "nfe", "tol", "samples", "batch", "dtype", "metrics")
+"""Axes of the solvers that are measured on every trained network."""
+
+CLOSED_FORM_ONLY: Final = ("problem", "dim")
+
+
+@final
+@dataclass(frozen=True)
+class Combination:
+    """One value of every key; `labels` are those of the keys that vary, as text."""
+
+    overrides: tuple[str, ...]
+    labels: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key}={value}" for key, value in self.labels.items()) or "as written"
+
+
+@final
+@dataclass(frozen=True)
+class RecipeAxes:
+    """The values of each key of the recipe, and `solving`: axes of solvers, as they were typed."""
+
+    keys: Mapping[str, Sequence[Any]]
+    solving: Sequence[str]
+
+    @property
+    def varied(self) -> list[str]:
+        """The keys with several values, in the order given."""
+        return [key for key, values in self.keys.items() if len(values) > 1]
+
+    def combinations(self) -> list[Combination]:
+        """The product of the keys; the last one varies fastest."""
+        found = []
+        for values in itertools.product(*self.keys.values()):
+            chosen = dict(zip(self.keys, values, strict=True))
+            found.append(
+                Combination(
+                    tuple(f"{key}={json.dumps(value)}" for key, value in chosen.items()),
+                    {key: _label(chosen[key]) for key in self.varied},
+                )
+            )
+        return found
+
+
+def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
+    """What `given` says: `key=value,value` with keys of a recipe, and axes of solvers.
+
+    `path` and `seed` are the recipe's here.  Raises RecipeError with every fault at once.
+    """
+    faults: list[str] = []
+    keys: dict[str, list[Any]] = {}
+    solving: list[str] = []
+    for text in given:
+        key, equals, values = text.partition("=")
+        fault = _fault(text, key if equals else "", keys, recipe)
+        if fault:
+            faults.append(fault)
+        elif key in SOLVING:
+            solving.append(text)
+        else:
+            try:
+                keys[key] = _values(values)
+            except FmcoreError as error:
+                faults.append(f"command line: {key}: {error}")
+    if solving and any(key.startswith("sample.solver") for key in keys):
+        faults.append(
+            "command line: 'sample.solver' and "
+            f"'{solving[0].partition('=')[0]}' both choose solvers: sample.solver=a,b samples and "
+            "measures each network anew by a and by b, as the recipe says; solver=a,b measures "
+            "their errors and times on the same noises: give one of them"
+        )
+    if faults:
+        raise RecipeError(faults)
+    return RecipeAxes(keys, solving)
+
+
+def _fault(text: str, key: str, before: Mapping[str, Any], recipe: Recipe) -> str:
+    """What is wrong with an argument; empty if nothing is."""
+    sections = [option.name for option in options(Sections)]
+    if not key:
+        return f"command line: '{text[:60]}' is not of the form key=value,value, as in path=ot,vp"
+    if key in before:
+        return f"command line: '{key}' is given twice; put its values between commas"
+    if key in CLOSED_FORM_ONLY:
+        return (
+            f"command line: '{key}' is an axis of `fmcore benchmark closed-form`, not of a recipe"
+        )
+    if key in SOLVING or key.partition(".")[0] in sections:
+        return ""
+    known = [path for path, _ in walk(recipe.completed)]
+    same = [path for path in known if path.rpartition(".")[2] == key]
+    hint = f"; did you mean '{same[0]}'?" if same else did_you_mean(key, [*known, *SOLVING])
+    return (
+        f"command line: no axis '{key[:60]}'{hint or ';'} a recipe's axes are its keys, as in "
+        f"path, train.lr, and, for solvers on its networks: {', '.join(SOLVING)}"
+    )
+
+
+def _values(text: str) -> list[Any]:
+    """The values between commas; `{...}` and `[...]` are one value each."""
+    node = value_of(f"[{text}]")
+    values: list[Any] = plain(node) if isinstance(node, Items) else []
+    if not values:
+        raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
+    return values
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+        return str(Chosen("", value["name"], {k: v for k, v in value.items() if k != "name"}))
+    return value if isinstance(value, str) else json.dumps(value)

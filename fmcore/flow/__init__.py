@@ -1,0 +1,1 @@
+"""A trained network as a flow: velocity field, guidance, likelihood, reflow."""

@@ -1,0 +1,80 @@
+"""A model, the path it was trained on and the objective, read as one velocity field."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.flow.compatibility import score_refusal
+from fmcore.interfaces.coupling import Coupling
+from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.objective import Objective
+from fmcore.interfaces.path import AffinePath, Path, Quantity
+from fmcore.interfaces.source import Condition
+
+__all__ = ["Field"]
+
+
+@final
+@dataclass
+class Field:
+    """`field(x, t)` is the velocity, whatever quantity the network predicts; `predict` gives any
+    other.
+
+    The network alone runs in `precision`; x, t and the conversion stay at least float32.  `nfe`
+    counts velocity evaluations per sample and `forwards` network evaluations per sample: guidance
+    makes them differ.  Under a `coupling` of noise and data there is no score to predict.
+    """
+
+    model: VectorField
+    path: Path
+    objective: Objective
+    precision: torch.dtype = torch.float32
+    coupling: Coupling | None = None
+    nfe: int = field(default=0, init=False)
+    forwards: int = field(default=0, init=False)
+
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """The velocity at `x`, `(batch, *shape)`, and `t`, `(batch,)`, in x's dtype."""
+        self.nfe += 1
+        return self.predict(x, t, condition, "velocity")
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        target: Quantity = "velocity",
+    ) -> Tensor:
+        """The network's prediction at `(x, t)` as velocity, data, noise or score."""
+        if target == "score" and (refused := score_refusal(self.coupling, "this prediction")):
+            raise ComponentError(refused[0])
+        self.forwards += 1
+        with self._cast(x.device):
+            raw: Tensor = self.model(x, t, condition)
+        if raw.shape != x.shape:
+            raise ComponentError(
+                f"model {type(self.model).__name__} returned shape {tuple(raw.shape)} for x of "
+                f"shape {tuple(x.shape)}; "
+                "a vector field has the shape of its argument"
+            )
+        raw = raw.to(x.dtype)
+        source = self.objective.prediction
+        if source == target:
+            return raw
+        if not isinstance(self.path, AffinePath):
+            raise ComponentError(
+                f"cannot turn a {source} prediction into {target}: {type(self.path).__name__} "
+                "is not an affine path"
+            )
+        return self.path.convert(raw, x, t, source=source, target=target)
+
+    def _cast(self, device: torch.device) -> AbstractContextManager[object]:
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(device.type, dtype=self.precision)

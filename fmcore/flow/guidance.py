@@ -1,0 +1,117 @@
+"""Guidance: a prediction pushed on, away from a weaker one.
+
+One convention of the scale, for every kind:
+
+    v = v_weak + scale (v_strong - v_weak)
+
+so that 1 is no guidance, 0 the weak prediction alone, and above 1 the strong one exaggerated.  It
+is 1 + w for the w of Ho and Salimans.  Every quantity is the same linear function of the velocity
+at a given (x, t), so guiding data, noise, score or velocity is one and the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.path import Path, Quantity
+from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import from_the_left
+
+__all__ = ["NULL_CLASS", "Guided", "without_label"]
+
+NULL_CLASS = -1
+"""The label that stands for no class, in training's label dropout and here."""
+
+
+@final
+@dataclass
+class Guided:
+    """`strong`, guided by `scale` while t lies in the closed `interval`.
+
+    Classifier-free guidance: leave `weak` out, and the strong field without its label is the weak
+    one; train it with label dropout (Ho and Salimans 2022, arXiv 2207.12598, eq. 6).
+    Autoguidance: give as `weak` a smaller or less trained field, asked under the same condition
+    (Karras et al. 2024, arXiv 2406.02507).  Intervals: Kynkäänniemi et al. 2024
+    (arXiv 2404.07724); there the weak field is not asked outside.  `nfe` counts one for each
+    velocity, `forwards` every network evaluation.
+    """
+
+    strong: Predictor
+    scale: float
+    weak: Predictor | None = None
+    interval: tuple[float, float] = (0.0, 1.0)
+    nfe: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        start, end = self.interval
+        if not 0 <= start <= end <= 1:
+            raise ComponentError(
+                f"guidance interval must be two times in [0, 1], in order; got {self.interval}"
+            )
+        if self.weak is not None and self.weak.path != self.strong.path:
+            raise ComponentError(
+                f"the guiding field follows {self.weak.path}, the guided one {self.strong.path}: "
+                "lead one along the other's path with fmcore.Rescheduled"
+            )
+
+    @property
+    def model(self) -> VectorField:
+        return self.strong.model
+
+    @property
+    def path(self) -> Path:
+        return self.strong.path
+
+    @property
+    def forwards(self) -> int:
+        return self.strong.forwards + (0 if self.weak is None else self.weak.forwards)
+
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        self.nfe += 1
+        return self.predict(x, t, condition, "velocity")
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        target: Quantity = "velocity",
+    ) -> Tensor:
+        strong = self.strong.predict(x, t, condition, target)
+        guided = self._within(t)
+        if guided is None:
+            return strong
+        if self.weak is None:
+            weak = self.strong.predict(x, t, without_label(condition), target)
+        else:
+            weak = self.weak.predict(x, t, condition, target)
+        scale = from_the_left(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
+        return weak + scale * (strong - weak)
+
+    def _within(self, t: Tensor) -> Tensor | None:
+        """Which rows are guided, or None if none is.  Only an interval waits for the device."""
+        if self.scale == 1:
+            return None
+        start, end = self.interval
+        inside = (start <= t) & (t <= end)
+        return inside if (start, end) == (0.0, 1.0) or bool(inside.any()) else None
+
+
+def without_label(condition: Condition | None) -> Condition:
+    """The condition with every label replaced by the null class; other entries stay.
+
+    Raises ComponentError if there is no label to leave out.
+    """
+    if condition is None or "label" not in condition:
+        raise ComponentError(
+            "classifier-free guidance leaves out the condition 'label', and there is none: "
+            "use data with labels, a scale of 1, or a weak field (autoguidance)"
+        )
+    return {**condition, "label": torch.full_like(condition["label"], NULL_CLASS)}

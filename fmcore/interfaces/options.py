@@ -1,0 +1,74 @@
+"""Options that are checked when a component is built, from the annotations that declare them.
+
+    sigma_min: Annotated[float, Ge(0), Lt(1)] = 1e-4
+    time: Literal["uniform", "stratified"] = "uniform"
+
+The annotation is the one place of a range: recipes read it for their errors, this for Python's.
+Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import annotated_types
+
+from fmcore.errors import ComponentError, did_you_mean
+
+__all__ = ["Options", "require_choice"]
+
+_RANGES: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
+    annotated_types.Ge: ("ge", ">=", operator.ge),
+    annotated_types.Gt: ("gt", ">", operator.gt),
+    annotated_types.Le: ("le", "<=", operator.le),
+    annotated_types.Lt: ("lt", "<", operator.lt),
+}
+
+
+class Options:
+    """A dataclass whose declared ranges and choices hold once it is built.
+
+    A subclass with rules of its own writes `__post_init__` and calls this one first.
+    """
+
+    def __post_init__(self) -> None:
+        if not dataclasses.is_dataclass(self):
+            return
+        hints = get_type_hints(type(self), include_extras=True)
+        for option in dataclasses.fields(self):
+            if option.init:
+                _check(type(self).__name__, option.name, getattr(self, option.name), hints)
+
+
+def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None:
+    hint = hints[name]
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        choices = ", ".join(map(str, get_args(hint)))
+        raise ComponentError(
+            f"{component}: {name} must be one of {choices}; got {value!r}"
+            + did_you_mean(str(value), map(str, get_args(hint)))
+        )
+    if get_origin(hint) is not Annotated or not isinstance(value, (int, float)):
+        return
+    if not math.isfinite(value):
+        raise ComponentError(f"{component}: {name} must be a finite number, got {value}")
+    for rule in hint.__metadata__:
+        if type(rule) in _RANGES:
+            attribute, sign, holds = _RANGES[type(rule)]
+            bound = getattr(rule, attribute)
+            if not holds(value, bound):
+                raise ComponentError(f"{component}: {name} must be {sign} {bound}, got {value}")
+
+
+def require_choice(what: str, value: Any, literal: Any) -> None:
+    """Raise ComponentError unless `value` is among the words of the Literal type."""
+    words = get_args(literal)
+    if value not in words:
+        known = " or ".join([", ".join(map(repr, words[:-1])), repr(words[-1])])
+        raise ComponentError(
+            f"{what} must be {known}, got {value!r}{did_you_mean(str(value), words)}"
+        )

@@ -1,0 +1,33 @@
+"""Find plugins and look components up by name.  Nothing here imports torch.
+
+A plugin is an entry point of group `fmcore`: a light module of `@hookimpl` functions (see
+`fmcore.hookspecs`) that register components by name.  Each is loaded on its own: one that fails is
+kept in `registry().failures` and does not affect the others.  A component's class is imported on
+first use.
+
+`FMCORE_PLUGINS` limits which plugins are loaded (see `fmcore.registry.discovery`).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from fmcore.registry.discovery import ALLOW_LIST, Plugin, installed
+from fmcore.registry.entry import Entry
+from fmcore.registry.failure import Failure
+from fmcore.registry.lookup import Registry
+
+__all__ = ["Entry", "Failure", "Plugin", "Registry", "entry_of", "registry"]
+
+
+@cache
+def registry() -> Registry:
+    """The registry of this process; plugins are found on the first call."""
+    points, failures = installed()
+    return Registry(points, os.environ.get(ALLOW_LIST, ""), failures)
+
+
+def entry_of(component: object) -> Entry | None:
+    """How `component`, an instance or a class, is registered; None if it is not."""
+    return registry().entry_of(component)

@@ -1,0 +1,38 @@
+"""The training curve of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmcore.report.plots.figure import figure
+
+__all__ = ["save_curve"]
+
+SMOOTHING = 0.02
+"""The share of the run over which the loss is averaged for the bold line."""
+
+
+def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Draw loss and gradient norm over the steps of `lines`, the content of metrics.jsonl."""
+    lines = [line for line in lines if "loss" in line]  # others say what was measured meanwhile
+    steps = np.array([line["step"] for line in lines])
+    with figure(path, 10, 3.5, 1, 2) as axes:
+        for axis, key, name in zip(
+            axes[0], ("loss", "grad_norm"), ("loss", "gradient norm"), strict=True
+        ):
+            values = np.array([line[key] for line in lines], dtype=float)
+            axis.plot(steps, values, alpha=0.3)
+            axis.plot(steps, _smooth(values), color="C0", linewidth=2)
+            axis.set(xlabel="step", ylabel=name)
+            axis.grid(alpha=0.3)
+            axis.set_ylim(*np.quantile(values, [0, 0.98]) * (0.95, 1.05))  # not the first fall
+
+
+def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A centred mean that narrows towards the ends, so that it invents nothing there."""
+    half = max(1, round(len(values) * SMOOTHING))
+    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])

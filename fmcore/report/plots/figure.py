@@ -1,0 +1,48 @@
+"""A matplotlib figure without a display, saved whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fmcore.runs.files import atomic
+
+__all__ = ["figure"]
+
+_TIMELESS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+"""The same numbers give the same bytes, whenever they are drawn."""
+
+
+@contextmanager
+def figure(
+    path: Path,
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    kinds: Sequence[str] = ("png",),
+    dpi: int = 120,
+) -> Iterator[Any]:
+    """Give the axes, `(rows, columns)`, of a new figure, and save it at `path` after, with the
+    suffix of each of `kinds`.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sheet = Figure(figsize=(width, height), layout="constrained", dpi=dpi)
+    FigureCanvasAgg(sheet)
+    axes = sheet.subplots(rows, columns, squeeze=False)
+    yield axes
+    with matplotlib.rc_context({"svg.hashsalt": "fmcore"}):
+        for kind in kinds:
+            more = _TIMELESS.get(kind, {})
+            atomic(
+                path.with_suffix(f".{kind}"),
+                lambda part, kind=kind, more=more: sheet.savefig(part, format=kind, **more),  # type: ignore[misc]
+            )

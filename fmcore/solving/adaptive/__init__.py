@@ -1,0 +1,1 @@
+"""Adaptive solvers: error control, batch scheduling and dense output."""

@@ -1,0 +1,39 @@
+"""The options of an adaptive solve, without the solver class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+from fmcore.solving.adaptive.controller import Controller
+from fmcore.solving.tableau import Tableau
+
+__all__ = ["AdaptiveOptions", "Coupling"]
+
+Coupling = Literal["sample", "batch_max", "batch_rms"]
+"""`sample`: every sample has its own time, step and error.  `batch_max`: one step for all, judged
+by the worst live sample.  `batch_rms`: one step for all, judged by the RMS over the live samples,
+which hides hard ones."""
+
+
+@final
+@dataclass(frozen=True)
+class AdaptiveOptions:
+    """What the integration loop needs of an adaptive solver (see `AdaptiveSolver`)."""
+
+    tableau: Tableau
+    controller: Controller
+    rtol: float
+    atol: float
+    coupling: Coupling
+    max_steps: int
+    max_nfe: int | None
+    first_step: float | None
+    poll: int | None
+    slots: int | None
+    compact: bool
+
+    @property
+    def nfe_per_attempt(self) -> int:
+        """Evaluations of one attempted step; the velocity at its start is known already."""
+        return self.tableau.completed.stages - 1

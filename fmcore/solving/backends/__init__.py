@@ -1,0 +1,1 @@
+"""Backends that run a plan: eager, compiled, fused kernels and CUDA graphs."""

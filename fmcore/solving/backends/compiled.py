@@ -1,0 +1,172 @@
+"""A plan run by compiled steps: the step is compiled, not the loop.
+
+Steps that do the same with other numbers share one compiled function: weights and times go in as
+tensors without dimensions, so that another grid, budget or length compiles nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from types import FunctionType
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.problem import Problem, Solution
+from fmcore.solving.backends.eager import call_times, finished
+from fmcore.solving.backends.field_state import Counters, recognizer
+from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.fixed.callback import tell
+from fmcore.solving.fixed.noise import Diffusion
+from fmcore.solving.fixed.plan import START, Call, Noise, Plan
+
+__all__ = ["CompiledSteps"]
+
+
+class Shape(NamedTuple):
+    """What a step does, without its numbers: `entering` registers come first, then its draws, then
+    one for each row; `rows` are (register,) for a call and the terms' registers for a sum, with
+    whether it is a call; `leaving` are kept.
+    """
+
+    entering: int
+    rows: tuple[tuple[bool, tuple[int, ...]], ...]
+    leaving: tuple[int, ...]
+
+
+class Step(NamedTuple):
+    """A step of a plan: its shape, the plan's registers that enter and leave, and its numbers."""
+
+    shape: Shape
+    entering: tuple[int, ...]
+    draws: tuple[int, ...]
+    leaving: tuple[int, ...]
+    weights: tuple[float, ...]
+    calls: int
+
+
+@final
+class CompiledSteps:
+    """Runs plans with `field`, compiling each shape of step once, with `fullgraph=True`.
+
+    `backend` and `mode` are torch.compile's.  Keep the object for as long as the field is used.
+    Divergences and gradients are not taken here: `execute` does those.
+    """
+
+    def __init__(
+        self, field: Callable[..., Tensor], *, backend: str = "inductor", mode: str | None = None
+    ) -> None:
+        self._made_for = recognizer(field)
+        self._backend, self._mode = backend, mode
+        self._compiled: dict[Shape, Callable[..., list[Tensor]]] = {}
+
+    def execute(
+        self, plan: Plan, problem: Problem, asked: int | None = None, **extra: Any
+    ) -> Solution:
+        """Solve `problem`, whose field must be the one given at first, by the rows of `plan`;
+        `extra` is added to the solution's.
+
+        Raises ComponentError for a problem with another field, a divergence or gradients.
+        """
+        if not self._made_for(problem.field):
+            raise ComponentError("these steps were compiled for another field: make new ones")
+        if problem.augmentation is not None or problem.grad != "none":
+            raise ComponentError("compiled steps take no divergence and no gradients: use execute")
+        x0, field = state_of(problem), bound_field(problem)
+        counters, forwards = Counters(problem.field), getattr(problem.field, "forwards", 0)
+        times = iter(call_times(plan, x0))
+        noise = Diffusion(problem, x0) if plan.draws else None
+        values = {START: x0}
+        with torch.no_grad():
+            for number, step in enumerate(_steps(plan)):
+                weights = _numbers(step.weights, x0.dtype, x0.device)
+                given = [values[register] for register in step.entering]
+                given += [noise(draw) for draw in step.draws] if noise is not None else []
+                at = [next(times) for _ in range(step.calls)]
+                run = self._function(step.shape)
+                results = counters.apart(run, step.shape, field, given, weights, at)
+                values = dict(zip(step.leaving, results, strict=True))
+                if problem.callback is not None:
+                    tell(problem, plan, number, values.get(plan.nodes[number]))
+        return finished(
+            plan,
+            problem,
+            [values[r] for r in plan.outputs],
+            forwards=getattr(problem.field, "forwards", 0) - forwards,
+            asked=asked,
+            extra=extra,
+        )
+
+    def _function(self, shape: Shape) -> Callable[..., list[Tensor]]:
+        """The compiled step of this shape.
+
+        Each has a code object of its own, because torch bounds the compilations of each by 8.
+        """
+        if shape not in self._compiled:
+            own = FunctionType(_run.__code__.replace(), _run.__globals__, _run.__name__)
+            self._compiled[shape] = torch.compile(
+                own, backend=self._backend, mode=self._mode, fullgraph=True
+            )
+        return self._compiled[shape]
+
+
+def _run(
+    shape: Shape,
+    field: Callable[[Tensor, Tensor], Tensor],
+    given: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    times: Sequence[Tensor],
+) -> list[Tensor]:
+    """One step; what the compiler sees."""
+    registers, weight, time = list(given), iter(weights), iter(times)
+    for is_call, reads in shape.rows:
+        if is_call:
+            x = registers[reads[0]]
+            registers.append(field(x, next(time)))
+            check_velocity(field, registers[-1], x)
+            continue
+        total = next(weight) * registers[reads[0]] if reads else torch.zeros_like(given[0])
+        for register in reads[1:]:
+            total = total + next(weight) * registers[register]
+        registers.append(total)
+    return [registers[register] for register in shape.leaving]
+
+
+@lru_cache(maxsize=64)
+def _steps(plan: Plan) -> tuple[Step, ...]:
+    """The plan cut at its steps' ends."""
+    present: tuple[int, ...] = (START,)
+    steps = []
+    for first, last in plan.spans:
+        steps.append(_step(plan, first, last, present))
+        present = steps[-1].leaving
+    return tuple(steps)
+
+
+def _step(plan: Plan, first: int, last: int, entering: tuple[int, ...]) -> Step:
+    rows = plan.rows[first:last]
+    drawn = [row for row in rows if isinstance(row, Noise)]
+    work = [row for row in rows if not isinstance(row, Noise)]
+    order = [*entering, *(row.out for row in drawn), *(row.out for row in work)]
+    place = {register: number for number, register in enumerate(order)}
+    later = {r for row in plan.rows[last:] for r in row.reads} | set(plan.outputs)
+    leaving = tuple(register for register in order if register in later)
+    shape = Shape(
+        entering=len(entering),
+        rows=tuple((isinstance(r, Call), tuple(place[x] for x in r.reads)) for r in work),
+        leaving=tuple(place[register] for register in leaving),
+    )
+    weights = tuple(w for r in work if not isinstance(r, Call) for w in r.weights.values())
+    calls = sum(isinstance(row, Call) for row in work)
+    return Step(shape, entering, tuple(row.draw for row in drawn), leaving, weights, calls)
+
+
+@lru_cache(maxsize=1024)
+def _numbers(
+    weights: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    """Each weight as a tensor without dimensions: a float would be compiled in."""
+    return to_device(weights, dtype, device).unbind(0) if weights else ()

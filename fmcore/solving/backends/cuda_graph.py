@@ -1,0 +1,271 @@
+"""A plan run by recorded steps: one launch from the host for a whole step, the network within.
+
+A CUDA graph repeats the same operations at the same addresses.  So the registers that go from step
+to step have memory of their own, and weights and times come from a table on the device, at the row
+that a counter on the device points to: one graph serves all steps of the same shape, and every grid
+and budget.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.problem import Problem, Solution
+from fmcore.interfaces.source import Condition
+from fmcore.solving.backends.eager import finished
+from fmcore.solving.backends.field_state import Counters, addresses, recognizer
+from fmcore.solving.backends.fused import on_device_of, velocity_at
+from fmcore.solving.backends.kernels import Kernel, Unavailable
+from fmcore.solving.backends.segments import Segment, Shape, segments_of
+from fmcore.solving.evaluation import state_of, to_device
+from fmcore.solving.fixed.noise import Diffusion
+from fmcore.solving.fixed.plan import Plan
+from fmcore.solving.interval import rounded_inside
+
+__all__ = ["GraphedSteps", "Recorder", "cuda_graphs"]
+
+WARM_UPS = 3
+"""Runs of a step before it is recorded, in which libraries choose their algorithms and workspaces;
+torch's documentation of graphs takes as many."""
+
+SHAPES_KEPT = 4
+"""Shapes of a problem whose graphs are kept: whole batches, the last one, and their like."""
+
+ROWS = 64
+"""Rows of a table at first; a longer plan gets the next power of 2, and is recorded again."""
+
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+"""Records a function, which it may try before, and gives what repeats it."""
+
+
+class Recorded(NamedTuple):
+    """A recorded step: `replay` runs it with the numbers in the `row`th row of `table`, and adds 1
+    to `row`.  The field's counters gain `counted` by one run.
+    """
+
+    replay: Callable[[], None]
+    table: Tensor
+    row: Tensor
+    counted: tuple[int, ...]
+
+
+def cuda_graphs() -> Recorder:
+    """Records CUDA graphs that share their memory: nothing lives in it from step to step."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(step: Callable[[], None]) -> Callable[[], None]:
+        graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream()
+        aside.wait_stream(current)
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UPS):
+                step()
+        current.wait_stream(aside)
+        try:
+            # "thread_local": what other threads allocate meanwhile does not end the recording
+            with torch.cuda.graph(graph, pool, aside, capture_error_mode="thread_local"):
+                step()
+        except RuntimeError as error:  # it waited for the device, or did what no graph can hold
+            raise Unavailable(_first_line(error.__context__ or error)) from error
+        finally:
+            torch.cuda.set_stream(current)  # torch leaves its own current where recording failed
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+    return record
+
+
+@final
+class GraphedSteps:
+    """Runs plans with `field`, recording each shape of step once for each shape of the problem.
+
+    `kernel` adds up registers; `recorder` makes what records, once for each shape of the problem.
+    Keep the object for as long as the field is used.  Divergences and gradients are not taken here.
+    """
+
+    def __init__(
+        self, field: Any, kernel: Kernel, recorder: Callable[[], Recorder] = cuda_graphs
+    ) -> None:
+        self._made_for, self._kernel, self._recorder = recognizer(field), kernel, recorder
+        self._stages: OrderedDict[Any, _Stage] = OrderedDict()
+        self._addresses: tuple[Any, ...] = ()
+
+    def execute(
+        self, plan: Plan, problem: Problem, asked: int | None = None, **extra: Any
+    ) -> Solution:
+        """Solve `problem`, whose field must be the one given at first, by the segments of `plan`;
+        `extra` is added to the solution's.
+
+        Raises Unavailable where a step cannot be recorded, and ComponentError for a problem with
+        another field.
+        """
+        if not self._made_for(problem.field):
+            raise ComponentError("these steps were recorded for another field: make new ones")
+        x0, segments = state_of(problem), segments_of(plan)
+        counters, forwards = Counters(problem.field), getattr(problem.field, "forwards", 0)
+        with torch.inference_mode(False), torch.no_grad(), on_device_of(x0):
+            stage = self._stage(x0, problem)
+            before = counters.read()
+            for shape, rows in _rows(plan, x0.dtype, x0.device).items():
+                stage.prepare(shape, rows, problem.field, counters)
+            stage.fill(x0, problem.condition)  # here, since trial runs write there too
+            noise = Diffusion(problem, x0) if plan.draws else None
+            for segment in segments:
+                stage.run(segment, noise)
+            counters.write(before)
+            for segment in segments:
+                counters.add(stage.recorded[segment.shape].counted)
+            last = segments[-1].leaving if segments else ()
+            outputs = [stage.slots[last.index(r)].clone() if last else x0 for r in plan.outputs]
+        return finished(
+            plan,
+            problem,
+            outputs,
+            forwards=getattr(problem.field, "forwards", 0) - forwards,
+            asked=asked,
+            extra=extra,
+        )
+
+    @property
+    def recorded(self) -> int:
+        """How many graphs are kept."""
+        return sum(len(stage.recorded) for stage in self._stages.values())
+
+    def _stage(self, x0: Tensor, problem: Problem) -> _Stage:
+        """The memory for problems like this one; all is forgotten when the weights have moved."""
+        now = addresses(problem.field)
+        if now != self._addresses:
+            self._stages.clear()
+            self._addresses = now
+        key = (_looks(x0), *((name, _looks(v)) for name, v in (problem.condition or {}).items()))
+        if key not in self._stages:
+            self._stages[key] = _Stage(x0, problem.condition, self._kernel, self._recorder())
+        self._stages.move_to_end(key)
+        while len(self._stages) > SHAPES_KEPT:
+            self._stages.popitem(last=False)
+        return self._stages[key]
+
+
+@final
+class _Stage:
+    """Memory that stays where it is, for problems of one shape, and the steps recorded over it.
+
+    `slots` are the registers between steps, in the order in which they leave one and enter the
+    next.
+    """
+
+    def __init__(
+        self, x0: Tensor, condition: Condition | None, kernel: Kernel, record: Recorder
+    ) -> None:
+        self.slots = [torch.empty_like(x0).copy_(x0)]
+        self.draws: list[Tensor] = []
+        self.condition = condition and {name: v.clone() for name, v in condition.items()}
+        self.recorded: dict[Shape, Recorded] = {}
+        self._kernel, self._record = kernel, record
+
+    def fill(self, x0: Tensor, condition: Condition | None) -> None:
+        """Begin a solve."""
+        self.slots[0].copy_(x0)
+        for name, value in (condition or {}).items():
+            _given(self.condition)[name].copy_(value)
+
+    def prepare(self, shape: Shape, rows: Tensor, field: Any, counters: Counters) -> None:
+        """Have a recorded step of this shape, at the first of these rows of numbers."""
+        recorded = self.recorded.get(shape)
+        if recorded is None or len(recorded.table) < len(rows):
+            recorded = self.recorded[shape] = self._new(shape, rows, field, counters)
+        recorded.table[: len(rows)].copy_(rows)
+        recorded.row.zero_()
+
+    def run(self, segment: Segment, noise: Diffusion | None) -> None:
+        """The next step, of which nothing is known here but its shape and its draws."""
+        if noise is not None:
+            for place, draw in zip(self.draws, segment.draws, strict=False):
+                place.copy_(noise(draw), non_blocking=True)
+        self.recorded[segment.shape].replay()
+
+    def _new(self, shape: Shape, rows: Tensor, field: Any, counters: Counters) -> Recorded:
+        like = self.slots[0]
+        while len(self.slots) < max(shape.entering, len(shape.leaving)):
+            self.slots.append(like.clone())
+        while len(self.draws) < shape.draws:
+            self.draws.append(torch.zeros_like(like))
+        capacity = max(ROWS, 1 << (len(rows) - 1).bit_length())
+        table = rows[:1].repeat(capacity, 1)  # whichever row a trial run reads, its times are valid
+        row = torch.zeros(1, dtype=torch.int64, device=like.device)
+        counted: tuple[int, ...] = ()
+
+        def step() -> None:
+            nonlocal counted
+            before = counters.read()
+            self._step(shape, table, row, field)
+            counted = tuple(b - a for a, b in zip(before, counters.read(), strict=True))
+
+        return Recorded(self._record(step), table, row, counted)
+
+    def _step(self, shape: Shape, table: Tensor, row: Tensor, field: Any) -> None:
+        """What is recorded."""
+        numbers = table.index_select(0, row).squeeze(0)
+        weights = sum(work.outs * len(work.reads) for work in shape.work)
+        times = iter(numbers[weights:].unsqueeze(1).expand(-1, len(self.slots[0])).unbind())
+        values = [*self.slots[: shape.entering], *self.draws[: shape.draws]]
+        offset = 0
+        for reads, outs, mask in shape.work:
+            if not outs:
+                values.append(velocity_at(self._bound(field), values[reads[0]], next(times)))
+                continue
+            made = [torch.empty_like(self.slots[0]) for _ in range(outs)]
+            self._kernel(made, [values[r] for r in reads], numbers, offset, mask)
+            values += made
+            offset += outs * len(reads)
+        self._leave(values, shape)
+        row.add_(1)
+
+    def _leave(self, values: Sequence[Tensor], shape: Shape) -> None:
+        """Put what leaves into its slots; what comes out of a slot is saved before."""
+        entered = range(shape.entering)
+        moves = [(to, at) for to, at in enumerate(shape.leaving) if to != at or at not in entered]
+        if moves:
+            torch._foreach_copy_(
+                [self.slots[to] for to, _ in moves],
+                [values[at].clone() if at in entered else values[at] for _, at in moves],
+            )
+
+    def _bound(self, field: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        condition = self.condition
+        return field if condition is None else lambda x, t: field(x, t, condition)
+
+
+@lru_cache(maxsize=64)
+def _rows(plan: Plan, dtype: torch.dtype, device: torch.device) -> dict[Shape, Tensor]:
+    """The numbers of all steps of each shape, in the order of the steps: a row holds a step's
+    weights, then its times.
+    """
+    low, high = min(plan.grid), max(plan.grid)
+    times = rounded_inside([call.t for call in plan.calls], low, high, dtype).tolist()
+    rows: dict[Shape, list[list[float]]] = {}
+    for segment in segments_of(plan):
+        own = times[segment.first_call : segment.first_call + segment.calls]
+        rows.setdefault(segment.shape, []).append([*segment.weights, *own])
+    return {shape: to_device(values, dtype, device) for shape, values in rows.items()}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _looks(value: Tensor) -> tuple[Any, ...]:
+    return value.shape, value.stride(), value.dtype, value.device
+
+
+def _given(condition: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
+    if condition is None:
+        raise RuntimeError("a problem with a condition came to memory made for one without")
+    return condition

@@ -1,0 +1,111 @@
+"""A plan run sweep by sweep: between two calls of the field, one pass over memory.
+
+The kernel reads its weights from a table on the device, so that the host hands over addresses and
+an offset and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fmcore.interfaces.problem import Problem, Solution
+from fmcore.solving.backends.eager import call_times, finished
+from fmcore.solving.backends.fusion import Program, program_of
+from fmcore.solving.backends.kernels import Kernel
+from fmcore.solving.divergence import Measured
+from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.fixed.canonical import canonical
+from fmcore.solving.fixed.noise import Diffusion
+from fmcore.solving.fixed.plan import Plan
+
+__all__ = ["execute_fused", "laid_out", "on_device_of", "velocity_at"]
+
+
+def execute_fused(
+    plan: Plan, problem: Problem, kernel: Kernel, asked: int | None = None, **extra: Any
+) -> Solution:
+    """Solve `problem` by the sweeps of `plan`, each one launch of `kernel`; `extra` is added to the
+    solution's.
+    """
+    x0, program = state_of(problem), program_of(plan)
+    forwards = getattr(problem.field, "forwards", 0)
+    measured = None
+    with torch.no_grad(), on_device_of(x0):
+        field = bound_field(problem)
+        if problem.augmentation is not None:
+            field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
+        noise = Diffusion(problem, x0) if plan.draws else None
+        registers = _registers(program, x0)
+        table = _table(program, x0.dtype, x0.device)
+        _run(program, registers, field, call_times(plan, x0), noise, table, kernel)
+    return finished(
+        plan,
+        problem,
+        [registers[slot] for slot in program.outputs],
+        logdet=measured and measured.logdet,
+        forwards=getattr(problem.field, "forwards", 0) - forwards,
+        asked=asked,
+        extra=extra,
+    )
+
+
+def on_device_of(x: Tensor) -> AbstractContextManager[object]:
+    """Makes x's GPU the current one: kernels that are not torch's are launched there."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+
+def velocity_at(field: Callable[[Tensor, Tensor], Tensor], x: Tensor, t: Tensor) -> Tensor:
+    """The field's velocity, checked, in x's layout and in memory that is not x's."""
+    velocity = field(x, t)
+    if velocity.shape != x.shape or velocity.dtype is not x.dtype:
+        check_velocity(field, velocity, x)
+    velocity = laid_out(velocity, x)
+    return velocity.clone() if velocity.data_ptr() == x.data_ptr() else velocity
+
+
+def laid_out(value: Tensor, like: Tensor) -> Tensor:
+    """`value` with its elements in the order in which those of `like`, dense, lie in memory."""
+    if value.stride() == like.stride() or (value.is_contiguous() and like.is_contiguous()):
+        return value
+    return torch.empty_like(like).copy_(value)
+
+
+def _run(
+    program: Program,
+    registers: list[Any],
+    field: Callable[[Tensor, Tensor], Tensor],
+    times: Sequence[Tensor],
+    noise: Callable[[int], Tensor] | None,
+    table: Tensor,
+    kernel: Kernel,
+) -> None:
+    for outs, reads, free, call, draw, offset, mask in program.items:
+        if call is not None:
+            registers[outs[0]] = velocity_at(field, registers[reads[0]], times[call])
+        elif draw is None:
+            kernel([registers[r] for r in outs], [registers[r] for r in reads], table, offset, mask)
+        elif noise is not None:
+            registers[outs[0]] = laid_out(noise(draw), registers[0])
+        for slot in free:
+            registers[slot] = None
+
+
+def _registers(program: Program, x0: Tensor) -> list[Any]:
+    """All slots: x0, dense, and the buffers; those of velocities and draws still empty."""
+    dense = torch.empty_like(x0)
+    registers: list[Any] = [None] * program.slots
+    registers[0] = laid_out(x0.detach(), dense)
+    for slot in range(1, program.buffers + 1):
+        registers[slot] = torch.empty_like(dense) if slot > 1 else dense
+    return registers
+
+
+@lru_cache(maxsize=256)
+def _table(program: Program, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return to_device(program.table, dtype, device)

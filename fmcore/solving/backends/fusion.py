@@ -1,0 +1,193 @@
+"""A plan with the sums between two calls taken together: one pass over memory for all of them.
+
+Whatever a solver adds up between two evaluations is linear in the registers that are there, so the
+sums are substituted into one another on the host, in float64, and one kernel reads each register
+once and writes all that is needed later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, final
+
+from fmcore.solving.backends.registers import Pool
+from fmcore.solving.fixed.plan import START, Call, Combine, Noise, Plan
+from fmcore.solving.fixed.symbolic import Linear
+
+__all__ = ["Do", "Item", "Program", "Sweep", "mask_of", "program_of", "sweeps_of"]
+
+
+@final
+@dataclass(frozen=True)
+class Sweep:
+    """Register outs[i] = sum_j weights[i][j] reads[j], for all i at once."""
+
+    outs: tuple[int, ...]
+    reads: tuple[int, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+    @property
+    def flat(self) -> tuple[float, ...]:
+        """The weights row by row."""
+        return tuple(weight for row in self.weights for weight in row)
+
+
+Item = Call | Noise | Sweep
+
+
+class Do(NamedTuple):
+    """One item with slots for registers.
+
+    A call (of number `call`) or a draw (of number `draw`) puts its tensor into slot outs[0]; a
+    sweep adds up `reads` with the weights that begin at `offset` of the plan's table, those that
+    are not zero by `mask`.  `free` are the slots of no use afterwards.
+    """
+
+    outs: tuple[int, ...]
+    reads: tuple[int, ...]
+    free: tuple[int, ...]
+    call: int | None = None
+    draw: int | None = None
+    offset: int = 0
+    mask: int = 0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A plan's items over slots.
+
+    Slot 0 is x0; slots 1 .. buffers are the solver's own, the further ones hold what the field
+    returned and what was drawn.  `table` are the weights of all sweeps, `launches` their number.
+    """
+
+    items: tuple[Do, ...]
+    buffers: int
+    slots: int
+    outputs: tuple[int, ...]
+    table: tuple[float, ...]
+    launches: int
+
+
+def sweeps_of(plan: Plan) -> tuple[Item, ...]:
+    """The plan's calls in their order, its sums gathered, each draw just before its first use."""
+    wanted = _readers(plan)
+    items: list[Item] = []
+    drawn: dict[int, Noise] = {}
+    group: list[tuple[int, Combine]] = []
+    for index, row in enumerate(plan.rows):
+        if isinstance(row, Combine):
+            group.append((index, row))
+        elif isinstance(row, Noise):
+            drawn[row.out] = row
+        else:
+            items += _flushed(group, wanted, drawn)
+            group = []
+            if row.state in drawn:
+                items.append(drawn.pop(row.state))
+            items.append(row)
+    return (*items, *_flushed(group, wanted, drawn), *_left(drawn, plan.outputs))
+
+
+@lru_cache(maxsize=256)
+def program_of(plan: Plan) -> Program:
+    """Give every register of the plan's items a slot.
+
+    What a sweep writes never shares memory with what it reads.
+    """
+    items = sweeps_of(plan)
+    last = _last_reads(items, plan.outputs)
+    own, foreign = Pool(), Pool()
+    slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
+    dying: list[list[int]] = []
+    for index, item in enumerate(items):
+        pool = own if isinstance(item, Sweep) else foreign
+        for register in outs_of(item):
+            slot[register] = (pool, pool.take())
+        ends = [r for r in dict.fromkeys(reads_of(item)) if last[r] == index and r != START]
+        for register in ends:
+            of, number = slot[register]
+            if of is not None:
+                of.put(number)
+        dying.append(ends)
+    first = {None: 0, own: 1, foreign: 1 + own.size}
+    place = {register: first[pool] + number for register, (pool, number) in slot.items()}
+    return Program(
+        items=tuple(_placed(items, dying, place, own.size)),
+        buffers=own.size,
+        slots=1 + own.size + foreign.size,
+        outputs=tuple(place[r] for r in plan.outputs),
+        table=tuple(w for item in items if isinstance(item, Sweep) for w in item.flat),
+        launches=sum(isinstance(item, Sweep) for item in items),
+    )
+
+
+def outs_of(item: Item) -> tuple[int, ...]:
+    """The registers that an item writes."""
+    return item.outs if isinstance(item, Sweep) else (item.out,)
+
+
+def reads_of(item: Item) -> tuple[int, ...]:
+    """The registers that an item reads."""
+    return item.reads
+
+
+def mask_of(sweep: Sweep) -> int:
+    """Which weights are not zero: bit i * reads + j for weight (i, j)."""
+    return sum(1 << place for place, weight in enumerate(sweep.flat) if weight != 0)
+
+
+def _readers(plan: Plan) -> dict[int, int]:
+    """The last row that reads each register; the number of rows for an output."""
+    last = {r: index for index, row in enumerate(plan.rows) for r in row.reads}
+    return last | dict.fromkeys(plan.outputs, len(plan.rows))
+
+
+def _flushed(
+    group: Sequence[tuple[int, Combine]], last: dict[int, int], drawn: dict[int, Noise]
+) -> Iterator[Item]:
+    """The draws that a run of sums needs, then the sums as one sweep."""
+    if not group:
+        return
+    end = group[-1][0]
+    inside: dict[int, Linear] = {}
+    for _, row in group:
+        terms = (weight * inside.get(r, Linear({r: 1.0})) for r, weight in row.weights.items())
+        inside[row.out] = sum(terms, Linear({}))
+    kept = {out: total.terms for out, total in inside.items() if last[out] > end}
+    reads = tuple(sorted({r for weights in kept.values() for r in weights}))
+    yield from (drawn.pop(r) for r in reads if r in drawn)
+    yield Sweep(
+        outs=tuple(kept),
+        reads=reads,
+        weights=tuple(tuple(weights.get(r, 0.0) for r in reads) for weights in kept.values()),
+    )
+
+
+def _left(drawn: dict[int, Noise], outputs: tuple[int, ...]) -> Iterator[Item]:
+    """A draw that nobody adds to anything may still be an output."""
+    yield from (row for out, row in drawn.items() if out in outputs)
+
+
+def _last_reads(items: Sequence[Item], outputs: tuple[int, ...]) -> dict[int, int]:
+    last = {r: index for index, item in enumerate(items) for r in reads_of(item)}
+    return last | dict.fromkeys(outputs, len(items))
+
+
+def _placed(
+    items: Sequence[Item], dying: Sequence[Sequence[int]], place: dict[int, int], buffers: int
+) -> Iterator[Do]:
+    calls = offset = 0
+    for item, ends in zip(items, dying, strict=True):
+        free = tuple(place[r] for r in ends if place[r] > buffers)
+        outs, reads = (tuple(place[r] for r in rs) for rs in (outs_of(item), reads_of(item)))
+        if isinstance(item, Call):
+            yield Do(outs, reads, free, call=calls)
+            calls += 1
+        elif isinstance(item, Noise):
+            yield Do(outs, reads, free, draw=item.draw)
+        else:
+            yield Do(outs, reads, free, offset=offset, mask=mask_of(item))
+            offset += len(item.flat)

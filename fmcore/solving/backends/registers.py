@@ -1,0 +1,144 @@
+"""Which buffer each register of a plan lives in, and the order in which a row's terms are added.
+
+A register is needed from its row to its last reader; registers whose lives do not overlap share a
+buffer, so that memory does not grow with the number of steps.  A combination may overwrite one of
+its own terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+from fmcore.solving.fixed.plan import START, Call, Combine, Noise, Plan, Row
+
+__all__ = ["Allocation", "Do", "Pool", "allocate"]
+
+
+class Do(NamedTuple):
+    """One row with slots for registers.
+
+    A call reads slot `state` and puts what the field returns into `out`.  A combination adds
+    `terms`, (slot, weight) in the order in which they must be read, into the buffer at `out`.
+    Noise puts draw number `draw` into `out`.  `free` are the slots of velocities and draws that are
+    of no use afterwards.
+    """
+
+    out: int
+    call: int | None  # the number of the call
+    state: int
+    terms: tuple[tuple[int, float], ...]
+    free: tuple[int, ...]
+    draw: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Allocation:
+    """The rows over slots.
+
+    Slot 0 is x0, never written.  Slots 1 .. buffers are the solver's own buffers, the further ones
+    hold what the field returned.  `outputs` are the slots of the plan's outputs, `nodes` those of
+    the states at the ends of the steps, None where nothing reads that state any more.
+    """
+
+    program: tuple[Do, ...]
+    buffers: int
+    slots: int
+    outputs: tuple[int, ...]
+    nodes: tuple[int | None, ...]
+
+
+def allocate(plan: Plan) -> Allocation:
+    """Give every register a slot."""
+    last = _last_reads(plan)
+    buffers, velocities = Pool(), Pool()
+    slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
+    program = []
+    for index, row in enumerate(plan.rows):
+        dying = [r for r in row.reads if last[r] == index and r != START]
+        if not isinstance(row, Combine):  # what comes from elsewhere brings its own memory
+            slot[row.out] = (velocities, velocities.take())
+            _release(dying, slot)
+        else:
+            _release(dying, slot)  # first, so that `out` may take the place of a term
+            slot[row.out] = (buffers, buffers.take())
+        program.append((row, dying))
+    place = _places(slot, buffers.size, buffers)
+    numbered = zip(program, _numbers(plan), strict=True)
+    done = tuple(_do(row, dying, place, call, buffers.size) for (row, dying), call in numbered)
+    return Allocation(
+        program=done,
+        buffers=buffers.size,
+        slots=1 + buffers.size + velocities.size,
+        outputs=tuple(place[r] for r in plan.outputs),
+        nodes=tuple(
+            place[r] if r == START or last.get(r, 0) >= end else None
+            for r, end in zip(plan.nodes, plan.ends, strict=True)
+        ),
+    )
+
+
+def _last_reads(plan: Plan) -> dict[int, int]:
+    last = {r: index for index, row in enumerate(plan.rows) for r in row.reads}
+    return last | dict.fromkeys(plan.outputs, len(plan.rows))
+
+
+def _release(dying: list[int], slot: dict[int, tuple[Pool | None, int]]) -> None:
+    for register in dying:
+        pool, number = slot[register]
+        if pool is not None:
+            pool.put(number)
+
+
+def _places(slot: dict[int, tuple[Pool | None, int]], size: int, buffers: Pool) -> dict[int, int]:
+    return {
+        register: 0 if pool is None else 1 + number + (0 if pool is buffers else size)
+        for register, (pool, number) in slot.items()
+    }
+
+
+def _numbers(plan: Plan) -> list[int | None]:
+    numbers = iter(range(plan.nfe))
+    return [next(numbers) if isinstance(row, Call) else None for row in plan.rows]
+
+
+def _do(row: Row, dying: list[int], place: dict[int, int], call: int | None, buffers: int) -> Do:
+    out = place[row.out]
+    free = tuple(place[r] for r in dying if place[r] > buffers)
+    if isinstance(row, Call):
+        return Do(out, call, place[row.state], (), free)
+    if isinstance(row, Noise):
+        return Do(out, None, 0, (), free, row.draw)
+    return Do(out, None, 0, _in_order({place[r]: w for r, w in row.weights.items()}, out), free)
+
+
+def _in_order(weights: dict[int, float], out: int) -> tuple[tuple[int, float], ...]:
+    """The terms, such that the first operation, a + w b or w a, reads the one that it overwrites.
+
+    A weight of one goes first where possible: it saves a multiplication.
+    """
+    ones = [slot for slot, weight in weights.items() if weight == 1.0]
+    overwritten = [out] if out in weights else []
+    first = overwritten if out in ones or not ones else ones[:1]
+    order = dict.fromkeys([*first, *overwritten, *weights])
+    return tuple((slot, weights[slot]) for slot in order)
+
+
+class Pool:
+    """Numbers from 0 on; one that was put back is taken before a new one.  `size` counts them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._free: list[int] = []
+
+    def take(self) -> int:
+        """A number that nobody has."""
+        if self._free:
+            return self._free.pop()
+        self.size += 1
+        return self.size - 1
+
+    def put(self, number: int) -> None:
+        """Give a number back."""
+        self._free.append(number)

@@ -1,0 +1,251 @@
+"""The divergence of the field, integrated beside the state: how much the flow stretches volume.
+
+div u = tr J, J = du/dx.  Exact: one product with J for each element of x.  Hutchinson: tr J = E[e .
+J e] for random e with mean 0 and covariance 1, e fixed along the whole trajectory so that the
+augmented ODE is an ODE.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.problem import Augmentation, Problem, Velocity
+from fmcore.interfaces.randomness import generator_for
+from fmcore.interfaces.source import Condition
+from fmcore.solving.evaluation import check_velocity, field_name
+
+__all__ = ["Measured", "draw_probes", "estimates_ahead", "trace_ahead", "velocity_and_divergence"]
+
+
+def draw_probes(
+    how: Augmentation, problem: Problem, rows: Tensor, dtype: torch.dtype
+) -> Tensor | None:
+    """The probes of these rows of the problem, `(rows, n_probes, *shape)`; None for the exact
+    divergence.
+    """
+    if how.divergence == "exact":
+        return None
+    ids = rows if problem.sample_ids is None else problem.sample_ids.to(rows.device)[rows]
+    shape = (how.n_probes, *problem.x0.shape[1:])
+    drawn = [_draw_probe(how, shape, problem.seed, sample, dtype) for sample in ids.tolist()]
+    return torch.stack(drawn).to(problem.x0.device)
+
+
+def velocity_and_divergence(
+    how: Augmentation,
+    field: Velocity,
+    x: Tensor,
+    t: Tensor,
+    condition: Condition | None,
+    probes: Tensor | None,
+    *,
+    keep_graph: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The velocity and its divergence by each probe, `(batch, n_probes)`, or `(batch, 1)` if
+    exact.
+
+    Without `keep_graph` no graph is left behind, and none is needed around the call.  Raises
+    ComponentError for a field that cannot be differentiated.
+    """
+    if how.by == "jvp":
+        return _by_jvp(how, field, x, t, condition, probes, keep_graph)
+    with torch.enable_grad():
+        x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
+        velocity = field(x, t) if condition is None else field(x, t, condition)
+        check_velocity(field, velocity, x)
+        if not velocity.requires_grad:
+            _require_constant(field, velocity, x, t, condition)
+            return velocity, x.new_zeros(len(x), how.columns)
+        if probes is None:
+            divergence = _trace(velocity, x, keep_graph)
+        else:
+            divergence = _estimates(velocity, x, probes, keep_graph)
+    return (velocity if keep_graph else velocity.detach()), divergence
+
+
+def _by_jvp(
+    how: Augmentation,
+    field: Velocity,
+    x: Tensor,
+    t: Tensor,
+    condition: Condition | None,
+    probes: Tensor | None,
+    keep_graph: bool,
+) -> tuple[Tensor, Tensor]:
+    """The same by forward-mode differentiation."""
+
+    def f(x: Tensor) -> Tensor:
+        velocity = field(x, t) if condition is None else field(x, t, condition)
+        check_velocity(field, velocity, x)
+        return velocity
+
+    with torch.set_grad_enabled(keep_graph):
+        if probes is None:
+            velocity, divergence = trace_ahead(f, x)
+        else:
+            velocity, divergence = estimates_ahead(f, x, probes)
+        if divergence is None:
+            _require_constant(field, velocity, x, t, condition)
+            divergence = x.new_zeros(len(x), how.columns)
+    return velocity, divergence
+
+
+def _draw_probe(
+    how: Augmentation, shape: tuple[int, ...], seed: int, sample: int, dtype: torch.dtype
+) -> Tensor:
+    generator = generator_for(seed, "probe", sample)
+    if how.probe == "gaussian":
+        return torch.randn(shape, generator=generator, dtype=dtype)
+    return torch.randint(0, 2, shape, generator=generator).to(dtype) * 2 - 1
+
+
+def _trace(velocity: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
+    """sum_i du_i / dx_i of each row, `(batch, 1)`: rows do not depend on one another, so one
+    backward pass serves the batch.
+    """
+    flat = velocity.flatten(1)
+    size = flat.shape[1]
+    total = x.new_zeros(len(x))
+    for i in range(size):
+        row = _backward(flat[:, i].sum(), x, None, i + 1 < size, keep_graph)
+        total = total + row.flatten(1)[:, i]
+    return total.unsqueeze(1)
+
+
+def _estimates(velocity: Tensor, x: Tensor, probes: Tensor, keep_graph: bool) -> Tensor:
+    """e . J e of each probe, `(batch, n_probes)`."""
+    found = []
+    for i in range(probes.shape[1]):
+        e = probes[:, i]
+        row = _backward(velocity, x, e, i + 1 < probes.shape[1], keep_graph)
+        found.append((row * e).flatten(1).sum(1))
+    return torch.stack(found, 1)
+
+
+def _backward(y: Tensor, x: Tensor, e: Tensor | None, more: bool, keep_graph: bool) -> Tensor:
+    """J^T e; the graph is let go after the last use."""
+    (row,) = torch.autograd.grad(
+        y, x, e, retain_graph=more or keep_graph, create_graph=keep_graph, materialize_grads=True
+    )
+    return row
+
+
+def _require_constant(
+    field: Velocity, velocity: Tensor, x: Tensor, t: Tensor, condition: Condition | None
+) -> None:
+    """A velocity without a graph is right only where it does not depend on x."""
+    moved = x.detach() + 1e-2
+    elsewhere = field(moved, t) if condition is None else field(moved, t, condition)
+    if not torch.equal(elsewhere, velocity):
+        raise ComponentError(
+            "the divergence needs a field that autograd can follow, but its velocity carries no "
+            "graph: "
+            "do not wrap it in torch.no_grad or torch.inference_mode, and detach nothing"
+        )
+
+
+Function = Callable[[Tensor], Tensor]
+
+
+def trace_ahead(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """u = f(x) and sum_i du_i / dx_i of each row, `(batch, 1)`; None for a velocity in which no
+    tangent arrives.  Rows do not depend on one another, so one product serves the batch.
+    """
+    size = x[0].numel()
+    total, velocity = x.new_zeros(len(x)), x
+    for i in range(size):
+        direction = torch.zeros_like(x)
+        direction.view(len(x), size)[:, i] = 1
+        velocity, column = _product(f, x, direction)
+        if column is None:
+            return velocity, None
+        total = total + column.reshape(len(x), size)[:, i]
+    return velocity, total.unsqueeze(1)
+
+
+def estimates_ahead(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """u = f(x) and e . J e of each probe, `(batch, n_probes)`; None as above."""
+    found, velocity = [], x
+    for e in probes.unbind(1):
+        velocity, moved = _product(f, x, e)
+        if moved is None:
+            return velocity, None
+        found.append((moved * e).flatten(1).sum(1))
+    return velocity, torch.stack(found, 1)
+
+
+def _product(f: Function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor | None]:
+    """f(x) and J direction, None if the output carries no tangent.
+
+    Raises ComponentError if the field has an operation without a forward derivative.
+    """
+    _load()
+    try:
+        velocity, moved = torch.func.jvp(f, (x,), (direction,), strict=True)  # type: ignore[misc]
+    except (NotImplementedError, RuntimeError) as error:
+        velocity = f(x)  # a mistake of the field's own shows itself here
+        if "independent of the inputs" in str(error):
+            return velocity, None
+        raise ComponentError(
+            f"divergence by='jvp' needs a field that forward-mode differentiation can follow, and "
+            f"this one has an operation that it cannot: {_first_line(error)}; use by='vjp'"
+        ) from error
+    return velocity, moved
+
+
+@cache
+def _load() -> None:
+    """The first use makes torch load what it derives some operations by, with a call that it warns
+    of itself: nothing a user could change.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+@final
+class Measured:
+    """A field that takes its calls in the plan's order; `weights` are those of the end state.
+
+    `logdet` is the integral so far, `(batch, columns)`.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        augmentation: Augmentation,
+        weights: NDArray[np.float64],
+        x0: Tensor,
+    ) -> None:
+        self._problem, self._augmentation = problem, augmentation
+        self.__name__ = field_name(problem.field)  # whose mistakes are told
+        self._weights = iter(weights.tolist())
+        rows = torch.arange(len(x0), device=x0.device)
+        self._probes = draw_probes(augmentation, problem, rows, x0.dtype)
+        self.logdet = x0.new_zeros(len(x0), augmentation.columns)
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """The velocity; its divergence is added with this call's weight."""
+        weight, condition = next(self._weights), self._problem.condition
+        field = self._problem.field
+        if weight == 0:
+            return field(x, t) if condition is None else field(x, t, condition)
+        velocity, divergence = velocity_and_divergence(
+            self._augmentation, field, x, t, condition, self._probes
+        )
+        self.logdet.add_(divergence, alpha=weight)
+        return velocity

@@ -1,0 +1,53 @@
+"""The noise of stochastic solvers: draw k of sample i is a function of (seed, i, k) alone.
+
+Counter-based (Philox): each sample has its key, each draw its counter, so that nothing needs to be
+drawn in order, and no sample's noise depends on which others share its batch.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fmcore.interfaces.problem import Problem
+from fmcore.interfaces.randomness import stream_seed
+from fmcore.solving.evaluation import to_device
+
+__all__ = ["Diffusion"]
+
+
+@final
+class Diffusion:
+    """The standard normal draws of a solve, made on the CPU, given in x0's dtype and on its device.
+
+    Always drawn in float64, so that a solve in float32 sees the same noise, rounded.  The host
+    never waits for the device, unless `problem.sample_ids` lie there.
+    """
+
+    def __init__(self, problem: Problem, x0: Tensor) -> None:
+        ids = range(len(x0)) if problem.sample_ids is None else problem.sample_ids.tolist()
+        self._keys = [stream_seed(problem.seed, "diffusion", sample) for sample in ids]
+        self._shape, self._dtype, self._device = x0.shape, x0.dtype, x0.device
+        self._philox = np.random.Philox(key=0)
+        self._draws = np.random.Generator(self._philox)
+        self._state = self._philox.state
+
+    def __call__(self, draw: int) -> Tensor:
+        """Draw number `draw` of every sample, `(batch, *shape)`."""
+        values = np.empty((self._shape[0], self._shape[1:].numel()))
+        for row, key in zip(values, self._keys, strict=True):
+            self._go_to(key, draw)
+            self._draws.standard_normal(out=row)
+        drawn = torch.from_numpy(values).view(self._shape)
+        return to_device(drawn, self._dtype, self._device)
+
+    def _go_to(self, key: int, draw: int) -> None:
+        """Set key and counter; a new Philox for each sample would cost five times as much."""
+        self._state["state"]["key"][:] = (key, 0)
+        self._state["state"]["counter"][:] = (0, draw, 0, 0)
+        self._state["buffer_pos"] = 4  # nothing left over from another stream
+        self._state["has_uint32"] = 0
+        self._philox.state = self._state

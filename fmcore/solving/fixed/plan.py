@@ -1,0 +1,277 @@
+"""A fixed solver as a table: everything it will compute, known before the first call of the field.
+
+Runge-Kutta, Adams and the exponential integrators all compute x_k = sum_j p_kj x_j + sum_j q_kj u_j
+with u_k = u(x_k, t_k), where p, q and t depend on the grid and the path, never on data.  A solver's
+author writes ordinary step code; run once on symbols (`Draft`) it leaves a `Plan` of rows that one
+executor runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmcore.errors import ComponentError
+from fmcore.solving.fixed.schedule import Point, Schedule
+from fmcore.solving.fixed.symbolic import Linear
+
+__all__ = ["START", "Call", "Combine", "Draft", "Noise", "Plan", "Row", "Traceable"]
+
+START = 0
+"""The register that holds x0."""
+
+
+@final
+@dataclass(frozen=True)
+class Combine:
+    """Register `out` = sum of weight * register."""
+
+    out: int
+    weights: Mapping[int, float]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(self.weights)
+
+    def __str__(self) -> str:
+        return f"r{self.out} = {Linear(self.weights)}"
+
+
+@final
+@dataclass(frozen=True)
+class Call:
+    """Register `out` = field(register `state`, t)."""
+
+    out: int
+    state: int
+    t: float
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.state,)
+
+    def __str__(self) -> str:
+        return f"r{self.out} = field(r{self.state}, t={self.t:.6g})"
+
+
+@final
+@dataclass(frozen=True)
+class Noise:
+    """Register `out` = standard normal noise, draw number `draw` of each sample's stream."""
+
+    out: int
+    draw: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return ()
+
+    def __str__(self) -> str:
+        return f"r{self.out} = noise({self.draw})"
+
+
+Row = Combine | Call | Noise
+
+
+class Traceable(Protocol):
+    """What can be planned: step code that yields the state at every grid point after the first."""
+
+    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+        """Write the steps from grid[0] to grid[-1]."""
+
+
+@final
+class Draft:
+    """A plan being written: what a solver's `trace` calls.
+
+    `start` is x0.  States are `Linear`: add them and scale them by numbers.  Where a state is
+    handed to the field it becomes a register, and so does every state that `trace` yields; nothing
+    else is computed.
+    """
+
+    def __init__(self, schedule: Schedule | None = None, *, backward: bool = False) -> None:
+        self.start = Linear({START: 1.0})
+        self.rows: list[Row] = []
+        self._schedule = schedule
+        self._backward = backward
+        self._draws = 0
+        self._registers = 1
+        self._calls: dict[tuple[int, float], Linear] = {}
+
+    def velocity(self, x: Linear, t: float) -> Linear:
+        """u(x, t); asking again for the same state and time costs nothing."""
+        key = (self.keep(x), float(t))
+        if key not in self._calls:
+            out = self._new()
+            self.rows.append(Call(out, *key))
+            self._calls[key] = Linear({out: 1.0})
+        return self._calls[key]
+
+    def data(self, x: Linear, t: float) -> Linear:
+        """The x1 prediction at (x, t), from one velocity."""
+        return self._prediction(x, t, self.at(t).data)
+
+    def noise(self, x: Linear, t: float) -> Linear:
+        """The x0 prediction at (x, t), from the same velocity."""
+        return self._prediction(x, t, self.at(t).noise)
+
+    def fresh(self) -> Linear:
+        """A new x0, independent of everything before: what a stochastic solver adds.
+
+        Raises ComponentError where the path's source is not Gaussian, since only then is the score
+        a multiple of the x0 prediction, and in a solve from data to noise.
+        """
+        temperature = self._affine().temperature
+        if self._backward:
+            raise ComponentError(
+                "a stochastic solver goes from noise to data: for t1 < t0 set noise=0, or use an "
+                "ODE solver"
+            )
+        out = self._new()
+        self.rows.append(Noise(out, self._draws))
+        self._draws += 1
+        return Linear({out: temperature})
+
+    def at(self, t: float) -> Point:
+        """The path's schedule at `t`.  Raises ComponentError without an affine path."""
+        return self._affine().at(t)
+
+    def times_of(self, lams: Sequence[float]) -> list[float]:
+        """The times at which log(alpha/sigma) has these values; one call for many costs as one."""
+        times: list[float] = self._affine().inverse_lam(np.asarray(lams, np.float64)).tolist()
+        return times
+
+    def keep(self, x: Linear) -> int:
+        """Make `x` a register, unless it is one, and let `x` refer to it from now on."""
+        if len(x.terms) == 1:
+            ((register, weight),) = x.terms.items()
+            if weight == 1.0:
+                return register
+        if not all(map(math.isfinite, x.terms.values())):
+            raise ComponentError(f"a plan's weights must be finite, got {x}")
+        out = self._new()
+        self.rows.append(Combine(out, dict(x.terms)))
+        x.terms = {out: 1.0}
+        return out
+
+    def _affine(self) -> Schedule:
+        if self._schedule is None:
+            raise ComponentError(
+                "this solver reads the path's alpha and sigma: give the problem its path, an "
+                "affine one"
+            )
+        return self._schedule
+
+    def _prediction(self, x: Linear, t: float, weights: tuple[float, float]) -> Linear:
+        u = self.velocity(x, t)
+        of_velocity, of_state = weights
+        return of_velocity * u + of_state * x
+
+    def _new(self) -> int:
+        self._registers += 1
+        return self._registers - 1
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Rows to run in order.  (Whether two plans compute the same is a question to `canonical`.)
+
+    `outputs` are the registers to give back: one for each asked-for time, the final state last.
+    `grid` are the times of the steps and `ends[k]` the number of rows up to the end of step k;
+    `nodes[k]` is the register of the state there.
+    """
+
+    rows: tuple[Row, ...]
+    outputs: tuple[int, ...]
+    grid: tuple[float, ...]
+    ends: tuple[int, ...]
+    times: tuple[float, ...] = field(default=())
+    nodes: tuple[int, ...] = field(default=())
+
+    @staticmethod
+    def of(
+        solver: Traceable,
+        grid: Sequence[float] | NDArray[np.float64],
+        schedule: Schedule | None = None,
+        times: Iterable[float] = (),
+    ) -> Plan:
+        """Trace `solver` over `grid`; the states at `times`, which must be grid points, are kept as
+        outputs.
+
+        Raises ComponentError if the step code does not yield one state for each grid point after
+        the first.
+        """
+        grid = np.asarray(grid, dtype=np.float64)
+        draft = Draft(schedule, backward=bool(grid[-1] < grid[0]))
+        nodes, ends = [START], [0]
+        for x in solver.trace(draft, grid):
+            nodes.append(draft.keep(x))
+            ends.append(len(draft.rows))
+        if len(nodes) != len(grid):
+            raise ComponentError(
+                f"{type(solver).__name__}.trace must yield the state at each of the "
+                f"{len(grid) - 1} grid points after "
+                f"the first; it yielded {len(nodes) - 1}"
+            )
+        times = tuple(times)
+        outputs = (*(nodes[_index_of(t, grid)] for t in times), nodes[-1])
+        rows, step_ends = _needed(draft.rows, outputs, ends[1:])
+        return Plan(rows, outputs, tuple(grid.tolist()), step_ends, times, tuple(nodes[1:]))
+
+    @property
+    def final(self) -> int:
+        """The register of the state at the end."""
+        return self.outputs[-1]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls of the field, in order."""
+        return tuple(row for row in self.rows if isinstance(row, Call))
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First row and end of each step; the rows that follow the last step belong to it."""
+        ends = (*self.ends[:-1], len(self.rows)) if self.ends else ()
+        return tuple(zip((0, *ends[:-1]), ends, strict=True))
+
+    @cached_property
+    def draws(self) -> tuple[int, ...]:
+        """The numbers of the noise draws, in order; empty for an ODE solver."""
+        return tuple(row.draw for row in self.rows if isinstance(row, Noise))
+
+    @cached_property
+    def nfe(self) -> int:
+        """Velocity evaluations per sample."""
+        return len(self.calls)
+
+    def __str__(self) -> str:
+        title = f"{len(self.grid) - 1} steps, {self.nfe} evaluations of the field; r0 = x0"
+        return "\n".join([title, *map(str, self.rows), f"x = r{self.final}"])
+
+
+def _index_of(t: float, grid: NDArray[np.float64]) -> int:
+    return int(np.abs(grid - t).argmin())
+
+
+def _needed(
+    rows: Sequence[Row], outputs: Iterable[int], ends: Sequence[int]
+) -> tuple[tuple[Row, ...], tuple[int, ...]]:
+    """The rows that reach an output, and the step ends counted in them."""
+    live = set(outputs)
+    kept: list[bool] = []
+    for row in reversed(rows):
+        kept.append(row.out in live)
+        if row.out in live:
+            live.update(row.reads)
+    kept.reverse()
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return tuple(r for r, k in zip(rows, kept, strict=True) if k), tuple(
+        int(before[e]) for e in ends
+    )

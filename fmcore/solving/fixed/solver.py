@@ -1,0 +1,227 @@
+"""Solvers whose every evaluation is known beforehand: an author writes one step, or all of them,
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Gt
+from numpy.typing import NDArray
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.options import require_choice
+from fmcore.interfaces.path import AffinePath, Path
+from fmcore.interfaces.problem import Problem, Solution
+from fmcore.interfaces.solver import Solver
+from fmcore.solving.backends.select import Backend, execute_by
+from fmcore.solving.evaluation import label_of, raise_if_failed
+from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
+from fmcore.solving.fixed.plan import Draft, Plan
+from fmcore.solving.fixed.schedule import Schedule
+from fmcore.solving.fixed.symbolic import Linear
+from fmcore.solving.interval import asked_times, inside, interval
+
+__all__ = ["FixedSolver"]
+
+
+DEFAULT_NFE = 100
+"""The budget of a solver that is given none: enough for any path to look as it is, never one giant
+step.
+"""
+
+
+@dataclass(frozen=True)
+class FixedSolver(Solver):
+    """A solver with a budget: `nfe` evaluations of the field at most, or `steps`, or the times
+    themselves as `grid`; 100 evaluations if none is given.
+
+    `grid` is where the steps end, by name or as an explicit list of times; `auto` is what suits
+    solver and path. `throw` raises SolverError at the end if a sample ended in a state that is not
+    finite.  `backend` is how the steps are run: see docs/solvers.md, "Backends".
+
+    An author writes `trace`, sets `order` (of the global error) and `nfe_per_step`, and may set
+    `default_grid`, which says what `auto` means, and `needs_path` (see
+    `fmcore.solving.fixed.plan`).
+    """
+
+    order: ClassVar[int]
+    nfe_per_step: ClassVar[int] = 1
+    default_grid: ClassVar[AutoGrid] = "lambda on uneven paths"
+
+    nfe: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
+    steps: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
+    grid: GridName | list[float] = field(default="auto", kw_only=True)
+    throw: bool = field(default=False, kw_only=True)
+    backend: Backend = field(default="auto", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.grid, str):
+            object.__setattr__(self, "grid", self._checked(self.grid))
+        else:
+            require_choice(f"{label_of(self)}: grid", self.grid, GridName)
+        given = [n for n in ("nfe", "steps") if getattr(self, n) is not None]
+        explicit = not isinstance(self.grid, str)
+        if not given and not explicit:
+            object.__setattr__(self, "nfe", DEFAULT_NFE)
+        if len(given) + explicit > 1:
+            said = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
+            raise ComponentError(
+                f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
+            )
+        require_choice(f"{label_of(self)}: backend", self.backend, Backend)
+        for name in given:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ComponentError(
+                    f"{label_of(self)}: {name} must be a whole number above 0, got {value!r}"
+                )
+
+    @abstractmethod
+    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+        """Write the steps over `grid` into `plan`, yielding the state at each grid point after the
+        first.
+        """
+
+    def check(self, path: Path | None) -> None:
+        """Raise ComponentError where the path does not have what this solver reads, or the budget
+        buys no step.
+        """
+        self._check_kind(path)
+        if path is not None:
+            self.plan(path.t_min, path.t_max, path)
+
+    def _check_kind(self, path: Path | None) -> None:
+        if self.needs_path and not isinstance(path, AffinePath):
+            given = (
+                "the problem has no path" if path is None else f"{type(path).__name__} is not one"
+            )
+            raise ComponentError(
+                f"{label_of(self)} integrates the linear part of an affine path exactly, and "
+                f"{given}: "
+                "use a Runge-Kutta solver such as 'midpoint', or give an affine path"
+            )
+
+    def plan(
+        self,
+        t0: float = 0.0,
+        t1: float = 1.0,
+        path: Path | None = None,
+        times: tuple[float, ...] = (),
+    ) -> Plan:
+        """The plan from `t0` to `t1`, with the states at `times` among its outputs."""
+        t0, t1 = inside(t0, path), inside(t1, path)
+        try:
+            return _cached(self, t0, t1, path, times)
+        except TypeError:  # a path that cannot be hashed
+            return _planned(self, t0, t1, path, times)
+
+    def facts(self) -> Mapping[str, str]:
+        own = {
+            "order": str(self.order),
+            "evaluations": f"{self.nfe_per_step} a step",
+            "grid": f"{self.default_grid} by default",
+        }
+        return own | dict(super().facts())
+
+    def written_plan(self, steps: int, path: Path | None) -> str:
+        """All that `steps` steps along `path` compute, row by row."""
+        grid = self.grid if isinstance(self.grid, str) else "auto"
+        short = replace(self, nfe=None, steps=steps, grid=grid)
+        low, high = (0.0, 1.0) if path is None else (path.t_min, path.t_max)
+        return str(short.plan(low, high, path))
+
+    def solve(self, problem: Problem) -> Solution:
+        self._check_kind(problem.path)
+        t0, t1 = interval(problem)
+        plan = self.plan(t0, t1, problem.path, asked_times(problem))
+        solution = execute_by(self.backend, plan, problem, self.nfe, self)
+        if self.throw:
+            raise_if_failed(solution, label_of(self))
+        return solution
+
+    def _grid(
+        self, steps: int, t0: float, t1: float, schedule: Schedule | None, times: tuple[float, ...]
+    ) -> NDArray[np.float64]:
+        name = self.grid if isinstance(self.grid, str) else "uniform"
+        chosen = auto_grid(self.default_grid, schedule) if name == "auto" else name
+        return insert_times(make_grid(chosen, steps, t0, t1, schedule), times)
+
+    def _checked(self, grid: Sequence[float]) -> tuple[float, ...]:
+        times = tuple(float(t) for t in grid)
+        rises = np.diff(times)
+        if len(times) < 2 or not ((rises > 0).all() or (rises < 0).all()):
+            raise ComponentError(
+                f"{label_of(self)}: an explicit grid is two or more times, strictly rising or "
+                "strictly falling; "
+                f"got {list(times)}"
+            )
+        return times
+
+
+def _planned(
+    solver: FixedSolver, t0: float, t1: float, path: Path | None, times: tuple[float, ...]
+) -> Plan:
+    schedule = Schedule.of(path)
+    if t0 == t1:
+        return Plan.of(solver, [t0], schedule, times)
+    if not isinstance(solver.grid, str):
+        return Plan.of(
+            solver, insert_times(_oriented(solver, t0, t1, path), times), schedule, times
+        )
+
+    def of_steps(steps: int) -> Plan:
+        return Plan.of(solver, solver._grid(steps, t0, t1, schedule, times), schedule, times)
+
+    if solver.steps is not None:
+        return of_steps(solver.steps)
+    if solver.nfe is None:
+        raise ComponentError(f"{label_of(solver)} has no budget: give nfe= or steps=")
+    return _most_steps(of_steps, solver.nfe, solver.nfe_per_step, label_of(solver))
+
+
+_cached = lru_cache(maxsize=128)(_planned)
+
+
+def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, label: str) -> Plan:
+    """The plan with the most whole steps that costs at most `nfe`.
+
+    Found by planning, not by division: a step may cost less at the ends of the interval.
+    """
+    steps = max(1, nfe // nfe_per_step)
+    plan = of_steps(steps)
+    while plan.nfe > nfe and steps > 1:
+        steps -= 1
+        plan = of_steps(steps)
+    if plan.nfe > nfe:
+        raise ComponentError(
+            f"{label}: nfe={nfe} is below one step, which costs {plan.nfe} here: raise nfe, or "
+            "take a solver of lower order"
+        )
+    while (longer := of_steps(steps + 1)).nfe <= nfe:
+        steps, plan = steps + 1, longer
+    return plan
+
+
+def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> NDArray[np.float64]:
+    """The explicit grid in the direction of the solve; its ends must be the solve's."""
+    try:
+        grid = np.array([inside(t, path) for t in solver.grid if not isinstance(t, str)])
+    except ComponentError as error:
+        raise ComponentError(f"{label_of(solver)}: in the explicit grid, {error}") from error
+    if (grid[-1] > grid[0]) != (t1 > t0):
+        grid = grid[::-1].copy()
+    near = 1e-6 * abs(t1 - t0)
+    if abs(grid[0] - t0) > near or abs(grid[-1] - t1) > near:
+        raise ComponentError(
+            f"{label_of(solver)}: the explicit grid goes from {grid[0]} to {grid[-1]}, the solve "
+            f"from {t0} to {t1}: "
+            "make their ends agree, or use nfe= or steps="
+        )
+    grid[0], grid[-1] = t0, t1
+    return grid

@@ -1,0 +1,266 @@
+"""A training under way: one step, and the state that a checkpoint holds.
+
+A step is a function of the state and of (seed, step): nothing else is remembered, so a run that
+goes on from a checkpoint ends with the weights that it would have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor, nn
+
+from fmcore.errors import CheckpointError, ComponentError
+from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.randomness import stream_seed
+from fmcore.interfaces.tensors import sent
+from fmcore.recipe.sections import Train
+from fmcore.runs.checkpoint import Checkpoint, require_fitting
+from fmcore.training.batches import Batches
+from fmcore.training.ema import MovingAverage, Power, parts_of, profiles_of
+from fmcore.training.fsdp import fill, gathered, like, shard, whole
+from fmcore.training.lr_schedule import learning_rate
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Tally", "Training"]
+
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What the optimizer remembers of each parameter."""
+
+
+@dataclass
+class Tally:
+    """Sums since the last time they were read; they stay on the device, so that a step never waits
+    for it.
+    """
+
+    loss: Tensor
+    norm: Tensor
+    steps: int = 0
+
+
+@final
+class Training:
+    """The network, its optimiser and its moving average after `step` steps."""
+
+    def __init__(
+        self, model: VectorField, batches: Batches, settings: Train, accelerator: Accelerator
+    ) -> None:
+        self.settings = settings
+        self.batches = batches
+        self.accelerator = accelerator
+        self.step = 0
+        self.model = model.to(accelerator.device).train()
+        self._layout = torch.preserve_format
+        if settings.channels_last and len(batches.data.shape) == 3:
+            self._layout = torch.channels_last
+            self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self.sharded = settings.shard and accelerator.num_processes > 1
+        if self.sharded:
+            shard(self.model, accelerator.device)
+        if settings.compile:  # in place: names in checkpoints stay the network's own
+            self.model.compile()
+        # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
+        self.wrapped: nn.Module = accelerator.prepare_model(
+            self.model, evaluation_mode=self.sharded
+        )
+        self.optimizer = _adam(self.model, settings)
+        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        parts = parts_of(settings)
+        self.averages = {
+            parts[profile.name]: MovingAverage(self.model, profile)
+            for profile in profiles_of(settings)
+        }
+        self._rows = _rows_of_process(settings, accelerator)
+        self._drops = any(
+            isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
+        )
+        self._first_bad = torch.full((), -1, dtype=torch.int64, device=accelerator.device)
+        self._tally = self._empty()
+
+    def advance(self) -> None:
+        """Take one step of gradient descent."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings)
+        if self._drops:  # dropout alone draws from torch's global generators
+            torch.manual_seed(
+                stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
+            )
+        loss = torch.stack(
+            [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
+        ).mean()
+        norm = self._clip()
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+        self._count(loss, norm)
+        self.step += 1
+        for average in self.averages.values():
+            average.update(self.step)
+
+    def read_tally(self) -> dict[str, float]:
+        """Mean loss and gradient norm since the last reading, over all processes; waits for the
+        device.
+        """
+        tally, self._tally = self._tally, self._empty()
+        sums = self.accelerator.reduce(torch.stack([tally.loss, tally.norm]), reduction="mean")
+        loss, norm = (sums / max(1, tally.steps)).tolist()
+        return {"loss": loss, "grad_norm": norm}
+
+    def first_bad_step(self) -> int | None:
+        """The first step whose loss or gradient was not finite in some process, if there was one;
+        waits for the device.
+        """
+        steps = self.accelerator.gather(self._first_bad.reshape(1)).tolist()
+        return min((step for step in steps if step >= 0), default=None)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The first moving average, or the weights where none is kept; all processes must ask."""
+        average = self.averages.get("ema")
+        state = self.model.state_dict() if average is None else average.state()
+        return {name: whole(tensor) for name, tensor in state.items()}
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that the next step depends on.
+
+        All processes must ask; where the training is sharded, only the leading one gets tensors.
+        """
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        for part, average in self.averages.items():
+            tensors |= {f"{part}/{k}": v for k, v in average.state().items()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{name}/{key}"] = torch.as_tensor(value)
+        scaler = self.accelerator.scaler
+        facts = {"scaler": scaler.state_dict() if scaler else None}
+        return Checkpoint(self.step, self._kept(tensors), facts)
+
+    def snapshot(self) -> Checkpoint:
+        """The power averages, from which one of another width can be made afterwards.
+
+        All processes must ask, as for `checkpoint`.
+        """
+        kept = [a for a in self.averages.values() if isinstance(a.profile, Power)]
+        tensors = {f"{a.profile.name}/{k}": v for a in kept for k, v in a.state().items()}
+        return Checkpoint(self.step, self._kept(tensors))
+
+    def resume(self, checkpoint: Checkpoint, where: str) -> None:
+        """Go on from `checkpoint`.  Raises CheckpointError if it is of another network."""
+        weights = checkpoint.part("model")
+        require_fitting(self.model, weights, where)
+        for name, own in self.model.state_dict(keep_vars=True).items():
+            fill(own, weights[name])
+        for part, average in self.averages.items():
+            average.load(checkpoint.part(part))
+        self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer"), where))
+        if self.accelerator.scaler and checkpoint.facts.get("scaler"):
+            try:
+                self.accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
+            except (AttributeError, LookupError, TypeError, RuntimeError) as error:
+                raise CheckpointError(f"{where}: not a state of the loss scale: {error}") from error
+        self.step = checkpoint.step
+
+    def _backward(self, rows: range, last: bool) -> Tensor:
+        """Add the gradient of the mean loss of `rows`; processes exchange gradients at the last
+        rows only.
+        """
+        with self._exchanging(last):
+            loss = self.loss(rows)
+            self.accelerator.backward(loss / len(self._rows))
+        return loss.detach()
+
+    @contextmanager
+    def _exchanging(self, gradients: bool) -> Iterator[None]:
+        """Let processes exchange `gradients` in the backward pass inside, or not."""
+        if self.sharded:
+            self.model.set_requires_gradient_sync(gradients)  # type: ignore[operator]
+        if self.sharded or gradients:
+            yield
+            return
+        with self.accelerator.no_sync(self.wrapped):
+            yield
+
+    def loss(self, rows: range) -> Tensor:
+        """The objective's mean over `rows` of this step's batch."""
+        device = self.accelerator.device
+        pairs = self.batches.pairs(self.step, rows)
+        t = sent(self.batches.times(self.step, rows), device)
+        path, objective = self.batches.path, self.batches.objective
+        condition = pairs.condition and {k: sent(v, device) for k, v in pairs.condition.items()}
+        sample = path.sample(sent(pairs.x0, device), sent(pairs.x1, device), t)
+        xt = sample.xt.contiguous(memory_format=self._layout)
+        prediction = self.wrapped(xt, sample.t, condition)
+        return objective.loss(path, sample, prediction, condition).mean()
+
+    def _clip(self) -> Tensor:
+        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        self.accelerator.unscale_gradients(self.prepared)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+        return gathered(norm)
+
+    def _count(self, loss: Tensor, norm: Tensor) -> None:
+        good = torch.isfinite(norm)
+        self._tally.loss += loss
+        self._tally.norm += torch.where(good, norm, 0)
+        self._tally.steps += 1
+        bad = ~torch.isfinite(loss)
+        if self.accelerator.scaler is None:  # a scaler leaves out the step, and scales less
+            bad |= ~good
+        self._first_bad.masked_fill_(bad & (self._first_bad < 0), self.step)
+
+    def _kept(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors whole, in the process that writes them."""
+        leads = self.accelerator.is_main_process
+        return {name: whole(tensor, keep=leads) for name, tensor in tensors.items()}
+
+    def _empty(self) -> Tally:
+        zero = torch.zeros((), device=self.accelerator.device)
+        return Tally(zero, zero.clone())
+
+    def _optimizer_state(self, tensors: dict[str, Tensor], where: str) -> dict[str, Any]:
+        state: dict[int, dict[str, Tensor]] = {}
+        named = dict(self.model.named_parameters())
+        order = {name: i for i, name in enumerate(named)}
+        names = {key.rpartition("/")[0] for key in tensors}
+        whole = {f"{name}/{moment}" for name in names for moment in ADAM}
+        if not names <= order.keys() or tensors.keys() != whole:
+            raise CheckpointError(f"{where}: the optimizer's state is of another network")
+        for key, value in tensors.items():
+            name, _, moment = key.rpartition("/")
+            if value.shape != (() if moment == "step" else named[name].shape):
+                raise CheckpointError(f"{where}: '{key}' of the optimizer has another shape")
+            state.setdefault(order[name], {})[moment] = like(value, named[name])
+        return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
+
+
+def _adam(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if settings.weight_decay else torch.optim.Adam
+    return kind(
+        model.parameters(),
+        lr=settings.lr,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=next(model.parameters()).device.type in ("cpu", "cuda"),
+    )
+
+
+def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:
+    """Which rows of every batch this process computes: one range a micro-batch."""
+    processes = accelerator.num_processes
+    each, rest = divmod(settings.batch_size, processes * settings.accumulate)
+    if rest:
+        raise ComponentError(
+            f"train.batch_size {settings.batch_size} is the effective batch and must be a "
+            "multiple of "
+            f"processes x train.accumulate = {processes} x {settings.accumulate}"
+        )
+    starts = [
+        (m * processes + accelerator.process_index) * each for m in range(settings.accumulate)
+    ]
+    return [range(start, start + each) for start in starts]

