@@ -317,7 +317,8 @@ class Component(Type):
                 raise ComponentError(f"{entry.title} takes no argument '{name}'")
             if name in accepted:
                 arguments.setdefault(name, value)
-        return construct(entry, arguments)
+        checked = prepared(target, arguments, f"{entry.kind} '{entry.name}'")
+        return construct(entry, checked)
 
     def _options(self, name: str, what: str) -> tuple[Option, ...]:
         target = registry().entry(self.kind, name).load()

@@ -18,12 +18,21 @@ from fmcore.registry.entry import Entry
 from fmcore.registry.failure import Failure
 from fmcore.registry.lookup import Registry
 
-__all__ = ["Entry", "Failure", "Plugin", "Registry", "entry_of", "registry"]
+__all__ = ["Entry", "Failure", "Plugin", "Registry", "entry_of", "forget", "registry"]
+
+
+def registry() -> Registry:
+    """The registry of this process; plugins are found on the first call."""
+    return _discovered()
+
+
+def forget() -> None:
+    """Find plugins again on the next call of `registry`."""
+    _discovered.cache_clear()
 
 
 @cache
-def registry() -> Registry:
-    """The registry of this process; plugins are found on the first call."""
+def _discovered() -> Registry:
     points, failures = installed()
     return Registry(points, os.environ.get(ALLOW_LIST, ""), failures)
 

@@ -9,7 +9,7 @@ import pytest
 
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
-from fmcore.registry import registry
+from fmcore.registry import forget
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
-    registry.cache_clear()
+    forget()
     yield
-    registry.cache_clear()
+    forget()
 
 
 @pytest.fixture

@@ -82,10 +82,10 @@ COMMANDS = (
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_broken_plugin_leaves_the_command_line_whole(call, site, words):
-    from fmcore.registry import registry
+    from fmcore.registry import forget
 
     whole = call(*words)
-    registry.cache_clear()
+    forget()
     site.install("bad", "raise SystemExit(9)")
     broken = call(*words)
     assert broken.out == whole.out

@@ -32,7 +32,7 @@ import yaml
 from fmcore import RecipeError, load_recipe
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
-from fmcore.registry import registry
+from fmcore.registry import forget
 from fmcore.testing import Suite, run_suite
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("MPLBACKEND", "agg")
     yield tmp_path
-    registry.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -180,7 +180,7 @@ class Written(io.StringIO):
 
 def run_command(words: Sequence[str], shown: str) -> None:
     """Run `fmcore ...` here and compare what it prints."""
-    registry.cache_clear()
+    forget()
     tiny = [] if "--dry-run" in words or "--help" in words else TINY.get(words[0], [])
     out, err = Written(), Written()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -224,7 +224,7 @@ def read_command(line: str) -> None:
 
 
 def read_run(command: click.Command, words: list[str]) -> None:
-    registry.cache_clear()
+    forget()
     files = [after for word, after in pairwise(words) if word == "--plugin"]
     if not all(Path(file).exists() for file in files):
         return  # a plugin of which the page shows no file

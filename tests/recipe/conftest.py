@@ -41,7 +41,7 @@ def kit() -> Registry:
 @pytest.fixture(autouse=True)
 def only_the_kit(kit: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Recipes see the kit alone; messages show files relative to the test's own folder."""
-    monkeypatch.setattr(fmcore.registry, "registry", lambda: kit)
+    monkeypatch.setattr(fmcore.registry, "_discovered", lambda: kit)
     monkeypatch.chdir(tmp_path)
 
 

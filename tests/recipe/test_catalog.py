@@ -40,7 +40,7 @@ def acme(site, monkeypatch) -> Path:
         "    register('gone', 'no_such_package:recipes/gone.yaml')\n",
     )
     registry = site.registry()
-    monkeypatch.setattr(fmcore.registry, "registry", lambda: registry)
+    monkeypatch.setattr(fmcore.registry, "_discovered", lambda: registry)
     return package / "recipes"
 
 
@@ -53,7 +53,8 @@ def test_without_a_checkout_the_recipes_are_inside_the_package(tmp_path, monkeyp
     """A folder `recipes` beside an installed package is somebody else's."""
     (tmp_path / "site" / "fmcore").mkdir(parents=True)
     (tmp_path / "site" / "recipes").mkdir()
-    monkeypatch.setattr(fmcore, "__file__", str(tmp_path / "site" / "fmcore" / "__init__.py"))
+    file = tmp_path / "site" / "fmcore" / "recipe" / "catalog.py"
+    monkeypatch.setattr(catalog, "__file__", str(file))
     assert shipped_folder() == tmp_path / "site" / "fmcore" / "_recipes"
     assert catalogue() == []
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fmcore.recipe
 from fmcore import PluginError, RecipeError, load_recipe
 from fmcore.recipe.diff import ABSENT, Difference, annotated, diff
 from fmcore.recipe.dump import canonical, scalar, to_yaml
@@ -339,7 +338,3 @@ def test_a_default_that_nobody_registered_is_told_to_its_author(kit, write, monk
         "its author has to register it by the hook register_sources",
     )
     assert not isinstance(caught.value, PluginError)
-
-
-def test_the_public_names_are_there():
-    assert fmcore.recipe.__all__ == ["ABSENT", "Difference", "Recipe", "diff", "load_recipe"]

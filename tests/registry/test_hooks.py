@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fmcore import hookspecs
-from fmcore import registry as registry_module
+from fmcore.registry import forget
+from fmcore.registry import registry as current
 from fmcore.registry.construct import construct
 from fmcore.registry.hooks import HOOKS
 from fmcore.registry.kinds import KINDS
@@ -27,9 +28,9 @@ SPECS = [
 @pytest.fixture
 def registry():
     """The registry of this process, new, and forgotten afterwards."""
-    registry_module.registry.cache_clear()
-    yield registry_module.registry()
-    registry_module.registry.cache_clear()
+    forget()
+    yield current()
+    forget()
 
 
 def example(hook: str) -> str:

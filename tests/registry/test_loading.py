@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fmcore.errors import ComponentError, PluginError
-from fmcore.registry.construct import construct
+from fmcore.recipe.create import create_from
 
 MODULE = """
 from dataclasses import dataclass
@@ -116,23 +116,23 @@ def test_needs_of_another_platform_do_not_count(register):
 
 
 def test_options_reach_the_constructor(register):
-    assert construct(register("acme_code:Whole"), {"level": 0.5}).level == 0.5
+    assert create_from(register("acme_code:Whole"), {"level": 0.5}).level == 0.5
 
 
 def test_an_unknown_option_is_an_error_with_a_suggestion(register):
     with pytest.raises(ComponentError) as caught:
-        construct(register("acme_code:Whole"), {"levl": 0.5})
+        create_from(register("acme_code:Whole"), {"levl": 0.5})
     assert "source 'mine' has no option 'levl'; did you mean 'level'?" in str(caught.value)
 
 
 def test_a_required_option_is_asked_for(register):
     with pytest.raises(ComponentError, match=r"source 'mine'.*amount"):
-        construct(register("acme_code:Needy"), {})
+        create_from(register("acme_code:Needy"), {})
 
 
 def test_what_a_constructor_raises_names_component_and_plugin(register, site):
     with pytest.raises(ComponentError) as caught:
-        construct(register("acme_code:Whole"), {"level": 2.0})
+        create_from(register("acme_code:Whole"), {"level": 2.0})
     line = MODULE.split("raise KeyError")[0].count("\n") + 1
     assert str(caught.value) == (
         "source 'mine' of plugin acme 1.2 cannot be made: KeyError: 'level' "
@@ -143,7 +143,7 @@ def test_what_a_constructor_raises_names_component_and_plugin(register, site):
 
 def test_a_constructor_that_speaks_for_itself_is_quoted_as_it_is(register):
     with pytest.raises(ComponentError, match=r"^source 'whole': level is negative$"):
-        construct(register("acme_code:Whole"), {"level": -1.0})
+        create_from(register("acme_code:Whole"), {"level": -1.0})
 
 
 def test_a_component_is_traced_to_its_entry_without_importing(register, site):
@@ -151,7 +151,7 @@ def test_a_component_is_traced_to_its_entry_without_importing(register, site):
     registry = site.registry()
     assert registry.entry_of(dict) is None
     assert "acme_code" not in sys.modules
-    made = construct(entry, {})
+    made = create_from(entry, {})
     assert registry.entry_of(made) == entry
     assert registry.entry_of(type(made)) == entry
 

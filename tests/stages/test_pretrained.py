@@ -10,7 +10,7 @@ import torch
 import fmcore
 from fmcore import CheckpointError, ComponentError
 from fmcore.benchmark.solvers import benchmark
-from fmcore.registry import registry
+from fmcore.registry import forget, registry
 
 PLUGIN = """
 import torch
@@ -50,13 +50,13 @@ def recipe(tmp_path, monkeypatch):
     """The file of that recipe, beside a registry that knows its network."""
     file = tmp_path / "shrinking.py"
     file.write_text(PLUGIN)
-    registry.cache_clear()
+    forget()
     registry().add_file(file)
     written = tmp_path / "shrinking.yaml"
     written.write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     yield written
-    registry.cache_clear()
+    forget()
 
 
 def test_it_is_sampled_and_measured_as_it_is(recipe, tmp_path):
