@@ -34,7 +34,7 @@ seed: 3
 data: {name: toy, figure: checkerboard}
 path: ot
 model: {name: mlp, width: 64, depth: 3}
-train: {steps: 2000, batch_size: 64, checkpoint_every: 20, log_every: 20, keep: 3, clip: 1.0}
+train: {steps: 2000, batch_size: 64, checkpoint_every: 20, log_every: 20, keep_last: 3, grad_clip: 1.0}
 """
 STEPS = 2000
 FILE_LIMIT = 20_000  # bytes: less than a checkpoint, more than the recipe and run.json

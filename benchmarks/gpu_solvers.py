@@ -61,7 +61,7 @@ NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
 }
 FIXED = ("midpoint", "unipc")
 BACKENDS = ("eager", "fused", "graph")
-COUPLINGS = ("sample", "batch_max", "batch_rms")
+COUPLINGS = ("per_sample", "batch_max", "batch_rms")
 Way = Callable[[], Solution]
 
 
@@ -196,7 +196,7 @@ def ways(model: nn.Module, x0: Tensor, setting: Setting) -> dict[str, Way]:
     tolerance = {"rtol": 1e-3, "atol": 1e-3}
     found["torchdiffeq dopri5"] = by("torchdiffeq:dopri5", **tolerance)
     for coupling in COUPLINGS:
-        found[f"ours dopri5 {coupling}"] = by("dopri5", coupling=coupling, **tolerance)
+        found[f"ours dopri5 {coupling}"] = by("dopri5", step_control=coupling, **tolerance)
     return found
 
 

@@ -100,7 +100,7 @@ def ours(sizes: Sizes, options: dict[str, bool]) -> Callable[[], None]:
         steps=10**6,
         batch_size=sizes.batch,
         lr=1e-4,
-        clip=1.0,
+        grad_clip=1.0,
         ema=0.9999,
         precision="bf16",
         **options,

@@ -124,8 +124,10 @@ def contestants(x: Tensor) -> dict[str, Callable[[], int]]:
         solvers[name] = ours(name, x, nfe=NFE)
         step = {"step_size": nfe_per_step / NFE}
         solvers[f"torchdiffeq {name}"] = theirs(name, x, options=step)
-    for coupling in ("batch_rms", "batch_max", "sample"):
-        solvers[f"dopri5 {coupling}"] = ours("dopri5", x, rtol=1e-7, atol=1e-7, coupling=coupling)
+    for coupling in ("batch_rms", "batch_max", "per_sample"):
+        solvers[f"dopri5 {coupling}"] = ours(
+            "dopri5", x, rtol=1e-7, atol=1e-7, step_control=coupling
+        )
     with torch.no_grad():
         solvers["torchdiffeq dopri5"] = theirs("dopri5", x, rtol=1e-7, atol=1e-7)
     if find_spec("torchode"):
@@ -195,8 +197,8 @@ def stiff_on_vp() -> dict[str, Any]:
     reference = create("solver", "dopri8", rtol=1e-12, atol=1e-12).solve(problem).x
     table: dict[str, Any] = {}
     for name in ("dopri5", "tsit5", "torchdiffeq:dopri5"):
-        for coupling in ("sample", "batch_max", "batch_rms"):
-            options = {} if ":" in name else {"coupling": coupling}
+        for coupling in ("per_sample", "batch_max", "batch_rms"):
+            options = {} if ":" in name else {"step_control": coupling}
             solution = create("solver", name, rtol=1e-5, atol=1e-5, **options).solve(problem)
             table[f"{name} {coupling}" if options else name] = {
                 "calls": solution.stats.calls,
@@ -231,11 +233,11 @@ def refill() -> dict[str, Any]:
     for mixture in (eight_gaussians, stiff_mixture):
         problem = Problem(mixture(path), x0, path=path)
         for poll in (1, 2, 4):
-            solution = create("solver", "dopri5", slots=256, poll=poll).solve(problem)
+            solution = create("solver", "dopri5", max_active=256, sync_every=poll).solve(problem)
             ideal = int(solution.stats.nfe.sum())
             table[f"{mixture.__name__}, poll {poll}"] = solution.stats.extra["evaluations"] / ideal
         plain = sum(
-            create("solver", "dopri5", compact=False)
+            create("solver", "dopri5", compact_finished=False)
             .solve(Problem(problem.field, part, path=path))
             .stats.extra["evaluations"]
             for part in x0.split(256)
@@ -329,7 +331,7 @@ def report(results: dict[str, Any]) -> None:
         small = {name: row["us_per_nfe"] for name, row in rows.items()}
         for name in ("euler", "midpoint", "rk4"):
             print(f"  {name} / torchdiffeq's: {small[name] / small[f'torchdiffeq {name}']:.2f}")
-        for coupling in ("batch_rms", "sample"):
+        for coupling in ("batch_rms", "per_sample"):
             share = small[f"dopri5 {coupling}"] / small["torchdiffeq dopri5"]
             print(f"  dopri5 {coupling} / torchdiffeq's: {share:.2f}")
         rivals = [us for name, us in small.items() if name.startswith("torchode")]

@@ -30,7 +30,7 @@ from accelerate import Accelerator
 from machine import machine
 from torch import Tensor, nn
 
-from fmcore import Evaluation, Measured, Problem, create, load_recipe
+from fmcore import Evaluation, MetricBatch, Problem, create, load_recipe
 from fmcore.interfaces.levels import Dequantize, from_levels, to_levels
 from fmcore.interfaces.randomness import noise_of
 from fmcore.runs.files import atomic, write_json
@@ -237,7 +237,7 @@ def quality(field: nn.Module, dequantize: Dequantize, components: Components, ca
         )
     )
     levels = to_levels(torch.cat(parts), data.levels, dequantize)
-    metric.update(Measured(torch.arange(SAMPLES), None, levels))
+    metric.update(MetricBatch(torch.arange(SAMPLES), None, levels))
     return metric.compute()["fd_lite0"].value
 
 

@@ -80,7 +80,7 @@ PIXELS = torch.randint(0, 256, (Pictures.length, *SHAPE), dtype=torch.uint8)
 
 
 def training() -> Training:
-    settings = Train(steps=10**6, batch_size=BATCH, clip=1.0, ema=DECAY, lr=2e-4)
+    settings = Train(steps=10**6, batch_size=BATCH, grad_clip=1.0, ema=DECAY, lr=2e-4)
     batches = Batches(
         Pictures(),
         create("path", "ot"),

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from fmcore.flow.guidance import Guided
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
-    from fmcore.flow.reschedule import Rescheduled
+    from fmcore.flow.reschedule import ChangedSchedule
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
-    from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+    from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Pretrained, VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
-    from fmcore.interfaces.tensors import from_the_left
+    from fmcore.interfaces.tensors import append_dims
     from fmcore.interfaces.time_sampling import logit_normal_times, stratified_times, uniform_times
     from fmcore.recipe.create import create
     from fmcore.recipe.load import load_recipe
@@ -56,17 +56,17 @@ if TYPE_CHECKING:
 _LAZY: dict[str, str] = {
     name: module
     for module, names in {
-        "fmcore.interfaces.tensors": ("from_the_left",),
+        "fmcore.interfaces.tensors": ("append_dims",),
         "fmcore.flow.field": ("Field",),
         "fmcore.interfaces.field": ("Predictor",),
         "fmcore.flow.compatibility": ("check_together",),
         "fmcore.flow.guidance": ("Guided",),
-        "fmcore.flow.reschedule": ("Rescheduled",),
+        "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
-        "fmcore.interfaces.metric": ("Evaluation", "Measured", "Metric", "Result"),
+        "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
         "fmcore.interfaces.model": ("Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
@@ -94,6 +94,7 @@ _LAZY: dict[str, str] = {
 
 __all__ = [
     "AffinePath",
+    "ChangedSchedule",
     "CheckpointError",
     "Coefficients",
     "ComponentError",
@@ -109,8 +110,8 @@ __all__ = [
     "Guided",
     "ImageDataset",
     "LogProb",
-    "Measured",
     "Metric",
+    "MetricBatch",
     "Objective",
     "Pairing",
     "Path",
@@ -123,7 +124,6 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Register",
-    "Rescheduled",
     "Result",
     "RowMetric",
     "Rows",
@@ -137,9 +137,9 @@ __all__ = [
     "Status",
     "UserError",
     "VectorField",
+    "append_dims",
     "check_together",
     "create",
-    "from_the_left",
     "generator_for",
     "hookimpl",
     "image_fingerprint",

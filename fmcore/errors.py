@@ -37,7 +37,7 @@ __all__ = [
     "TrainingError",
     "UserError",
     "did_you_mean",
-    "told_to",
+    "route_warnings",
 ]
 
 
@@ -125,7 +125,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 @contextmanager
-def told_to(say: Callable[[str], object]) -> Iterator[None]:
+def route_warnings(say: Callable[[str], object]) -> Iterator[None]:
     """Meanwhile `say` hears every FmcoreWarning, instead of Python's own two lines with a path."""
     with warnings.catch_warnings():
         others = warnings.showwarning

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from fmcore.benchmark.compare import compare
-from fmcore.benchmark.results_csv import COLUMNS, Ledger
+from fmcore.benchmark.results_csv import COLUMNS, ResultsCsv
 from fmcore.cli.summary import summary
 from fmcore.errors import FmcoreError
 from fmcore.recipe.diff import annotated
@@ -266,7 +266,7 @@ def targets(folder: Path) -> list[Target]:
         Target("reference", 20, make_tensors(reference(folder)), read_reference),
         Target("pairs", 20, make_tensors(pairs()), read_pairs),
         Target("weights", 15, one_broken([weights(folder)]), read_weights),
-        Target("ledger", 25, one_broken([ledger()]), lambda root: Ledger(root / "cells.csv")),
+        Target("ledger", 25, one_broken([ledger()]), lambda root: ResultsCsv(root / "cells.csv")),
     ]
 
 

@@ -10,13 +10,13 @@ import torch
 
 from fmcore.benchmark.results_csv import Row
 
-__all__ = ["SETTING", "arrived", "by_setting", "fitted_order", "front", "series_of", "with_fronts"]
+__all__ = ["SETTING", "arrived", "by_setting", "fitted_order", "front", "mark_pareto", "series_of"]
 
 SETTING = ("problem", "dim", "path", "seed", "samples", "batch", "dtype")
 """Rows are compared where these agree."""
 
 
-def with_fronts(rows: Sequence[Row]) -> list[Row]:
+def mark_pareto(rows: Sequence[Row]) -> list[Row]:
     """The rows with `order` (of their series) and with `front_nfe` and `front_seconds`: whether no
     row of the same setting is both cheaper and nearer.
     """

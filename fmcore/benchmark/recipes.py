@@ -18,7 +18,7 @@ from fmcore.benchmark.cells import digest
 from fmcore.benchmark.page import write_benchmark
 from fmcore.benchmark.plot import save_picture
 from fmcore.benchmark.recipe_axes import Combination, RecipeAxes, read_recipe_axes
-from fmcore.benchmark.results_csv import Ledger, Row
+from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.solvers import CLOSED_FORM, RUN_AXES, Measuring, along_own_path
 from fmcore.benchmark.sweep import Made, Member, sweep
@@ -193,7 +193,7 @@ def _solvers(
     measuring: Measuring,
 ) -> Report:
     """The cells of every network, in one ledger."""
-    ledger, rows = Ledger(folder / "cells.csv"), list[Row]()
+    ledger, rows = ResultsCsv(folder / "cells.csv"), list[Row]()
     facts: dict[str, Any] = {}
     for one in trained:
         own = next(p for p in planned if p.member and p.member.folder == one.member.folder)

@@ -14,7 +14,7 @@ from typing import Any, Final, final
 from fmcore.errors import RunError
 from fmcore.runs.files import opened_for_adding, writable
 
-__all__ = ["COLUMNS", "Ledger", "Row"]
+__all__ = ["COLUMNS", "ResultsCsv", "Row"]
 
 Row = dict[str, Any]
 """A cell as it is kept: text, numbers, and None where there is nothing."""
@@ -35,7 +35,7 @@ COLUMNS: Final = (
 
 
 @final
-class Ledger:
+class ResultsCsv:
     """The rows in `file`, by key.  A torn last line is cut off; its cell is measured again.
 
     `columns` are what a row holds, `key` among them; those in `texts` are text.  Raises RunError

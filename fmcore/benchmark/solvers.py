@@ -21,9 +21,9 @@ from fmcore.benchmark.cells import Cell, Setting, cells, digest
 from fmcore.benchmark.closed_form_problem import ClosedForm
 from fmcore.benchmark.cost import costs, errors, timings
 from fmcore.benchmark.page import write_benchmark
-from fmcore.benchmark.pareto import with_fronts
+from fmcore.benchmark.pareto import mark_pareto
 from fmcore.benchmark.plot import save_picture
-from fmcore.benchmark.results_csv import Ledger, Row
+from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.tables import Report
 from fmcore.benchmark.task import Task
 from fmcore.benchmark.trained_problem import Trained, check_metrics
@@ -118,7 +118,7 @@ def benchmark(
     folder = Path("runs") / "benchmark" / own if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(folder).claimed():
-        rows = measuring.rows(plan, Ledger(folder / "cells.csv"))
+        rows = measuring.rows(plan, ResultsCsv(folder / "cells.csv"))
         report = measuring.report(rows, problems.facts())
         _write(folder, report)
     return Benchmark(folder, report)
@@ -156,7 +156,7 @@ class Measuring:
             problems, cells(axes, name), axes.metrics, self.place, self.threads, self.repeats
         )
 
-    def rows(self, plan: _Plan, ledger: Ledger) -> list[Row]:
+    def rows(self, plan: _Plan, ledger: ResultsCsv) -> list[Row]:
         """The rows of `plan`; those that `ledger` lacks are measured."""
         with _threads(self.threads):
             return _measured(plan, ledger, self.quiet)
@@ -165,7 +165,7 @@ class Measuring:
         """The rows with orders and fronts; `facts` are of their problems."""
         made = {**facts, "repeats": self.repeats, **environment(self.place)}
         made["machine"] |= {"processor": _processor(), "threads": self.threads}
-        return Report(with_fronts(rows), made)
+        return Report(mark_pareto(rows), made)
 
 
 def _opened(
@@ -185,7 +185,7 @@ def along_own_path(axes: Axes, trained: Trained) -> Axes:
     return axes if axes.path else replace(axes, path=(trained.own_path,))
 
 
-def _measured(plan: _Plan, ledger: Ledger, quiet: bool) -> list[Row]:
+def _measured(plan: _Plan, ledger: ResultsCsv, quiet: bool) -> list[Row]:
     """The rows of the plan; those that are missing are measured, setting by setting."""
     keys = [plan.key(cell) for cell in plan.cells]
     missing = [c for key, c in zip(keys, plan.cells, strict=True) if key not in ledger.rows]

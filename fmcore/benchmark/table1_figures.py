@@ -18,7 +18,7 @@ import torch
 from fmcore.benchmark.axes import Chosen
 from fmcore.benchmark.cells import Setting, digest
 from fmcore.benchmark.cost import errors, solve_all
-from fmcore.benchmark.results_csv import Ledger, Row
+from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.task import Task
 from fmcore.benchmark.trained_problem import Trained, check_metrics
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
@@ -141,7 +141,7 @@ def measured(
 
     What cannot be measured is a row with its reason.  Raises Interrupted if stopped.
     """
-    ledger = Ledger(out / "figures.csv", COLUMNS, TEXTS)
+    ledger = ResultsCsv(out / "figures.csv", COLUMNS, TEXTS)
     settings = figures.settings(recipe)
     looks = [_Look(figures, settings, subject, out / "references", device) for subject in subjects]
     points = [(look, step, nfe) for look in looks for step, nfe in look.points()]

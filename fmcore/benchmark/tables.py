@@ -27,7 +27,7 @@ PLUMBING = ("µs/NFE outside", "waits/NFE", "front")
 @final
 @dataclass(frozen=True)
 class Report:
-    """The rows of a command, completed by `with_fronts`; `facts` say how they were made."""
+    """The rows of a command, completed by `mark_pareto`; `facts` say how they were made."""
 
     rows: Sequence[Row]
     facts: Mapping[str, Any]

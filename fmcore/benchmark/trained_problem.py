@@ -19,11 +19,11 @@ from fmcore.benchmark.reference import kept
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError, SolverError
 from fmcore.flow.field import Field
-from fmcore.flow.reschedule import Rescheduled
+from fmcore.flow.reschedule import ChangedSchedule
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.levels import to_levels
-from fmcore.interfaces.metric import Evaluation, Measured, Metric
+from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
@@ -141,7 +141,7 @@ class Trained:
         return self._computed(metrics, self.components.path, seed, batches)
 
     def _computed(
-        self, metrics: Sequence[Metric], path: Path, seed: int, batches: Iterable[Measured]
+        self, metrics: Sequence[Metric], path: Path, seed: int, batches: Iterable[MetricBatch]
     ) -> dict[str, Any]:
         data = self.components.data
         evaluation = Evaluation(
@@ -178,14 +178,14 @@ class Trained:
             lambda: self._tight(setting, x0, condition),
         )
 
-    def _measured(self, task: Task, solutions: Sequence[Solution]) -> Measured:
+    def _measured(self, task: Task, solutions: Sequence[Solution]) -> MetricBatch:
         x = torch.cat([solution.x for solution in solutions]).cpu().float()
         data = self.components.data
         levels = (
             to_levels(x, data.levels, data.dequantize) if isinstance(data, ImageDataset) else None
         )
         condition = task.condition or {}
-        return Measured(
+        return MetricBatch(
             indices=torch.arange(len(x)),
             x=x if levels is None else None,
             levels=levels,
@@ -200,7 +200,7 @@ class Trained:
             model = copy.deepcopy(field.model).to(dtype)
             field = Field(model, field.path, field.objective, coupling=field.coupling)
         made = None if path is None else path.make()
-        return field if made is None or made == field.path else Rescheduled(field, made)
+        return field if made is None or made == field.path else ChangedSchedule(field, made)
 
     def _sampler(self, field: Predictor, seed: int) -> Sampler:
         settings = Sample(solver=create("solver", "euler", steps=1), seed=seed)

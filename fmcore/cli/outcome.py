@@ -9,7 +9,7 @@ from collections.abc import Callable
 import click
 
 from fmcore.cli.console import complain
-from fmcore.errors import FmcoreError, Interrupted, told_to
+from fmcore.errors import FmcoreError, Interrupted, route_warnings
 
 __all__ = ["debugging", "exit_code_of"]
 
@@ -22,7 +22,7 @@ def debugging() -> bool:
 def exit_code_of(command: Callable[[], object]) -> int:
     """Run `command`, say how it failed if it did, and return the exit code."""
     try:
-        with told_to(lambda text: complain(text, "warning")):
+        with route_warnings(lambda text: complain(text, "warning")):
             ended = command()
     except click.ClickException as error:
         return _usage(error)

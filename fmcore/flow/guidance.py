@@ -22,7 +22,7 @@ from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
-from fmcore.interfaces.tensors import from_the_left
+from fmcore.interfaces.tensors import append_dims
 
 __all__ = ["NULL_CLASS", "Guided", "without_label"]
 
@@ -92,7 +92,7 @@ class Guided:
             weak = self.strong.predict(x, t, without_label(condition), target)
         else:
             weak = self.weak.predict(x, t, condition, target)
-        scale = from_the_left(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
+        scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
         return weak + scale * (strong - weak)
 
     def _within(self, t: Tensor) -> Tensor | None:

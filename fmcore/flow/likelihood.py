@@ -18,7 +18,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import (
     Augmentation,
-    Derivative,
+    Autodiff,
     Divergence,
     ProbeLaw,
     Problem,
@@ -73,7 +73,7 @@ def log_prob(
     seed: int = 0,
     sample_ids: Tensor | None = None,
     condition: Condition | None = None,
-    by: Derivative = "vjp",
+    autodiff: Autodiff = "reverse",
 ) -> LogProb:
     """The log-density of `x1`, `(batch, *shape)`, under the flow of `field` from `prior`.
 
@@ -81,7 +81,7 @@ def log_prob(
     solver is `dopri5` at tolerance 1e-5 unless one is given, and must integrate divergences, as all
     of fmcore's do.  The exact divergence costs a backward pass per element of a sample,
     `hutchinson` one per probe: probes are fixed along the trajectory, a function of (seed, sample
-    id) alone.  `by` is the mode of differentiation (see `Augmentation`).  Computed in x1's dtype,
+    id) alone.  `autodiff` is the mode of differentiation (see `Augmentation`).  Computed in x1's dtype,
     at least float32; keeps no graph. Raises ComponentError without path and prior, or for a solver
     that cannot do it.
     """
@@ -97,7 +97,7 @@ def log_prob(
             condition=condition and {n: _outside_inference(v) for n, v in condition.items()},
             sample_ids=sample_ids,
             seed=seed,
-            augmentation=Augmentation(divergence, probe, n_probes, by),
+            augmentation=Augmentation(divergence, probe, n_probes, autodiff),
         )
         solution = (solver or _default_solver()).solve(problem)
         if solution.logdet is None:

@@ -19,14 +19,14 @@ from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import AffinePath, Path, Quantity
 from fmcore.interfaces.source import Condition
-from fmcore.interfaces.tensors import at_least_float32, from_the_left
+from fmcore.interfaces.tensors import append_dims, at_least_float32
 
-__all__ = ["Rescheduled"]
+__all__ = ["ChangedSchedule"]
 
 
 @final
 @dataclass
-class Rescheduled:
+class ChangedSchedule:
     """`trained`, a field along its own affine path, as a field along `path`.
 
     Exact where the trained path reaches the signal-to-noise ratio that the new one asks for; beyond
@@ -73,7 +73,7 @@ class Rescheduled:
     ) -> Tensor:
         t = at_least_float32(t)
         time, scale = self._counterpart(t)
-        there = x / from_the_left(scale, x).to(x.dtype)
+        there = x / append_dims(scale, x).to(x.dtype)
         velocity = self.trained.predict(there, time, condition, "velocity")
         x1 = self._old.convert(velocity, there, time, source="velocity", target="data")
         if target == "data":
@@ -82,7 +82,7 @@ class Rescheduled:
         if target != "velocity":
             return self._new.convert(x0, x, t, source="noise", target=target)
         c = self._new.coefficients(t)
-        d_alpha, d_sigma = (from_the_left(v, x).to(x.dtype) for v in (c.d_alpha, c.d_sigma))
+        d_alpha, d_sigma = (append_dims(v, x).to(x.dtype) for v in (c.d_alpha, c.d_sigma))
         return d_alpha * x1 + d_sigma * x0
 
     def _counterpart(self, t: Tensor) -> tuple[Tensor, Tensor]:

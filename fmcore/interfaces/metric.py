@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.path import Path
 
-__all__ = ["Evaluation", "Measured", "Metric", "Result"]
+__all__ = ["Evaluation", "Metric", "MetricBatch", "Result"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricBatch:
     """One batch to measure; `indices` name its rows, `(batch,)` int64.
 
     For metrics that consume samples: `x` are generated points in model space (images in [-1, 1];
@@ -84,13 +84,13 @@ class Measured:
     nfe: Tensor | None = None
     status: Tensor | None = None
 
-    def rows(self, chosen: Tensor) -> Measured:
+    def rows(self, chosen: Tensor) -> MetricBatch:
         """The rows that `chosen`, a mask or indices, picks."""
 
         def pick(value: Tensor | None) -> Tensor | None:
             return None if value is None else value[chosen]
 
-        return Measured(
+        return MetricBatch(
             indices=self.indices[chosen],
             x=pick(self.x),
             levels=pick(self.levels),
@@ -126,7 +126,7 @@ class Metric(ABC):
         """Start a new tally."""
 
     @abstractmethod
-    def update(self, batch: Measured) -> None:
+    def update(self, batch: MetricBatch) -> None:
         """Take in some rows."""
 
     @abstractmethod

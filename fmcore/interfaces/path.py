@@ -17,7 +17,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.gaussian import Gaussian, Scaled
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.source import Source
-from fmcore.interfaces.tensors import at_least_float32, from_the_left
+from fmcore.interfaces.tensors import append_dims, at_least_float32
 
 __all__ = ["AffinePath", "Coefficients", "Path", "PathSample", "Quantity"]
 
@@ -112,7 +112,7 @@ class AffinePath(Path):
         """The point and the velocity at time `t`, `(batch,)`.  Source: eq. 11 and 14."""
         c = self.coefficients(at_least_float32(t))
         alpha, sigma, d_alpha, d_sigma = (
-            from_the_left(v, x1) for v in (c.alpha, c.sigma, c.d_alpha, c.d_sigma)
+            append_dims(v, x1) for v in (c.alpha, c.sigma, c.d_alpha, c.d_sigma)
         )
         xt = alpha * x1 + sigma * x0
         ut = d_alpha * x1 + d_sigma * x0
@@ -168,7 +168,7 @@ class AffinePath(Path):
         if source == target:
             return value
         a, b = self._weights(at_least_float32(t), source, target)
-        converted = from_the_left(a, xt) * value + from_the_left(b, xt) * xt
+        converted = append_dims(a, xt) * value + append_dims(b, xt) * xt
         return converted.to(value.dtype)
 
     def _weights(self, t: Tensor, source: Quantity, target: Quantity) -> tuple[Tensor, Tensor]:

@@ -17,14 +17,14 @@ from fmcore.interfaces.source import Condition
 
 __all__ = [
     "Augmentation",
+    "Autodiff",
     "Callback",
-    "Derivative",
     "Divergence",
     "Gradients",
-    "Moment",
     "ProbeLaw",
     "Problem",
     "Solution",
+    "SolverProgress",
     "Stats",
     "Status",
     "Velocity",
@@ -44,7 +44,7 @@ Divergence = Literal["exact", "hutchinson"]
 
 ProbeLaw = Literal["rademacher", "gaussian"]
 
-Derivative = Literal["vjp", "jvp"]
+Autodiff = Literal["reverse", "forward"]
 
 
 @final
@@ -56,20 +56,20 @@ class Augmentation:
     `n_probes`.  Rademacher probes (entries -1 and 1) are exact where the Jacobian is diagonal and
     vary less than Gaussian ones elsewhere. Probes of sample i are a function of (seed, i) alone.
 
-    `by` is the mode of differentiation: `vjp` keeps the field's activations for backward passes;
-    `jvp` runs the field with tangents instead, and keeps none.  Both give the same value; `vjp` is
+    `autodiff` is the mode of differentiation: `reverse` keeps the field's activations for backward passes;
+    `forward` runs the field with tangents instead, and keeps none.  Both give the same value; `reverse` is
     the faster on a CPU.
     """
 
     divergence: Divergence = "exact"
     probe: ProbeLaw = "rademacher"
     n_probes: Annotated[int, Gt(0)] = 1
-    by: Derivative = "vjp"
+    autodiff: Autodiff = "reverse"
 
     def __post_init__(self) -> None:
         require_choice("divergence", self.divergence, Divergence)
         require_choice("probe", self.probe, ProbeLaw)
-        require_choice("by", self.by, Derivative)
+        require_choice("autodiff", self.autodiff, Autodiff)
         if self.n_probes < 1:
             raise ComponentError(f"n_probes must be at least 1, got {self.n_probes}")
 
@@ -170,7 +170,7 @@ class Solution:
 
 @final
 @dataclass(frozen=True)
-class Moment:
+class SolverProgress:
     """How far a solve is, as far as the host knows without waiting for the device.
 
     `progress` is the share of the way, from 0 to 1, over all samples; `step` counts steps (attempts
@@ -191,5 +191,5 @@ class Moment:
         return self._states()
 
 
-Callback = Callable[[Moment], None]
+Callback = Callable[[SolverProgress], None]
 """What to do at each moment; an exception that it raises ends the solve."""

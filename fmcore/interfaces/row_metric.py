@@ -16,7 +16,7 @@ from annotated_types import Gt
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.interfaces.options import Options
 
 __all__ = ["RowMetric", "Rows"]
@@ -100,7 +100,7 @@ class RowMetric(Options, Metric):
         return evaluation
 
     @abstractmethod
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         """What to keep of each row, by name: tensors `(batch, ...)` of a fixed dtype, on the CPU.
 
         The same names whatever the batch.
@@ -119,7 +119,7 @@ class RowMetric(Options, Metric):
             tally.given = evaluation
 
     @final
-    def update(self, batch: Measured) -> None:
+    def update(self, batch: MetricBatch) -> None:
         own = batch if self.count is None else batch.rows(batch.indices < self.count)
         if not len(own.indices):
             return

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 
-__all__ = ["at_least_float32", "from_the_left", "sent"]
+__all__ = ["append_dims", "at_least_float32", "to_device"]
 
 
-def from_the_left(t: Tensor, x: Tensor) -> Tensor:
+def append_dims(t: Tensor, x: Tensor) -> Tensor:
     """Reshape `t`, `(batch,)`, to `(batch, 1, ...)` so that it broadcasts against `x` from the
     leading dimension.
 
@@ -34,7 +34,7 @@ def at_least_float32(t: Tensor) -> Tensor:
     return t if t.dtype in (torch.float32, torch.float64) else t.float()
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """`tensor` on `device`.
 
     A copy from ordinary memory would wait until a GPU has done all that it was given before;

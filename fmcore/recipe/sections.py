@@ -53,7 +53,7 @@ class Train:
     """How the network is trained: Adam on the objective, a moving average of the weights,
     checkpoints.
 
-    `batch_size` is the effective one: over all processes and `accumulate` micro-batches.  `warmup`
+    `batch_size` is the effective one: over all processes and `grad_accum` micro-batches.  `warmup`
     steps rise linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's
     "polynomial") or along half a cosine to `lr_end` at the last step.
 
@@ -61,13 +61,13 @@ class Train:
     whose memory grows with the training (arXiv 2312.02696), from which snapshots, saved every
     `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
     `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
-    of the same noises are drawn into samples/progress.  Of the checkpoints the newest `keep` stay,
+    of the same noises are drawn into samples/progress.  Of the checkpoints the newest `keep_last` stay,
     and those at multiples of `keep_every`.
 
     Every `evaluate_every` steps, what `evaluate` says is measured with the first average on samples
     as the recipe draws them; by default what the recipe's own `evaluate` says, on at most 1000.
-    `best` keeps the checkpoint that measures best, whatever `keep` says.  `trackers` are told the
-    lines of metrics.jsonl too.  `shard` cuts weights, gradients, averages and Adam's moments among
+    `best` keeps the checkpoint that measures best, whatever `keep_last` says.  `trackers` are told the
+    lines of metrics.jsonl too.  `fsdp` cuts weights, gradients, averages and Adam's moments among
     the processes (FSDP), for what does not fit one device.
     """
 
@@ -80,12 +80,12 @@ class Train:
     warmup: Count = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     lr_end: Annotated[float, Ge(0)] = 1e-8
-    clip: Annotated[float, Gt(0)] | None = None
+    grad_clip: Annotated[float, Gt(0)] | None = None
     ema: Annotated[float, Ge(0), Le(1)] | tuple[Decay, ...] | None = 0.999
     ema_power: tuple[Width, ...] = ()
     snapshot_every: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    accumulate: Positive = 1
+    grad_accum: Positive = 1
     compile: bool = False
     channels_last: bool = False
     label_dropout: Fraction = 0.0
@@ -94,9 +94,9 @@ class Train:
     evaluate: Evaluate | None = None
     best: Best | None = None
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
-    shard: bool = False
+    fsdp: bool = False
     checkpoint_every: Positive = 1000
-    keep: Positive = 2
+    keep_last: Positive = 2
     keep_every: Positive | None = None
     log_every: Positive = 50
 
@@ -118,7 +118,7 @@ class Guidance:
 class Sample:
     """How samples are drawn: sample i is a function of (seed, i) alone.
 
-    `keep` is how many of `count` stay on disk, in whole batches (all by default): the others are
+    `keep_on_disk` is how many of `count` stay on disk, in whole batches (all by default): the others are
     drawn when they are measured, batch by batch, and never held together.
     `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
     weights (`raw`), a profile by name (`ema:0.9999`, `power:0.05`), or the `best` checkpoint's
@@ -129,7 +129,7 @@ class Sample:
 
     solver: Solver
     count: Positive = 64
-    keep: Positive | None = None
+    keep_on_disk: Positive | None = None
     batch_size: Positive = 256
     seed: int | None = None
     weights: str = "ema"

@@ -153,7 +153,7 @@ class Shards:
         if min(n, self.count) > kept:
             raise RunError(
                 f"{self.root}: of {self.count} samples the first {kept} were kept, not {n}: "
-                f"draw them with fmcore sample RUN keep={min(n, self.count)}"
+                f"draw them with fmcore sample RUN keep_on_disk={min(n, self.count)}"
             )
         parts: list[dict[str, Tensor]] = []
         for _, tensors in self.all():

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from fmcore.interfaces.problem import (
     Augmentation,
+    Autodiff,
     Callback,
-    Derivative,
     Divergence,
     Gradients,
-    Moment,
     ProbeLaw,
     Problem,
     Solution,
+    SolverProgress,
     Stats,
     Status,
 )
 from fmcore.solving.adaptive.controller import Controller
-from fmcore.solving.adaptive.options import Coupling
+from fmcore.solving.adaptive.options import StepControl
 from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.solving.backends.compiled import CompiledSteps
 from fmcore.solving.backends.eager import execute
@@ -30,11 +30,11 @@ from fmcore.solving.evaluation import (
 )
 from fmcore.solving.fixed.canonical import Canonical, canonical
 from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, make_grid
-from fmcore.solving.fixed.plan import Call, Combine, Draft, Noise, Plan
+from fmcore.solving.fixed.plan import Call, Combine, Noise, Plan, PlanBuilder
 from fmcore.solving.fixed.schedule import Point, Schedule
 from fmcore.solving.fixed.solver import FixedSolver
 from fmcore.solving.fixed.stochastic import StochasticSolver
-from fmcore.solving.fixed.symbolic import Linear
+from fmcore.solving.fixed.symbolic import LinearExpr
 from fmcore.solving.interval import asked_times, inside, interval, rounded_inside
 from fmcore.solving.product import Parts, ProductField, ProductState
 from fmcore.solving.runge_kutta import RungeKutta
@@ -44,6 +44,7 @@ __all__ = [
     "AdaptiveSolver",
     "Augmentation",
     "AutoGrid",
+    "Autodiff",
     "Backend",
     "Call",
     "Callback",
@@ -51,18 +52,15 @@ __all__ = [
     "Combine",
     "CompiledSteps",
     "Controller",
-    "Coupling",
-    "Derivative",
     "Divergence",
-    "Draft",
     "FixedSolver",
     "Gradients",
     "GridName",
-    "Linear",
-    "Moment",
+    "LinearExpr",
     "Noise",
     "Parts",
     "Plan",
+    "PlanBuilder",
     "Point",
     "ProbeLaw",
     "Problem",
@@ -71,8 +69,10 @@ __all__ = [
     "RungeKutta",
     "Schedule",
     "Solution",
+    "SolverProgress",
     "Stats",
     "Status",
+    "StepControl",
     "StochasticSolver",
     "Tableau",
     "asked_times",

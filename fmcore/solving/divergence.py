@@ -23,7 +23,13 @@ from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.source import Condition
 from fmcore.solving.evaluation import check_velocity, field_name
 
-__all__ = ["Measured", "draw_probes", "estimates_ahead", "trace_ahead", "velocity_and_divergence"]
+__all__ = [
+    "DivergenceField",
+    "divergence_jvp",
+    "draw_probes",
+    "hutchinson_jvp",
+    "velocity_and_divergence",
+]
 
 
 def draw_probes(
@@ -56,7 +62,7 @@ def velocity_and_divergence(
     Without `keep_graph` no graph is left behind, and none is needed around the call.  Raises
     ComponentError for a field that cannot be differentiated.
     """
-    if how.by == "jvp":
+    if how.autodiff == "forward":
         return _by_jvp(how, field, x, t, condition, probes, keep_graph)
     with torch.enable_grad():
         x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
@@ -90,9 +96,9 @@ def _by_jvp(
 
     with torch.set_grad_enabled(keep_graph):
         if probes is None:
-            velocity, divergence = trace_ahead(f, x)
+            velocity, divergence = divergence_jvp(f, x)
         else:
-            velocity, divergence = estimates_ahead(f, x, probes)
+            velocity, divergence = hutchinson_jvp(f, x, probes)
         if divergence is None:
             _require_constant(field, velocity, x, t, condition)
             divergence = x.new_zeros(len(x), how.columns)
@@ -156,7 +162,7 @@ def _require_constant(
 Function = Callable[[Tensor], Tensor]
 
 
-def trace_ahead(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
+def divergence_jvp(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """u = f(x) and sum_i du_i / dx_i of each row, `(batch, 1)`; None for a velocity in which no
     tangent arrives.  Rows do not depend on one another, so one product serves the batch.
     """
@@ -172,7 +178,7 @@ def trace_ahead(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
     return velocity, total.unsqueeze(1)
 
 
-def estimates_ahead(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor | None]:
+def hutchinson_jvp(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor | None]:
     """u = f(x) and e . J e of each probe, `(batch, n_probes)`; None as above."""
     found, velocity = [], x
     for e in probes.unbind(1):
@@ -196,8 +202,8 @@ def _product(f: Function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor 
         if "independent of the inputs" in str(error):
             return velocity, None
         raise ComponentError(
-            f"divergence by='jvp' needs a field that forward-mode differentiation can follow, and "
-            f"this one has an operation that it cannot: {_first_line(error)}; use by='vjp'"
+            f"divergence autodiff='forward' needs a field that forward-mode differentiation can follow, and "
+            f"this one has an operation that it cannot: {_first_line(error)}; use autodiff='reverse'"
         ) from error
     return velocity, moved
 
@@ -218,7 +224,7 @@ def _first_line(error: Exception) -> str:
 
 
 @final
-class Measured:
+class DivergenceField:
     """A field that takes its calls in the plan's order; `weights` are those of the end state.
 
     `logdet` is the integral so far, `(batch, columns)`.

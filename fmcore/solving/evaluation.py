@@ -12,19 +12,19 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError, SolverError
 from fmcore.interfaces.problem import Problem, Solution, Status
-from fmcore.interfaces.tensors import sent
+from fmcore.interfaces.tensors import to_device
 from fmcore.registry import entry_of
 
 __all__ = [
     "bound_field",
     "check_velocity",
     "constant",
+    "device_tensor",
     "field_name",
     "finite_rows",
     "label_of",
     "raise_if_failed",
     "state_of",
-    "to_device",
 ]
 
 
@@ -94,16 +94,16 @@ def finite_rows(x: Tensor) -> Tensor:
 @lru_cache(maxsize=1024)
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A number as a tensor without dimensions, made once: operations with it need no transfer."""
-    return to_device(value, dtype, device)
+    return device_tensor(value, dtype, device)
 
 
-def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+def device_tensor(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Host numbers as a tensor on `device`, without making the host wait.
 
     Never an inference tensor, which a later solve could not differentiate through.
     """
     with torch.inference_mode(False):
-        return sent(torch.as_tensor(values, dtype=dtype), device)
+        return to_device(torch.as_tensor(values, dtype=dtype), device)
 
 
 def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:

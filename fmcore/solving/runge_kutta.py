@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving.fixed.plan import Draft
+from fmcore.solving.fixed.plan import PlanBuilder
 from fmcore.solving.fixed.solver import FixedSolver
-from fmcore.solving.fixed.symbolic import Linear
+from fmcore.solving.fixed.symbolic import LinearExpr
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["RungeKutta"]
@@ -29,11 +29,11 @@ class RungeKutta(FixedSolver):
         if "tableau" in vars(cls):
             cls.order, cls.nfe_per_step = cls.tableau.order, cls.tableau.stages
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             h = t - s
-            k: list[Linear] = []
+            k: list[LinearExpr] = []
             for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
                 k.append(
                     plan.velocity(x + h * _weighted(row, k), t if c == 1 else s + float(c) * h)
@@ -42,5 +42,5 @@ class RungeKutta(FixedSolver):
             yield x
 
 
-def _weighted(weights: tuple[object, ...], k: list[Linear]) -> Linear:
-    return sum((float(w) * v for w, v in zip(weights, k, strict=True)), Linear({}))  # type: ignore[arg-type]
+def _weighted(weights: tuple[object, ...], k: list[LinearExpr]) -> LinearExpr:
+    return sum((float(w) * v for w, v in zip(weights, k, strict=True)), LinearExpr({}))  # type: ignore[arg-type]

@@ -73,7 +73,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     accelerator = accelerator_for(components, device)
     processes = accelerator.num_processes
     batch = components.train.batch_size if components.train else 1
-    micro = max(1, batch // processes // (components.train.accumulate if components.train else 1))
+    micro = max(1, batch // processes // (components.train.grad_accum if components.train else 1))
     shape = components.data.shape
     with torch.device("meta"):
         model: VectorField = recipe.build("model", shape=shape)
@@ -81,7 +81,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     averages = len(profiles_of(components.train)) if components.train else 0
     copies = sum(STATE_COPIES.values()) + averages
     flops, kept = _one_example(model, shape)
-    cut = processes if components.train and components.train.shard else 1
+    cut = processes if components.train and components.train.fsdp else 1
     state = parameters * copies * BYTES // cut
     flops_per_step = flops * batch
     missing_data = _missing_data(components, recipe)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fmcore.errors import ExpectationError, RunError
 from fmcore.interfaces.dataset import Dataset, ImageDataset
-from fmcore.interfaces.metric import Evaluation, Measured, Result
+from fmcore.interfaces.metric import Evaluation, MetricBatch, Result
 from fmcore.interfaces.problem import Status
 from fmcore.recipe.sections import Bound, Evaluate
 from fmcore.registry import registry
@@ -120,7 +120,7 @@ def _samples(
         def read(piece: range) -> Mapping[str, Tensor]:
             return shards.whole(piece) if piece in there else on_cpu(sampler.draw(piece))
 
-    def measured(piece: range) -> Measured:
+    def measured(piece: range) -> MetricBatch:
         tensors = read(piece)
         if (found := tuple(tensors["x"].shape[1:])) != shape:
             raise RunError(
@@ -132,10 +132,10 @@ def _samples(
     return Stream("measure samples", pieces, measured), shards.made()
 
 
-def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> Measured:
+def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> MetricBatch:
     """The samples `indices` of `data`'s kind, as a shard holds them, for metrics of samples."""
     images = isinstance(data, ImageDataset)
-    return Measured(
+    return MetricBatch(
         indices=torch.tensor(list(indices)),
         x=None if images else drawn["x"],
         levels=drawn["x"] if images else None,
@@ -150,10 +150,10 @@ def held_out(data: Dataset, count: int | None, batch_size: int) -> Stream:
     count = data.length if count is None else min(count, data.length)
     pieces = [range(a, min(a + batch_size, count)) for a in range(0, count, batch_size)]
 
-    def measured(piece: range) -> Measured:
+    def measured(piece: range) -> MetricBatch:
         batch = data.batch(piece)
         x1 = batch.pop("x1")
-        return Measured(
+        return MetricBatch(
             indices=torch.tensor(list(piece)),
             x=x1 if data.levels is None else None,
             levels=None if data.levels is None else x1,

@@ -13,7 +13,7 @@ import torch
 
 from fmcore.errors import ComponentError, DataError
 from fmcore.interfaces.dataset import Dataset
-from fmcore.interfaces.metric import Evaluation, Measured, Result
+from fmcore.interfaces.metric import Evaluation, MetricBatch, Result
 from fmcore.recipe.create import create
 from fmcore.recipe.sections import Measure
 from fmcore.runs.cache import cache_folder
@@ -34,19 +34,19 @@ class Given:
     shape: tuple[int, ...]
     levels: int | None
     count: int
-    read: Callable[[range], Measured]
+    read: Callable[[range], MetricBatch]
     made: Mapping[str, Any]
 
     @classmethod
     def of_data(cls, data: Dataset) -> Given:
         """The examples of a data set, in order."""
 
-        def read(piece: range) -> Measured:
+        def read(piece: range) -> MetricBatch:
             batch = data.batch(piece)
             x1 = batch.pop("x1")
             flat = data.levels is None
             indices = torch.tensor(list(piece))
-            return Measured(indices, x1 if flat else None, None if flat else x1, batch)
+            return MetricBatch(indices, x1 if flat else None, None if flat else x1, batch)
 
         made = {"samples": data.fingerprint, "samples_split": data.split}
         return cls(data.shape, data.levels, data.length, read, made)
@@ -59,10 +59,10 @@ class Given:
         kept = shards.first(shards.kept()[-1].stop)
         flat = data.levels is None
 
-        def read(piece: range) -> Measured:
+        def read(piece: range) -> MetricBatch:
             own = slice(piece.start, piece.stop)
             x = kept["x"][own]
-            return Measured(
+            return MetricBatch(
                 indices=torch.tensor(list(piece)),
                 x=x if flat else None,
                 levels=None if flat else x,

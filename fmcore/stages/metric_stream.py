@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import final
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.interfaces.problem import Status
 from fmcore.interfaces.row_metric import RowMetric
 from fmcore.runs.distributed import Team
@@ -34,7 +34,7 @@ class Stream:
 
     what: str
     pieces: Sequence[range]
-    read: Callable[[range], Measured]
+    read: Callable[[range], MetricBatch]
 
     @property
     def count(self) -> int:
@@ -162,6 +162,6 @@ def _needed(metrics: Sequence[Metric]) -> int | None:
     return None if None in counts else max((c for c in counts if c is not None), default=None)
 
 
-def _ended(batch: Measured) -> dict[str, int]:
+def _ended(batch: MetricBatch) -> dict[str, int]:
     codes: Iterator[int] = iter(() if batch.status is None else batch.status.tolist())
     return dict(Counter(Status(code).name for code in codes))

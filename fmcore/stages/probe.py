@@ -54,8 +54,8 @@ class Fit:
         if self.fits:
             return f"{told}: fits"
         if self.accumulate is None:
-            return f"{told}: does not fit, whatever train.accumulate is"
-        return f"{told}: does not fit; train.accumulate={self.accumulate} would"
+            return f"{told}: does not fit, whatever train.grad_accum is"
+        return f"{told}: does not fit; train.grad_accum={self.accumulate} would"
 
 
 @final

@@ -65,7 +65,7 @@ class Run:
     def samples(self, n: int) -> torch.Tensor:
         """The first `n` samples: uint8 levels of images, else float32 points.
 
-        Raises RunError for more than `sample.keep` left on disk.
+        Raises RunError for more than `sample.keep_on_disk` left on disk.
         """
         return Shards.there(self.folder.samples).first(n)["x"]
 

@@ -14,9 +14,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError, RunError, told_to
+from fmcore.errors import ComponentError, RunError, route_warnings
 from fmcore.flow.guidance import Guided
-from fmcore.flow.reschedule import Rescheduled
+from fmcore.flow.reschedule import ChangedSchedule
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.levels import to_levels
@@ -35,7 +35,7 @@ from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.stages.components import Components
 from fmcore.stages.weights import trained_field, weights_of
 
-__all__ = ["Sampler", "led", "sample", "sampler_of", "sampling_field", "taking_turns", "window"]
+__all__ = ["Sampler", "led", "sample", "sampler_of", "sampling_field", "window", "with_refill"]
 
 
 @final
@@ -117,7 +117,7 @@ class Sampler:
         Where the solver can, in one solve of `batch_size` samples at a time, those that wait taking
         the place of those that have arrived; `callback` looks on.
         """
-        refilling = taking_turns(self.settings.solver, self.settings.batch_size)
+        refilling = with_refill(self.settings.solver, self.settings.batch_size)
         if refilling is None or not shards:
             return [self.draw(shard) for shard in shards]
         indices = [i for shard in shards for i in shard]
@@ -162,7 +162,7 @@ def sample(
     settings = _settings(components)
     field, checkpoint = sampling_field(components, settings, folder, device)
     sampler = Sampler(components, settings, field, device)
-    shards = Shards(folder.samples, settings.count, settings.batch_size, settings.keep)
+    shards = Shards(folder.samples, settings.count, settings.batch_size, settings.keep_on_disk)
     team.first(lambda: shards.begin(_made(components, settings, checkpoint, sampler.seed)))
     ranges, total = team.first(shards.missing), shards.kept()[-1].stop
     done = total - sum(map(len, ranges))
@@ -170,7 +170,7 @@ def sample(
     turn = width * team.size
     with (
         stop_on_signal() as stop,
-        told_to(lambda text: folder.log(f"warning: {text}")),
+        route_warnings(lambda text: folder.log(f"warning: {text}")),
         progress("sample", total, "samples", done, quiet or not team.leads) as show,
     ):
         for first in range(0, len(ranges), turn):
@@ -232,7 +232,7 @@ def led(trained: Predictor, settings: Sample, device: torch.device) -> Predictor
     field = trained
     if settings.path is not None:
         settings.solver.check(settings.path)
-        field = Rescheduled(field, settings.path)
+        field = ChangedSchedule(field, settings.path)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device)
     return field
@@ -249,7 +249,7 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
         return Guided(field, guidance.scale, interval=guidance.interval)
     folder = RunFolder.open(FilePath(guidance.weak))
     weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
-    led = weak if settings.path is None else Rescheduled(weak, settings.path)
+    led = weak if settings.path is None else ChangedSchedule(weak, settings.path)
     return Guided(field, guidance.scale, led, guidance.interval)
 
 
@@ -258,7 +258,7 @@ def _made(
 ) -> Mapping[str, Any]:
     """How the samples are made: `path` is the one trained on, `along` another that leads them."""
     values = dict(components.recipe.values["sample"])
-    values.pop("keep")
+    values.pop("keep_on_disk")
     along = values.pop("path")
     own = {
         "weights": weights_of(checkpoint, settings.weights),
@@ -292,14 +292,14 @@ def window(solver: Solver, shards: int, processes: int = 1) -> int:
     """How many of `shards` each process draws at once: as evenly as they go into windows of 8 at
     most, or one by one where nothing is won.
     """
-    if taking_turns(solver, 1) is None:
+    if with_refill(solver, 1) is None:
         return 1
     each = max(1, math.ceil(shards / processes))
     return math.ceil(each / math.ceil(each / LARGEST))
 
 
-def taking_turns(solver: Solver, lanes: int) -> Solver | None:
+def with_refill(solver: Solver, lanes: int) -> Solver | None:
     """`solver` with no more than `lanes` samples on their way at once; None if it cannot."""
-    if not isinstance(solver, AdaptiveSolver) or solver.coupling != "sample":
+    if not isinstance(solver, AdaptiveSolver) or solver.step_control != "per_sample":
         return None
-    return replace(solver, slots=min(lanes, solver.slots or lanes))
+    return replace(solver, max_active=min(lanes, solver.max_active or lanes))

@@ -19,7 +19,7 @@ from fmcore.runs.trackers import Trackers, trackers
 from fmcore.stages.components import Components
 from fmcore.stages.illustrate import preview
 from fmcore.stages.validate import Watch, best_step
-from fmcore.stages.weights import momentary_field
+from fmcore.stages.weights import current_field
 from fmcore.training.batches import Batches
 from fmcore.training.lr_schedule import learning_rate
 from fmcore.training.trainer import Training
@@ -188,7 +188,7 @@ class _Course:
         if self.watch is None:
             return False
         step = self.training.step
-        field = momentary_field(self.components, self.training)
+        field = current_field(self.components, self.training)
         results = self.watch.measure(field, step)
         if results is None:
             return False
@@ -210,11 +210,11 @@ class _Course:
     def _save(self) -> None:
         _require_finite(self.training, self.folder)
         made = self.training.checkpoint()
-        keep, every = self.settings.keep, self.settings.keep_every
+        keep, every = self.settings.keep_last, self.settings.keep_every
         self.team.first(lambda: _write(self.folder.checkpoints, made, keep, every))
 
     def _preview(self) -> None:
-        field = momentary_field(self.components, self.training)
+        field = current_field(self.components, self.training)
         sample, step = self.components.sample, self.training.step
         if sample is not None:
             self.team.first(lambda: preview(self.components, sample, field, step, self.folder))
@@ -248,7 +248,7 @@ def _require_finite(training: Training, folder: RunFolder) -> None:
     raise TrainingError(
         f"{folder.root}: the loss or the gradient of step {step} is not finite; its batch began "
         f"with examples {rows}; {good}. "
-        "Lower train.lr, set train.clip, or use train.precision=fp32"
+        "Lower train.lr, set train.grad_clip, or use train.precision=fp32"
     )
 
 

@@ -15,7 +15,7 @@ import torch
 
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.flow.field import Field
-from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.recipe.sections import Best, Evaluate, Sample
 from fmcore.runs.cache import cache_folder
 from fmcore.runs.distributed import Team
@@ -59,7 +59,7 @@ class Watch:
         return self.team.first(lambda: self._results(evaluation)) if whole else None
 
     def _take_in(
-        self, metrics: Sequence[Metric], kind: str, turns: Iterator[list[Measured]]
+        self, metrics: Sequence[Metric], kind: str, turns: Iterator[list[MetricBatch]]
     ) -> bool:
         """Give every batch to the metrics that want it; False if a signal asked to stop."""
         chosen = [metric for metric in metrics if metric.consumes == kind]
@@ -73,7 +73,7 @@ class Watch:
                 return False
         return True
 
-    def _drawn(self, field: Field) -> Iterator[list[Measured]]:
+    def _drawn(self, field: Field) -> Iterator[list[MetricBatch]]:
         """The samples, a batch for each process at a time, in the leading process."""
         device, settings = _device(field), self._sample
         sampler = Sampler(self.components, settings, led(field, settings, device), device)
@@ -88,7 +88,7 @@ class Watch:
                 for indices, drawn in part
             ]
 
-    def _held_out(self, evaluation: Evaluation) -> Iterator[list[Measured]]:
+    def _held_out(self, evaluation: Evaluation) -> Iterator[list[MetricBatch]]:
         """Examples of the data, in the leading process; the others come along."""
         stream = held_out(evaluation.data, self.settings.count, self.settings.batch_size)
         for piece in stream.pieces:

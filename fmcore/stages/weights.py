@@ -16,7 +16,7 @@ from fmcore.training.ema import BEST, Power, parts_of, profiles_of, width_of
 from fmcore.training.posthoc_ema import Kept, combination, combined
 from fmcore.training.trainer import Training
 
-__all__ = ["momentary_field", "trained_field", "weights_of"]
+__all__ = ["current_field", "trained_field", "weights_of"]
 
 
 def trained_field(
@@ -104,7 +104,7 @@ def _made_afterwards(folder: RunFolder, train: Train, width: float, last: int) -
     return combined((s.part(power.name) for s in snapshots for power in powers), weights)
 
 
-def momentary_field(components: Components, training: Training) -> Field:
+def current_field(components: Components, training: Training) -> Field:
     """The field of the first moving average (the weights where none is kept), for evaluation.
 
     All processes of the training must ask.

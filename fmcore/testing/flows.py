@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fmcore.interfaces.path import AffinePath, Coefficients
 from fmcore.interfaces.source import Condition
-from fmcore.interfaces.tensors import from_the_left
+from fmcore.interfaces.tensors import append_dims
 from fmcore.testing.checks import generator
 
 __all__ = ["Decay", "Recording", "StraightPath", "Waits", "starts"]
@@ -35,14 +35,14 @@ class Decay:
     """u = -(1 + t) x^2 for every element: nonlinear, and depending on time."""
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        rate = 1.0 if condition is None else from_the_left(condition["rate"], x)
-        return -rate * (1 + from_the_left(t, x)) * x * x
+        rate = 1.0 if condition is None else append_dims(condition["rate"], x)
+        return -rate * (1 + append_dims(t, x)) * x * x
 
     @staticmethod
     def exact(x: Tensor, t0: float, t1: float, rate: Tensor | float = 1.0) -> Tensor:
         """1/x grows by rate times t + t^2/2."""
         grown = (t1 + t1**2 / 2) - (t0 + t0**2 / 2)
-        rate = from_the_left(rate, x) if isinstance(rate, Tensor) else rate
+        rate = append_dims(rate, x) if isinstance(rate, Tensor) else rate
         return 1 / (1 / x + rate * grown)
 
     @staticmethod

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from fmcore.errors import ComponentError, DataError, UserError
 from fmcore.interfaces.dataset import Dataset
-from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.registry import entry_of
 from fmcore.testing.checks import require, require_equal, skip
 from fmcore.testing.options import ComponentChecks
@@ -262,10 +262,10 @@ class MetricSuite(ComponentChecks, Suite):
                     merged.merge(state)
                 _require_same(merged.compute(), wanted, "merged from two halves", exactly=True)
 
-    def _rows(self, indices: Sequence[int]) -> Measured:
+    def _rows(self, indices: Sequence[int]) -> MetricBatch:
         return rows_of(self.data(), self.component().consumes, indices)
 
-    def _sampled(self, data: Dataset) -> Measured:
+    def _sampled(self, data: Dataset) -> MetricBatch:
         if self.component().consumes != "samples":
             skip("it measures held-out data, not samples")
         return self._rows(range(COUNT))

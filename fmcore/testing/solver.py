@@ -10,7 +10,7 @@ from fmcore.testing.options import ComponentChecks
 from fmcore.testing.solver_laws.accuracy import AccuracyChecks
 from fmcore.testing.solver_laws.budget import BudgetChecks
 from fmcore.testing.solver_laws.derivatives import DerivativeChecks
-from fmcore.testing.solver_laws.inputs import MannersChecks
+from fmcore.testing.solver_laws.inputs import InputChecks
 from fmcore.testing.solver_laws.interval import IntervalChecks
 from fmcore.testing.solver_laws.isolation import IsolationChecks
 from fmcore.testing.solver_laws.noise import NoiseChecks
@@ -23,7 +23,7 @@ class SolverSuite(
     BackendChecks,
     DerivativeChecks,
     NoiseChecks,
-    MannersChecks,
+    InputChecks,
     IsolationChecks,
     BudgetChecks,
     IntervalChecks,

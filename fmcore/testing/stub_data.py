@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fmcore.flow.field import Field
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.levels import from_levels
-from fmcore.interfaces.metric import Evaluation, Measured
+from fmcore.interfaces.metric import Evaluation, MetricBatch
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import AffinePath, Coefficients, Path, Quantity
@@ -98,12 +98,12 @@ def evaluation_of(data: Dataset, cache: FilePath, seed: int = 0) -> Evaluation:
     )
 
 
-def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> Measured:
+def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> MetricBatch:
     """Held-out rows, or rows to pass as samples, as an evaluation streams them."""
     batch = data.with_split("test").batch(indices)
     x1 = batch.pop("x1")
     continuous = data.levels is None
-    return Measured(
+    return MetricBatch(
         indices=torch.tensor(list(indices), dtype=torch.int64),
         x=x1 if continuous else None,
         levels=None if continuous else x1,
@@ -112,7 +112,7 @@ def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> Measured:
     )
 
 
-def points_of(batch: Measured, data: Dataset) -> Tensor:
+def points_of(batch: MetricBatch, data: Dataset) -> Tensor:
     """The points of model space that a batch of samples stands for, float32."""
     if batch.levels is None or data.levels is None:
         return torch.empty(0) if batch.x is None else batch.x

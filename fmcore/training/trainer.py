@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fmcore.errors import CheckpointError, ComponentError
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.randomness import stream_seed
-from fmcore.interfaces.tensors import sent
+from fmcore.interfaces.tensors import to_device
 from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, require_fitting
 from fmcore.training.batches import Batches
@@ -61,7 +61,7 @@ class Training:
         if settings.channels_last and len(batches.data.shape) == 3:
             self._layout = torch.channels_last
             self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
-        self.sharded = settings.shard and accelerator.num_processes > 1
+        self.sharded = settings.fsdp and accelerator.num_processes > 1
         if self.sharded:
             shard(self.model, accelerator.device)
         if settings.compile:  # in place: names in checkpoints stay the network's own
@@ -189,16 +189,18 @@ class Training:
         """The objective's mean over `rows` of this step's batch."""
         device = self.accelerator.device
         pairs = self.batches.pairs(self.step, rows)
-        t = sent(self.batches.times(self.step, rows), device)
+        t = to_device(self.batches.times(self.step, rows), device)
         path, objective = self.batches.path, self.batches.objective
-        condition = pairs.condition and {k: sent(v, device) for k, v in pairs.condition.items()}
-        sample = path.sample(sent(pairs.x0, device), sent(pairs.x1, device), t)
+        condition = pairs.condition and {
+            k: to_device(v, device) for k, v in pairs.condition.items()
+        }
+        sample = path.sample(to_device(pairs.x0, device), to_device(pairs.x1, device), t)
         xt = sample.xt.contiguous(memory_format=self._layout)
         prediction = self.wrapped(xt, sample.t, condition)
         return objective.loss(path, sample, prediction, condition).mean()
 
     def _clip(self) -> Tensor:
-        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        limit = self.settings.grad_clip if self.settings.grad_clip is not None else float("inf")
         self.accelerator.unscale_gradients(self.prepared)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         return gathered(norm)
@@ -253,14 +255,14 @@ def _adam(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
 def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:
     """Which rows of every batch this process computes: one range a micro-batch."""
     processes = accelerator.num_processes
-    each, rest = divmod(settings.batch_size, processes * settings.accumulate)
+    each, rest = divmod(settings.batch_size, processes * settings.grad_accum)
     if rest:
         raise ComponentError(
             f"train.batch_size {settings.batch_size} is the effective batch and must be a "
             "multiple of "
-            f"processes x train.accumulate = {processes} x {settings.accumulate}"
+            f"processes x train.grad_accum = {processes} x {settings.grad_accum}"
         )
     starts = [
-        (m * processes + accelerator.process_index) * each for m in range(settings.accumulate)
+        (m * processes + accelerator.process_index) * each for m in range(settings.grad_accum)
     ]
     return [range(start, start + each) for start in starts]

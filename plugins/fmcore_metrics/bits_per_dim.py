@@ -16,7 +16,7 @@ from fmcore import (
     DataError,
     Dataset,
     Evaluation,
-    Measured,
+    MetricBatch,
     Path,
     Result,
     RowMetric,
@@ -84,7 +84,7 @@ class BitsPerDim(RowMetric):
         self.check(evaluation.data, evaluation.path)
         return in_precision(evaluation, self.dtype, "bits_per_dim")
 
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.levels is None:
             raise DataError("bits_per_dim: the images came without their levels")
         likelihood = self._likelihood(evaluation)
@@ -129,7 +129,7 @@ class BitsPerDim(RowMetric):
         )
 
 
-def _points(levels: Tensor, batch: Measured, evaluation: Evaluation, draw: int) -> Tensor:
+def _points(levels: Tensor, batch: MetricBatch, evaluation: Evaluation, draw: int) -> Tensor:
     """Points of the images' cells, `(batch, *shape)`, float64: equal in either precision."""
     return torch.cat(
         [

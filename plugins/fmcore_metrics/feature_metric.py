@@ -11,7 +11,7 @@ from typing import Annotated, Any, final
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Evaluation, Measured, Path, Result, RowMetric, Rows
+from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
 from fmcore_metrics.feature_space import Space
 from fmcore_metrics.reference import (
     Holds,
@@ -77,7 +77,7 @@ class FeatureMetric(RowMetric):
             require_reference_file(FilePath(self.reference_file))
 
     @final
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         levels = levels_of(batch, self.name)
         if tuple(levels.shape[1:]) != tuple(evaluation.data.shape):
             raise DataError(

@@ -12,7 +12,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Evaluation, Measured, Path, Result, RowMetric, Rows
+from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
 from fmcore_metrics.inception import LOGITS, WEIGHTS_SHA256
 from fmcore_metrics.inception_space import InceptionSpace
 from fmcore_metrics.rgb import levels_of
@@ -40,7 +40,7 @@ class ISC(RowMetric):
     def check(self, data: Dataset, path: Path) -> None:
         self._space.check(data)
 
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         found = self._space.extractor(evaluation)(levels_of(batch, "isc"))
         return {"logits": found[LOGITS]}
 

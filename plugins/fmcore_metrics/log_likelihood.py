@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore import DataError, Evaluation, Field, Measured, Rows, Solver, Status, create, log_prob
+from fmcore import DataError, Evaluation, Field, MetricBatch, Rows, Solver, Status, create, log_prob
 
 __all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
 
@@ -54,7 +54,7 @@ class Likelihood:
             solver = create("solver", "dopri5", rtol=TOLERANCE, atol=TOLERANCE)
         return cls(solver, divergence, n_probes, probe, precision)
 
-    def log_prob(self, x1: Tensor, batch: Measured, evaluation: Evaluation) -> dict[str, Tensor]:
+    def log_prob(self, x1: Tensor, batch: MetricBatch, evaluation: Evaluation) -> dict[str, Tensor]:
         """`log_prob`, `probe_error` (0 if unknown), `nfe` and `status` of each row, on the CPU.
 
         The probes of a row are functions of (seed, index) alone, the same for every dequantisation

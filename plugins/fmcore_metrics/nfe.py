@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from fmcore import DataError, Evaluation, Measured, Result, RowMetric, Rows
+from fmcore import DataError, Evaluation, MetricBatch, Result, RowMetric, Rows
 
 __all__ = ["NFE"]
 
@@ -22,7 +22,7 @@ class NFE(RowMetric):
     latter.  With an adaptive solver it belongs to the tolerance, which the run's record holds.
     """
 
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.nfe is None:
             raise DataError("nfe: these samples do not say how many evaluations they took")
         return {"nfe": batch.nfe.cpu()}

@@ -15,7 +15,7 @@ from fmcore import (
     DataError,
     Dataset,
     Evaluation,
-    Measured,
+    MetricBatch,
     Path,
     Result,
     RowMetric,
@@ -66,7 +66,7 @@ class NLL(RowMetric):
         self.check(evaluation.data, evaluation.path)
         return in_precision(evaluation, self.dtype, "nll")
 
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.x is None:
             raise DataError("nll: the batch holds no points")
         return self._likelihood(evaluation).log_prob(batch.x, batch, evaluation)

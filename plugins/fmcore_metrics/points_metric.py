@@ -15,7 +15,7 @@ from fmcore import (
     DataError,
     Dataset,
     Evaluation,
-    Measured,
+    MetricBatch,
     Path,
     Result,
     RowMetric,
@@ -62,7 +62,7 @@ class PointsMetric(RowMetric):
             )
 
     @final
-    def measure(self, batch: Measured, evaluation: Evaluation) -> Mapping[str, Tensor]:
+    def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.x is None:
             raise DataError(f"{self.name}: the samples came without their points")
         if tuple(batch.x.shape[1:]) != tuple(evaluation.data.shape):

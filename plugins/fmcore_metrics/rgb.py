@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmcore import ComponentError, DataError, Dataset, Measured, Status
+from fmcore import ComponentError, DataError, Dataset, MetricBatch, Status
 
 __all__ = ["Pictures", "levels_of", "require_pictures"]
 
@@ -80,7 +80,7 @@ def require_pictures(data: Dataset, metric: str) -> int:
     return data.levels
 
 
-def levels_of(batch: Measured, metric: str) -> Tensor:
+def levels_of(batch: MetricBatch, metric: str) -> Tensor:
     """The levels of a batch, uint8.
 
     Raises DataError where there are none, or where the points they came from are not all finite.
@@ -93,7 +93,7 @@ def levels_of(batch: Measured, metric: str) -> Tensor:
     return batch.levels
 
 
-def require_finite(batch: Measured, metric: str) -> None:
+def require_finite(batch: MetricBatch, metric: str) -> None:
     """Raise DataError naming the first sample that holds NaN or infinity, or whose solve met them
     before it was made into levels, which cannot hold any.
     """

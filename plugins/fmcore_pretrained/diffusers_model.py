@@ -16,7 +16,7 @@ from fmcore import (
     Pretrained,
     Quantity,
     VectorField,
-    from_the_left,
+    append_dims,
     load_into,
 )
 from fmcore_pretrained.diffusers_library import build
@@ -87,7 +87,7 @@ class DiffusersModel(VectorField):
             c = self.trained.path.coefficients(t)
             # alpha noise - sigma data is minus the velocity of a circle passed at unit speed
             speed = c.sigma * c.d_alpha - c.alpha * c.d_sigma
-            return -from_the_left(speed, raw).to(x.dtype) * raw
+            return -append_dims(speed, raw).to(x.dtype) * raw
         return raw
 
     def clock(self, t: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import Draft, FixedSolver, Linear
+from fmcore.solving import FixedSolver, LinearExpr, PlanBuilder
 
 __all__ = ["AB2", "AB3", "AdamsBashforth"]
 
@@ -25,13 +25,13 @@ class AdamsBashforth(FixedSolver):
     nfe_per_step = 1
 
     @final
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
-        past: list[tuple[float, Linear]] = []
+        past: list[tuple[float, LinearExpr]] = []
         for s, t in pairwise(grid):
             past = [(s, plan.velocity(x, s)), *past][: self.order]
             weights = integrals_of_lagrange([time for time, _ in past], s, t)
-            x = x + sum((w * u for w, (_, u) in zip(weights, past, strict=True)), Linear({}))
+            x = x + sum((w * u for w, (_, u) in zip(weights, past, strict=True)), LinearExpr({}))
             yield x
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from fmcore.solving import Draft, Linear, StochasticSolver
+from fmcore.solving import LinearExpr, PlanBuilder, StochasticSolver
 from fmcore_solvers.ddim import ddim_step
 
 __all__ = ["Ancestral"]
@@ -33,7 +33,7 @@ class Ancestral(StochasticSolver):
 
     noise: Annotated[float, Ge(0), Le(1)] = 1.0
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             if self.noise == 0 or t == grid[-1]:

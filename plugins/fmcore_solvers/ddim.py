@@ -14,7 +14,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import Draft, FixedSolver, Linear
+from fmcore.solving import FixedSolver, LinearExpr, PlanBuilder
 
 __all__ = ["DDIM", "ddim_step"]
 
@@ -30,14 +30,14 @@ class DDIM(FixedSolver):
     order = 1
     needs_path: ClassVar[bool] = True
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             x = ddim_step(plan, x, s, t)
             yield x
 
 
-def ddim_step(plan: Draft, x: Linear, s: float, t: float) -> Linear:
+def ddim_step(plan: PlanBuilder, x: LinearExpr, s: float, t: float) -> LinearExpr:
     """From x at s to t between the two predictions.
 
     For finite lam this is (sigma_t/sigma_s) x - alpha_t B xhat; written so, it also holds where

@@ -16,7 +16,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import AutoGrid, Draft, FixedSolver, Linear
+from fmcore.solving import AutoGrid, FixedSolver, LinearExpr, PlanBuilder
 from fmcore_solvers.ddim import ddim_step
 from fmcore_solvers.history import History
 from fmcore_solvers.phi import phi
@@ -36,7 +36,7 @@ class Multistep(FixedSolver):
     default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
 
     @final
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         history = History(depth=self.order)
         for s, t in pairwise(grid):
@@ -51,8 +51,8 @@ class Multistep(FixedSolver):
 
     @abstractmethod
     def correction(
-        self, h: float, now: tuple[float, Linear], before: list[tuple[float, Linear]]
-    ) -> Linear:
+        self, h: float, now: tuple[float, LinearExpr], before: list[tuple[float, LinearExpr]]
+    ) -> LinearExpr:
         """What a varying xhat adds, over alpha_t, from (lam, xhat) of this step and of those
         before.
         """
@@ -66,9 +66,9 @@ class DPMpp2M(Multistep):
     order = 2
 
     def correction(
-        self, h: float, now: tuple[float, Linear], before: list[tuple[float, Linear]]
-    ) -> Linear:
-        return _linear_correction(h, now, before[0]) if before else Linear({})
+        self, h: float, now: tuple[float, LinearExpr], before: list[tuple[float, LinearExpr]]
+    ) -> LinearExpr:
+        return _linear_correction(h, now, before[0]) if before else LinearExpr({})
 
 
 @final
@@ -84,10 +84,10 @@ class DPMpp3M(Multistep):
     order = 3
 
     def correction(
-        self, h: float, now: tuple[float, Linear], before: list[tuple[float, Linear]]
-    ) -> Linear:
+        self, h: float, now: tuple[float, LinearExpr], before: list[tuple[float, LinearExpr]]
+    ) -> LinearExpr:
         if len(before) < 2:
-            return _linear_correction(h, now, before[0]) if before else Linear({})
+            return _linear_correction(h, now, before[0]) if before else LinearExpr({})
         (lam0, xhat0), (lam1, xhat1), (lam2, xhat2) = now, *before
         slope01 = (xhat0 - xhat1) / (lam0 - lam1)
         slope12 = (xhat1 - xhat2) / (lam1 - lam2)
@@ -97,7 +97,9 @@ class DPMpp3M(Multistep):
         return h**2 * phi(2, -h) * d1 + h**3 * phi(3, -h) * d2
 
 
-def _linear_correction(h: float, now: tuple[float, Linear], before: tuple[float, Linear]) -> Linear:
+def _linear_correction(
+    h: float, now: tuple[float, LinearExpr], before: tuple[float, LinearExpr]
+) -> LinearExpr:
     """-B h/2 times the slope: the paper's choice, h^2 phi_2(-h) to leading order."""
     slope = (now[1] - before[1]) / (now[0] - before[0])
     return -math.expm1(-h) * h / 2 * slope
@@ -118,7 +120,7 @@ class DPMpp2S(FixedSolver):
     needs_path: ClassVar[bool] = True
     default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         lams = np.array([plan.at(t).lam for t in grid])
         middles = iter(plan.times_of(_between_finite(lams)))

@@ -16,7 +16,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import AutoGrid, Draft, Linear, Point, StochasticSolver
+from fmcore.solving import AutoGrid, LinearExpr, PlanBuilder, Point, StochasticSolver
 from fmcore_solvers.ddim import ddim_step
 from fmcore_solvers.history import History
 
@@ -36,7 +36,7 @@ class DPMpp2MSDE(StochasticSolver):
     order = 2
     default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         history = History(depth=2)
         for s, t in pairwise(grid):
@@ -52,14 +52,14 @@ class DPMpp2MSDE(StochasticSolver):
 
     def _step(
         self,
-        plan: Draft,
-        x: Linear,
+        plan: PlanBuilder,
+        x: LinearExpr,
         here: Point,
         there: Point,
-        xhat: Linear,
+        xhat: LinearExpr,
         history: History,
         noise: float,
-    ) -> Linear:
+    ) -> LinearExpr:
         h, e = there.lam - here.lam, noise**2
         for lam, before in history.behind(h):
             xhat = xhat + h / 2 * (xhat - before) / (here.lam - lam)

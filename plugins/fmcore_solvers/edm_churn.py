@@ -11,7 +11,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import AutoGrid, Draft, Linear, StochasticSolver
+from fmcore.solving import AutoGrid, LinearExpr, PlanBuilder, StochasticSolver
 from fmcore_solvers.ddim import ddim_step
 
 __all__ = ["EDMChurn"]
@@ -34,7 +34,7 @@ class EDMChurn(StochasticSolver):
     nfe_per_step = 2
     default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         growth = min(self.noise / (len(grid) - 1), MOST_GROWTH) if len(grid) > 1 else 0.0
         raised = iter(self._raised(plan, grid, growth))
@@ -49,7 +49,7 @@ class EDMChurn(StochasticSolver):
                 x = x + there.alpha * dv / 2 * (plan.noise(x, t) - x0hat)
             yield x
 
-    def _raised(self, plan: Draft, grid: NDArray[np.float64], growth: float) -> list[float]:
+    def _raised(self, plan: PlanBuilder, grid: NDArray[np.float64], growth: float) -> list[float]:
         """The earlier times at which the noise level is that of each step's start, raised."""
         if growth == 0:
             return []
@@ -57,7 +57,9 @@ class EDMChurn(StochasticSolver):
         return [max(t, float(grid[0])) for t in plan.times_of(lams)] if lams else []
 
 
-def _raise_noise(plan: Draft, x: Linear, s: float, earlier: float) -> tuple[Linear, float]:
+def _raise_noise(
+    plan: PlanBuilder, x: LinearExpr, s: float, earlier: float
+) -> tuple[LinearExpr, float]:
     """From x at s to the same marginal's x at the earlier time, by adding noise."""
     here, there = plan.at(s), plan.at(earlier)
     z, scale = plan.fresh(), there.alpha / here.alpha

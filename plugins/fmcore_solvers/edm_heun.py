@@ -14,7 +14,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import AutoGrid, Draft, FixedSolver, Linear
+from fmcore.solving import AutoGrid, FixedSolver, LinearExpr, PlanBuilder
 from fmcore_solvers.ddim import ddim_step
 
 __all__ = ["EDMHeun"]
@@ -34,7 +34,7 @@ class EDMHeun(FixedSolver):
     needs_path: ClassVar[bool] = True
     default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             here, there = plan.at(s), plan.at(t)

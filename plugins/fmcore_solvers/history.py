@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from fmcore.solving import Linear, Point
+from fmcore.solving import LinearExpr, Point
 
 __all__ = ["LONGEST_LEAP", "History"]
 
@@ -19,15 +19,15 @@ class History:
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
-        self._past: list[tuple[float, Linear]] = []
+        self._past: list[tuple[float, LinearExpr]] = []
 
-    def add(self, point: Point, xhat: Linear) -> None:
+    def add(self, point: Point, xhat: LinearExpr) -> None:
         """Remember `xhat`, made at `point`; beyond an infinite lam nothing is remembered."""
         self._past = [(point.lam, xhat), *self._past][: self._depth] if point.finite else []
 
-    def behind(self, h: float) -> list[tuple[float, Linear]]:
+    def behind(self, h: float) -> list[tuple[float, LinearExpr]]:
         """The predictions before the latest that a step of `h` in lam may be extrapolated from."""
-        usable: list[tuple[float, Linear]] = []
+        usable: list[tuple[float, LinearExpr]] = []
         for (later, _), earlier in zip(self._past, self._past[1:], strict=False):
             if abs(h) > LONGEST_LEAP * abs(later - earlier[0]):
                 break

@@ -15,7 +15,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from fmcore.solving import Draft, Linear, StochasticSolver
+from fmcore.solving import LinearExpr, PlanBuilder, StochasticSolver
 
 __all__ = ["EulerMaruyama", "SDEHeun"]
 
@@ -30,7 +30,7 @@ class EulerMaruyama(StochasticSolver):
 
     order = 1
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             if self.noise == 0 or t == grid[-1]:
@@ -52,11 +52,11 @@ class SDEHeun(StochasticSolver):
     order = 2
     nfe_per_step = 2
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             noise = 0.0 if t == grid[-1] else self.noise
-            kick = Linear({})
+            kick = LinearExpr({})
             if noise > 0:
                 z = plan.fresh()
                 g = noise * math.hypot(plan.at(s).sigma, plan.at(t).sigma) / math.sqrt(2)
@@ -67,7 +67,7 @@ class SDEHeun(StochasticSolver):
             yield x
 
 
-def drift(plan: Draft, x: Linear, t: float, noise: float) -> Linear:
+def drift(plan: PlanBuilder, x: LinearExpr, t: float, noise: float) -> LinearExpr:
     """u + g^2 score / 2 at (x, t), from one evaluation."""
     u = plan.velocity(x, t)
     if noise == 0:

@@ -16,7 +16,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from fmcore.solving import AutoGrid, Draft, FixedSolver, Linear, Point
+from fmcore.solving import AutoGrid, FixedSolver, LinearExpr, PlanBuilder, Point
 from fmcore_solvers.ddim import ddim_step
 from fmcore_solvers.history import History
 from fmcore_solvers.phi import phi
@@ -45,7 +45,7 @@ class UniPC(FixedSolver):
     def order(self) -> int:  # type: ignore[override]  # depends on the options
         return self.p + self.corrector
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = seen = plan.start  # `seen` is the state at which the field was last evaluated
         history = History(depth=self.p)
         for s, t in pairwise(grid):
@@ -73,7 +73,7 @@ class UniPC(FixedSolver):
     def _b(self, h: float) -> float:
         return math.expm1(-h) if self.variant == "bh2" else -h
 
-    def _weighted(self, h: float, differences: list[tuple[float, Linear]]) -> Linear:
+    def _weighted(self, h: float, differences: list[tuple[float, LinearExpr]]) -> LinearExpr:
         """sum_i rho_i D_i with sum_i rho_i r_i^(k-1) = k! g_k / B(h); for one D the paper takes rho
         = 1/2.
         """
@@ -83,10 +83,10 @@ class UniPC(FixedSolver):
         r = np.array([at for at, _ in differences])
         g = [-h * phi(k + 1, -h) * math.factorial(k) / self._b(h) for k in range(1, n + 1)]
         rho = np.linalg.solve(np.vander(r, n, increasing=True).T, g) if n else r
-        return sum((w * d for w, (_, d) in zip(rho, differences, strict=True)), Linear({}))
+        return sum((w * d for w, (_, d) in zip(rho, differences, strict=True)), LinearExpr({}))
 
 
-def _from(x: Linear, xhat: Linear, here: Point, there: Point) -> Linear:
+def _from(x: LinearExpr, xhat: LinearExpr, here: Point, there: Point) -> LinearExpr:
     """DDIM's step from x with a prediction made elsewhere: (sigma_t/sigma_s) x - alpha_t B xhat."""
     ratio = there.sigma / here.sigma
     return ratio * x + (there.alpha - here.alpha * ratio) * xhat

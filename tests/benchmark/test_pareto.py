@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmcore.benchmark.pareto import SETTING, fitted_order, front, with_fronts
+from fmcore.benchmark.pareto import SETTING, fitted_order, front, mark_pareto
 
 SAME = dict.fromkeys(SETTING, "") | {"dtype": "float64", "plugin": "", "grid": "", "reason": ""}
 
@@ -41,7 +41,7 @@ def test_rounding_is_left_out_of_the_order_and_one_point_has_none():
 
 
 def test_settings_are_not_compared_with_one_another_but_solvers_are():
-    rows = with_fronts(
+    rows = mark_pareto(
         [
             row(4, 1.0, seconds=3.0),
             row(4, 0.1, seconds=5.0, solver="rk4"),

@@ -16,7 +16,7 @@ RECIPE = """
 data: {name: toy, figure: checkerboard, count: 256}
 path: ot
 model: {name: mlp, width: 8, depth: 1}
-train: {steps: 6, batch_size: 16, keep: 1}
+train: {steps: 6, batch_size: 16, keep_last: 1}
 sample: {solver: {name: midpoint, nfe: 4}, count: 8}
 evaluate: {metrics: [nfe]}
 """

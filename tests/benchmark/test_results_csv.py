@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fmcore.benchmark.results_csv import COLUMNS, Ledger
+from fmcore.benchmark.results_csv import COLUMNS, ResultsCsv
 from fmcore.errors import RunError
 
 ROW = {"key": "a", "solver": "x(y=1, z=2)", "nfe": 8, "error_rms": 0.1 + 0.2, "reason": "a\nb, c"}
 
 
 def test_a_row_comes_back_as_it_was(tmp_path):
-    Ledger(tmp_path / "cells.csv").add(ROW)
-    found = Ledger(tmp_path / "cells.csv").rows["a"]
+    ResultsCsv(tmp_path / "cells.csv").add(ROW)
+    found = ResultsCsv(tmp_path / "cells.csv").rows["a"]
     assert tuple(found) == COLUMNS
     assert {k: found[k] for k in ("solver", "nfe", "error_rms", "reason", "tol", "grid")} == {
         "solver": "x(y=1, z=2)",
@@ -26,30 +26,30 @@ def test_a_row_comes_back_as_it_was(tmp_path):
 
 def test_a_torn_last_line_is_cut_off(tmp_path):
     file = tmp_path / "cells.csv"
-    ledger = Ledger(file)
+    ledger = ResultsCsv(file)
     ledger.add(ROW)
     whole = file.read_bytes()
     ledger.add({**ROW, "key": "b"})
     for length in range(len(whole), len(file.read_bytes())):
         file.write_bytes((whole + whole.splitlines(keepends=True)[1])[:length])
-        assert list(Ledger(file).rows) == ["a"]
+        assert list(ResultsCsv(file).rows) == ["a"]
         assert file.read_bytes() == whole
 
 
 def test_a_torn_head_is_written_again(tmp_path):
     file = tmp_path / "cells.csv"
     file.write_text("key,prob")
-    Ledger(file).add(ROW)
-    assert list(Ledger(file).rows) == ["a"]
+    ResultsCsv(file).add(ROW)
+    assert list(ResultsCsv(file).rows) == ["a"]
 
 
 def test_a_file_of_other_columns_or_a_broken_line_inside_is_refused(tmp_path):
     file = tmp_path / "cells.csv"
     file.write_text("key,other\n")
     with pytest.raises(RunError, match="choose another --out"):
-        Ledger(file)
+        ResultsCsv(file)
     file.unlink()
-    Ledger(file).add(ROW)
+    ResultsCsv(file).add(ROW)
     file.write_text(file.read_text() + "b,1\n")
     with pytest.raises(RunError, match=r"cells\.csv:3: a broken line"):
-        Ledger(file)
+        ResultsCsv(file)

@@ -23,7 +23,7 @@ RECIPE = """
 data: {name: toy, figure: checkerboard, count: 256}
 path: ot
 model: {name: mlp, width: 16, depth: 2}
-train: {steps: 20, batch_size: 32, keep: 1}
+train: {steps: 20, batch_size: 32, keep_last: 1}
 sample: {solver: {name: midpoint, nfe: 6}, count: 16, batch_size: 16}
 evaluate: {metrics: [nll, nfe], count: 4}
 """

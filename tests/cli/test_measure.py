@@ -16,7 +16,7 @@ data: {name: toy, figure: checkerboard}
 path: ot
 model: {name: mlp, width: 8, depth: 1}
 train: {steps: 2, batch_size: 16}
-sample: {solver: {name: midpoint, nfe: 4}, count: 40, keep: 20, batch_size: 10}
+sample: {solver: {name: midpoint, nfe: 4}, count: 40, keep_on_disk: 20, batch_size: 10}
 evaluate: {metrics: [energy_distance]}
 """
 
@@ -49,14 +49,14 @@ def test_a_folder_against_a_folder_as_a_run_would_measure_it(places, call, tmp_p
     assert ended.code == 0, ended.err
     found = json.loads(out.read_text())
 
-    from fmcore import Evaluation, Measured, create
+    from fmcore import Evaluation, MetricBatch, create
     from fmcore.stages.measure import Given
 
     drawn = create("data", "image_folder", root=str(places / "drawn"))
     real = create("data", "image_folder", root=str(places / "real"))
     given = Given.of_data(drawn)
     batch = given.read(range(24))
-    assert isinstance(batch, Measured)
+    assert isinstance(batch, MetricBatch)
     metric = create("metric", "fd_lite0")
     metric.begin(Evaluation(real, real, create("path", "ot"), None, 0, 8, tmp_path))
     metric.update(batch)

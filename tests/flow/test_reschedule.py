@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fmcore import ComponentError, Field, Gaussian, Problem, Rescheduled, VectorField, create
+from fmcore import ChangedSchedule, ComponentError, Field, Gaussian, Problem, VectorField, create
 
 MEAN, SPREAD = 0.7, 0.4
 
@@ -46,7 +46,7 @@ PAIRS = [
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_the_field_is_that_of_a_model_trained_on_the_new_path(old, new):
     old, new = create("path", old), create("path", new)
-    field = Rescheduled(trained(old), new)
+    field = ChangedSchedule(trained(old), new)
     t = new.t_min + (new.t_max - new.t_min) * torch.linspace(0.05, 0.95, 13, dtype=torch.float64)
     x = torch.linspace(-3, 3, 13, dtype=torch.float64)[:, None]
     torch.testing.assert_close(field(x, t), Exact(new)(x, t), rtol=1e-6, atol=1e-6)
@@ -65,7 +65,7 @@ def test_the_field_is_that_of_a_model_trained_on_the_new_path(old, new):
 def test_samples_along_the_new_path_have_the_distribution_of_the_data(old, new):
     old, new = create("path", old), create("path", new)
     x0 = new.prior().sample(2048, (1,), torch.Generator().manual_seed(0), dtype=torch.float64)
-    problem = Problem(field=Rescheduled(trained(old), new), x0=x0, path=new)
+    problem = Problem(field=ChangedSchedule(trained(old), new), x0=x0, path=new)
     x = create("solver", "rk4", steps=30).solve(problem).x
     assert x.isfinite().all()
     assert x.mean().item() == pytest.approx(MEAN, abs=0.03)
@@ -76,15 +76,15 @@ def test_the_same_path_changes_nothing():
     path = create("path", "ot")
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
-    torch.testing.assert_close(Rescheduled(trained(path), path)(x, t), trained(path)(x, t))
+    torch.testing.assert_close(ChangedSchedule(trained(path), path)(x, t), trained(path)(x, t))
 
 
 def test_single_precision_stays_single():
-    field = Rescheduled(trained(create("path", "linear")), create("path", "vp"))
+    field = ChangedSchedule(trained(create("path", "linear")), create("path", "vp"))
     assert field(torch.zeros(3, 2), torch.full((3,), 0.5)).dtype == torch.float32
 
 
 def test_paths_from_another_source_are_refused():
     warm = create("path", "vp", source=Gaussian(temperature=0.5))
     with pytest.raises(ComponentError, match="cannot be sampled from"):
-        Rescheduled(trained(create("path", "linear")), warm)
+        ChangedSchedule(trained(create("path", "linear")), warm)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmcore import Dataset, Evaluation, Field, ImageDataset, Measured, VectorField
+from fmcore import Dataset, Evaluation, Field, ImageDataset, MetricBatch, VectorField
 from fmcore_objectives.flow_matching import FlowMatching
 from fmcore_paths.ot import OTPath
 
@@ -110,11 +110,11 @@ class Stream:
     nfe: int = 10
     given: dict[str, Any] = field(default_factory=dict)
 
-    def rows(self, indices: Sequence[int]) -> Measured:
+    def rows(self, indices: Sequence[int]) -> MetricBatch:
         batch = self.data.batch(indices)
         x1 = batch.pop("x1")
         continuous = self.data.levels is None
-        return Measured(
+        return MetricBatch(
             indices=torch.tensor(list(indices)),
             x=x1 if continuous else None,
             levels=None if continuous else x1,
@@ -123,13 +123,13 @@ class Stream:
         )
 
 
-def measured(metric: Any, evaluation: Evaluation, *batches: Measured) -> dict[str, Any]:
+def measured(metric: Any, evaluation: Evaluation, *batches: MetricBatch) -> dict[str, Any]:
     """The results of a metric over batches."""
     return measured_together([metric], evaluation, *batches)
 
 
 def measured_together(
-    metrics: Sequence[Any], evaluation: Evaluation, *batches: Measured
+    metrics: Sequence[Any], evaluation: Evaluation, *batches: MetricBatch
 ) -> dict[str, Any]:
     """The results of several metrics over one stream, as a run is evaluated."""
     for metric in metrics:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fmcore import ComponentError, DataError, Status
-from fmcore.interfaces.metric import Measured
+from fmcore.interfaces.metric import MetricBatch
 from fmcore_metrics.fd_lite0 import FDLite0
 from fmcore_metrics.lite0 import lite0_features, lite0_weights
 from fmcore_metrics.moments import Moments, frechet_distance
@@ -18,7 +18,7 @@ from fmcore_metrics.rgb import Pictures as Shown
 from .conftest import Evaluate, Pictures, Points, Stream, measured
 
 
-def distance(metric: FDLite0, evaluation: Any, *batches: Measured) -> Any:
+def distance(metric: FDLite0, evaluation: Any, *batches: MetricBatch) -> Any:
     return measured(metric, evaluation, *batches)["fd_lite0"]
 
 
@@ -160,7 +160,7 @@ def test_samples_that_are_not_finite_are_refused(evaluation: Evaluate) -> None:
     rows = Stream(Pictures()).rows(range(4))
     x = torch.zeros(4, 1, 8, 8)
     x[2, 0, 1, 1] = torch.nan
-    lost = Measured(rows.indices + 10, x, rows.levels)
+    lost = MetricBatch(rows.indices + 10, x, rows.levels)
     with pytest.raises(DataError, match=r"1 of 4 samples .* not finite, the first .* sample 12"):
         distance(FDLite0(), evaluation(Pictures()), lost)
 

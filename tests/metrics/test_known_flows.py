@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fmcore import AffinePath, VectorField, create
-from fmcore.interfaces.tensors import from_the_left
+from fmcore.interfaces.tensors import append_dims
 from fmcore_metrics.bits_per_dim import BitsPerDim
 from fmcore_metrics.nll import NLL
 
@@ -33,9 +33,9 @@ class Mixture(VectorField):
 
     def forward(self, x: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         c = self.path.coefficients(t.double())
-        alpha, d_alpha = from_the_left(c.alpha, x), from_the_left(c.d_alpha, x)
-        variance = from_the_left(c.alpha**2 * self.width**2 + c.sigma**2, x)
-        change = from_the_left(c.alpha * c.d_alpha * self.width**2 + c.sigma_d_sigma, x)
+        alpha, d_alpha = append_dims(c.alpha, x), append_dims(c.d_alpha, x)
+        variance = append_dims(c.alpha**2 * self.width**2 + c.sigma**2, x)
+        change = append_dims(c.alpha * c.d_alpha * self.width**2 + c.sigma_d_sigma, x)
         shape = (1, -1, *x.shape[1:])
         means = self.means.reshape(shape)  # (1, clouds, ...)
         apart = x[:, None] - alpha[:, None] * means

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from fmcore import DataError
-from fmcore.interfaces.metric import Measured
+from fmcore.interfaces.metric import MetricBatch
 from fmcore_metrics.nfe import NFE
 
 from .conftest import Evaluate, Points, measured
 
 
-def rows(nfe: list[int] | None, first: int = 0) -> Measured:
+def rows(nfe: list[int] | None, first: int = 0) -> MetricBatch:
     indices = torch.arange(first, first + (3 if nfe is None else len(nfe)))
-    return Measured(indices, None, None, nfe=None if nfe is None else torch.tensor(nfe))
+    return MetricBatch(indices, None, None, nfe=None if nfe is None else torch.tensor(nfe))
 
 
 def test_gives_the_mean_and_tells_the_spread(evaluation: Evaluate) -> None:

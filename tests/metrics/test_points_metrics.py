@@ -12,7 +12,7 @@ from scipy.stats import energy_distance as energy_of_scipy
 from torch import Tensor
 
 from fmcore import ComponentError, DataError
-from fmcore.interfaces.metric import Measured
+from fmcore.interfaces.metric import MetricBatch
 from fmcore_metrics.coverage import Coverage
 from fmcore_metrics.energy_distance import EnergyDistance
 from fmcore_metrics.sliced_wasserstein import SlicedWasserstein
@@ -114,11 +114,11 @@ def test_bad_samples_are_refused(metric: Any, evaluation: Evaluate) -> None:
     with pytest.raises(
         DataError, match=r"shape \(3,\) cannot be compared with data of shape \(2,\)"
     ):
-        measured(metric(), given, Measured(torch.arange(2), torch.zeros(2, 3), None))
+        measured(metric(), given, MetricBatch(torch.arange(2), torch.zeros(2, 3), None))
     with pytest.raises(DataError, match="not finite"):
-        measured(metric(), given, Measured(torch.arange(2), torch.full((2, 2), torch.inf), None))
+        measured(metric(), given, MetricBatch(torch.arange(2), torch.full((2, 2), torch.inf), None))
     with pytest.raises(DataError, match="without their points"):
-        measured(metric(), given, Measured(torch.arange(2), None, None))
+        measured(metric(), given, MetricBatch(torch.arange(2), None, None))
 
 
 def test_more_neighbours_than_points_are_refused() -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 
 from fmcore import ComponentError, Status, create
-from fmcore.interfaces.metric import Evaluation, Measured, Metric, Result
+from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore_metrics.fd_lite0 import FDLite0
 from fmcore_metrics.nfe import NFE
 
@@ -102,7 +102,7 @@ def test_fifty_thousand_pictures_are_measured_without_keeping_them(evaluation: E
     levels = torch.zeros(500, 1, 8, 8, dtype=torch.uint8)
     for first in range(0, 50_000, 500):
         indices = torch.arange(first, first + 500)
-        metric.update(Measured(indices, None, levels, nfe=indices % 7))
+        metric.update(MetricBatch(indices, None, levels, nfe=indices % 7))
     state = metric.state()
     assert set(state) == {"indices", "ended", "nfe"}
     assert metric.compute()["nfe"].provenance["count"] == 50_000
@@ -122,7 +122,7 @@ class Whole(Metric):
 
     def begin(self, evaluation: Evaluation) -> None: ...
 
-    def update(self, batch: Measured) -> None: ...
+    def update(self, batch: MetricBatch) -> None: ...
 
     def compute(self) -> dict[str, Result]:
         return {}

@@ -11,7 +11,7 @@ seed: a
 data: {name: files, image_size: 31, classes_of: {a: b}}
 path: {name: ot, sgima_min: 1, source: {name: norml}}
 model: {name: net, width: 0, channel_mult: [], dropout: yes}
-train: {stps: 3, betas: [0.9], schedule: cosin, clip: -1, ema: bad, keep: true, batch_size: 1e3}
+train: {stps: 3, betas: [0.9], schedule: cosin, grad_clip: -1, ema: bad, batch_size: 1e3}
 sample: {solver: {name: fixed, grid: cosin, steps: 1.5}}
 evaluate: {metrics: likelihood}
 expct: {}
@@ -43,11 +43,10 @@ r.yaml:5:9: train has no option 'stps'; did you mean 'steps'?
 r.yaml:5:25: train.betas: expected a list of 2 numbers, got a list of 1
 r.yaml:5:42: train.schedule: expected 'constant', 'linear' or 'cosine', got the text "cosin"; \
 did you mean 'cosine'?
-r.yaml:5:55: train.clip: expected a number > 0 or null, got -1
-r.yaml:5:64: train.ema: expected a number >= 0 and <= 1 or a list of numbers >= 0 and <= 1 \
+r.yaml:5:60: train.grad_clip: expected a number > 0 or null, got -1
+r.yaml:5:69: train.ema: expected a number >= 0 and <= 1 or a list of numbers >= 0 and <= 1 \
 or null, got the text "bad"
-r.yaml:5:75: train.keep: expected an integer > 0, got true
-r.yaml:5:93: train.batch_size: expected an integer > 0, got 1000.0; write 1000
+r.yaml:5:86: train.batch_size: expected an integer > 0, got 1000.0; write 1000
 r.yaml:6:38: sample.solver.grid: expected 'uniform' or 'cosine' or a list of numbers, \
 got the text "cosin"
 r.yaml:6:52: sample.solver.steps: expected an integer or null, got 1.5

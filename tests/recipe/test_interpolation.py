@@ -28,8 +28,8 @@ def environment(monkeypatch):
         # another key keeps its type
         ("train.batch_size", "${train.steps}", 100),
         ("train.lr", "${path.sigma_min}", 1e-3),
-        ("train.clip", "${train.ema}", 0.999),
-        ("train.clip", "${sample.seed}", None),
+        ("train.grad_clip", "${train.ema}", 0.999),
+        ("train.grad_clip", "${sample.seed}", None),
         ("sample.batch_size", "${ train.batch_size }", 128),
         ("data.root", "${path.source.name}", "normal"),
         ("sample.count", "${train.warmup}1", 1),
@@ -133,10 +133,14 @@ def test_what_is_no_reference_is_told(basic, faults, text):
 
 def test_a_circle_of_references_is_told_at_each_value(basic, faults):
     found = faults(
-        basic, ["train.lr=${train.eps}", "train.eps=${train.clip}", "train.clip=${train.lr}"]
+        basic,
+        ["train.lr=${train.eps}", "train.eps=${train.grad_clip}", "train.grad_clip=${train.lr}"],
     )
     assert len(found) == 3
-    assert "train.lr: refers to itself: train.lr -> train.eps -> train.clip -> train.lr" in found[0]
+    assert (
+        "train.lr: refers to itself: train.lr -> train.eps -> train.grad_clip -> train.lr"
+        in found[0]
+    )
 
 
 def test_a_fault_is_told_where_it_lies_and_not_where_it_is_referred_to(basic, faults):

@@ -37,7 +37,7 @@ def test_the_papers_recipe_is_table_3_to_the_letter(name):
     assert tuple(map(train.get, TRAIN)) == columns[1]
     assert (model["name"], model["head_channels"], model["dropout"]) == ("unet", 64, 0.0)
     assert (list(train["betas"]), train["eps"], train["weight_decay"]) == ([0.9, 0.999], 1e-8, 0)
-    assert (train["ema"], train["clip"], train["lr_end"]) == (None, None, 1e-8)
+    assert (train["ema"], train["grad_clip"], train["lr_end"]) == (None, None, 1e-8)
     assert (values["path"]["name"], values["path"]["sigma_min"]) == ("ot", 1e-4)
     assert values["objective"]["time"] == "uniform"
     solver = values["sample"]["solver"]
@@ -49,7 +49,7 @@ def test_the_papers_recipe_is_table_3_to_the_letter(name):
 def test_the_practical_recipe_averages_clips_and_keeps_its_rate(name):
     values = load_recipe(name, partial=True).values
     train = values["train"]
-    assert (train["ema"], train["clip"], train["schedule"]) == (0.9999, 1.0, "constant")
+    assert (train["ema"], train["grad_clip"], train["schedule"]) == (0.9999, 1.0, "constant")
     assert train["warmup"] > 0
     assert values["objective"]["time"] == "stratified"
     assert values["sample"]["weights"] == "ema"

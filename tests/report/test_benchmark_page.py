@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from fmcore.benchmark.page import write_benchmark
-from fmcore.benchmark.pareto import with_fronts
+from fmcore.benchmark.pareto import mark_pareto
 from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.table1_page import write_table1
 from fmcore.benchmark.tables import Report
@@ -57,7 +57,7 @@ def page(tmp_path_factory):
         f"Recipe {EVIL}",
     )
     file = tmp_path_factory.mktemp("page") / "benchmark.html"
-    report = Report(with_fronts(rows), made)
+    report = Report(mark_pareto(rows), made)
     write_benchmark(file, report, title=EVIL, lead="Lead.", runs=runs)
     return file
 

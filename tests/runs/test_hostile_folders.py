@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from fmcore import CheckpointError, DataError, RunError, load_recipe
 from fmcore.benchmark.compare import compare
-from fmcore.benchmark.results_csv import COLUMNS, Ledger
+from fmcore.benchmark.results_csv import COLUMNS, ResultsCsv
 from fmcore.interfaces.model import VectorField
 from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder
 from fmcore.runs.folder import RunFolder
@@ -266,4 +266,4 @@ def test_weights_that_call_a_function_are_refused(tmp_path):
 def test_a_broken_ledger_is_named(line, tmp_path):
     (tmp_path / "cells.csv").write_bytes(",".join(COLUMNS).encode() + b"\n" + line)
     with pytest.raises(RunError, match=r"cells\.csv"):
-        Ledger(tmp_path / "cells.csv")
+        ResultsCsv(tmp_path / "cells.csv")

@@ -14,7 +14,7 @@ from annotated_types import Gt
 from torch import Tensor
 
 from fmcore import ComponentError, Problem, Solution, Solver, Stats, Status
-from fmcore.solving import Draft, FixedSolver, Linear, StochasticSolver
+from fmcore.solving import FixedSolver, LinearExpr, PlanBuilder, StochasticSolver
 from fmcore.testing import CheckResult, SolverSuite, run_suite
 from fmcore_solvers.embedded import Dopri5
 from fmcore_solvers.heun import Heun2
@@ -71,7 +71,7 @@ class SecondOrderAtMost(FixedSolver):
     order = 3
     nfe_per_step = 2
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             k = plan.velocity(x, s)
@@ -147,7 +147,7 @@ class Noisy(StochasticSolver):
     in_the_last_step: ClassVar[bool] = False
     without_score: ClassVar[bool] = False
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             u, sigma = plan.velocity(x, s), plan.at(s).sigma
@@ -247,11 +247,11 @@ class KeepsTheGraph(Plain):
 class RemembersEverything(FixedSolver):
     order = 1
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         x, past = plan.start, []
         for s, t in pairwise(grid):
             past.append(plan.velocity(x, s))
-            x = x + (t - s) * (past[-1] + 1e-9 * sum(past, Linear({})))
+            x = x + (t - s) * (past[-1] + 1e-9 * sum(past, LinearExpr({})))
             yield x
 
 

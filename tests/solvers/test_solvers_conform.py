@@ -15,10 +15,10 @@ VARIANTS = [
     ("unipc", {"nfe": 24, "p": 3}),
     ("unipc", {"nfe": 24, "variant": "bh1"}),
     ("unipc", {"nfe": 24, "corrector": False}),
-    ("dopri5", {"coupling": "batch_max"}),
-    ("dopri5", {"coupling": "batch_rms"}),
-    ("dopri5", {"slots": 2}),
-    ("tsit5", {"poll": 3, "compact": False}),
+    ("dopri5", {"step_control": "batch_max"}),
+    ("dopri5", {"step_control": "batch_rms"}),
+    ("dopri5", {"max_active": 2}),
+    ("tsit5", {"sync_every": 3, "compact_finished": False}),
 ]
 
 

@@ -88,9 +88,9 @@ def test_controller_survives_what_is_not_finite() -> None:
 @pytest.mark.parametrize(
     ("path", "coupling"),  # not `batch_rms` on the straight path: it hides hard samples, by design
     [
-        (LINEAR, "sample"),
+        (LINEAR, "per_sample"),
         (LINEAR, "batch_max"),
-        (VP, "sample"),
+        (VP, "per_sample"),
         (VP, "batch_max"),
         (VP, "batch_rms"),
     ],
@@ -98,15 +98,15 @@ def test_controller_survives_what_is_not_finite() -> None:
 def test_stiff_samples_are_solved_within_a_thousandth(path: object, coupling: str) -> None:
     problem = Problem(stiff_mixture(path), noise(64), path=path)
     reference = Dopri8(rtol=1e-12, atol=1e-12).solve(problem)
-    solution = Dopri5(coupling=coupling).solve(problem)
+    solution = Dopri5(step_control=coupling).solve(problem)
     assert set(solution.status.tolist()) == {Status.SUCCESS}
     assert float((solution.x - reference.x).abs().max()) < 1e-3
 
 
 def test_refilled_slots_waste_little_and_change_nothing() -> None:
     field, x0 = eight_gaussians(LINEAR), noise(2048)
-    whole = Dopri5(compact=False).solve(Problem(field, x0, path=LINEAR))
-    turns = Dopri5(slots=128).solve(Problem(field, x0, path=LINEAR))
+    whole = Dopri5(compact_finished=False).solve(Problem(field, x0, path=LINEAR))
+    turns = Dopri5(max_active=128).solve(Problem(field, x0, path=LINEAR))
     torch.testing.assert_close(turns.x, whole.x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(turns.stats.nfe, whole.stats.nfe)
     ideal = int(turns.stats.nfe.sum())
@@ -117,8 +117,8 @@ def test_refilled_slots_waste_little_and_change_nothing() -> None:
 @pytest.mark.parametrize("poll", [1, 2, 5])
 def test_polling_and_compaction_change_nothing_but_the_cost(poll: int) -> None:
     problem = Problem(stiff_mixture(LINEAR), noise(64), path=LINEAR)
-    plain = Dopri5(poll=1, compact=False).solve(problem)
-    solution = Dopri5(poll=poll, compact=True).solve(problem)
+    plain = Dopri5(sync_every=1, compact_finished=False).solve(problem)
+    solution = Dopri5(sync_every=poll, compact_finished=True).solve(problem)
     torch.testing.assert_close(solution.x, plain.x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(solution.stats.nfe, plain.stats.nfe)
     assert solution.stats.extra["evaluations"] < plain.stats.extra["evaluations"]
@@ -136,7 +136,7 @@ def test_what_belongs_to_a_sample_moves_with_it() -> None:
     problem = Problem(
         field, x0, condition={"rate": rate}, times=(0.25, 1.0), augmentation=how, seed=3
     )
-    solution = Dopri5(rtol=1e-8, atol=1e-8, slots=16).solve(problem)
+    solution = Dopri5(rtol=1e-8, atol=1e-8, max_active=16).solve(problem)
     decayed = [x0 * (-rate[:, None] * t).exp() for t in (0.25, 1.0)]
     assert solution.trajectory is not None
     torch.testing.assert_close(solution.trajectory, torch.stack(decayed), rtol=1e-4, atol=1e-5)
@@ -191,10 +191,10 @@ def test_evaluations_are_six_an_attempt_and_the_start(first_step: float | None) 
 def test_batch_is_solved_by_one_clock_where_asked() -> None:
     x0, field = noise(8), lambda x, t: -x * (1 + x.square())
     steps = {
-        coupling: Dopri5(coupling=coupling).solve(Problem(field, x0)).stats.nfe
-        for coupling in ("sample", "batch_max", "batch_rms")
+        coupling: Dopri5(step_control=coupling).solve(Problem(field, x0)).stats.nfe
+        for coupling in ("per_sample", "batch_max", "batch_rms")
     }
-    assert len(set(steps["sample"].tolist())) > 1
+    assert len(set(steps["per_sample"].tolist())) > 1
     assert len(set(steps["batch_max"].tolist())) == len(set(steps["batch_rms"].tolist())) == 1
     assert steps["batch_rms"][0] <= steps["batch_max"][0]
 
@@ -203,7 +203,10 @@ def test_batch_is_solved_by_one_clock_where_asked() -> None:
     ("options", "message"),
     [
         ({"rtol": 0.0, "atol": 0.0}, "not both 0"),
-        ({"slots": 4, "coupling": "batch_max"}, "slots= needs coupling='sample'"),
+        (
+            {"max_active": 4, "step_control": "batch_max"},
+            "max_active= needs step_control='per_sample'",
+        ),
         ({"max_nfe": 5}, "max_nfe=5 is below the start and one step, which cost 8"),
     ],
 )

@@ -68,7 +68,7 @@ def test_an_exponential_integrator_on_a_path_that_is_not_affine_names_both():
         {},
         {"condition": {"label": torch.zeros(4)}},
         {"augmentation": Augmentation()},
-        {"augmentation": Augmentation(by="jvp")},
+        {"augmentation": Augmentation(autodiff="forward")},
         {"augmentation": Augmentation("hutchinson")},
         {"grad": "direct"},
     ],
@@ -99,8 +99,14 @@ def test_a_condition_of_another_batch_is_refused():
     [
         (lambda: Problem(decay, X0, grad="chekpoint"), r"grad must be .*did you mean 'checkpoint'"),
         (lambda: Augmentation("hutch"), r"divergence must be .*did you mean 'hutchinson'"),
-        (lambda: Augmentation(by="hvp"), r"by must be 'vjp' or 'jvp', got 'hvp'"),
-        (lambda: Dopri5(coupling="batch"), r"coupling must be 'sample', 'batch_max' or"),
+        (
+            lambda: Augmentation(autodiff="hvp"),
+            r"autodiff must be 'reverse' or 'forward', got 'hvp'",
+        ),
+        (
+            lambda: Dopri5(step_control="batch"),
+            r"step_control must be 'per_sample', 'batch_max' or",
+        ),
         (lambda: Midpoint(grid="lamda"), r"grid must be .*did you mean 'lambda'"),
     ],
 )

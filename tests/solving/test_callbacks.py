@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fmcore import ComponentError, Problem, create
-from fmcore.solving import CompiledSteps, Moment
+from fmcore.solving import CompiledSteps, SolverProgress
 from fmcore.testing.flows import Waits
 
 X0 = torch.linspace(0.5, 2.0, 12, dtype=torch.float64).view(6, 2)
@@ -15,10 +15,10 @@ SOLVERS = [
     ("midpoint", {"nfe": 12}),
     ("ab2", {"nfe": 12}),
     ("dopri5", {}),
-    ("dopri5", {"poll": 3}),
-    ("dopri5", {"slots": 2}),
-    ("dopri5", {"coupling": "batch_rms"}),
-    ("dopri5", {"coupling": "batch_max", "poll": 2}),
+    ("dopri5", {"sync_every": 3}),
+    ("dopri5", {"max_active": 2}),
+    ("dopri5", {"step_control": "batch_rms"}),
+    ("dopri5", {"step_control": "batch_max", "sync_every": 2}),
 ]
 
 
@@ -43,7 +43,7 @@ def test_looking_on_without_reading_the_states_waits_no_more(name, options):
     )
     assert len(seen) > 2
     assert watched[0] == alone[0]
-    if name != "dopri5" or ("coupling" in options and "poll" not in options):
+    if name != "dopri5" or ("step_control" in options and "sync_every" not in options):
         assert watched[1] == alone[1]  # nor is anything computed
 
 
@@ -62,13 +62,13 @@ def test_states_of_samples_that_wait_travel_and_have_arrived_stand_in_the_proble
     exact = X0 / (1 + X0)
     kinds: set[str] = set()
 
-    def look(moment: Moment) -> None:
+    def look(moment: SolverProgress) -> None:
         for now, start, end in zip(moment.x, X0, exact, strict=True):
             assert ((end - 1e-4 <= now) & (now <= start)).all()
             waits, arrived = torch.equal(now, start), bool((now - end).abs().max() < 1e-4)
             kinds.add("waits" if waits else "arrived" if arrived else "travels")
 
-    create("solver", "dopri5", slots=2).solve(Problem(decay, X0, callback=look))
+    create("solver", "dopri5", max_active=2).solve(Problem(decay, X0, callback=look))
     assert kinds == {"waits", "travels", "arrived"}
 
 
@@ -95,7 +95,7 @@ def test_compiled_steps_tell_too():
 
 
 def test_an_exception_of_the_callback_ends_the_solve():
-    def stop(moment: Moment) -> None:
+    def stop(moment: SolverProgress) -> None:
         if moment.progress >= 0.5:
             raise KeyboardInterrupt
 

@@ -47,7 +47,7 @@ class Backward(torch.autograd.Function):
 
 def along(field: Callable[[Tensor, Tensor], Tensor]) -> Solution:
     """One step from ones, with the divergence."""
-    problem = Problem(field, torch.ones(3, 2), augmentation=Augmentation(by="jvp"))
+    problem = Problem(field, torch.ones(3, 2), augmentation=Augmentation(autodiff="forward"))
     return create("solver", "euler", steps=1).solve(problem)
 
 
@@ -62,9 +62,11 @@ def test_both_modes_give_the_same_value(solver, options, how):
     condition = {"gain": torch.linspace(0, 1, 4, dtype=torch.float64)}
     solutions = [
         create("solver", solver, **options).solve(
-            Problem(Network(), x0, condition=condition, augmentation=Augmentation(**how, by=by))
+            Problem(
+                Network(), x0, condition=condition, augmentation=Augmentation(**how, autodiff=by)
+            )
         )
-        for by in ("vjp", "jvp")
+        for by in ("reverse", "forward")
     ]
     assert float(solutions[0].logdet.abs().min()) > 1e-3
     torch.testing.assert_close(solutions[1].logdet, solutions[0].logdet, rtol=1e-9, atol=1e-9)
@@ -78,7 +80,7 @@ def test_density_is_the_same_even_of_a_field_that_keeps_no_graph():
     solver = create("solver", "midpoint", nfe=16)
     wanted = log_prob(field, x1, path=LINEAR, solver=solver).log_prob
     found = log_prob(
-        torch.no_grad()(field), x1, path=LINEAR, solver=solver, by="jvp"
+        torch.no_grad()(field), x1, path=LINEAR, solver=solver, autodiff="forward"
     )  # needs no graph
     torch.testing.assert_close(found.log_prob, wanted, rtol=1e-9, atol=1e-9)
 
@@ -91,20 +93,24 @@ def test_gradients_flow_through_it(grad):
         problem = Problem(
             lambda x, t: -rate * x.square(),
             x0,
-            augmentation=Augmentation("hutchinson", by=by),
+            augmentation=Augmentation("hutchinson", autodiff=by),
             grad=how,
         )
         logdet = create("solver", "midpoint", steps=6).solve(problem).logdet
         (found,) = torch.autograd.grad(logdet.sum(), rate)
         return found
 
-    torch.testing.assert_close(slope("jvp", grad), slope("vjp", "direct"), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        slope("forward", grad), slope("reverse", "direct"), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_a_velocity_that_does_not_depend_on_x_has_none():
     solution = create("solver", "euler").solve(
         Problem(
-            lambda x, t: torch.ones_like(x), torch.zeros(3, 2), augmentation=Augmentation(by="jvp")
+            lambda x, t: torch.ones_like(x),
+            torch.zeros(3, 2),
+            augmentation=Augmentation(autodiff="forward"),
         )
     )
     assert solution.logdet.tolist() == [0, 0, 0]
@@ -112,14 +118,16 @@ def test_a_velocity_that_does_not_depend_on_x_has_none():
 
 def test_a_field_that_cuts_its_tangents_is_refused():
     problem = Problem(
-        lambda x, t: -x.detach(), torch.ones(3, 2), augmentation=Augmentation(by="jvp")
+        lambda x, t: -x.detach(), torch.ones(3, 2), augmentation=Augmentation(autodiff="forward")
     )
     with pytest.raises(ComponentError, match="detach nothing"):
         create("solver", "euler").solve(problem)
 
 
 def test_a_field_without_forward_derivative_is_refused_with_the_other_mode():
-    with pytest.raises(ComponentError, match=r"by='jvp' needs .*; use by='vjp'"):
+    with pytest.raises(
+        ComponentError, match=r"autodiff='forward' needs .*; use autodiff='reverse'"
+    ):
         along(lambda x, t: Backward.apply(x))
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fmcore import ComponentError, Problem
-from fmcore.solving import Call, Draft, FixedSolver, Linear, Plan, canonical, execute
+from fmcore.solving import Call, FixedSolver, LinearExpr, Plan, PlanBuilder, canonical, execute
 from fmcore.solving.backends.registers import allocate
 from fmcore_solvers.heun import Heun2
 from fmcore_solvers.midpoint import Midpoint
@@ -44,7 +44,7 @@ class Spelled(FixedSolver):
     order = 2
     nfe_per_step = 2
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             h = t - s
@@ -68,7 +68,7 @@ def test_calls_that_reach_no_output_are_dropped() -> None:
 class AsksTwice(FixedSolver):
     order = 1
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         x = plan.start
         for s, t in pairwise(grid):
             x = x + (t - s) / 2 * (plan.velocity(x, s) + plan.velocity(x, s))
@@ -83,7 +83,7 @@ def test_the_same_state_and_time_is_evaluated_once() -> None:
 class StopsShort(FixedSolver):
     order = 1
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         yield plan.start + (grid[1] - grid[0]) * plan.velocity(plan.start, grid[0])
 
 
@@ -96,7 +96,7 @@ def test_step_code_must_yield_every_grid_point() -> None:
 class DividesByZero(FixedSolver):
     order = 1
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         yield plan.start + float("inf") * plan.velocity(plan.start, grid[0])
 
 
@@ -142,13 +142,13 @@ class RandomSteps:
 
     seed: int
 
-    def trace(self, plan: Draft, grid: np.ndarray) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: np.ndarray) -> Iterator[LinearExpr]:
         rng = np.random.default_rng(self.seed)
         seen = [plan.start]
         for s in grid[:-1]:
             seen.append(plan.velocity(seen[rng.integers(len(seen))], s))
             chosen = rng.choice(len(seen), size=min(len(seen), 3), replace=False)
             weights = rng.choice([1.0, -0.5, 0.3], size=3)
-            x = sum((w * seen[i] for w, i in zip(weights, chosen, strict=False)), Linear({}))
+            x = sum((w * seen[i] for w, i in zip(weights, chosen, strict=False)), LinearExpr({}))
             seen.append(x)
             yield x

@@ -22,8 +22,8 @@ SOLVERS = [
     ("unipc", {"nfe": 12}),
     ("euler_maruyama", {"nfe": 12}),
     ("dopri5", {}),
-    ("dopri5", {"slots": 2}),
-    ("dopri5", {"coupling": "batch_rms"}),
+    ("dopri5", {"max_active": 2}),
+    ("dopri5", {"step_control": "batch_rms"}),
     ("torchdiffeq:dopri5", {}),
 ]
 

@@ -9,7 +9,7 @@ seed: 3
 data: {name: toy, figure: checkerboard}
 path: ot
 model: {name: mlp, width: 16, depth: 2}
-train: {steps: 40, batch_size: 64, checkpoint_every: 10, log_every: 5, keep: 3}
+train: {steps: 40, batch_size: 64, checkpoint_every: 10, log_every: 5, keep_last: 3}
 sample: {solver: {name: midpoint, nfe: 8}, count: 32, batch_size: 16}
 evaluate: {metrics: [nfe]}
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmcore import Measured, create
+from fmcore import MetricBatch, create
 from fmcore.runs.distributed import Team
 from fmcore.runs.partial_metrics import Tallies
 from fmcore.stages.metric_stream import Measuring, Stream
@@ -17,7 +17,7 @@ def stream_of(count: int, size: int, alive: list[int]) -> Stream:
     """Rows of points; `alive` hears, at every reading, how many earlier pieces are still held."""
     held: list[weakref.ref[torch.Tensor]] = []
 
-    def read(piece: range) -> Measured:
+    def read(piece: range) -> MetricBatch:
         alive.append(sum(ref() is not None for ref in held))
         batch = rows_of(Points(length=count), "samples", piece)
         assert batch.x is not None

@@ -27,7 +27,7 @@ UNMEASURED = (
     "sample=null",
     "evaluate=null",
 )
-SHARDED = ("train.shard=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
+SHARDED = ("train.fsdp=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
 NETWORK = (
     "data={name: digits}",
     "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2]}",
@@ -40,7 +40,7 @@ seed: 3
 data: {name: toy, figure: checkerboard}
 path: ot
 model: {name: mlp, width: 16, depth: 2}
-train: {steps: 40, batch_size: 64, accumulate: 2, checkpoint_every: 10, log_every: 5, keep: 4,
+train: {steps: 40, batch_size: 64, grad_accum: 2, checkpoint_every: 10, log_every: 5, keep_last: 4,
   evaluate_every: 16, evaluate: {metrics: [{name: nll}, wasserstein2], count: 40},
   best: {metric: nll}}
 sample: {solver: {name: midpoint, nfe: 8}, count: 40, batch_size: 16}

@@ -65,7 +65,7 @@ def run(workplace, name, *overrides):
 
 
 def test_samples_that_are_not_kept_give_the_bits_of_those_that_are(workplace, whole):
-    made, log = run(workplace, "few", "sample.keep=12")
+    made, log = run(workplace, "few", "sample.keep_on_disk=12")
     shards = sorted(p.name for p in made.folder.samples.glob("shard-*"))
     assert shards == [
         "shard-00000000-00000008.safetensors",
@@ -77,7 +77,7 @@ def test_samples_that_are_not_kept_give_the_bits_of_those_that_are(workplace, wh
     assert "of 56 samples 40 were not kept: they are drawn as they are measured" in log
     assert torch.equal(made.samples(16), whole.samples(16))
     assert len(made.nfe()) == 16
-    with pytest.raises(RunError, match=r"the first 16 were kept, not 20: .* keep=20"):
+    with pytest.raises(RunError, match=r"the first 16 were kept, not 20: .* keep_on_disk=20"):
         made.samples(20)
     page = make_report(made.folder).read_text()
     assert "56 samples were drawn with the solver &#39;midpoint&#39;, of which the first 12" in page
@@ -85,7 +85,7 @@ def test_samples_that_are_not_kept_give_the_bits_of_those_that_are(workplace, wh
 
 
 def test_measuring_again_draws_what_was_not_kept_as_it_was_drawn(workplace, whole):
-    made, _ = run(workplace, "again", "sample.keep=8")
+    made, _ = run(workplace, "again", "sample.keep_on_disk=8")
     kept = made.samples(8)
     stages.sample(made.folder.root, ("solver.nfe=6",), device="cpu", quiet=True)
     one = stages.evaluate(made.folder.root, ("metrics=[nfe]",), device="cpu", quiet=True).results
@@ -94,10 +94,10 @@ def test_measuring_again_draws_what_was_not_kept_as_it_was_drawn(workplace, whol
     assert changed["nfe"]["value"] == 6.0
     assert changed["nfe"]["provenance"]["sampler"]["solver"]["nfe"] == 6
     assert changed["energy_distance"]["value"] != whole.results["energy_distance"]["value"]
-    stages.sample(made.folder.root, ("keep=null",), device="cpu", quiet=True)
+    stages.sample(made.folder.root, ("keep_on_disk=null",), device="cpu", quiet=True)
     assert len(list(made.folder.samples.glob("shard-*"))) == 7
     assert torch.equal(made.samples(8), kept)
-    stages.sample(made.folder.root, ("keep=20",), device="cpu", quiet=True)
+    stages.sample(made.folder.root, ("keep_on_disk=20",), device="cpu", quiet=True)
     assert len(list(made.folder.samples.glob("shard-*"))) == 3
     restored = stages.evaluate(made.folder.root, device="cpu", quiet=True).results
     assert restored == whole.results
@@ -113,7 +113,7 @@ def test_samples_led_along_another_path_are_drawn_anew_and_told_apart(workplace)
 
 
 def test_samples_of_an_earlier_network_are_not_mixed_with_those_of_a_later(workplace):
-    made, _ = run(workplace, "trained-on", "sample.keep=8")
+    made, _ = run(workplace, "trained-on", "sample.keep_on_disk=8")
     facts = made.folder.samples / "made.json"
     facts.write_text(facts.read_text().replace('"step": 4', '"step": 2'))
     with pytest.raises(RunError, match=r"of step 2, .* step 4: draw all again with fmcore sample"):
@@ -135,14 +135,14 @@ def test_two_processes_find_the_bits_of_one(workplace):
     """Each measures its pieces of samples that nobody keeps, and of the held-out data."""
     (workplace / "together.py").write_text(TOGETHER)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    alone, _ = run(workplace, "two", "sample.keep=8")
+    alone, _ = run(workplace, "two", "sample.keep_on_disk=8")
     expected, pieces = alone.results, alone.folder.root / "per_sample" / "nll.safetensors"
     values = load_file(pieces)["values"]
     for file in (alone.folder.results_file, pieces):
         file.unlink()
     alone.folder.record({"measured": None})
     done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", "together.py", "two", "sample.keep=8"],
+        [*launcher, "--nproc-per-node", "2", "together.py", "two", "sample.keep_on_disk=8"],
         cwd=workplace,
         env=environment(),
         capture_output=True,
@@ -173,7 +173,7 @@ evaluate(sys.argv[1], device="cpu")
 def test_an_evaluation_that_was_stopped_goes_on_to_the_same_numbers(
     workplace, whole, number, monkeypatch
 ):
-    made, _ = run(workplace, f"killed-{number}", "sample.keep=8")
+    made, _ = run(workplace, f"killed-{number}", "sample.keep_on_disk=8")
     made.folder.results_file.unlink()
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(made.folder.root), str(int(number))],
@@ -205,7 +205,7 @@ def test_an_evaluation_that_was_stopped_goes_on_to_the_same_numbers(
 def stopped(workplace, monkeypatch):
     """An evaluation stopped after its first two pieces of samples."""
     count = len(list(workplace.glob("stopped-*")))
-    made, _ = run(workplace, f"stopped-{count}", "sample.keep=8")
+    made, _ = run(workplace, f"stopped-{count}", "sample.keep_on_disk=8")
     write = Tallies.write
 
     def writing(self, piece, *rest):
@@ -299,7 +299,7 @@ def test_a_metric_that_cannot_be_parted_sees_the_whole_stream_with_a_word(workpl
     file = workplace / "whole_metric.py"
     file.write_text(WHOLE)
     registry().add_file(file)
-    made, log = run(workplace, "unparted", "sample.keep=8", "evaluate.metrics=[mean, nfe]")
+    made, log = run(workplace, "unparted", "sample.keep_on_disk=8", "evaluate.metrics=[mean, nfe]")
     assert "Mean cannot be measured in parts: one process goes through all 56 examples" in log
     assert made.results["mean"]["provenance"]["count"] == 56
     assert made.results["mean"]["value"] == pytest.approx(float(whole.samples(56).mean()))
@@ -315,7 +315,7 @@ def test_a_metric_that_counts_few_rows_lets_no_more_be_drawn(workplace, monkeypa
 
     monkeypatch.setattr(Sampler, "draw", drawing)
     made, _ = run(
-        workplace, "counted", "sample.keep=8", "evaluate.metrics=[{name: nfe, count: 20}]"
+        workplace, "counted", "sample.keep_on_disk=8", "evaluate.metrics=[{name: nfe, count: 20}]"
     )
     assert drawn == [0, 8, 16]
     assert made.results["nfe"]["provenance"]["count"] == 20

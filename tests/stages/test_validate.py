@@ -98,10 +98,10 @@ def test_the_last_measurement_is_that_of_the_finished_run(tiny, tmp_path):
 
 @pytest.mark.parametrize("step", [10, 30])
 def test_a_killed_run_measures_the_same_and_ends_with_the_same_best(tiny, tmp_path, step):
-    straight = trained(tiny, tmp_path / "a", *BEST, "train.keep=9")
-    broken = trained(tiny, tmp_path / "b", *BEST, "train.keep=9")
+    straight = trained(tiny, tmp_path / "a", *BEST, "train.keep_last=9")
+    broken = trained(tiny, tmp_path / "b", *BEST, "train.keep_last=9")
     forget_after(broken, step)
-    broken = trained(tiny, tmp_path / "b", *BEST, "train.keep=9")
+    broken = trained(tiny, tmp_path / "b", *BEST, "train.keep_last=9")
     assert same(straight, broken)
     assert measured(straight) == measured(broken)
     marks = [(tmp_path / f"{n}/checkpoints/best.json").read_text() for n in "ab"]
@@ -128,7 +128,7 @@ def test_a_stop_while_measuring_saves_at_once_and_measures_afterwards(tiny, tmp_
 
 
 def test_the_best_checkpoint_outlives_the_newest_and_can_be_sampled(tiny, tmp_path):
-    best = ("train.best={metric: nll, mode: max}", "train.keep=1", "sample.weights=best")
+    best = ("train.best={metric: nll, mode: max}", "train.keep_last=1", "sample.weights=best")
     made = trained(tiny, tmp_path / "a", *EVERY, *best)  # nll falls: the first is the greatest
     assert made.folder.checkpoints.steps() == [16, 40]
     assert made.folder.checkpoints.best == 16

@@ -8,7 +8,7 @@ import torch
 import fmcore
 from fmcore import create, load_recipe, stages
 from fmcore.runs.samples import Shards
-from fmcore.stages.sample import Sampler, sampling_field, taking_turns, window
+from fmcore.stages.sample import Sampler, sampling_field, window, with_refill
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,18 @@ def test_windows_are_as_even_as_they_go():
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("midpoint", {"nfe": 8}), ("dopri5", {"coupling": "batch_max"}), ("torchdiffeq:dopri5", {})],
+    [
+        ("midpoint", {"nfe": 8}),
+        ("dopri5", {"step_control": "batch_max"}),
+        ("torchdiffeq:dopri5", {}),
+    ],
 )
 def test_solvers_whose_samples_go_together_draw_shard_by_shard(name, options):
     solver = create("solver", name, **options)
-    assert taking_turns(solver, 4) is None
+    assert with_refill(solver, 4) is None
     assert window(solver, 20) == 1
 
 
 def test_slots_that_were_asked_for_are_kept():
-    assert taking_turns(create("solver", "dopri5", slots=3), 8).slots == 3
-    assert taking_turns(create("solver", "dopri5"), 8).slots == 8
+    assert with_refill(create("solver", "dopri5", max_active=3), 8).slots == 3
+    assert with_refill(create("solver", "dopri5"), 8).slots == 8

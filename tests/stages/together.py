@@ -50,7 +50,7 @@ def not_finite_in_the_other_process_at_step_3() -> dict:
 NETWORK = (
     "data={name: digits}",
     "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2], recompute: true}",
-    "train={steps: 2, batch_size: 16, accumulate: 2, lr: 1e-2, shard: true}",
+    "train={steps: 2, batch_size: 16, grad_accum: 2, lr: 1e-2, fsdp: true}",
     *UNMEASURED,
 )
 
@@ -68,7 +68,7 @@ def part_of_the_network_held() -> float:
         held.append((own + averaged) / (2 * whole))
 
     Training.__init__ = measured
-    attempt(out="held", overrides=(*UNMEASURED, "train.shard=true", "train.steps=1"))
+    attempt(out="held", overrides=(*UNMEASURED, "train.fsdp=true", "train.steps=1"))
     Training.__init__ = begin
     return held[0]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from fmcore import AffinePath, Coefficients, Gaussian, Path, PathSample, Source, from_the_left
+from fmcore import AffinePath, Coefficients, Gaussian, Path, PathSample, Source, append_dims
 from fmcore.testing import PathSuite, run_suite
 
 
@@ -32,7 +32,7 @@ class Bent(Path):
     bend: float = 0.3
 
     def sample(self, x0, x1, t):
-        t_ = from_the_left(t if t.dtype == torch.float64 else t.float(), x1)
+        t_ = append_dims(t if t.dtype == torch.float64 else t.float(), x1)
         product = self.bend * x0 * x1
         xt = (1 - t_) * x0 + t_ * x1 + torch.sin(math.pi * t_) * product
         ut = x1 - x0 + math.pi * torch.cos(math.pi * t_) * product

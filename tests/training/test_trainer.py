@@ -35,7 +35,7 @@ class Scaled(Accelerator):
 
 
 def training(dropout=0.0, scale=None, **options):
-    settings = Train(**{"steps": 100, "batch_size": 64, "ema": 0.9, "clip": 1.0} | options)
+    settings = Train(**{"steps": 100, "batch_size": 64, "ema": 0.9, "grad_clip": 1.0} | options)
     batches = Batches(Toy(), OTPath(), Independent(), FlowMatching(), settings.batch_size, 0)
     torch.manual_seed(0)
     accelerator = Accelerator(cpu=True)
@@ -76,7 +76,7 @@ def test_a_training_that_goes_on_ends_with_the_same_bits(tmp_path, dropout, scal
 
 
 def test_accumulation_takes_the_same_step_up_to_rounding():
-    whole, parts = training(), training(accumulate=4)
+    whole, parts = training(), training(grad_accum=4)
     for _ in range(5):
         whole.advance()
         parts.advance()
@@ -85,7 +85,7 @@ def test_accumulation_takes_the_same_step_up_to_rounding():
 
 
 def test_the_first_step_is_adams_first_step_in_closed_form():
-    made = training(lr=0.01, clip=None)
+    made = training(lr=0.01, grad_clip=None)
     before = {n: p.detach().clone() for n, p in made.model.named_parameters()}
     loss = made.loss(range(64))
     gradients = dict(
@@ -98,12 +98,12 @@ def test_the_first_step_is_adams_first_step_in_closed_form():
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused():
-    with pytest.raises(ComponentError, match=r"multiple of processes x train.accumulate = 1 x 3"):
-        training(accumulate=3)
+    with pytest.raises(ComponentError, match=r"multiple of processes x train.grad_accum = 1 x 3"):
+        training(grad_accum=3)
 
 
 def test_a_loss_that_is_not_finite_is_remembered_by_its_step():
-    made = training(lr=1e30, clip=None)
+    made = training(lr=1e30, grad_clip=None)
     assert made.first_bad_step() is None
     for _ in range(6):
         made.advance()
@@ -158,7 +158,7 @@ def test_a_gradient_that_is_not_finite_is_found_before_its_weights_are_saved():
     assert made.first_bad_step() == 0
 
 
-@pytest.mark.parametrize("options", [{}, {"accumulate": 2, "ema_power": [0.1], "warmup": 3}])
+@pytest.mark.parametrize("options", [{}, {"grad_accum": 2, "ema_power": [0.1], "warmup": 3}])
 def test_a_step_never_makes_the_host_wait_for_the_device(options, monkeypatch):
     made = training(**options)
     made.advance()

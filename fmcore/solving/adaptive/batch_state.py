@@ -8,12 +8,12 @@ from typing import Any, final
 
 from torch import Tensor
 
-__all__ = ["Lanes"]
+__all__ = ["BatchState"]
 
 
 @final
 @dataclass
-class Lanes:
+class BatchState:
     """State of `width` lanes; the first dimension of every tensor is the lane.
 
     `ids` are rows of the problem, `x` and `k` (the velocity at x) `(width, *shape)`.  `left` is the
@@ -49,11 +49,11 @@ class Lanes:
         """How many lanes there are."""
         return len(self.ids)
 
-    def take(self, lanes: Tensor) -> Lanes:
+    def take(self, lanes: Tensor) -> BatchState:
         """The lanes at these places, as a copy."""
         return self._map(lambda value: value.index_select(0, lanes))
 
-    def put(self, places: Tensor, other: Lanes) -> None:
+    def put(self, places: Tensor, other: BatchState) -> None:
         """Set the lanes at `places` to those of `other`; tensors that others may hold are left
         alone.
         """
@@ -65,7 +65,7 @@ class Lanes:
             elif mine is not None:
                 setattr(self, item.name, mine.index_copy(0, places, theirs))
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Lanes:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> BatchState:
         changed: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)

@@ -13,12 +13,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore.interfaces.problem import Moment, Status
-from fmcore.solving.adaptive.batch_state import Lanes
+from fmcore.interfaces.problem import SolverProgress, Status
+from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.stage_weights import Row
 from fmcore.solving.adaptive.step import Step, Stepper, first_step, leave, leaves
 
-__all__ = ["Outcome", "solve_together"]
+__all__ = ["Outcome", "integrate_lockstep"]
 
 
 @final
@@ -26,16 +26,18 @@ __all__ = ["Outcome", "solve_together"]
 class Outcome:
     """Lanes at the end; `status` and the time `left` of each, attempts made and rejected."""
 
-    lanes: Lanes
+    lanes: BatchState
     status: Tensor
     left: Tensor
     attempts: int
     rejected: int
 
 
-def solve_together(stepper: Stepper, ids: Tensor, x: Tensor, limit: int, out_of: Status) -> Outcome:
+def integrate_lockstep(
+    stepper: Stepper, ids: Tensor, x: Tensor, limit: int, out_of: Status
+) -> Outcome:
     """All samples from t0 to t1 by common steps, at most `limit` attempts."""
-    clock = _Clock(stepper, stepper.start(ids, x, trusting=True))
+    clock = _LockstepSolve(stepper, stepper.start(ids, x, trusting=True))
     while clock.left > 0 and clock.attempts < limit and not clock.stuck:
         clock.attempt()
         clock.tell()
@@ -44,8 +46,8 @@ def solve_together(stepper: Stepper, ids: Tensor, x: Tensor, limit: int, out_of:
 
 
 @final
-class _Clock:
-    def __init__(self, stepper: Stepper, lanes: Lanes) -> None:
+class _LockstepSolve:
+    def __init__(self, stepper: Stepper, lanes: BatchState) -> None:
         self.stepper, self.lanes = stepper, lanes
         self.left = abs(stepper.t1 - stepper.t0)
         self.h = float(lanes.h)
@@ -101,7 +103,7 @@ class _Clock:
         if self.left > 0 and not self.stuck:
             running = lanes.width if self.whole else int(lanes.running.sum())
         progress = 1 - self.left / abs(self.stepper.t1 - self.stepper.t0)
-        callback(Moment(progress, self.attempts, running, lanes.x.clone))
+        callback(SolverProgress(progress, self.attempts, running, lanes.x.clone))
 
     def give_up(self, out_of: Status) -> None:
         """Say how those ended that are not at t1."""
@@ -120,12 +122,12 @@ class _Clock:
     def _ratio(self, x_new: Tensor, k: list[Tensor], h: float) -> tuple[float, Tensor | None]:
         """The error that decides, NaN if nobody is healthy; and who is finite, if not all are."""
         error = self.stepper.scaled_error(self.lanes.x, x_new, k)
-        if self.whole and self.stepper.solver.coupling == "batch_rms":
+        if self.whole and self.stepper.solver.step_control == "batch_rms":
             ratio = h * float(torch.linalg.vector_norm(error)) * self.lanes.width**-0.5
             if math.isfinite(ratio):
                 return ratio, None
         rows: Tensor = torch.linalg.vector_norm(error.flatten(1), dim=1).mul_(h)
-        if self.whole and self.stepper.solver.coupling == "batch_max":
+        if self.whole and self.stepper.solver.step_control == "batch_max":
             ratio = float(rows.amax())
             if math.isfinite(ratio):
                 return ratio, None
@@ -134,7 +136,7 @@ class _Clock:
         return (self._reduced(healthy) if len(healthy) else math.nan), finite
 
     def _reduced(self, rows: Tensor) -> float:
-        if self.stepper.solver.coupling == "batch_max":
+        if self.stepper.solver.step_control == "batch_max":
             return float(rows.amax())
         norm = float(torch.linalg.vector_norm(rows))
         return norm / math.sqrt(len(rows))

@@ -8,10 +8,10 @@ from typing import Literal, final
 from fmcore.solving.adaptive.controller import Controller
 from fmcore.solving.tableau import Tableau
 
-__all__ = ["AdaptiveOptions", "Coupling"]
+__all__ = ["AdaptiveOptions", "StepControl"]
 
-Coupling = Literal["sample", "batch_max", "batch_rms"]
-"""`sample`: every sample has its own time, step and error.  `batch_max`: one step for all, judged
+StepControl = Literal["per_sample", "batch_max", "batch_rms"]
+"""`per_sample`: every sample has its own time, step and error.  `batch_max`: one step for all, judged
 by the worst live sample.  `batch_rms`: one step for all, judged by the RMS over the live samples,
 which hides hard ones."""
 
@@ -25,13 +25,13 @@ class AdaptiveOptions:
     controller: Controller
     rtol: float
     atol: float
-    coupling: Coupling
+    step_control: StepControl
     max_steps: int
     max_nfe: int | None
     first_step: float | None
-    poll: int | None
-    slots: int | None
-    compact: bool
+    sync_every: int | None
+    max_active: int | None
+    compact_finished: bool
 
     @property
     def nfe_per_attempt(self) -> int:

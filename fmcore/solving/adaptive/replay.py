@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.problem import Problem
-from fmcore.interfaces.tensors import from_the_left
+from fmcore.interfaces.tensors import append_dims
 from fmcore.solving.gradients import DifferentiableField, in_segments
 from fmcore.solving.tableau import Tableau
 
-__all__ = ["Footprints", "replay"]
+__all__ = ["AcceptedSteps", "replay"]
 
 
 @final
 @dataclass
-class Footprints:
+class AcceptedSteps:
     """One row an attempt: where it began, its length (with the sign of time) and who took it."""
 
     t: list[Tensor] = field(default_factory=list)
@@ -50,7 +50,12 @@ class Footprints:
 
 
 def replay(
-    tableau: Tableau, problem: Problem, x0: Tensor, footprints: Footprints, low: float, high: float
+    tableau: Tableau,
+    problem: Problem,
+    x0: Tensor,
+    footprints: AcceptedSteps,
+    low: float,
+    high: float,
 ) -> tuple[Tensor, Tensor | None]:
     """The end states and the integral of the divergence, `(batch, columns)`, with their graph."""
     velocity = DifferentiableField(problem, x0)
@@ -59,7 +64,7 @@ def replay(
     rows = list(zip(tableau.a, tableau.c, tableau.b, strict=True))
 
     def step_from(x: Tensor, logdet: Tensor, t: Tensor, step: Tensor) -> tuple[Tensor, ...]:
-        h = from_the_left(step.to(x.dtype), x)
+        h = append_dims(step.to(x.dtype), x)
         k: list[Tensor] = []
         for row, c, b in rows:
             at = (t + float(c) * step).to(x.dtype).clamp(low, high)

@@ -11,17 +11,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore.interfaces.problem import Moment, Problem, Solution, Stats, Status
-from fmcore.solving.adaptive.batch_state import Lanes
-from fmcore.solving.adaptive.lockstep import solve_together
+from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Stats, Status
+from fmcore.solving.adaptive.batch_state import BatchState
+from fmcore.solving.adaptive.lockstep import integrate_lockstep
 from fmcore.solving.adaptive.options import AdaptiveOptions
 from fmcore.solving.adaptive.replay import replay
 from fmcore.solving.adaptive.step import Stepper
 from fmcore.solving.adaptive.sync import Poll
-from fmcore.solving.evaluation import constant, finite_rows, state_of, to_device
+from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of
 from fmcore.solving.interval import interval
 
-__all__ = ["travel"]
+__all__ = ["integrate_adaptive"]
 
 SMALLEST_BUCKET = 8
 
@@ -39,34 +39,34 @@ KEPT = (
 """What of a lane outlives it."""
 
 
-def travel(solver: AdaptiveOptions, problem: Problem) -> Solution:
+def integrate_adaptive(solver: AdaptiveOptions, problem: Problem) -> Solution:
     """Solve `problem` by `solver`."""
     t0, t1 = interval(problem)
     if t0 == t1 or not len(problem.x0):
         return _nothing_to_do(problem)
     if problem.grad != "none":  # steps are retraced by place: nobody may change it
-        solver = replace(solver, slots=None, compact=False)
+        solver = replace(solver, max_active=None, compact_finished=False)
     forwards = getattr(problem.field, "forwards", 0)
     with torch.no_grad():
-        journey = _Journey(solver, problem)
+        journey = _AdaptiveSolve(solver, problem)
         journey.run()
         solution = journey.solution(getattr(problem.field, "forwards", 0) - forwards)
     return solution if problem.grad == "none" else journey.retraced(solution)
 
 
 @final
-class _Journey:
+class _AdaptiveSolve:
     def __init__(self, solver: AdaptiveOptions, problem: Problem) -> None:
         self.solver, self.problem = solver, problem
         self.x0 = state_of(problem)
         self.t0, self.t1 = interval(problem)
         self.stepper = Stepper(solver, problem, self.x0, self.t0, self.t1)
-        self.poll = Poll(solver.poll, self.x0.device)
+        self.poll = Poll(solver.sync_every, self.x0.device)
         self.limit, self.out_of = _attempts(solver)
         self.steps = 0
         self.rejected: int | None = None  # where the host has counted
         self.started = 0  # how many samples have a lane, or had one
-        self.ready: Lanes | None = None  # started, waiting for a lane to become free
+        self.ready: BatchState | None = None  # started, waiting for a lane to become free
         self.fresh: set[int] = (
             set()
         )  # places whose flags on their way are those of an earlier sample
@@ -79,12 +79,12 @@ class _Journey:
         if self.stepper.shared and self.poll.every == 1 and not self.poll.late:
             self._run_together()
             return
-        lanes = self._start(min(self.solver.slots or count, count))
-        taking_turns = self._waiting
-        while self.steps < self.limit or taking_turns:
+        lanes = self._start(min(self.solver.max_active or count, count))
+        with_refill = self._waiting
+        while self.steps < self.limit or with_refill:
             self.stepper.attempt(lanes)
             self.steps += 1
-            if taking_turns:  # otherwise all lanes have as many attempts behind them
+            if with_refill:  # otherwise all lanes have as many attempts behind them
                 lanes.running = lanes.running & (lanes.attempts < self.limit)
             flags = self._look(lanes)
             if flags is None:
@@ -97,7 +97,7 @@ class _Journey:
                 lanes = self._compacted(lanes, sum(flags))
         self._keep(lanes)
 
-    def _look(self, lanes: Lanes) -> list[bool] | None:
+    def _look(self, lanes: BatchState) -> list[bool] | None:
         """Which lanes run, where it is time to look; a callback costs no other look."""
         if self.problem.callback is None:
             return self.poll.ask(lanes.running)
@@ -108,7 +108,7 @@ class _Journey:
         waiting = len(self.x0) - self.started + (0 if self.ready is None else self.ready.width)
         # On a GPU the flags are late, and may be those of a sample that has made way.
         self.progress = max(self.progress, self._progress(waiting, to_go))
-        moment = Moment(
+        moment = SolverProgress(
             self.progress, self.steps, len(to_go) + waiting, lambda: self._states(lanes)
         )
         self.problem.callback(moment)
@@ -118,7 +118,7 @@ class _Journey:
         """The mean share of their way that the samples have behind them."""
         return 1 - (waiting + sum(to_go) / abs(self.t1 - self.t0)) / len(self.x0)
 
-    def _states(self, lanes: Lanes) -> Tensor:
+    def _states(self, lanes: BatchState) -> Tensor:
         """The states of all samples, in the problem's order."""
         x = self.x0.detach().clone()
         if "x" in self.arrivals:
@@ -131,7 +131,7 @@ class _Journey:
     def _run_together(self) -> None:
         """All by one step, decided on the host."""
         ids = torch.arange(len(self.x0), device=self.x0.device)
-        end = solve_together(self.stepper, ids, self.x0.detach(), self.limit, self.out_of)
+        end = integrate_lockstep(self.stepper, ids, self.x0.detach(), self.limit, self.out_of)
         self.steps, self.rejected = end.attempts, end.rejected
         self._keep(end.lanes)
         counts = torch.full_like(ids, end.attempts)
@@ -208,14 +208,14 @@ class _Journey:
     def _waiting(self) -> bool:
         return self.started < len(self.x0) or self.ready is not None
 
-    def _start(self, count: int) -> Lanes:
+    def _start(self, count: int) -> BatchState:
         """Lanes for the next `count` samples."""
         ids = torch.arange(self.started, self.started + count, device=self.x0.device)
         x = self.x0[self.started : self.started + count].detach()
         self.started += count
         return self.stepper.start(ids, x)
 
-    def _refill(self, lanes: Lanes, running: list[bool]) -> None:
+    def _refill(self, lanes: BatchState, running: list[bool]) -> None:
         """Let those that have arrived make way for those that wait."""
         places = [i for i, still in enumerate(running) if not still and i not in self.fresh]
         self.fresh = set()
@@ -223,7 +223,7 @@ class _Journey:
             if self.ready is None:
                 self.ready = self._start(min(lanes.width, len(self.x0) - self.started))
             count = min(len(places), self.ready.width)
-            here = to_device(places[:count], torch.int64, self.x0.device)
+            here = device_tensor(places[:count], torch.int64, self.x0.device)
             everyone = torch.arange(self.ready.width, device=self.x0.device)
             self._keep(lanes.take(here))
             lanes.put(here, self.ready.take(everyone[:count]))
@@ -231,17 +231,21 @@ class _Journey:
             self.fresh.update(places[:count] if self.poll.late else ())
             places = places[count:]
 
-    def _compacted(self, lanes: Lanes, live: int) -> Lanes:
+    def _compacted(self, lanes: BatchState, live: int) -> BatchState:
         """The live lanes in the next smaller bucket, where they fit into one."""
         bucket = max(SMALLEST_BUCKET, 1 << (live - 1).bit_length())
-        if bucket >= lanes.width or not self.solver.compact or self.solver.coupling != "sample":
+        if (
+            bucket >= lanes.width
+            or not self.solver.compact_finished
+            or self.solver.step_control != "per_sample"
+        ):
             return lanes
         self._keep(lanes)
         self.poll.forget()
         first = torch.argsort(lanes.running.int(), descending=True, stable=True)
         return lanes.take(first[:bucket])
 
-    def _keep(self, lanes: Lanes) -> None:
+    def _keep(self, lanes: BatchState) -> None:
         """Write the lanes to their samples' rows."""
         for name in KEPT:
             value = getattr(lanes, name)

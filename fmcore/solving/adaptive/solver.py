@@ -15,8 +15,8 @@ from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
 from fmcore.solving.adaptive.controller import Controller
-from fmcore.solving.adaptive.options import AdaptiveOptions, Coupling
-from fmcore.solving.adaptive.scheduler import travel
+from fmcore.solving.adaptive.options import AdaptiveOptions, StepControl
+from fmcore.solving.adaptive.scheduler import integrate_adaptive
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.tableau import Tableau
 
@@ -30,9 +30,9 @@ class AdaptiveSolver(Solver):
     The error of a step is held below atol + rtol max(|x|, |x_new|) as RMS over the elements of a
     sample.  `max_steps` bounds a sample's attempts, `max_nfe` its evaluations; whoever runs out
     returns where it is.  `first_step` is the first step's length, otherwise found from the field.
-    `poll` is how many steps go by between looks at whether all samples have arrived (each look
-    waits for the device): 1 on a CPU, 2 elsewhere, if not given.  With `coupling="sample"`, lanes
-    that have arrived are left behind (`compact`), and `slots` bounds how many samples travel at
+    `sync_every` is how many steps go by between looks at whether all samples have arrived (each look
+    waits for the device): 1 on a CPU, 2 elsewhere, if not given.  With `step_control="per_sample"`, lanes
+    that have arrived are left behind (`compact_finished`), and `max_active` bounds how many samples travel at
     once: the others wait and take the place of those that arrive.  `throw` raises SolverError at
     the end if a sample did not arrive.
     """
@@ -41,27 +41,27 @@ class AdaptiveSolver(Solver):
 
     rtol: Annotated[float, Ge(0)] = 1e-5
     atol: Annotated[float, Ge(0)] = 1e-5
-    coupling: Coupling = field(default="sample", kw_only=True)
+    step_control: StepControl = field(default="per_sample", kw_only=True)
     max_steps: Annotated[int, Gt(0)] = field(default=10_000, kw_only=True)
     max_nfe: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
     first_step: Annotated[float, Gt(0)] | None = field(default=None, kw_only=True)
-    poll: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
-    slots: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
-    compact: bool = field(default=True, kw_only=True)
+    sync_every: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
+    max_active: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
+    compact_finished: bool = field(default=True, kw_only=True)
     throw: bool = field(default=False, kw_only=True)
 
     controller: ClassVar[Controller] = Controller()
 
     def __post_init__(self) -> None:
-        require_choice(f"{label_of(self)}: coupling", self.coupling, Coupling)
+        require_choice(f"{label_of(self)}: step_control", self.step_control, StepControl)
         if self.rtol < 0 or self.atol < 0 or self.rtol + self.atol == 0:
             raise ComponentError(
                 f"{label_of(self)}: rtol and atol must be >= 0 and not both 0, got {self.rtol} and "
                 f"{self.atol}"
             )
-        if self.slots is not None and self.coupling != "sample":
+        if self.max_active is not None and self.step_control != "per_sample":
             raise ComponentError(
-                f"{label_of(self)}: slots= needs coupling='sample'; with '{self.coupling}' all "
+                f"{label_of(self)}: max_active= needs step_control='per_sample'; with '{self.step_control}' all "
                 "samples travel together"
             )
         least = 1 + (self.first_step is None) + self.nfe_per_attempt
@@ -86,7 +86,7 @@ class AdaptiveSolver(Solver):
         return own | dict(super().facts())
 
     def solve(self, problem: Problem) -> Solution:
-        solution = travel(self._options(), problem)
+        solution = integrate_adaptive(self._options(), problem)
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution
@@ -97,11 +97,11 @@ class AdaptiveSolver(Solver):
             controller=self.controller,
             rtol=self.rtol,
             atol=self.atol,
-            coupling=self.coupling,
+            step_control=self.step_control,
             max_steps=self.max_steps,
             max_nfe=self.max_nfe,
             first_step=self.first_step,
-            poll=self.poll,
-            slots=self.slots,
-            compact=self.compact,
+            sync_every=self.sync_every,
+            max_active=self.max_active,
+            compact_finished=self.compact_finished,
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.solving.evaluation import to_device
+from fmcore.solving.evaluation import device_tensor
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["Row", "combined", "error_row", "nodes", "rows", "stage"]
@@ -55,7 +55,7 @@ def error_row(tableau: Tableau, elements: int) -> Row:
 @lru_cache(maxsize=64)
 def nodes(tableau: Tableau, sign: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Where in the step the stages after the first lie, `(stages - 1, 1)`, in time's direction."""
-    return to_device([[sign * float(c)] for c in tableau.c[1:]], dtype, device)
+    return device_tensor([[sign * float(c)] for c in tableau.c[1:]], dtype, device)
 
 
 def _nonzero(weights: Sequence[Fraction]) -> Row:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.problem import Problem
-from fmcore.solving.adaptive.batch_state import Lanes
+from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.dense_output import dense_weights
 from fmcore.solving.adaptive.options import AdaptiveOptions
-from fmcore.solving.adaptive.replay import Footprints
+from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.adaptive.stage_weights import combined, error_row, nodes, rows, stage
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
-from fmcore.solving.evaluation import check_velocity, constant, to_device
+from fmcore.solving.evaluation import check_velocity, constant, device_tensor
 from fmcore.solving.interval import asked_times, float32_within
 
 __all__ = ["Step", "Stepper", "first_step", "leave", "leaves"]
@@ -39,7 +39,7 @@ class Stepper:
         self.time_dtype = torch.float32 if x0.device.type == "mps" else torch.float64
         self.low, self.high = _bounds(min(t0, t1), max(t0, t1), x0.dtype)
         self.h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
-        self.shared = solver.coupling != "sample"
+        self.shared = solver.step_control != "per_sample"
         self.tableau = solver.tableau.completed
         self.rows = rows(self.tableau)
         self.error_row = error_row(self.tableau, x0[0].numel() if len(x0) else 1)
@@ -50,11 +50,11 @@ class Stepper:
         self.counted = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
         self.counted[-1] = self.counted[0]  # the next step's first stage
         times = asked_times(problem)
-        self.asked = to_device(times, self.time_dtype, x0.device) if times else None
-        self.footprints = Footprints() if problem.grad != "none" else None
+        self.asked = device_tensor(times, self.time_dtype, x0.device) if times else None
+        self.footprints = AcceptedSteps() if problem.grad != "none" else None
         self.calls = self.evaluations = 0
 
-    def start(self, ids: Tensor, x: Tensor, *, trusting: bool = False) -> Lanes:
+    def start(self, ids: Tensor, x: Tensor, *, trusting: bool = False) -> BatchState:
         """Lanes at t0 for the samples `ids` of the problem with states `x`, `(width, *shape)`.
 
         `trusting` finds a shared first step as if no sample were broken; it is NaN if one is.
@@ -64,7 +64,7 @@ class Stepper:
         memory, limit = self.solver.controller.start(left.to(self.dtype))
         no = torch.zeros(width, dtype=torch.bool, device=self.device)
         given = self.problem.condition
-        lanes = Lanes(
+        lanes = BatchState(
             ids=ids,
             x=x,
             k=x,
@@ -94,7 +94,7 @@ class Stepper:
             lanes.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
         return lanes
 
-    def attempt(self, lanes: Lanes) -> None:
+    def attempt(self, lanes: BatchState) -> None:
         """Try one step of every lane; those that have arrived or failed stay as they are."""
         h = torch.minimum(lanes.h, lanes.left)
         t = torch.add(self.end, lanes.left, alpha=-self.sign)
@@ -116,7 +116,7 @@ class Stepper:
         lanes.x = torch.where(column, x_new, lanes.x)
         lanes.k = torch.where(column, k[-1], lanes.k)
 
-    def _judge(self, lanes: Lanes, ratio: Tensor, h: Tensor) -> Tensor:
+    def _judge(self, lanes: BatchState, ratio: Tensor, h: Tensor) -> Tensor:
         """Which lanes take the step, `(width,)`; sets the next step, who arrived and who failed."""
         running, finite = lanes.running, None
         judged = ratio
@@ -149,16 +149,16 @@ class Stepper:
 
     def coupled(self, ratio: Tensor, healthy: Tensor) -> Tensor:
         """One error for all live healthy lanes; NaN if there are none."""
-        if self.solver.coupling == "sample":
+        if self.solver.step_control == "per_sample":
             return ratio
-        if self.solver.coupling == "batch_max":
+        if self.solver.step_control == "batch_max":
             worst = torch.where(healthy, ratio, -1.0).amax(0, keepdim=True)
             return torch.where(worst < 0, math.nan, worst)
         squares = torch.where(healthy, ratio, 0.0).square_()
         return (squares.sum(0, keepdim=True) / healthy.sum(0, keepdim=True)).sqrt_()
 
     def velocity(
-        self, x: Tensor, t: Tensor, lanes: Lanes, counted: bool
+        self, x: Tensor, t: Tensor, lanes: BatchState, counted: bool
     ) -> tuple[Tensor, Tensor | None]:
         """The field at x and t, `(width,)`, and its divergence where that is `counted`."""
         self.calls += 1
@@ -210,7 +210,7 @@ class Step(NamedTuple):
     taken: Tensor
 
 
-def leaves(stepper: Stepper, lanes: Lanes) -> bool:
+def leaves(stepper: Stepper, lanes: BatchState) -> bool:
     """Whether there is anything to leave."""
     return (
         stepper.footprints is not None or lanes.logdet is not None or lanes.trajectory is not None
@@ -219,7 +219,7 @@ def leaves(stepper: Stepper, lanes: Lanes) -> bool:
 
 def leave(
     stepper: Stepper,
-    lanes: Lanes,
+    lanes: BatchState,
     k: Sequence[Tensor],
     divergences: Sequence[Tensor | None],
     step: Step,
@@ -247,7 +247,7 @@ def _integrated(
 
 
 def _passed(
-    stepper: Stepper, asked: Tensor, lanes: Lanes, k: Sequence[Tensor], step: Step
+    stepper: Stepper, asked: Tensor, lanes: BatchState, k: Sequence[Tensor], step: Step
 ) -> tuple[Tensor, Tensor]:
     """Which of the `asked` times the step passes, and states there, `(lanes, times, *shape)`."""
     t, length, left = (v.unsqueeze(1) for v in (step.t, step.length, step.left))
@@ -255,7 +255,7 @@ def _passed(
     still = (asked - stepper.end) * stepper.sign + left
     passed = (gone > 0) & (still <= 0) & step.taken.unsqueeze(1)
     theta = ((asked - t) / length).to(stepper.dtype).unsqueeze(2)
-    weights = to_device(dense_weights(stepper.tableau), stepper.dtype, stepper.device)
+    weights = device_tensor(dense_weights(stepper.tableau), stepper.dtype, stepper.device)
     powers = theta ** torch.arange(1, weights.shape[1] + 1, device=stepper.device)
     b = (powers @ weights.T).expand(lanes.width, -1, -1)  # (lanes, times, stages)
     moved = b @ torch.stack([v.flatten(1) for v in k], 1)
@@ -264,7 +264,7 @@ def _passed(
     return passed.view(lanes.width, -1, *stepper.column[1:]), between
 
 
-def first_step(stepper: Stepper, lanes: Lanes, healthy: Tensor | None) -> Tensor:
+def first_step(stepper: Stepper, lanes: BatchState, healthy: Tensor | None) -> Tensor:
     """The length of each lane's first step, or of the one that they share.
 
     A shared one heeds only `healthy` lanes; without them it trusts all, and is NaN if one is
@@ -291,7 +291,7 @@ def first_step(stepper: Stepper, lanes: Lanes, healthy: Tensor | None) -> Tensor
 
 
 def _norm(stepper: Stepper, x: Tensor, healthy: Tensor | None) -> Tensor:
-    if healthy is None and stepper.solver.coupling == "batch_rms":
+    if healthy is None and stepper.solver.step_control == "batch_rms":
         whole: Tensor = torch.linalg.vector_norm(x)
         return whole.mul_(x.numel() ** -0.5).view(1)
     flat = x.flatten(1)

@@ -18,7 +18,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.solving.backends.eager import call_times, finished
 from fmcore.solving.backends.field_state import Counters, recognizer
-from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.evaluation import bound_field, check_velocity, device_tensor, state_of
 from fmcore.solving.fixed.callback import tell
 from fmcore.solving.fixed.noise import Diffusion
 from fmcore.solving.fixed.plan import START, Call, Noise, Plan
@@ -169,4 +169,4 @@ def _numbers(
     weights: tuple[float, ...], dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, ...]:
     """Each weight as a tensor without dimensions: a float would be compiled in."""
-    return to_device(weights, dtype, device).unbind(0) if weights else ()
+    return device_tensor(weights, dtype, device).unbind(0) if weights else ()

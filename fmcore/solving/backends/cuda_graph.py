@@ -24,7 +24,7 @@ from fmcore.solving.backends.field_state import Counters, addresses, recognizer
 from fmcore.solving.backends.fused import on_device_of, velocity_at
 from fmcore.solving.backends.kernels import Kernel, Unavailable
 from fmcore.solving.backends.segments import Segment, Shape, segments_of
-from fmcore.solving.evaluation import state_of, to_device
+from fmcore.solving.evaluation import device_tensor, state_of
 from fmcore.solving.fixed.noise import Diffusion
 from fmcore.solving.fixed.plan import Plan
 from fmcore.solving.interval import rounded_inside
@@ -254,7 +254,7 @@ def _rows(plan: Plan, dtype: torch.dtype, device: torch.device) -> dict[Shape, T
     for segment in segments_of(plan):
         own = times[segment.first_call : segment.first_call + segment.calls]
         rows.setdefault(segment.shape, []).append([*segment.weights, *own])
-    return {shape: to_device(values, dtype, device) for shape, values in rows.items()}
+    return {shape: device_tensor(values, dtype, device) for shape, values in rows.items()}
 
 
 def _first_line(error: BaseException) -> str:

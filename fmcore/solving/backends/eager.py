@@ -18,15 +18,15 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Problem, Solution, Stats, Status
 from fmcore.solving.backends.combine import combine
 from fmcore.solving.backends.product import goes_in_parts, run_in_parts
-from fmcore.solving.backends.registers import Allocation, Do, allocate
-from fmcore.solving.divergence import Measured
+from fmcore.solving.backends.registers import Allocation, Instruction, allocate
+from fmcore.solving.divergence import DivergenceField
 from fmcore.solving.evaluation import (
     bound_field,
     check_velocity,
     constant,
+    device_tensor,
     finite_rows,
     state_of,
-    to_device,
 )
 from fmcore.solving.fixed.callback import tell
 from fmcore.solving.fixed.canonical import canonical
@@ -65,7 +65,9 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
         field = bound_field(problem)
         measured = None
         if problem.augmentation is not None:
-            field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
+            field = measured = DivergenceField(
+                problem, problem.augmentation, canonical(plan).weights, x0
+            )
         noise = Diffusion(problem, x0) if plan.draws else None
         times = call_times(plan, x0)
         if problem.callback is None:
@@ -78,7 +80,7 @@ def execute(plan: Plan, problem: Problem, asked: int | None = None) -> Solution:
 
 
 def run_rows(
-    program: Sequence[Do],
+    program: Sequence[Instruction],
     registers: list[Any],
     field: Callable[[Tensor, Tensor], Tensor],
     times: Sequence[Tensor],
@@ -139,7 +141,7 @@ def _call_times(
     low, high = min(plan.grid), max(plan.grid)
     times = rounded_inside([call.t for call in plan.calls], low, high, dtype)
     with torch.inference_mode(False):
-        return to_device(times, dtype, device).unsqueeze(1).expand(-1, batch).unbind(0)
+        return device_tensor(times, dtype, device).unsqueeze(1).expand(-1, batch).unbind(0)
 
 
 def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:

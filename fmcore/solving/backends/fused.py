@@ -18,8 +18,8 @@ from fmcore.interfaces.problem import Problem, Solution
 from fmcore.solving.backends.eager import call_times, finished
 from fmcore.solving.backends.fusion import Program, program_of
 from fmcore.solving.backends.kernels import Kernel
-from fmcore.solving.divergence import Measured
-from fmcore.solving.evaluation import bound_field, check_velocity, state_of, to_device
+from fmcore.solving.divergence import DivergenceField
+from fmcore.solving.evaluation import bound_field, check_velocity, device_tensor, state_of
 from fmcore.solving.fixed.canonical import canonical
 from fmcore.solving.fixed.noise import Diffusion
 from fmcore.solving.fixed.plan import Plan
@@ -39,7 +39,9 @@ def execute_fused(
     with torch.no_grad(), on_device_of(x0):
         field = bound_field(problem)
         if problem.augmentation is not None:
-            field = measured = Measured(problem, problem.augmentation, canonical(plan).weights, x0)
+            field = measured = DivergenceField(
+                problem, problem.augmentation, canonical(plan).weights, x0
+            )
         noise = Diffusion(problem, x0) if plan.draws else None
         registers = _registers(program, x0)
         table = _table(program, x0.dtype, x0.device)
@@ -108,4 +110,4 @@ def _registers(program: Program, x0: Tensor) -> list[Any]:
 
 @lru_cache(maxsize=256)
 def _table(program: Program, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return to_device(program.table, dtype, device)
+    return device_tensor(program.table, dtype, device)

@@ -14,14 +14,14 @@ from typing import NamedTuple, final
 
 from fmcore.solving.backends.registers import Pool
 from fmcore.solving.fixed.plan import START, Call, Combine, Noise, Plan
-from fmcore.solving.fixed.symbolic import Linear
+from fmcore.solving.fixed.symbolic import LinearExpr
 
-__all__ = ["Do", "Item", "Program", "Sweep", "mask_of", "program_of", "sweeps_of"]
+__all__ = ["FusedSum", "Instruction", "Item", "Program", "mask_of", "program_of", "sweeps_of"]
 
 
 @final
 @dataclass(frozen=True)
-class Sweep:
+class FusedSum:
     """Register outs[i] = sum_j weights[i][j] reads[j], for all i at once."""
 
     outs: tuple[int, ...]
@@ -34,10 +34,10 @@ class Sweep:
         return tuple(weight for row in self.weights for weight in row)
 
 
-Item = Call | Noise | Sweep
+Item = Call | Noise | FusedSum
 
 
-class Do(NamedTuple):
+class Instruction(NamedTuple):
     """One item with slots for registers.
 
     A call (of number `call`) or a draw (of number `draw`) puts its tensor into slot outs[0]; a
@@ -63,7 +63,7 @@ class Program:
     returned and what was drawn.  `table` are the weights of all sweeps, `launches` their number.
     """
 
-    items: tuple[Do, ...]
+    items: tuple[Instruction, ...]
     buffers: int
     slots: int
     outputs: tuple[int, ...]
@@ -103,7 +103,7 @@ def program_of(plan: Plan) -> Program:
     slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
     dying: list[list[int]] = []
     for index, item in enumerate(items):
-        pool = own if isinstance(item, Sweep) else foreign
+        pool = own if isinstance(item, FusedSum) else foreign
         for register in outs_of(item):
             slot[register] = (pool, pool.take())
         ends = [r for r in dict.fromkeys(reads_of(item)) if last[r] == index and r != START]
@@ -119,14 +119,14 @@ def program_of(plan: Plan) -> Program:
         buffers=own.size,
         slots=1 + own.size + foreign.size,
         outputs=tuple(place[r] for r in plan.outputs),
-        table=tuple(w for item in items if isinstance(item, Sweep) for w in item.flat),
-        launches=sum(isinstance(item, Sweep) for item in items),
+        table=tuple(w for item in items if isinstance(item, FusedSum) for w in item.flat),
+        launches=sum(isinstance(item, FusedSum) for item in items),
     )
 
 
 def outs_of(item: Item) -> tuple[int, ...]:
     """The registers that an item writes."""
-    return item.outs if isinstance(item, Sweep) else (item.out,)
+    return item.outs if isinstance(item, FusedSum) else (item.out,)
 
 
 def reads_of(item: Item) -> tuple[int, ...]:
@@ -134,7 +134,7 @@ def reads_of(item: Item) -> tuple[int, ...]:
     return item.reads
 
 
-def mask_of(sweep: Sweep) -> int:
+def mask_of(sweep: FusedSum) -> int:
     """Which weights are not zero: bit i * reads + j for weight (i, j)."""
     return sum(1 << place for place, weight in enumerate(sweep.flat) if weight != 0)
 
@@ -152,14 +152,14 @@ def _flushed(
     if not group:
         return
     end = group[-1][0]
-    inside: dict[int, Linear] = {}
+    inside: dict[int, LinearExpr] = {}
     for _, row in group:
-        terms = (weight * inside.get(r, Linear({r: 1.0})) for r, weight in row.weights.items())
-        inside[row.out] = sum(terms, Linear({}))
+        terms = (weight * inside.get(r, LinearExpr({r: 1.0})) for r, weight in row.weights.items())
+        inside[row.out] = sum(terms, LinearExpr({}))
     kept = {out: total.terms for out, total in inside.items() if last[out] > end}
     reads = tuple(sorted({r for weights in kept.values() for r in weights}))
     yield from (drawn.pop(r) for r in reads if r in drawn)
-    yield Sweep(
+    yield FusedSum(
         outs=tuple(kept),
         reads=reads,
         weights=tuple(tuple(weights.get(r, 0.0) for r in reads) for weights in kept.values()),
@@ -178,16 +178,16 @@ def _last_reads(items: Sequence[Item], outputs: tuple[int, ...]) -> dict[int, in
 
 def _placed(
     items: Sequence[Item], dying: Sequence[Sequence[int]], place: dict[int, int], buffers: int
-) -> Iterator[Do]:
+) -> Iterator[Instruction]:
     calls = offset = 0
     for item, ends in zip(items, dying, strict=True):
         free = tuple(place[r] for r in ends if place[r] > buffers)
         outs, reads = (tuple(place[r] for r in rs) for rs in (outs_of(item), reads_of(item)))
         if isinstance(item, Call):
-            yield Do(outs, reads, free, call=calls)
+            yield Instruction(outs, reads, free, call=calls)
             calls += 1
         elif isinstance(item, Noise):
-            yield Do(outs, reads, free, draw=item.draw)
+            yield Instruction(outs, reads, free, draw=item.draw)
         else:
-            yield Do(outs, reads, free, offset=offset, mask=mask_of(item))
+            yield Instruction(outs, reads, free, offset=offset, mask=mask_of(item))
             offset += len(item.flat)

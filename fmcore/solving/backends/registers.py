@@ -12,10 +12,10 @@ from typing import NamedTuple, final
 
 from fmcore.solving.fixed.plan import START, Call, Combine, Noise, Plan, Row
 
-__all__ = ["Allocation", "Do", "Pool", "allocate"]
+__all__ = ["Allocation", "Instruction", "Pool", "allocate"]
 
 
-class Do(NamedTuple):
+class Instruction(NamedTuple):
     """One row with slots for registers.
 
     A call reads slot `state` and puts what the field returns into `out`.  A combination adds
@@ -42,7 +42,7 @@ class Allocation:
     the states at the ends of the steps, None where nothing reads that state any more.
     """
 
-    program: tuple[Do, ...]
+    program: tuple[Instruction, ...]
     buffers: int
     slots: int
     outputs: tuple[int, ...]
@@ -103,14 +103,18 @@ def _numbers(plan: Plan) -> list[int | None]:
     return [next(numbers) if isinstance(row, Call) else None for row in plan.rows]
 
 
-def _do(row: Row, dying: list[int], place: dict[int, int], call: int | None, buffers: int) -> Do:
+def _do(
+    row: Row, dying: list[int], place: dict[int, int], call: int | None, buffers: int
+) -> Instruction:
     out = place[row.out]
     free = tuple(place[r] for r in dying if place[r] > buffers)
     if isinstance(row, Call):
-        return Do(out, call, place[row.state], (), free)
+        return Instruction(out, call, place[row.state], (), free)
     if isinstance(row, Noise):
-        return Do(out, None, 0, (), free, row.draw)
-    return Do(out, None, 0, _in_order({place[r]: w for r, w in row.weights.items()}, out), free)
+        return Instruction(out, None, 0, (), free, row.draw)
+    return Instruction(
+        out, None, 0, _in_order({place[r]: w for r, w in row.weights.items()}, out), free
+    )
 
 
 def _in_order(weights: dict[int, float], out: int) -> tuple[tuple[int, float], ...]:

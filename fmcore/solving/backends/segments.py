@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from fmcore.solving.backends.fusion import Item, Sweep, mask_of, outs_of, reads_of, sweeps_of
+from fmcore.solving.backends.fusion import FusedSum, Item, mask_of, outs_of, reads_of, sweeps_of
 from fmcore.solving.fixed.plan import START, Call, Noise, Plan
 
 __all__ = ["Segment", "Shape", "Work", "segments_of"]
@@ -96,7 +96,7 @@ def _segment(
         work=tuple(_work(item, place) for item in work),
         leaving=tuple(place[register] for register in leaving),
     )
-    sweeps = [item for item in work if isinstance(item, Sweep)]
+    sweeps = [item for item in work if isinstance(item, FusedSum)]
     return Segment(
         shape=shape,
         draws=tuple(noise.draw for noise in drawn),
@@ -109,6 +109,6 @@ def _segment(
 
 def _work(item: Item, place: dict[int, int]) -> Work:
     reads = tuple(place[register] for register in reads_of(item))
-    if isinstance(item, Sweep):
+    if isinstance(item, FusedSum):
         return Work(reads, len(item.outs), mask_of(item))
     return Work(reads, 0, 0)

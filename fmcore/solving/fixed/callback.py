@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.problem import Moment, Problem
+from fmcore.interfaces.problem import Problem, SolverProgress
 from fmcore.solving.fixed.plan import Plan
 
 __all__ = ["tell"]
@@ -27,4 +27,4 @@ def tell(problem: Problem, plan: Plan, step: int, state: Tensor | None) -> None:
 
     if problem.callback is not None:
         running = len(problem.x0) if done < steps else 0
-        problem.callback(Moment(done / steps, done, running, copied))
+        problem.callback(SolverProgress(done / steps, done, running, copied))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fmcore.interfaces.problem import Problem
 from fmcore.interfaces.randomness import stream_seed
-from fmcore.solving.evaluation import to_device
+from fmcore.solving.evaluation import device_tensor
 
 __all__ = ["Diffusion"]
 
@@ -42,7 +42,7 @@ class Diffusion:
             self._go_to(key, draw)
             self._draws.standard_normal(out=row)
         drawn = torch.from_numpy(values).view(self._shape)
-        return to_device(drawn, self._dtype, self._device)
+        return device_tensor(drawn, self._dtype, self._device)
 
     def _go_to(self, key: int, draw: int) -> None:
         """Set key and counter; a new Philox for each sample would cost five times as much."""

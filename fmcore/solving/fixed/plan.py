@@ -2,7 +2,7 @@
 
 Runge-Kutta, Adams and the exponential integrators all compute x_k = sum_j p_kj x_j + sum_j q_kj u_j
 with u_k = u(x_k, t_k), where p, q and t depend on the grid and the path, never on data.  A solver's
-author writes ordinary step code; run once on symbols (`Draft`) it leaves a `Plan` of rows that one
+author writes ordinary step code; run once on symbols (`PlanBuilder`) it leaves a `Plan` of rows that one
 executor runs.
 """
 
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
 from fmcore.solving.fixed.schedule import Point, Schedule
-from fmcore.solving.fixed.symbolic import Linear
+from fmcore.solving.fixed.symbolic import LinearExpr
 
-__all__ = ["START", "Call", "Combine", "Draft", "Noise", "Plan", "Row", "Traceable"]
+__all__ = ["START", "Call", "Combine", "Noise", "Plan", "PlanBuilder", "Row", "Traceable"]
 
 START = 0
 """The register that holds x0."""
@@ -40,7 +40,7 @@ class Combine:
         return tuple(self.weights)
 
     def __str__(self) -> str:
-        return f"r{self.out} = {Linear(self.weights)}"
+        return f"r{self.out} = {LinearExpr(self.weights)}"
 
 
 @final
@@ -82,46 +82,46 @@ Row = Combine | Call | Noise
 class Traceable(Protocol):
     """What can be planned: step code that yields the state at every grid point after the first."""
 
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         """Write the steps from grid[0] to grid[-1]."""
 
 
 @final
-class Draft:
+class PlanBuilder:
     """A plan being written: what a solver's `trace` calls.
 
-    `start` is x0.  States are `Linear`: add them and scale them by numbers.  Where a state is
+    `start` is x0.  States are `LinearExpr`: add them and scale them by numbers.  Where a state is
     handed to the field it becomes a register, and so does every state that `trace` yields; nothing
     else is computed.
     """
 
     def __init__(self, schedule: Schedule | None = None, *, backward: bool = False) -> None:
-        self.start = Linear({START: 1.0})
+        self.start = LinearExpr({START: 1.0})
         self.rows: list[Row] = []
         self._schedule = schedule
         self._backward = backward
         self._draws = 0
         self._registers = 1
-        self._calls: dict[tuple[int, float], Linear] = {}
+        self._calls: dict[tuple[int, float], LinearExpr] = {}
 
-    def velocity(self, x: Linear, t: float) -> Linear:
+    def velocity(self, x: LinearExpr, t: float) -> LinearExpr:
         """u(x, t); asking again for the same state and time costs nothing."""
         key = (self.keep(x), float(t))
         if key not in self._calls:
             out = self._new()
             self.rows.append(Call(out, *key))
-            self._calls[key] = Linear({out: 1.0})
+            self._calls[key] = LinearExpr({out: 1.0})
         return self._calls[key]
 
-    def data(self, x: Linear, t: float) -> Linear:
+    def data(self, x: LinearExpr, t: float) -> LinearExpr:
         """The x1 prediction at (x, t), from one velocity."""
         return self._prediction(x, t, self.at(t).data)
 
-    def noise(self, x: Linear, t: float) -> Linear:
+    def noise(self, x: LinearExpr, t: float) -> LinearExpr:
         """The x0 prediction at (x, t), from the same velocity."""
         return self._prediction(x, t, self.at(t).noise)
 
-    def fresh(self) -> Linear:
+    def fresh(self) -> LinearExpr:
         """A new x0, independent of everything before: what a stochastic solver adds.
 
         Raises ComponentError where the path's source is not Gaussian, since only then is the score
@@ -136,7 +136,7 @@ class Draft:
         out = self._new()
         self.rows.append(Noise(out, self._draws))
         self._draws += 1
-        return Linear({out: temperature})
+        return LinearExpr({out: temperature})
 
     def at(self, t: float) -> Point:
         """The path's schedule at `t`.  Raises ComponentError without an affine path."""
@@ -147,7 +147,7 @@ class Draft:
         times: list[float] = self._affine().inverse_lam(np.asarray(lams, np.float64)).tolist()
         return times
 
-    def keep(self, x: Linear) -> int:
+    def keep(self, x: LinearExpr) -> int:
         """Make `x` a register, unless it is one, and let `x` refer to it from now on."""
         if len(x.terms) == 1:
             ((register, weight),) = x.terms.items()
@@ -168,7 +168,7 @@ class Draft:
             )
         return self._schedule
 
-    def _prediction(self, x: Linear, t: float, weights: tuple[float, float]) -> Linear:
+    def _prediction(self, x: LinearExpr, t: float, weights: tuple[float, float]) -> LinearExpr:
         u = self.velocity(x, t)
         of_velocity, of_state = weights
         return of_velocity * u + of_state * x
@@ -209,7 +209,7 @@ class Plan:
         the first.
         """
         grid = np.asarray(grid, dtype=np.float64)
-        draft = Draft(schedule, backward=bool(grid[-1] < grid[0]))
+        draft = PlanBuilder(schedule, backward=bool(grid[-1] < grid[0]))
         nodes, ends = [START], [0]
         for x in solver.trace(draft, grid):
             nodes.append(draft.keep(x))

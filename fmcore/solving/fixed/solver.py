@@ -22,9 +22,9 @@ from fmcore.interfaces.solver import Solver
 from fmcore.solving.backends.select import Backend, execute_by
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
-from fmcore.solving.fixed.plan import Draft, Plan
+from fmcore.solving.fixed.plan import Plan, PlanBuilder
 from fmcore.solving.fixed.schedule import Schedule
-from fmcore.solving.fixed.symbolic import Linear
+from fmcore.solving.fixed.symbolic import LinearExpr
 from fmcore.solving.interval import asked_times, inside, interval
 
 __all__ = ["FixedSolver"]
@@ -83,7 +83,7 @@ class FixedSolver(Solver):
                 )
 
     @abstractmethod
-    def trace(self, plan: Draft, grid: NDArray[np.float64]) -> Iterator[Linear]:
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         """Write the steps over `grid` into `plan`, yielding the state at each grid point after the
         first.
         """

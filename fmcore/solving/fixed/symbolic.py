@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import final
 
-__all__ = ["Linear"]
+__all__ = ["LinearExpr"]
 
 
 @final
-class Linear:
+class LinearExpr:
     """sum_r weight_r * register_r, as a symbol: adding and scaling is bookkeeping on the host, in
     double precision.
 
@@ -24,30 +24,30 @@ class Linear:
     def __init__(self, terms: Mapping[int, float]) -> None:
         self.terms: dict[int, float] = {r: float(w) for r, w in terms.items() if w != 0}
 
-    def __add__(self, other: Linear | int) -> Linear:
+    def __add__(self, other: LinearExpr | int) -> LinearExpr:
         if isinstance(other, int) and other == 0:  # the empty sum that `sum(...)` starts from
-            return Linear(self.terms)
-        if not isinstance(other, Linear):
+            return LinearExpr(self.terms)
+        if not isinstance(other, LinearExpr):
             return NotImplemented
         total = dict(self.terms)
         for register, weight in other.terms.items():
             total[register] = total.get(register, 0.0) + weight
-        return Linear(total)
+        return LinearExpr(total)
 
     __radd__ = __add__
 
-    def __mul__(self, factor: float) -> Linear:
-        return Linear({r: w * float(factor) for r, w in self.terms.items()})
+    def __mul__(self, factor: float) -> LinearExpr:
+        return LinearExpr({r: w * float(factor) for r, w in self.terms.items()})
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: float) -> Linear:
-        return Linear({r: w / float(divisor) for r, w in self.terms.items()})
+    def __truediv__(self, divisor: float) -> LinearExpr:
+        return LinearExpr({r: w / float(divisor) for r, w in self.terms.items()})
 
-    def __neg__(self) -> Linear:
+    def __neg__(self) -> LinearExpr:
         return -1.0 * self
 
-    def __sub__(self, other: Linear) -> Linear:
+    def __sub__(self, other: LinearExpr) -> LinearExpr:
         return self + -other
 
     def __repr__(self) -> str:

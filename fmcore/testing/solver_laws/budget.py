@@ -85,7 +85,7 @@ class BudgetChecks(SolverChecks):
             solution = component.solve(problem_of(starts(4), *INNER))
         allowed = 0
         if isinstance(component, AdaptiveSolver):
-            allowed = math.ceil(solution.stats.steps / (component.poll or 1)) + 1
+            allowed = math.ceil(solution.stats.steps / (component.sync_every or 1)) + 1
         require(
             counted.waits <= allowed,
             f"{solution.stats.steps} steps made the host wait {counted.waits} times; {allowed} "
@@ -133,7 +133,9 @@ def _late_calls(solver: Solver) -> float:
     """
     if not isinstance(solver, AdaptiveSolver):
         return 0
-    return math.inf if solver.slots else solver.nfe_per_attempt * ((solver.poll or 1) - 1)
+    return (
+        math.inf if solver.max_active else solver.nfe_per_attempt * ((solver.sync_every or 1) - 1)
+    )
 
 
 def _calls(solver: Solver) -> int:

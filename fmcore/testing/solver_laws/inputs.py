@@ -12,10 +12,10 @@ from fmcore.testing.checks import require, require_close, untouched_randomness
 from fmcore.testing.flows import Decay, starts
 from fmcore.testing.solver_laws.subject import INNER, SolverChecks, possible, problem_of
 
-__all__ = ["MannersChecks"]
+__all__ = ["InputChecks"]
 
 
-class MannersChecks(SolverChecks):
+class InputChecks(SolverChecks):
     """Checks on what is left alone and what is refused; part of `SolverSuite`."""
 
     def test_start_is_left_alone(self) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.solving import Moment
+from fmcore.solving import SolverProgress
 from fmcore.testing.checks import require, require_close, skip
 from fmcore.testing.flows import Decay, Recording, starts
 from fmcore.testing.solver_laws.subject import (
@@ -71,7 +71,7 @@ class IntervalChecks(SolverChecks):
         x0 = starts(5)
         seen: list[tuple[float, int, int, Tensor]] = []
 
-        def look(moment: Moment) -> None:
+        def look(moment: SolverProgress) -> None:
             seen.append((moment.progress, moment.step, moment.running, moment.x))
 
         plain = self.good().solve(problem_of(x0, *INNER))

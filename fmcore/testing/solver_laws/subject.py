@@ -89,7 +89,7 @@ def possible(solver: Solver, spans: Iterable[Span]) -> list[Span]:
 def rows_are_independent(solver: Solver) -> bool:
     """Whether no sample has a share in another's steps."""
     if isinstance(solver, AdaptiveSolver):
-        return solver.coupling == "sample"
+        return solver.step_control == "per_sample"
     return isinstance(solver, FixedSolver)
 
 
