@@ -25,8 +25,11 @@ from fmcore.solving.problem import Problem, Velocity
 __all__ = ["Augmentation", "Derivative", "Divergence", "ProbeLaw"]
 
 Divergence = Literal["exact", "hutchinson"]
+"""How a divergence is computed: as the trace of the Jacobian, or by Hutchinson's estimator."""
 ProbeLaw = Literal["rademacher", "gaussian"]
+"""The distribution of the probes of Hutchinson's estimator."""
 Derivative = Literal["vjp", "jvp"]
+"""The mode of differentiation: reverse (`vjp`) or forward (`jvp`)."""
 
 
 @final
