@@ -27,7 +27,7 @@ def test_only_pyproject_contains_the_version():
 
 
 def test_the_sdist_is_complete_and_no_command_left_a_picture_in_its_root(tmp_path):
-    """`fmcore explain` draws into the current folder: what it left in the checkout is found here."""
+    """`fmcore explain` draws into the current folder, which may be the checkout."""
     command = [sys.executable, str(ROOT / "tools" / "release.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
