@@ -3,7 +3,7 @@
 By language:
     python   runs, page by page in one namespace, with the conformance suites (`class Test...`)
     yaml     loads as a recipe; one without `data` extends `digits`
-    console  lines after `$` run and print what follows; `...` stands for any text.  Numbers are
+    console  lines after `$` run and print what follows; `...` matches any text.  Numbers are
              compared to 1 %, except those of runs, which the tests make with tiny budgets
     sh       commands, options and keys exist, but do not run; the same for indented lines
     toml     parses; text and mermaid are not code
@@ -134,10 +134,10 @@ def run_python(text: str, page: str, names: dict[str, Any]) -> None:
 
 
 def read_yaml(text: str, page: str, names: dict[str, Any]) -> None:
-    said = yaml.safe_load(text)
+    recipe = yaml.safe_load(text)
     named = re.match(FILE, text)
     file = Path(named[1] if named else "block.yaml")
-    file.write_text(text if {"data", "extends"} & said.keys() else f"extends: digits\n{text}")
+    file.write_text(text if {"data", "extends"} & recipe.keys() else f"extends: digits\n{text}")
     load_recipe(file, partial=True)
 
 
