@@ -13,6 +13,7 @@ from torch import Tensor
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
 Split = Literal["train", "test"]
+"""The part of a dataset: `train` is for training, `test` is held out."""
 
 
 @dataclass(frozen=True)
