@@ -17,7 +17,7 @@ from fmcore.interfaces.problem import (
 )
 from fmcore.solving.adaptive.controller import Controller
 from fmcore.solving.adaptive.solver import AdaptiveSolver
-from fmcore.solving.adaptive.solver.options import StepControl
+from fmcore.solving.adaptive.options import StepControl
 from fmcore.solving.backends.compiled import CompiledSteps
 from fmcore.solving.backends.eager import execute
 from fmcore.solving.backends.select import Backend, execute_by

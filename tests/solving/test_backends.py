@@ -15,7 +15,7 @@ from fmcore.solving import Augmentation, CompiledSteps
 from fmcore.solving.backends.cuda_graph import GraphedSteps
 from fmcore.solving.backends.field_state import Counters, PerField, addresses, recognizer
 from fmcore.solving.backends.kernels import Unavailable, chain
-from fmcore.solving.backends.select import select as backends
+from fmcore.solving.backends import select as backends
 from fmcore.testing.backends import run_again
 
 

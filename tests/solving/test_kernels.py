@@ -18,7 +18,7 @@ SOLVES = """
     from fmcore import Problem, create
     from fmcore.registry import registry
     from fmcore.solving import Augmentation, FixedSolver
-    from fmcore.solving.backends.select import kernels
+    from fmcore.solving.backends import kernels
     from fmcore.solving.backends.fusion import program_of
 
     def field(x, t, condition=None):
