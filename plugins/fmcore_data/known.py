@@ -1,7 +1,7 @@
-"""Sets that people confuse, told apart by what they count.
+"""Names of datasets that are easily confused, by their number of images.
 
-There are two ImageNet-32 and two ImageNet-64 sets, whose likelihoods differ: a result has to say
-which it means.
+There are two ImageNet-32 and two ImageNet-64 datasets, whose likelihoods differ: a result has to
+name the one it means.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COUNTS: dict[Split, dict[int, str]] = {
 
 
 def known_as(shape: tuple[int, ...], split: Split, length: int) -> str:
-    """Which known set has `length` images of `shape` in `split`; empty if none has.
+    """The known dataset with `length` images of `shape` in `split`; empty if there is none.
 
     >>> known_as((3, 32, 32), "test", 49_999)
     "by count: ImageNet 32x32 of van den Oord et al. 2016 (not the paper's)"

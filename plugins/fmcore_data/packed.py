@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import final
 
-from fmcore import Packed, unpacked
-from fmcore_data.splits import place
+from fmcore import DataError, MissingSplitError, Packed, unpacked
+from fmcore_data.listing import is_regular, place
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["PackedImages"]
+
+MANIFEST = "manifest.json"
 
 
 @final
 @dataclass(frozen=True)
 class PackedImages(StoredImages):
-    """The folder `root` that `fmcore data pack SRC root` wrote, whatever the images came from.
+    """The folder `root` that `fmcore data pack SRC root` wrote, from any format.
 
-    A batch is one gather from a memory map; the first look compares the fingerprint with the
-    manifest's.
+    A batch is one read of a memory map.  The first access compares the fingerprint of the images
+    with the manifest's.
     """
 
     root: str
 
     @cached_property
     def _packed(self) -> Packed:
-        return unpacked(place(self.root), self.split)
+        root = place(self.root)
+        for name in (MANIFEST, f"{self.split}.images.npy", f"{self.split}.labels.npy"):
+            is_regular(root / name)  # which refuses a FIFO before it is opened
+        try:
+            return unpacked(root, self.split)
+        except DataError as error:
+            if self._other_split_alone(root):
+                raise MissingSplitError(str(error)) from error
+            raise
+
+    def _other_split_alone(self, root: FilePath) -> bool:
+        """Whether the manifest is valid and has only the other split."""
+        try:
+            splits = json.loads((root / MANIFEST).read_text("utf-8"))["splits"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return False
+        return isinstance(splits, dict) and bool(splits) and self.split not in splits
 
     @property
     def levels(self) -> int:
@@ -43,7 +62,7 @@ class PackedImages(StoredImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return (place / "manifest.json").is_file()
+        return (place / MANIFEST).is_file()
 
     def _open(self) -> Images:
         packed = self._packed
