@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from fmcore import DataError
 
-__all__ = ["checked_expansion", "checked_name", "checked_size"]
+__all__ = ["check_expansion", "check_name", "check_size"]
 
 MAX_IMAGE_BYTES = 64 << 20
 """Of one encoded image: a thousand times a photograph of these datasets."""
@@ -18,7 +18,7 @@ SMALL = 256 << 20
 compress to about half."""
 
 
-def checked_name(name: str, archive: FilePath) -> str:
+def check_name(name: str, archive: FilePath) -> str:
     """Return `name`, of a member of `archive`.  Raises DataError if it points outside."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
@@ -26,7 +26,7 @@ def checked_name(name: str, archive: FilePath) -> str:
     return name
 
 
-def checked_size(size: int, name: str, archive: FilePath) -> int:
+def check_size(size: int, name: str, archive: FilePath) -> int:
     """Return `size`, the bytes of an encoded image.  Raises DataError if no image is so large."""
     if not 0 <= size <= MAX_IMAGE_BYTES:
         raise DataError(
@@ -36,7 +36,7 @@ def checked_size(size: int, name: str, archive: FilePath) -> int:
     return size
 
 
-def checked_expansion(size: int, packed: int, what: str) -> int:
+def check_expansion(size: int, packed: int, what: str) -> int:
     """Return `size`, the decompressed bytes of `packed`.  Raises DataError for a bomb."""
     if size > SMALL and size > MAX_EXPANSION * packed:
         raise DataError(

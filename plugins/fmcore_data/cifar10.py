@@ -12,8 +12,8 @@ from typing import final
 import numpy as np
 
 from fmcore import DataError, MissingSplitError
-from fmcore_data.labels import class_numbers
-from fmcore_data.listing import is_regular, located
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import find_root, is_regular
 from fmcore_data.pickles import read_pickle
 from fmcore_data.storage import Arrays, Images, Labels, Pixels, StoredImages
 
@@ -55,7 +55,7 @@ class CIFAR10(StoredImages):
         return 10
 
     def _open(self) -> Images:
-        root = located(self.root)
+        root = find_root(self.root)
         parts = [_read(_file(root, name)) for name in NAMES[self.split]]
         pixels = np.concatenate([pixels for pixels, _ in parts])
         return Arrays(pixels, np.concatenate([labels for _, labels in parts]), classes=10)
@@ -104,4 +104,4 @@ def _pickled(file: FilePath) -> tuple[Pixels, Labels]:
         raise DataError(f"{file} is not a batch of CIFAR-10: it lacks bytes 'data' or 'labels'")
     if pixels.ndim != 2 or pixels.shape[1] != RECORD - 1:
         raise DataError(f"{file} contains an array of shape {pixels.shape}, not rows of 3x32x32")
-    return pixels, class_numbers(labels, str(file))
+    return pixels, check_labels(labels, str(file))

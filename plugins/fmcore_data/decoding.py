@@ -21,7 +21,7 @@ Background = Literal["white", "black", "gray"]
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""The formats of SUFFIXES, whatever the suffix of a file: Pillow gives PostScript to Ghostscript,
+"""The formats of SUFFIXES, by content, not by suffix: Pillow gives PostScript to Ghostscript,
 which runs it."""
 
 MAX_PIXELS = 1 << 26
@@ -66,7 +66,7 @@ class Decoder:
         smaller than `image_size`.
         """
         try:
-            image = self._flat(_upright(_opened(content, name)))
+            image = self._flat(_turn_upright(_opened(content, name)))
         except DataError:
             raise
         except Exception as error:  # Pillow lets many kinds through on a damaged image
@@ -131,7 +131,7 @@ def _bits(image: Any) -> int:
     return 16 if image.format == "PNG" and ";16" in str(arguments) else 8
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> Image.Image:
     """`image` turned and mirrored as its EXIF orientation demands."""
     image.load()  # which turns a TIFF file itself, and reads the EXIF block of a PNG file
     try:

@@ -10,13 +10,13 @@ from pathlib import PurePosixPath
 from typing import Any, final
 
 from fmcore import DataError
-from fmcore_data.archives import checked_name, checked_size
+from fmcore_data.archives import check_name, check_size
 from fmcore_data.decoding import SUFFIXES
 from fmcore_data.encoded import EncodedImages, Files
-from fmcore_data.held_out import part_of
-from fmcore_data.labels import class_numbers
-from fmcore_data.listing import any_file, contents, files_in, is_hidden, located
-from fmcore_data.splits import check_nested, file_parts
+from fmcore_data.held_out import read_part
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import describe_contents, find_root, has_file, is_hidden, list_files
+from fmcore_data.splits import check_nested, split_files
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["EDMZip"]
@@ -35,16 +35,17 @@ class EDMZip(EncodedImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return any_file(place, (".zip",), depth=1)
+        return has_file(place, (".zip",), depth=1)
 
     def _open(self) -> Images:
-        root = located(self.root)
-        parts = file_parts(root, _zips, self.splits)
+        root = find_root(self.root)
+        parts = split_files(root, _zips, self.splits)
         if parts is None or not (parts.train or parts.test):
             raise DataError(
-                f"no .zip file in {root}, which contains {contents(root)}: set data.root=FILE.zip"
+                f"no .zip file in {root}, which contains {describe_contents(root)}: set "
+                "data.root=FILE.zip"
             )
-        return part_of(parts, self.split, self.held_out, self._read, root)
+        return read_part(parts, self.split, self.held_out, self._read, root)
 
     def _read(self, files: list[FilePath]) -> Images:
         if len(files) != 1:
@@ -60,7 +61,7 @@ class EDMZip(EncodedImages):
 
 
 def _zips(folder: FilePath) -> list[FilePath]:
-    return files_in(folder, (".zip",))
+    return list_files(folder, (".zip",))
 
 
 @final
@@ -104,13 +105,13 @@ class _Members(Files):
             return None
         if len(known) < len(pairs):
             raise DataError(f"{self.file}: {MANIFEST} labels a file twice")
-        return class_numbers([self._label(info, known) for info in self.infos], str(self.file))
+        return check_labels([self._label(info, known) for info in self.infos], str(self.file))
 
     def _visible(self) -> dict[str, zipfile.ZipInfo]:
         """The members by name.  Raises DataError for two of one name: only one could be read."""
         found: dict[str, zipfile.ZipInfo] = {}
         for info in self.archive.infolist():
-            name = checked_name(info.filename, self.file)
+            name = check_name(info.filename, self.file)
             if name in found:
                 raise DataError(f"{self.file} has two members named {name}: write it again")
             if not (is_hidden(name) or info.is_dir()):
@@ -136,7 +137,7 @@ class _Members(Files):
         return label
 
     def _content(self, info: zipfile.ZipInfo) -> bytes:
-        checked_size(info.file_size, info.filename, self.file)
+        check_size(info.file_size, info.filename, self.file)
         try:
             return self.archive.read(info)
         except Exception as error:  # damaged, encrypted, or compressed in an unknown way

@@ -16,9 +16,9 @@ from annotated_types import Gt
 
 from fmcore import DataError
 from fmcore_data.decoding import Background, Decoder
-from fmcore_data.encoded import Encoded, Files, labels_by_name
-from fmcore_data.held_out import rows_of
-from fmcore_data.listing import located
+from fmcore_data.encoded import Encoded, Files, number_by_name
+from fmcore_data.held_out import select_rows
+from fmcore_data.listing import find_root
 from fmcore_data.storage import Images, StoredImages
 
 __all__ = ["Emoji"]
@@ -52,16 +52,18 @@ class Emoji(StoredImages):
         place, entries = self._entries()
         # By emoji, not by image: the skin tones of one hand would be in both splits.
         families = sorted({entry.family for entry in entries})
-        kept = {families[row] for row in rows_of(self.split, len(families), len(families) // 10)}
+        kept = {
+            families[row] for row in select_rows(self.split, len(families), len(families) // 10)
+        }
         chosen = [entry for entry in entries if entry.family in kept]
         files = _Paths([place / entry.file for entry in chosen])
         classes = sorted({entry.category for entry in entries})
-        labels = labels_by_name([entry.category for entry in chosen], classes)
+        labels = number_by_name([entry.category for entry in chosen], classes)
         decoder = Decoder(self.image_size, background=self.background)
         return Encoded(files, decoder, labels, len(classes))
 
     def _entries(self) -> tuple[FilePath, list[_Entry]]:
-        root = located(self.root)
+        root = find_root(self.root)
         found = sorted([*root.glob("img/*/64"), *root.glob("package/img/*/64")])
         if len(found) != 1:
             raise DataError(

@@ -18,7 +18,7 @@ from fmcore_data.decoding import Channels, Decoder
 from fmcore_data.splits import Splits, check_splits
 from fmcore_data.storage import Images, Labels, Pixels, StoredImages
 
-__all__ = ["Encoded", "EncodedImages", "Files", "labels_by_name"]
+__all__ = ["Encoded", "EncodedImages", "Files", "number_by_name"]
 
 MIN_THREADED = 16
 """Fewer images are decoded faster without the exchange between threads."""
@@ -107,7 +107,7 @@ class EncodedImages(StoredImages):
         return Encoded(files, Decoder(self.image_size, self.channels), labels, classes)
 
 
-def labels_by_name(names: list[str], classes: list[str]) -> Labels:
+def number_by_name(names: list[str], classes: list[str]) -> Labels:
     """The index of each name among the sorted `classes`."""
     numbers = {name: index for index, name in enumerate(sorted(classes))}
     return np.array([numbers[name] for name in names], np.int64)

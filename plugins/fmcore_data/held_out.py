@@ -14,10 +14,10 @@ from fmcore import DataError, MissingSplitError, Split
 from fmcore_data.splits import Parts
 from fmcore_data.storage import Images, Labels, Pixels
 
-__all__ = ["Subset", "part_of", "rows_of"]
+__all__ = ["Subset", "read_part", "select_rows"]
 
 
-def part_of(
+def read_part(
     parts: Parts,
     split: Split,
     kept_out: int,
@@ -49,10 +49,10 @@ def part_of(
             f"data.held_out={kept_out} leaves none of the {images.count} images in {where} to "
             "train on: set a lower number"
         )
-    return Subset(images, rows_of(split, images.count, kept_out))
+    return Subset(images, select_rows(split, images.count, kept_out))
 
 
-def rows_of(split: Split, count: int, kept_out: int, salt: str = "") -> npt.NDArray[np.int64]:
+def select_rows(split: Split, count: int, kept_out: int, salt: str = "") -> npt.NDArray[np.int64]:
     """Which of `count` rows belong to `split`, in order; `kept_out` of them are the test split.
 
     A hash of the row's number chooses, so that no version of a random generator changes the split.

@@ -13,12 +13,12 @@ from pathlib import Path as FilePath
 from typing import Any, final
 
 from fmcore import DataError
-from fmcore_data.archives import checked_expansion, checked_size
+from fmcore_data.archives import check_expansion, check_size
 from fmcore_data.encoded import EncodedImages, Files
-from fmcore_data.held_out import part_of
-from fmcore_data.labels import class_numbers
-from fmcore_data.listing import any_file, contents, files_in, folders_in, located
-from fmcore_data.splits import Parts, Splits, file_parts
+from fmcore_data.held_out import read_part
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import describe_contents, find_root, has_file, list_files, list_folders
+from fmcore_data.splits import Parts, Splits, split_files
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["HuggingFace"]
@@ -47,17 +47,17 @@ class HuggingFace(EncodedImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return any_file(place, SUFFIXES, depth=3)
+        return has_file(place, SUFFIXES, depth=3)
 
     def _open(self) -> Images:
-        root = located(self.root)
+        root = find_root(self.root)
         parts = _parts(root, self.splits)
         if not (parts.train or parts.test):
             raise DataError(
                 f"no .parquet or .arrow file in {root}, {root / 'data'} or a folder of a split; "
-                f"{root} contains {contents(root)}: set data.root=FOLDER"
+                f"{root} contains {describe_contents(root)}: set data.root=FOLDER"
             )
-        return part_of(
+        return read_part(
             parts, self.split, self.held_out, lambda files: self._read(files, root), root
         )
 
@@ -83,10 +83,10 @@ def _parts(root: FilePath, splits: Splits | None) -> Parts:
 
     Raises DataError if there are several such folders, or ambiguous names.
     """
-    parts = file_parts(root, _tables, splits)
+    parts = split_files(root, _tables, splits)
     if parts is not None and (parts.train or parts.test):
         return parts
-    holding = [child for child in folders_in(root) if any_file(child, SUFFIXES, depth=2)]
+    holding = [child for child in list_folders(root) if has_file(child, SUFFIXES, depth=2)]
     if root / "data" in holding:
         holding = [root / "data"]
     if len(holding) > 1:
@@ -94,12 +94,12 @@ def _parts(root: FilePath, splits: Splits | None) -> Parts:
             f"{root} contains {len(holding)} sets: choose one with data.root={root}/NAME; they are "
             f"{', '.join(child.name for child in holding)}"
         )
-    return (file_parts(holding[0], _tables, splits) if holding else None) or Parts([])
+    return (split_files(holding[0], _tables, splits) if holding else None) or Parts([])
 
 
 def _tables(folder: FilePath) -> list[FilePath]:
     # `map` and `filter` of the library datasets leave their results as cache-*.arrow.
-    return [f for f in files_in(folder, SUFFIXES) if not f.name.startswith("cache-")]
+    return [f for f in list_files(folder, SUFFIXES) if not f.name.startswith("cache-")]
 
 
 def _table(files: list[FilePath]) -> tuple[Any, list[int]]:
@@ -133,7 +133,7 @@ def _parquet(opened: Any, file: FilePath) -> Any:
     pieces, size = [], 0
     for piece in opened.iter_batches(READ_ROWS):
         size += piece.nbytes
-        checked_expansion(size, file.stat().st_size, str(file))
+        check_expansion(size, file.stat().st_size, str(file))
         pieces.append(piece)
     return pa.Table.from_batches(pieces, opened.schema_arrow)
 
@@ -181,7 +181,7 @@ def _labels(table: Any, label: str, root: FilePath) -> Labels:
             f"{root}: column '{label}' contains {labels.min()}, as in datasets whose labels are "
             "withheld"
         )
-    return class_numbers(labels, f"{root}, column '{label}'")
+    return check_labels(labels, f"{root}, column '{label}'")
 
 
 def _is_integer(kind: Any) -> bool:
@@ -217,7 +217,7 @@ class _Rows(Files):
         file, row = self._place(index)
         if not isinstance(content, bytes):
             raise DataError(f"{file}: row {row} has no bytes: its image is in another file")
-        checked_size(len(content), f"row {row}", file)
+        check_size(len(content), f"row {row}", file)
         return content
 
     def name(self, index: int) -> str:

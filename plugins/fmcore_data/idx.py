@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fmcore import DataError, MissingSplitError
-from fmcore_data.archives import checked_expansion
-from fmcore_data.listing import is_hidden, is_regular, place
+from fmcore_data.archives import check_expansion
+from fmcore_data.listing import is_hidden, is_regular, resolve_root
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["IDX", "read_idx"]
@@ -52,7 +52,7 @@ class IDX(StoredImages):
         labels = read_idx(self._file(f"{prefix}-labels-idx1-ubyte"), dimensions=1)
         if len(pixels) != len(labels):
             raise DataError(
-                f"{place(self.root)}: {len(pixels)} images but {len(labels)} labels in "
+                f"{resolve_root(self.root)}: {len(pixels)} images but {len(labels)} labels in "
                 f"'{prefix}'; fetch them again"
             )
         # Classes are those of the train labels: a small test file may lack one.
@@ -61,7 +61,7 @@ class IDX(StoredImages):
         return Arrays(pixels[:, None], labels.astype(np.int64), classes)
 
     def _file(self, name: str) -> FilePath:
-        root = place(self.root)
+        root = resolve_root(self.root)
         file = _find(root, name)
         if file is not None:
             return file
@@ -84,7 +84,7 @@ def read_idx(file: FilePath, dimensions: int) -> npt.NDArray[np.uint8]:
             size = math.prod(shape)
             if size > DEFLATE_LIMIT * file.stat().st_size:
                 raise DataError(f"{file} is truncated: its header promises {size} bytes")
-            checked_expansion(size, file.stat().st_size, str(file))
+            check_expansion(size, file.stat().st_size, str(file))
             content = stream.read(size + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"cannot read {file}: {error}; fetch it again") from error

@@ -8,11 +8,18 @@ from typing import Literal, final
 
 from fmcore import DataError
 from fmcore_data.decoding import SUFFIXES
-from fmcore_data.encoded import EncodedImages, Files, labels_by_name
-from fmcore_data.held_out import part_of
-from fmcore_data.listing import any_file, contents, files_in, folders_in, located, walk
+from fmcore_data.encoded import EncodedImages, Files, number_by_name
+from fmcore_data.held_out import read_part
+from fmcore_data.listing import (
+    describe_contents,
+    find_root,
+    has_file,
+    list_files,
+    list_folders,
+    walk,
+)
 from fmcore_data.split_names import is_split_word
-from fmcore_data.splits import Parts, check_nested, folder_parts
+from fmcore_data.splits import Parts, check_nested, split_folders
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["ImageFolder"]
@@ -36,21 +43,21 @@ class ImageFolder(EncodedImages):
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
         # Not deeper than ROOT/train/CLASS/FILE: other formats contain image files somewhere too.
-        return place.is_dir() and any_file(place, SUFFIXES, depth=3)
+        return place.is_dir() and has_file(place, SUFFIXES, depth=3)
 
     def _open(self) -> Images:
-        root = located(self.root)
+        root = find_root(self.root)
         if not root.is_dir():
             raise DataError(f"{root} is a file, not a folder of images: set data.root=FOLDER")
         parts = self._parts(root)
-        return part_of(parts, self.split, self.held_out, lambda own: self._read(own, parts), root)
+        return read_part(parts, self.split, self.held_out, lambda own: self._read(own, parts), root)
 
     def _parts(self, root: FilePath) -> Parts:
-        folders = folders_in(root)
+        folders = list_folders(root)
         full = [f for f in folders if next(walk(f, SUFFIXES), None) is not None]
         if all(is_split_word(f.name) for f in full):  # an empty split is an error, not no split
             full = [f for f in folders if f in full or (full and is_split_word(f.name))]
-        return folder_parts(root, full, bool(files_in(root, SUFFIXES)), self.splits)
+        return split_folders(root, full, bool(list_files(root, SUFFIXES)), self.splits)
 
     def _read(self, own: list[FilePath], parts: Parts) -> Images:
         (place,) = own
@@ -67,7 +74,7 @@ class ImageFolder(EncodedImages):
         if not paths:
             raise DataError(
                 f"no image file ({', '.join(sorted(SUFFIXES))}) below {place}, which contains "
-                f"{contents(place)}: set data.root=FOLDER"
+                f"{describe_contents(place)}: set data.root=FOLDER"
             )
         check_nested(paths, place, self.splits)
         return paths
@@ -88,7 +95,7 @@ class ImageFolder(EncodedImages):
             raise DataError(
                 f"{place} has classes that the train split lacks: {unknown[:LISTED_CLASSES]}"
             )
-        return labels_by_name(names, sorted(classes)), len(classes)
+        return number_by_name(names, sorted(classes)), len(classes)
 
     def _class(self, path: str) -> str:
         """The name of a file's class; empty if nothing names it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fmcore import Split
 
-__all__ = ["known_as"]
+__all__ = ["name_known_dataset"]
 
 OFFICIAL = "by count: ImageNet {0}x{0}, downsampled by Chrabaszcz et al. 2017 (the paper's)"
 FIRST = "by count: ImageNet {0}x{0} of van den Oord et al. 2016 (not the paper's)"
@@ -19,10 +19,10 @@ COUNTS: dict[Split, dict[int, str]] = {
 }
 
 
-def known_as(shape: tuple[int, ...], split: Split, length: int) -> str:
+def name_known_dataset(shape: tuple[int, ...], split: Split, length: int) -> str:
     """The known dataset with `length` images of `shape` in `split`; empty if there is none.
 
-    >>> known_as((3, 32, 32), "test", 49_999)
+    >>> name_known_dataset((3, 32, 32), "test", 49_999)
     "by count: ImageNet 32x32 of van den Oord et al. 2016 (not the paper's)"
     """
     size = shape[-1]

@@ -10,14 +10,14 @@ import numpy as np
 from fmcore import DataError
 from fmcore_data.storage import Labels
 
-__all__ = ["MAX_CLASSES", "class_numbers"]
+__all__ = ["MAX_CLASSES", "check_labels"]
 
 MAX_CLASSES = 1_000_000
 """More than any labelled dataset has.  A network has a row of weights for each class, so that one
 label of 10^12 in a file of a kilobyte would exhaust memory."""
 
 
-def class_numbers(values: object, where: str) -> Labels:
+def check_labels(values: object, where: str) -> Labels:
     """`values`, a flat list or a one-dimensional array of integers, as labels.
 
     Raises DataError for anything else.  Nested lists are refused before they are read: a few bytes

@@ -15,15 +15,15 @@ from pathlib import PurePosixPath
 from fmcore import DataError
 
 __all__ = [
-    "any_file",
-    "contents",
-    "files_in",
-    "folders_in",
+    "describe_contents",
+    "find_root",
+    "has_file",
     "is_hidden",
     "is_inside",
     "is_regular",
-    "located",
-    "place",
+    "list_files",
+    "list_folders",
+    "resolve_root",
     "walk",
 ]
 
@@ -42,7 +42,7 @@ KINDS = (
 LISTED_SUFFIXES = 4
 
 
-def place(root: str) -> FilePath:
+def resolve_root(root: str) -> FilePath:
     """`root` as an absolute path, `~` expanded; it need not exist.
 
     Raises DataError for an unknown user and for a name that the system refuses.
@@ -55,9 +55,9 @@ def place(root: str) -> FilePath:
     return path
 
 
-def located(root: str) -> FilePath:
+def find_root(root: str) -> FilePath:
     """`root` as an absolute path.  Raises DataError unless it is a folder or a regular file."""
-    path = place(root)
+    path = resolve_root(root)
     if not (path.is_dir() or is_regular(path)):
         raise DataError(f"no file or folder {path}: set data.root=PATH")
     return path
@@ -93,12 +93,12 @@ def is_hidden(path: str) -> bool:
     )
 
 
-def files_in(folder: FilePath, suffixes: Collection[str]) -> list[FilePath]:
+def list_files(folder: FilePath, suffixes: Collection[str]) -> list[FilePath]:
     """The regular, visible files of `folder` with one of `suffixes`, sorted by name."""
     return [FilePath(e) for e in _entries(folder) if _suffix(e) in suffixes and is_regular(e)]
 
 
-def folders_in(folder: FilePath) -> list[FilePath]:
+def list_folders(folder: FilePath) -> list[FilePath]:
     """The visible folders of `folder`, sorted by name; without links to a folder above it."""
     real = os.path.realpath(folder)
     return [
@@ -134,7 +134,7 @@ def walk(top: FilePath, suffixes: Collection[str], apart: FilePath | None = None
             waiting.append((entry.path, f"{prefix}{entry.name}/", above | {identity}))
 
 
-def any_file(place: FilePath, suffixes: Collection[str], depth: int) -> bool:
+def has_file(place: FilePath, suffixes: Collection[str], depth: int) -> bool:
     """Whether `place`, or a visible entry up to `depth` levels below it, is named as such a file.
 
     No file is opened and none is refused: a format is recognised by names alone.
@@ -150,7 +150,7 @@ def any_file(place: FilePath, suffixes: Collection[str], depth: int) -> bool:
     )
 
 
-def contents(folder: FilePath) -> str:
+def describe_contents(folder: FilePath) -> str:
     """What `folder` contains, by suffix, for a message: `3 .gif files`."""
     suffixes = Counter(
         PurePosixPath(name).suffix.lower() or "unnamed"

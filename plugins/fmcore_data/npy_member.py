@@ -18,7 +18,7 @@ import numpy as np
 import numpy.lib.format as npy
 
 from fmcore import DataError
-from fmcore_data.archives import checked_expansion
+from fmcore_data.archives import check_expansion
 
 __all__ = ["Member", "members"]
 
@@ -102,7 +102,7 @@ def _member(file: FilePath, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
         raise DataError(
             f"{file}: '{info.filename}' has {info.file_size} bytes, but its header promises {size}"
         )
-    checked_expansion(size, info.compress_size, f"{file}: '{info.filename}'")
+    check_expansion(size, info.compress_size, f"{file}: '{info.filename}'")
     return Member(file, info, shape, dtype, offset)
 
 

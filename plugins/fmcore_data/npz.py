@@ -16,8 +16,8 @@ import numpy as np
 from annotated_types import Gt
 
 from fmcore import DataError, MissingSplitError
-from fmcore_data.labels import class_numbers
-from fmcore_data.listing import is_hidden, is_regular, located
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import find_root, is_hidden, is_regular
 from fmcore_data.npy_member import members
 from fmcore_data.pickles import read_pickle
 from fmcore_data.shards import Shard, Shards
@@ -67,7 +67,7 @@ class Npz(StoredImages):
         return self.root.endswith(".npz")
 
     def _open(self) -> Images:
-        root = located(self.root)
+        root = find_root(self.root)
         if not root.is_dir():
             return self._samples(root)
         batches = [_batch(file, self.image_size) for file in self._files(root)]
@@ -137,7 +137,7 @@ def _samples(file: FilePath) -> Arrays:
         )
     labels = None
     if "arr_1" in found:
-        labels = class_numbers(found["arr_1"].array(), f"{file}: 'arr_1'")
+        labels = check_labels(found["arr_1"].array(), f"{file}: 'arr_1'")
         if len(labels) != member.shape[0]:
             raise DataError(f"{file} has {member.shape[0]} images, but {len(labels)} labels")
     classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
@@ -211,7 +211,7 @@ def _pickled(file: FilePath) -> dict[str, Any]:
 
 def _labels(file: FilePath, labels: Any, count: int) -> Labels:
     """The labels from 0, of those in the file, 1 .. 1000."""
-    found = class_numbers(labels, str(file)) - 1
+    found = check_labels(labels, str(file)) - 1
     if found.shape != (count,):
         raise DataError(f"{file} has {count} images, but labels of shape {found.shape}")
     if count and not 0 <= found.min() <= found.max() < CLASSES:

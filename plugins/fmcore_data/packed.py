@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import final
 
 from fmcore import DataError, MissingSplitError, Packed, unpacked
-from fmcore_data.listing import is_regular, place
+from fmcore_data.listing import is_regular, resolve_root
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["PackedImages"]
@@ -30,7 +30,7 @@ class PackedImages(StoredImages):
 
     @cached_property
     def _packed(self) -> Packed:
-        root = place(self.root)
+        root = resolve_root(self.root)
         for name in (MANIFEST, f"{self.split}.images.npy", f"{self.split}.labels.npy"):
             is_regular(root / name)  # which refuses a FIFO before it is opened
         try:

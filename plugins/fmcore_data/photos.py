@@ -14,8 +14,8 @@ from annotated_types import Ge, Gt
 
 from fmcore import DataError, generator_for
 from fmcore_data.decoding import SUFFIXES, Decoder
-from fmcore_data.held_out import rows_of
-from fmcore_data.listing import place, walk
+from fmcore_data.held_out import select_rows
+from fmcore_data.listing import resolve_root, walk
 from fmcore_data.storage import Images, Labels, Pixels, StoredImages
 
 __all__ = ["Photos"]
@@ -45,7 +45,7 @@ class Photos(StoredImages):
         return (3, self.image_size, self.image_size)
 
     def _open(self) -> Images:
-        root = place(self.root)
+        root = resolve_root(self.root)
         paths = sorted(root / path for path in walk(root, SUFFIXES)) if root.is_dir() else []
         if len(paths) < 2:
             raise DataError(
@@ -56,7 +56,7 @@ class Photos(StoredImages):
             raise DataError(
                 f"data.image_size={self.image_size} is larger than data.size={self.size}"
             )
-        own = rows_of(self.split, len(paths), max(1, len(paths) // 5))
+        own = select_rows(self.split, len(paths), max(1, len(paths) // 5))
         generator = generator_for(self.seed, f"photos/{self.split}")
         choices = np.array([len(own), *[self.size - self.image_size + 1] * 2])
         draws = torch.rand(self.count, 3, generator=generator, dtype=torch.float64).numpy()

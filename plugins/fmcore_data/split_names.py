@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from fmcore import DataError
 
-__all__ = ["ambiguous", "by_part", "is_split_word", "listed", "names_any_split", "pair"]
+__all__ = ["ambiguity", "find_pair", "group_by_part", "has_split_word", "is_split_word", "quote"]
 
 WORDS = {
     "train": ("train", "training", "trainset", "trainval"),
@@ -43,16 +43,16 @@ class _Name(NamedTuple):
 
 def is_split_word(name: str) -> bool:
     """Whether `name`, of a folder, is a split word, with numbers or without."""
-    found = _read(name)
+    found = _parse(name)
     return found.part is not None and not found.rest
 
 
-def names_any_split(name: str) -> bool:
+def has_split_word(name: str) -> bool:
     """Whether `name` has one split word, alone or among others."""
-    return _read(name).part is not None
+    return _parse(name).part is not None
 
 
-def _read(name: str) -> _Name:
+def _parse(name: str) -> _Name:
     """The split word of a file's stem or a folder's name, and its other words."""
     # Older shards of the hub have a hash after their numbers, whose letters are no words.
     text = re.sub(r"-\d+-of-\d+(-[0-9a-f]{16})?$", "", name)
@@ -65,31 +65,39 @@ def _read(name: str) -> _Name:
     return _Name(_PART_OF[found[0]], found[0], tuple(words))
 
 
-def by_part(names: Sequence[str], where: FilePath) -> dict[str, list[str]] | None:
-    """`names` by the key of WORDS that each names; None if they are one set."""
-    read = {name: _read(name) for name in names}
-    named = {name: own for name, own in read.items() if own.part is not None}
-    if len(named) < len(read) or len({own.rest for own in named.values()}) > 1:
-        if any(not own.rest for own in named.values()) or len(named) == len(read) or pair(names):
-            others = [name for name in names if name not in named]
-            reason = f"names of splits ({listed(named)})"
-            reason += f" next to others ({listed(others)})" if others else " that do not match"
-            raise ambiguous(where, reason)
-        return None
+def group_by_part(names: Sequence[str], where: FilePath) -> dict[str, list[str]] | None:
+    """`names` by the key of WORDS that each names; None if they are one set.
+
+    Raises DataError if they are ambiguous.
+    """
+    parsed = {name: _parse(name) for name in names}
+    named = {name: own for name, own in parsed.items() if own.part is not None}
+    rests = {own.rest for own in named.values()}
+    if len(named) == len(parsed) and len(rests) <= 1:
+        return _grouped(named, where) or None
+    if () in rests or len(named) == len(parsed) or find_pair(names):
+        others = [name for name in names if name not in named]
+        reason = f"names of splits ({quote(named)})"
+        reason += f" next to others ({quote(others)})" if others else " that do not match"
+        raise ambiguity(where, reason)
+    return None
+
+
+def _grouped(named: dict[str, _Name], where: FilePath) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, own in named.items():
         found.setdefault(str(own.part), []).append(name)
-    for own_names in found.values():
-        if len({read[name].word for name in own_names}) > 1:
-            raise ambiguous(where, f"{listed(own_names)} name one split by different words")
-    return found or None
+    for names in found.values():
+        if len({named[name].word for name in names}) > 1:
+            raise ambiguity(where, f"{quote(names)} name one split by different words")
+    return found
 
 
-def pair(names: Iterable[str]) -> list[str]:
+def find_pair(names: Iterable[str]) -> list[str]:
     """Two of `names` that are a train and another split of one rest; empty if there are none."""
     known: dict[tuple[tuple[str, ...], bool], str] = {}
     for name in names:
-        own = _read(name)
+        own = _parse(name)
         if own.part is None:
             continue
         is_train = own.part == "train"
@@ -99,15 +107,20 @@ def pair(names: Iterable[str]) -> list[str]:
     return []
 
 
-def ambiguous(where: FilePath, reason: str) -> DataError:
-    """The error for names in `where` that the rule cannot read, with the option to set."""
+def ambiguity(where: FilePath, reason: str, inner: FilePath | None = None) -> DataError:
+    """The error for names in `where` that the rule refuses, with the options to set.
+
+    `inner` is a folder below `where` that has splits.
+    """
     remedy = "set data.splits=none to read one set"
+    if inner is not None and inner.is_dir():  # not so in an archive
+        remedy = f"set data.root={inner}, or {remedy}"
     if where.is_dir():
         remedy += ", or name the splits, as in data.splits='{train: NAME, test: NAME}'"
     return DataError(f"the splits of {where} are ambiguous: {reason}; {remedy}")
 
 
-def listed(names: Iterable[str]) -> str:
+def quote(names: Iterable[str]) -> str:
     """The first of `names`, for a message."""
     quoted = [f"'{name}'" for name in names]
     return ", ".join(quoted[:LISTED]) + (", ..." if len(quoted) > LISTED else "")

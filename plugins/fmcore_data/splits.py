@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 from typing import Literal, final
 
 from fmcore import DataError, Split
-from fmcore_data.listing import folders_in, is_inside
-from fmcore_data.split_names import ambiguous, by_part, listed, names_any_split, pair
+from fmcore_data.listing import is_inside, list_folders
+from fmcore_data.split_names import ambiguity, find_pair, group_by_part, has_split_word, quote
 
-__all__ = ["Parts", "Splits", "check_nested", "check_splits", "file_parts", "folder_parts"]
+__all__ = ["Parts", "Splits", "check_nested", "check_splits", "split_files", "split_folders"]
 
 Splits = Literal["none"] | dict[str, str]
 """The option of a dataset that looks for splits: `none` reads one set, a mapping of `train` and
@@ -49,7 +49,7 @@ def check_splits(splits: Splits | None) -> None:
         )
 
 
-def folder_parts(
+def split_folders(
     root: FilePath, folders: list[FilePath], loose: bool, splits: Splits | None
 ) -> Parts:
     """The parts of a root whose subfolders `folders` contain images; `loose` if others are in it.
@@ -59,25 +59,25 @@ def folder_parts(
     if isinstance(splits, dict):
         parts = _chosen(root, splits, lambda name: [root / name])
     else:
-        names = None if splits == "none" else by_part([f.name for f in folders], root)
+        names = None if splits == "none" else group_by_part([f.name for f in folders], root)
         if names is None:
             return Parts([root])
         if loose:
-            raise ambiguous(
-                root, f"it has images next to the folders {listed(f.name for f in folders)}"
+            raise ambiguity(
+                root, f"it has images next to the folders {quote(f.name for f in folders)}"
             )
         parts = _parts({part: [root / n for n in own] for part, own in names.items()})
         for own in (parts.train, parts.test):
             if own is not None and len(own) > 1:
-                raise ambiguous(root, f"{listed(f.name for f in own)} name one split")
+                raise ambiguity(root, f"{quote(f.name for f in own)} name one split")
     _check_apart(parts)
     return parts
 
 
-def file_parts(
-    root: FilePath, files_in: Callable[[FilePath], list[FilePath]], splits: Splits | None
+def split_files(
+    root: FilePath, list_files: Callable[[FilePath], list[FilePath]], splits: Splits | None
 ) -> Parts | None:
-    """The parts of a root of shards, in it or in its subfolders; `files_in` lists a folder's.
+    """The parts of a root of shards, in it or in its subfolders; `list_files` lists a folder's.
 
     A root that is a file is one set.  None if only subfolders that name no split have shards.
     Raises DataError if names are ambiguous.
@@ -87,18 +87,19 @@ def file_parts(
             raise DataError(f"{root} is one file: data.splits needs a folder, or leave it out")
         return Parts([root])
     if isinstance(splits, dict):
-        return _chosen(root, splits, lambda name: _beginning_with(root / name, files_in))
-    own, inside = files_in(root), {f: found for f in folders_in(root) if (found := files_in(f))}
+        return _chosen(root, splits, lambda name: _beginning_with(root / name, list_files))
+    own = list_files(root)
+    inside = {folder: found for folder in list_folders(root) if (found := list_files(folder))}
     if splits == "none":
         return Parts([*own, *(file for found in inside.values() for file in found)])
     if own and inside:
-        raise ambiguous(root, f"it has files next to the folders {listed(f.name for f in inside)}")
+        raise ambiguity(root, f"it has files next to the folders {quote(f.name for f in inside)}")
     if own:
-        names = by_part([file.stem for file in own], root)
+        names = group_by_part([file.stem for file in own], root)
         if names is None:
             return Parts(own)
         return _parts({p: [f for f in own if f.stem in stems] for p, stems in names.items()})
-    names = by_part([folder.name for folder in inside], root)
+    names = group_by_part([folder.name for folder in inside], root)
     if names is None:
         return None
     return _parts(
@@ -115,11 +116,12 @@ def check_nested(paths: Sequence[str], where: FilePath, splits: Splits | None) -
     if splits is not None:
         return
     for parent, names in _children({path.rpartition("/")[0] for path in paths}).items():
-        if found := pair(names):
-            raise ambiguous(where, f"'{parent or '.'}' in it has the folders {listed(found)}")
-    flat = all("/" not in path and names_any_split(_stem(path)) for path in paths)
-    if flat and (found := pair(_stem(path) for path in paths)):
-        raise ambiguous(where, f"the names of its images, as {listed(found)}, name splits")
+        if found := find_pair(names):
+            reason = f"'{parent or '.'}' in it has the folders {quote(found)}"
+            raise ambiguity(where, reason, where / parent if parent else None)
+    flat = all("/" not in path and has_split_word(_stem(path)) for path in paths)
+    if flat and (found := find_pair(_stem(path) for path in paths)):
+        raise ambiguity(where, f"the names of its images, as {quote(found)}, name splits")
 
 
 def _parts(found: dict[str, list[FilePath]]) -> Parts:
@@ -139,12 +141,12 @@ def _chosen(root: FilePath, splits: dict[str, str], find: Callable[[str], list[F
 
 
 def _beginning_with(
-    path: FilePath, files_in: Callable[[FilePath], list[FilePath]]
+    path: FilePath, list_files: Callable[[FilePath], list[FilePath]]
 ) -> list[FilePath]:
     """The files of the folder `path`, or else those whose paths begin with `path`."""
     if path.is_dir():
-        return files_in(path)
-    files = files_in(path.parent) if path.parent.is_dir() else []
+        return list_files(path)
+    files = list_files(path.parent) if path.parent.is_dir() else []
     return [file for file in files if file.name.startswith(path.name)]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fmcore import DataError, ImageDataset, image_fingerprint
-from fmcore_data.known import known_as
+from fmcore_data.known import name_known_dataset
 
 __all__ = ["Arrays", "Images", "Labels", "Pixels", "StoredImages"]
 
@@ -99,7 +99,7 @@ class StoredImages(ImageDataset):
 
     @property
     def description(self) -> str:
-        return known_as(self.shape, self.split, self.length)
+        return name_known_dataset(self.shape, self.split, self.length)
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         images, rows = self._images, np.asarray(indices, dtype=np.int64)

@@ -13,13 +13,20 @@ from pathlib import Path as FilePath
 from typing import NamedTuple, final
 
 from fmcore import DataError
-from fmcore_data.archives import checked_name, checked_size
+from fmcore_data.archives import check_name, check_size
 from fmcore_data.decoding import SUFFIXES
 from fmcore_data.encoded import EncodedImages, Files
-from fmcore_data.held_out import part_of
-from fmcore_data.labels import class_numbers
-from fmcore_data.listing import any_file, contents, files_in, folders_in, is_hidden, located
-from fmcore_data.splits import check_nested, file_parts
+from fmcore_data.held_out import read_part
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import (
+    describe_contents,
+    find_root,
+    has_file,
+    is_hidden,
+    list_files,
+    list_folders,
+)
+from fmcore_data.splits import check_nested, split_files
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["WebDataset"]
@@ -43,21 +50,21 @@ class WebDataset(EncodedImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return any_file(place, (".tar",), depth=2)
+        return has_file(place, (".tar",), depth=2)
 
     def _open(self) -> Images:
-        root = located(self.root)
-        parts = file_parts(root, _shards, self.splits)
+        root = find_root(self.root)
+        parts = split_files(root, _shards, self.splits)
         if parts is None or not (parts.train or parts.test):
-            folders = ", ".join(f.name for f in folders_in(root) if _shards(f))
+            folders = ", ".join(f.name for f in list_folders(root) if _shards(f))
             raise DataError(
                 f"the shards of {root} are in folders that name no split: {folders}; set "
                 "data.splits=none to read one set, or data.root=FOLDER"
                 if folders
-                else f"no .tar shard in {root}, which contains {contents(root)}: "
+                else f"no .tar shard in {root}, which contains {describe_contents(root)}: "
                 "set data.root=FOLDER"
             )
-        return part_of(parts, self.split, self.held_out, self._read, root)
+        return read_part(parts, self.split, self.held_out, self._read, root)
 
     def _read(self, shards: list[FilePath]) -> Images:
         samples = [sample for shard in shards for sample in _samples(shard, self.image)]
@@ -90,7 +97,7 @@ class _Header(tarfile.TarInfo):
 
 
 def _shards(folder: FilePath) -> list[FilePath]:
-    return files_in(folder, (".tar",))
+    return list_files(folder, (".tar",))
 
 
 def _samples(shard: FilePath, extension: str | None) -> Iterator[_Sample]:
@@ -108,7 +115,7 @@ def _samples(shard: FilePath, extension: str | None) -> Iterator[_Sample]:
                 label = _class(archive, members["cls"], shard) if "cls" in members else None
                 name = _image(members, extension, f"{shard}: sample '{key}'")
                 member = members[name]
-                size = checked_size(member.size, member.name, shard)
+                size = check_size(member.size, member.name, shard)
                 yield _Sample(shard, member.name, name, member.offset_data, size, label)
     except DataError:
         raise
@@ -122,7 +129,7 @@ def _grouped(
     """Each key, with its members by extension."""
     key, members = "", dict[str, tarfile.TarInfo]()
     for member in archive:
-        name = checked_name(member.name, shard)
+        name = check_name(member.name, shard)
         if member.isdir() or is_hidden(name):
             continue
         own, extension = _parts(name)
@@ -202,7 +209,7 @@ def _labels(samples: Sequence[_Sample]) -> Labels | None:
     if None in labels:
         lone = samples[labels.index(None)]
         raise DataError(f"{lone.shard}: the sample of {lone.name} has no .cls, but others have")
-    return class_numbers(labels, str(samples[0].shard.parent))
+    return check_labels(labels, str(samples[0].shard.parent))
 
 
 @final

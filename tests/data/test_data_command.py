@@ -23,8 +23,8 @@ def fmcore(capsys):
     def run(*arguments):
         arguments = [str(argument) for argument in arguments]
         code = exit_code_of(lambda: command_line.main(arguments, "fmcore", standalone_mode=False))
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 

@@ -116,9 +116,9 @@ def packed_images(tmp_path):
 )
 def test_a_manifest_of_something_else_is_refused(key, value, packed_images):
     file = packed_images / "manifest.json"
-    said = json.loads(file.read_text())
-    said["splits"]["train"][key] = value
-    file.write_text(json.dumps(said))
+    manifest = json.loads(file.read_text())
+    manifest["splits"]["train"][key] = value
+    file.write_text(json.dumps(manifest))
     assert "is damaged" in refused(PackedImages(root=str(packed_images)))
 
 

@@ -162,16 +162,16 @@ def test_a_split_that_was_not_packed_is_named(tmp_path):
 
 def test_the_two_imagenet32_sets_are_distinguished():
     """By their counts and shapes."""
-    from fmcore_data.known import known_as
+    from fmcore_data.known import name_known_dataset
 
-    ours = known_as((3, 32, 32), "test", 50_000)
-    other = known_as((3, 32, 32), "test", 49_999)
+    ours = name_known_dataset((3, 32, 32), "test", 50_000)
+    other = name_known_dataset((3, 32, 32), "test", 49_999)
     assert "the paper's" in ours
     assert "not the paper's" in other
     assert "Chrabaszcz" in ours
     assert "van den Oord" in other
-    assert known_as((3, 32, 32), "train", 50_000) == ""  # CIFAR-10
-    assert known_as((1, 28, 28), "test", 50_000) == ""
+    assert name_known_dataset((3, 32, 32), "train", 50_000) == ""  # CIFAR-10
+    assert name_known_dataset((1, 28, 28), "test", 50_000) == ""
 
 
 def test_van_den_oords_folders_are_read_without_labels(tmp_path):
