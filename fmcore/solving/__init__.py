@@ -16,8 +16,8 @@ from fmcore.interfaces.problem import (
     Status,
 )
 from fmcore.solving.adaptive.controller import Controller
-from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.solving.adaptive.options import StepControl
+from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.solving.backends.compiled import CompiledSteps
 from fmcore.solving.backends.eager import execute
 from fmcore.solving.backends.select import Backend, execute_by

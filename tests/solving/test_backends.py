@@ -12,10 +12,10 @@ import torch
 from fmcore import ComponentError, Field, FmcoreWarning, Problem, create
 from fmcore.flow.guidance import Guided
 from fmcore.solving import Augmentation, CompiledSteps
+from fmcore.solving.backends import select as backends
 from fmcore.solving.backends.cuda_graph import GraphedSteps
 from fmcore.solving.backends.field_state import Counters, PerField, addresses, recognizer
 from fmcore.solving.backends.kernels import Unavailable, chain
-from fmcore.solving.backends import select as backends
 from fmcore.testing.backends import run_again
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Stats, Status
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.lockstep import integrate_lockstep
-from fmcore.solving.adaptive.replay import replay
 from fmcore.solving.adaptive.options import AdaptiveOptions
+from fmcore.solving.adaptive.replay import replay
 from fmcore.solving.adaptive.step import Stepper
 from fmcore.solving.adaptive.sync import Poll
 from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of

@@ -15,8 +15,8 @@ from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
 from fmcore.solving.adaptive.controller import Controller
-from fmcore.solving.adaptive.scheduler import integrate_adaptive
 from fmcore.solving.adaptive.options import AdaptiveOptions, StepControl
+from fmcore.solving.adaptive.scheduler import integrate_adaptive
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.tableau import Tableau
 

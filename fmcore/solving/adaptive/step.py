@@ -14,8 +14,8 @@ from torch import Tensor
 from fmcore.interfaces.problem import Problem
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.dense_output import dense_weights
-from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.adaptive.options import AdaptiveOptions
+from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.adaptive.stage_weights import combined, error_row, nodes, rows, stage
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
 from fmcore.solving.evaluation import check_velocity, constant, device_tensor
