@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-IN_SDIST = ("tests/conftest.py", "docs/recipes.md", "recipes/digits.yaml", "benchmarks/fuzz.py",
+IN_SDIST = ("tests/conftest.py", "docs/recipes.md", "recipes/digits.yaml", "benchmarks/machine.py",
             "examples/one_file_path.py", "constraints.txt", "LICENSE", "Makefile")  # fmt: skip
 IN_WHEEL = ("fmcore/py.typed", "fmcore/_recipes/digits.yaml", "fmcore_paths/ot.py")
 TINY = ("run", "checkerboard", "train.steps=20", "sample.count=16", "evaluate=null", "expect={}")
