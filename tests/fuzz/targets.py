@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib.font_manager  # noqa: F401 - creates its cache, which the guard would notice
 import numpy as np
 import torch
 from hypothesis import strategies as st
