@@ -245,14 +245,20 @@ def cifar(binary: bool) -> Folder:
     return dict.fromkeys(names, pickle.dumps(batch, 2))
 
 
-def parquet() -> Folder:
+def tables(suffix: str) -> Folder:
+    """Files of Hugging Face datasets: `.parquet` or `.arrow`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     column = [{"bytes": content, "path": None} for content in images()[:ROWS]]
     table = pa.table({"image": column, "label": list(range(ROWS))})
-    (content,) = written(lambda folder: pq.write_table(table, folder / "t.parquet")).values()
-    return both_splits(content, "train.parquet", "val.parquet")
+    stream = io.BytesIO()
+    if suffix == "parquet":
+        pq.write_table(table, stream)
+    else:
+        with pa.ipc.new_stream(stream, table.schema) as writer:
+            writer.write_table(table)
+    return both_splits(stream.getvalue(), f"train.{suffix}", f"val.{suffix}")
 
 
 tensor_entries = st.one_of(
