@@ -116,7 +116,8 @@ def damaged(damage: Callable[[Path, random.Random], object]) -> Callable[[Run], 
         step = run.newest()
         damage(run.tensors(step), run.random)
         found = CheckpointFolder(run.checkpoints, warn=lambda line: None).latest()
-        assert found is None or found.step < step
+        resumed_from = 0 if found is None else found.step
+        assert resumed_from < step
 
     return stop
 
