@@ -1,4 +1,7 @@
-"""Patches of photographs: natural statistics at any size, from whatever photographs there are."""
+"""Patches of photographs: the statistics of natural images at any size.
+
+fmcore data show photos root=FOLDER --plugin photos.py
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import numpy.typing as npt
 import torch
 from annotated_types import Ge, Gt
 
-from fmcore import DataError, generator_for
+from fmcore import DataError, Register, generator_for, hookimpl
 from fmcore_data.decoding import SUFFIXES, Decoder
 from fmcore_data.splits import place, rows_of
 from fmcore_data.storage import Images, Labels, Pixels, StoredImages
@@ -26,12 +29,11 @@ BACKGROUNDS = "/usr/share/backgrounds/mate/nature"
 @final
 @dataclass(frozen=True)
 class Photos(StoredImages):
-    """`count` square patches of `image_size` from the photographs beneath `root`; a function of
-    (seed, split).
+    """`count` square patches of `image_size` pixels from the photographs in `root` and its folders.
 
-    Each photograph is first averaged down to a square of `size` pixels.  One photograph in five
-    (at least one) is held out: the splits share none.  The default `root` is where Debian's package
-    mate-backgrounds puts its photographs of nature.
+    The patches are a function of (seed, split). Each photograph is first averaged down to a square
+    of `size` pixels. One photograph in five (at least one) is held out, so that the splits share
+    none. The default `root` is the folder of Debian's package mate-backgrounds.
     """
 
     root: str = BACKGROUNDS
@@ -49,7 +51,7 @@ class Photos(StoredImages):
         if len(paths) < 2:
             raise DataError(
                 f"{self.root} holds {len(paths)} photographs, two are needed: apt-get install "
-                "mate-backgrounds, or say where others are: data.root=FOLDER"
+                "mate-backgrounds, or set data.root=FOLDER"
             )
         if self.image_size > self.size:
             raise DataError(
@@ -74,7 +76,7 @@ def _photographs(root: FilePath) -> list[FilePath]:
 
 @final
 class _Patches(Images):
-    """Patch i is cut from a photograph, at a row and a column: those are `places[i]`."""
+    """Patches; `places[i]` is the photograph, the row and the column of patch i."""
 
     labels: Labels | None = None
     classes = 0
@@ -103,3 +105,9 @@ class _Patches(Images):
     def _photographs(self) -> Pixels:
         decode = Decoder(self.size)
         return np.stack([decode(path.read_bytes(), str(path)) for path in self.paths])
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Offer the dataset where this file is loaded with `--plugin`."""
+    register("photos", Photos, summary="patches of photographs")
