@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import linear_regression
 from typing import Any, final
 
 import torch
-from torch import Tensor
 
-from fmcore import Result, generator_for
+from fmcore import DataError, Result, generator_for
 from fmcore_metrics.feature_metric import Compared
 from fmcore_metrics.moments import Moments, frechet_distance
 
@@ -41,6 +41,8 @@ class Frechet:
         made: dict[str, Any] = {"bootstrap": self.bootstrap} if self.bootstrap else {}
         found = {name: Result(value, error, made, details=_bias(sets))}
         if self.extrapolate:
+            if len(sets.fake) < 3:
+                raise DataError(f"{name}: option extrapolate needs at least 3 samples, got 2")
             limit, slope = _line(list(_by_size(sets, real)))
             details = {"slope": slope, "sizes": SIZES, **_bias(sets)}
             seed = {"extrapolated_with_seed": sets.evaluation.seed}
@@ -75,8 +77,8 @@ def _by_size(sets: Compared, real: Moments) -> Iterator[tuple[float, float]]:
 
 
 def _line(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Where the least-squares line meets 0, and its slope."""
-    x, y = torch.tensor(points, dtype=torch.float64).T
-    design = torch.stack([torch.ones_like(x), x], dim=1)
-    solved: Tensor = torch.linalg.lstsq(design, y[:, None]).solution
-    return float(solved[0]), float(solved[1])
+    """Return the intercept and the slope of the least-squares line through `points`."""
+    # Not torch.linalg.lstsq: its default CPU driver passes LAPACK an uninitialised pivot array, so
+    # that equal calls may differ in the last digits (pytorch/pytorch#71222).
+    slope, intercept = linear_regression(*zip(*points, strict=True))
+    return intercept, slope

@@ -107,7 +107,8 @@ def test_features_do_not_depend_on_the_batch(evaluation: Evaluate) -> None:
     given, stream = evaluation(data), Stream(data)
     whole = distance(FDLite0(), given, stream.rows(range(90)))
     odd = (stream.rows(part) for part in (range(70, 90), range(1), range(1, 70)))
-    assert distance(FDLite0(), given, *odd).value == whole.value
+    # Within LAPACK's rounding: only the features are promised to be equal in every bit.
+    assert distance(FDLite0(), given, *odd).value == pytest.approx(whole.value, rel=1e-9)
 
 
 def test_the_digits_take_seconds(evaluation: Evaluate) -> None:
@@ -134,7 +135,7 @@ def test_a_reference_file_serves_another_run(evaluation: Evaluate) -> None:
     (file,) = given.cache.iterdir()
     metric = FDLite0(reference_file=str(file))
     metric.check(data, given.path)
-    assert distance(metric, given, rows).value == first.value
+    assert distance(metric, given, rows).value == pytest.approx(first.value, rel=1e-9)
     with pytest.raises(DataError, match="layer: 112 in the file, 192 wanted"):
         distance(FDLite0(reference_file=str(file), layer=192), given, rows)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fmcore import DataError
 from fmcore_metrics.feature_metric import Compared
-from fmcore_metrics.frechet import Frechet
+from fmcore_metrics.frechet import Frechet, _line
 from fmcore_metrics.reference import Reference
 
 from .conftest import Evaluate, Points
@@ -58,9 +59,22 @@ def test_both_are_functions_of_the_seed(evaluation: Evaluate) -> None:
     options = {"bootstrap": 5, "extrapolate": True}
     first, again = (results(evaluation, fake, **options) for _ in range(2))
     other = results(evaluation, fake, seed=1, **options)
-    assert first["fd"].error == again["fd"].error != other["fd"].error
-    assert first["fd_infinity"].value == again["fd_infinity"].value != other["fd_infinity"].value
-    assert first["fd"].value == other["fd"].value
+    # LAPACK promises no equal bits between two calls, so equal numbers are compared within 1e-9.
+    for found in (lambda r: r["fd"].error, lambda r: r["fd_infinity"].value):
+        assert found(again) == pytest.approx(found(first), rel=1e-9)
+        assert found(other) != pytest.approx(found(first), rel=1e-3)
+    assert other["fd"].value == pytest.approx(first["fd"].value, rel=1e-9)
+
+
+def test_the_extrapolation_is_the_least_squares_line() -> None:
+    points = [(0.1, 2.0), (0.2, 1.0), (0.4, 3.0)]  # means (7/30, 2); slope (1/5) / (7/150)
+    assert _line(points) == pytest.approx((1, 30 / 7), rel=1e-12)
+    assert len({_line(points) for _ in range(100)}) == 1
+
+
+def test_two_samples_are_too_few_to_extrapolate(evaluation: Evaluate) -> None:
+    with pytest.raises(DataError, match="extrapolate needs at least 3 samples, got 2"):
+        results(evaluation, normal(2, 1), extrapolate=True)
 
 
 def test_neither_is_there_unless_asked_for(evaluation: Evaluate) -> None:
