@@ -94,7 +94,7 @@ def test_samples_of_a_run_are_those_it_keeps(tmp_path, call):
         (("drawn", "real", "metrics=fd_lit0"), "no metric named 'fd_lit0'; did you mean"),
         (("drawn", "real", "metrics=fd_lite0", "cuont=3"), "did you mean 'count'?"),
         (("drawn", "real", "metrics=bits_per_dim"), "use fmcore evaluate RUN"),
-        (("drawn", "real", "metrics=nfe"), "do not say how many evaluations they took"),
+        (("drawn", "real", "metrics=nfe"), "came without their number of evaluations"),
         (("drawn", "real", "metrics=wasserstein2"), "wasserstein2 compares points"),
         (("drawn", "small", "metrics=fd_lite0"), "(3, 32, 32) cannot be compared with a reference"),
         (("drawn", "gray", "metrics=fd_lite0", "reference.channels=1"), "samples.channels=1"),

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fmcore import DataError
-from fmcore_metrics.feature_metric import Compared
-from fmcore_metrics.frechet import Frechet, _line
+from fmcore_metrics.feature_metric import FeatureSets
+from fmcore_metrics.frechet import _line, frechet_results
 from fmcore_metrics.reference import Reference
 
 from .conftest import Evaluate, Points
@@ -18,11 +18,10 @@ from .conftest import Evaluate, Points
 WIDTH = 6
 
 
-def compared(evaluation: Evaluate, fake: Tensor, seed: int = 0) -> Compared:
+def sets_of(evaluation: Evaluate, fake: Tensor, seed: int = 0) -> FeatureSets:
     data = Points(dimension=WIDTH, length=20_000)
-    made = {"extractor": "itself"}
-    real = Reference(data, lambda x: x, made)
-    return Compared(fake, real, evaluation(data, seed=seed), None)
+    real = Reference(data, lambda x: x, {"extractor": "itself"})
+    return FeatureSets(fake, real, evaluation(data, seed=seed), None)
 
 
 def normal(rows: int, seed: int) -> Tensor:
@@ -30,8 +29,8 @@ def normal(rows: int, seed: int) -> Tensor:
 
 
 def results(evaluation: Evaluate, fake: Tensor, seed: int = 0, **options: Any) -> dict[str, Any]:
-    frechet = Frechet(**{"bootstrap": 0, "extrapolate": False, **options})
-    return frechet.results("fd", compared(evaluation, fake, seed))
+    options = {"bootstrap": 0, "extrapolate": False, **options}
+    return frechet_results("fd", sets_of(evaluation, fake, seed), **options)
 
 
 def test_the_bootstrap_error_is_the_spread_of_repeated_measurements(evaluation: Evaluate) -> None:

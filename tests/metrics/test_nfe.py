@@ -27,7 +27,7 @@ def test_gives_the_mean_and_tells_the_spread(evaluation: Evaluate) -> None:
 
 
 def test_samples_without_a_count_are_refused(evaluation: Evaluate) -> None:
-    with pytest.raises(DataError, match="do not say how many evaluations"):
+    with pytest.raises(DataError, match="without their number of evaluations"):
         measured(NFE(), evaluation(Points()), rows(None))
 
 

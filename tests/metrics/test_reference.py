@@ -25,8 +25,8 @@ def flat(levels: Tensor) -> Tensor:
 @pytest.fixture
 def reference() -> Reference:
     flat.calls = 0  # type: ignore[attr-defined]
-    made = {"extractor": "pixels", "resize": "none"}
-    return Reference(Pictures(length=300, shape=(1, 2, 2)), flat, made)
+    space = {"extractor": "pixels", "resize": "none"}
+    return Reference(Pictures(length=300, shape=(1, 2, 2)), flat, space)
 
 
 def test_moments_are_those_of_the_features(reference: Reference, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_they_are_computed_once(reference: Reference, tmp_path: Path) -> None:
     "change",
     [
         {"count": 100},
-        {"made": {"extractor": "pixels", "resize": "other"}},
+        {"space": {"extractor": "pixels", "resize": "other"}},
         {"data": Pictures(length=300, shape=(1, 2, 2), split="test")},
     ],
 )
@@ -113,7 +113,9 @@ def test_a_file_of_other_data_is_refused_with_the_difference(
     reference: Reference, handed_on: Path, tmp_path: Path
 ) -> None:
     other = replace(reference, data=Pictures(length=300, shape=(1, 2, 2), noise=2.0))
-    with pytest.raises(DataError, match=r"made otherwise:\n  reference_data: .* in the file, .*"):
+    with pytest.raises(
+        DataError, match=r"computed with other settings:\n  reference_data: .* in the file, .*"
+    ):
         other.moments(tmp_path, str(handed_on))
 
 
