@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from fmcore import ComponentError, create
 from fmcore_couplings.assignment import cheapest, reduced
@@ -24,7 +25,7 @@ def generator(seed=0):
 
 
 def cost(x0, x1):
-    return (x0 - x1).flatten(1).double().square().sum().item()
+    return (x0.double() - x1.double()).square().sum().item()
 
 
 def pair(x0, x1, given=None, seed=0, **options):
@@ -38,6 +39,25 @@ def test_no_permutation_is_cheaper(shape):
     least = min(cost(x0[list(p)], x1) for p in itertools.permutations(range(6)))
     assert cost(paired.x0, paired.x1) == pytest.approx(least, rel=1e-9)
     assert torch.equal(paired.x1, x1)
+
+
+@pytest.mark.parametrize(("width", "offset"), [(2, 1e4), (64, 1e4), (784, 1e3), (2, -1e6)])
+def test_data_far_from_the_noise_are_paired_as_well_as_data_near_it(width, offset):
+    """The optimum is scipy's, of distances by differences in double precision."""
+    x0, x1 = batch(128, (width,))
+    x1 = x1 + offset
+    paired = pair(x0, x1)
+    matrix = cdist(x0.double(), x1.double(), "sqeuclidean")
+    least = matrix[linear_sum_assignment(matrix)].sum()
+    gain = cost(x0, x1) - least
+    assert cost(paired.x0, x1) - least < 1e-4 * gain
+
+
+@pytest.mark.parametrize("options", [{"method": "exact"}, {"condition": "ignored"}])
+def test_a_shift_of_the_data_changes_no_pair(options):
+    x0, x1 = batch(32, (3,))
+    x0, x1 = (x.mul(256).round().div(256) for x in (x0, x1))  # so that the shift rounds nothing
+    assert torch.equal(pair(x0, x1 + 1024, **options).x0, pair(x0, x1, **options).x0)
 
 
 @pytest.mark.parametrize("n", [1, 2, 17, 128])
@@ -124,6 +144,30 @@ def test_continuous_conditions_are_weighted_by_their_distance():
     assert (order - torch.arange(64)).abs().max() <= 4
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_the_distance_of_conditions_does_not_depend_on_their_offset(offset):
+    """A weight that outweighs the points pairs neighbours, at any offset of the condition."""
+    x0, x1 = batch(64)
+    place = offset + torch.linspace(0, 63, 64)[:, None].expand(-1, 40)
+    paired = pair(x0, x1, {"place": place}, condition="weighted", condition_weight=1e4)
+    assert torch.equal(paired.x0, x0)
+
+
+def test_conditions_need_a_row_for_each_pair():
+    x0, x1 = batch(8)
+    with pytest.raises(ComponentError, match=r"a row for each of the 8 pairs, got label \(7,\)"):
+        pair(x0, x1, {"label": torch.zeros(7, dtype=torch.int64)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+def test_points_that_are_not_finite_are_refused(value, method):
+    x0, x1 = batch(8)
+    x1[3] = value
+    with pytest.raises(ComponentError, match="costs of pairs are not finite"):
+        pair(x0, x1, method=method)
+
+
 def test_a_mask_is_no_condition():
     x0, x1 = batch(16)
     masked = pair(x0, x1, {"mask": (torch.arange(16) % 2)[:, None]})
@@ -163,5 +207,6 @@ def test_without_the_library_sinkhorn_says_what_to_install(monkeypatch):
 
 
 def test_unequal_shapes_are_refused():
-    with pytest.raises(ComponentError, match="pairs equal shapes"):
-        pair(torch.zeros(4, 2), torch.zeros(4, 3))
+    for shapes in (((4, 2), (4, 3)), ((4, 2), (5, 2)), ((4,), (4,))):
+        with pytest.raises(ComponentError, match="pairs equal shapes"):
+            pair(*map(torch.zeros, shapes))

@@ -127,6 +127,16 @@ def test_a_damaged_file_is_refused(reference: Reference, handed_on: Path, tmp_pa
         reference.moments(tmp_path, str(handed_on))
 
 
+def test_a_file_with_values_that_are_not_finite_is_refused(
+    reference: Reference, tmp_path: Path
+) -> None:
+    settings = {"holds": "moments", **reference.provenance}
+    tensors = {"mean": torch.zeros(4), "scatter": torch.full((4, 4), torch.inf)}
+    save_reference(tmp_path / "bad.safetensors", tensors, settings)
+    with pytest.raises(DataError, match="holds values that are not finite"):
+        reference.moments(tmp_path, str(tmp_path / "bad.safetensors"))
+
+
 def test_a_foreign_file_is_refused(reference: Reference, handed_on: Path, tmp_path: Path) -> None:
     save_file(load_file(handed_on), handed_on)
     with pytest.raises(DataError, match="is no reference file of fmcore"):

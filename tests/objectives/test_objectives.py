@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Field, Gaussian, Path, PathSample, VectorField, create
+from fmcore import (
+    ComponentError,
+    Field,
+    Gaussian,
+    Objective,
+    Path,
+    PathSample,
+    VectorField,
+    create,
+)
 
 MEAN, SPREAD = 0.7, 0.4
 
@@ -171,3 +180,24 @@ def test_an_unknown_draw_is_refused_with_a_suggestion():
 
     with pytest.raises(ComponentError, match=r"time must be one of .* did you mean 'stratified'"):
         FlowMatching(time="stratifed")
+
+
+class Column(Objective):
+    """An objective whose weight has a dimension too many."""
+
+    prediction = "velocity"
+
+    def weight(self, path, t):
+        return torch.ones_like(t)[:, None]
+
+    def sample_time(self, n, generator, part=(0, 1)):
+        return torch.rand(n, generator=generator)
+
+
+def test_a_weight_of_another_shape_than_the_batch_is_refused():
+    """`(batch, 1)` times `(batch,)` would be `(batch, batch)`: every weight on every error."""
+    path = create("path", "linear")
+    sample = drawn(path, n=8)
+    message = r"weight of objective Column must be .* shape \(8,\), got \(8, 1\)"
+    with pytest.raises(ComponentError, match=message):
+        Column().loss(path, sample, sample.ut)
