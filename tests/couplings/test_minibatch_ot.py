@@ -1,4 +1,4 @@
-"""Optimal transport within a batch: exact, loss-free, and fair to conditions."""
+"""Optimal transport within a batch: exact, a permutation, unbiased for each condition."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_warm_start_changes_the_time_and_not_the_cost(n, spread):
     )
 
 
-def test_scalings_that_overflow_are_left_out():
+def test_scalings_that_overflow_are_not_used():
     matrix = torch.zeros(40, 40, dtype=torch.float64)
     matrix[0, :20], matrix[:20, 0], matrix[30, 30] = 1e6, 1e9, 1e12
     assert reduced(matrix).isfinite().all()
@@ -83,7 +83,7 @@ def test_scalings_that_overflow_are_left_out():
     assert matrix[p, torch.arange(40)].sum().item() == pytest.approx(least, rel=1e-12)
 
 
-def test_equal_points_are_paired_without_trouble():
+def test_equal_points_can_be_paired():
     x = torch.zeros(9, 2)
     paired = pair(x, x)
     assert torch.equal(paired.x0, x)
@@ -99,7 +99,7 @@ def test_a_larger_pool_is_cheaper_for_each_row():
     assert create("coupling", "minibatch_ot", pool=8).pool == 8
 
 
-def test_within_leaves_every_class_the_noise_that_was_drawn_beside_it():
+def test_within_keeps_the_noise_that_was_drawn_for_a_class():
     x0, x1 = batch(64)
     label = torch.arange(64) % 4
     paired = pair(x0, x1, {"label": label})
@@ -110,17 +110,17 @@ def test_within_leaves_every_class_the_noise_that_was_drawn_beside_it():
     assert torch.equal(paired.condition["label"], label)
 
 
-def test_ignored_conditions_tilt_the_noise_of_a_class_and_within_does_not():
-    """The bias that C2OT is about: a class to the right would learn from noise to the right."""
+def test_ignored_conditions_bias_the_noise_of_a_class_and_within_does_not():
+    """The bias that C2OT removes: a class on the right would learn from noise on the right."""
     x0, x1 = batch(512)
     label = (x1[:, 0] > 1).long()
-    tilted = pair(x0, x1, {"label": label}, condition="ignored").x0[label == 1, 0].mean()
-    fair = pair(x0, x1, {"label": label}, condition="within").x0[label == 1, 0].mean()
-    assert tilted > 0.6
-    assert abs(fair) < 0.2
+    biased = pair(x0, x1, {"label": label}, condition="ignored").x0[label == 1, 0].mean()
+    unbiased = pair(x0, x1, {"label": label}, condition="within").x0[label == 1, 0].mean()
+    assert biased > 0.6
+    assert abs(unbiased) < 0.2
 
 
-def test_weighted_lies_between_ignored_and_within():
+def test_weighted_costs_more_than_ignored_and_less_than_within():
     x0, x1 = batch(128)
     label = torch.arange(128) % 3
     costs = [
@@ -199,7 +199,7 @@ def test_entropic_pairs_are_a_function_of_the_generator():
     assert not torch.equal(first, other)
 
 
-def test_without_the_library_sinkhorn_says_what_to_install(monkeypatch):
+def test_without_the_library_sinkhorn_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ot.bregman", None)
     x0, x1 = batch(8)
     with pytest.raises(ComponentError, match="pip install pot, or use method 'exact'"):

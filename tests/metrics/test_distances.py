@@ -1,4 +1,4 @@
-"""Distances and kernel means where the usual expansions cancel, against exact arithmetic."""
+"""Distances and kernel means against exact arithmetic, where expansions lose digits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_equal_rows_are_at_distance_0(width: int, offset: float) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_row_far_out_costs_the_others_no_digits(width: int) -> None:
+def test_an_outlier_costs_the_other_rows_no_digits(width: int) -> None:
     x = normal(40, width)
     y = torch.cat([x, torch.full((1, width), 1e18).double()])
     torch.testing.assert_close(distances(x, y)[:, :-1], by_hand(x, x), rtol=1e-7, atol=0)
@@ -65,10 +65,8 @@ def energy(fake: list[float], real: list[float]) -> Fraction:
 
 @pytest.mark.parametrize("far", [1e3, 1e8, 1e16, 1e20, 1e30])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_the_energy_distance_keeps_its_digits_beside_a_point_far_out(
-    far: float, offset: float
-) -> None:
-    """A far data point alone cancels out of the estimate: what is left must not be rounding."""
+def test_the_energy_distance_keeps_its_digits_with_an_outlier(far: float, offset: float) -> None:
+    """An outlier of the data cancels out of the estimate, and must leave no rounding error."""
     fake = [offset + v for v in (1.5, 0.25, 1.0, 2.0, 0.75)]
     real = [offset + v for v in (far, 0.0, 0.5, 4.0, 1.0)]
     found = EnergyDistance().distance(column(fake), column(real), 0)

@@ -1,4 +1,4 @@
-"""Exploded samples: no metric takes them for good ones."""
+"""No metric rates exploded samples as good ones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def frechet(fake: Tensor, real: Tensor) -> float:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_distance_grows_with_one_exploded_sample(metric: Any, seed: int, sign: int) -> None:
-    """However good the others: they are of the data's own distribution."""
+    """The other samples are of the data's own distribution."""
     real, fake = normal(60, 2, 0), normal(60, 2, seed + 1)
     values = [
         metric().distance(with_first(fake, sign * size) if size else fake, real, 0)
@@ -160,7 +160,7 @@ LIKELIHOODS = [("nll", NLL, Points()), ("bits_per_dim", BitsPerDim, Pictures())]
 
 @pytest.mark.parametrize(("name", "metric", "data"), LIKELIHOODS)
 @pytest.mark.parametrize("value", [1e18, 1e20, math.inf, math.nan])
-def test_a_density_larger_than_any_is_no_likelihood(
+def test_an_impossibly_large_density_is_no_likelihood(
     name: str,
     metric: Any,
     data: Any,

@@ -1,4 +1,4 @@
-"""How certain a Frechet distance is, on features whose distribution is known."""
+"""The standard error and the extrapolation of a Frechet distance, for known distributions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_bootstrap_error_is_the_spread_of_repeated_measurements(evaluation: 
 
 
 def test_the_extrapolated_distance_is_nearer_the_truth(evaluation: Evaluate) -> None:
-    """The same distribution: the truth is 0, which 200 samples miss by their bias."""
+    """Both sets are of one distribution: the true distance is 0, which 200 samples overestimate."""
     plain, limit = [], []
     for seed in range(1, 11):
         found = results(evaluation, normal(200, seed), extrapolate=True)
@@ -76,7 +76,7 @@ def test_two_samples_are_too_few_to_extrapolate(evaluation: Evaluate) -> None:
         results(evaluation, normal(2, 1), extrapolate=True)
 
 
-def test_neither_is_there_unless_asked_for(evaluation: Evaluate) -> None:
+def test_neither_is_computed_by_default(evaluation: Evaluate) -> None:
     found = results(evaluation, normal(50, 1))
     assert set(found) == {"fd"}
     assert found["fd"].error is None

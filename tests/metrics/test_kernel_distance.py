@@ -32,7 +32,7 @@ def test_the_estimate_is_the_sum_over_all_pairs() -> None:
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0, 1e4])
-def test_features_far_from_0_cost_no_digits(offset: float) -> None:
+def test_an_offset_of_the_features_costs_no_digits(offset: float) -> None:
     """Against the sum over all pairs in exact arithmetic."""
     p, q = normal(6, 0, offset), normal(6, 1, offset + 0.5)
     x, y = ([[Fraction(v) for v in row] for row in rows.tolist()] for rows in (p, q))

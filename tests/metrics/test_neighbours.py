@@ -23,8 +23,8 @@ class Copies(Pictures):
         return super()._picture(0)
 
 
-def test_a_point_is_covered_within_the_reach_of_a_member() -> None:
-    """Members 0, 1 and 3 reach 1, 1 and 2 with one neighbour."""
+def test_a_point_is_covered_within_the_neighbour_distance_of_a_member() -> None:
+    """The nearest neighbours of members 0, 1 and 3 are at distances 1, 1 and 2."""
     members = torch.tensor([[0.0], [1.0], [3.0]])
     points = torch.tensor([[-1.0], [-1.1], [5.0], [5.1], [2.0]])
     assert covered(points, members, 1).tolist() == [True, False, True, False, True]
@@ -38,7 +38,7 @@ def test_every_member_is_covered_by_its_own_set() -> None:
 @pytest.mark.parametrize("width", [2, 112, 1280])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_copies_of_one_row_cover_each_other(width: int, offset: float) -> None:
-    """All distances are 0, which no rounding may change."""
+    """All distances are 0, also after rounding."""
     for seed in range(10):
         one = torch.rand(1, width, generator=torch.Generator().manual_seed(seed)) + offset
         assert covered(one.repeat(30, 1), one.repeat(40, 1), 3).all()
