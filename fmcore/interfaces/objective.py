@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
+from fmcore.interfaces.shapes import require_shape
 
 if TYPE_CHECKING:
     from fmcore.interfaces.source import Condition
@@ -85,4 +86,6 @@ class Objective(Options, ABC):
         else:
             mask = mask.to(error.dtype).expand_as(error)
             mean = (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
-        return self.weight(path, sample.t) * mean
+        weight = self.weight(path, sample.t)
+        require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
+        return weight * mean

@@ -21,6 +21,7 @@ from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
+from fmcore.interfaces.shapes import require_shape
 
 __all__ = ["BLOCK", "Batches"]
 
@@ -60,10 +61,12 @@ class Batches:
         """The times of `rows`, `(rows,)`, within the path's interval; drawn for the whole batch at
         once.
         """
-        fractions = self.objective.sample_time(
-            self.batch_size, generator_for(self.seed, "time", step)
-        )[rows.start : rows.stop]
-        return self.path.t_min + (self.path.t_max - self.path.t_min) * fractions
+        generator = generator_for(self.seed, "time", step)
+        fractions = self.objective.sample_time(self.batch_size, generator)
+        name = type(self.objective).__name__
+        require_shape(fractions, (self.batch_size,), f"sample_time of objective {name}")
+        span = self.path.t_max - self.path.t_min
+        return self.path.t_min + span * fractions[rows.start : rows.stop]
 
     def pairs(self, step: int, rows: range) -> Pairing:
         """Paired noise and data of `rows`, on the CPU.
@@ -95,7 +98,11 @@ class Batches:
         x1 = torch.cat([d.x1 for d in drawn])
         condition = {k: torch.cat([d.condition[k] for d in drawn]) for k in drawn[0].condition}
         generator = generator_for(self.seed, "pair", step, rows.start)
-        return self.coupling.pair(x0, x1, generator, condition or None)
+        pairing = self.coupling.pair(x0, x1, generator, condition or None)
+        name = type(self.coupling).__name__
+        require_shape(pairing.x0, x0.shape, f"x0 of coupling {name}")
+        require_shape(pairing.x1, x1.shape, f"x1 of coupling {name}")
+        return pairing
 
     def _drawn(self, step: int, rows: range) -> _Drawn:
         batch = self.data.batch(self.indices(step, rows))
@@ -130,7 +137,10 @@ class Batches:
         for block, padded, own in _blocks(rows):
             generator = generator_for(self.seed, "noise", step, block)
             beside = {k: v[padded] for k, v in condition.items()} or None
-            parts.append(source.sample(BLOCK, self.data.shape, generator, beside)[own])
+            drawn = source.sample(BLOCK, self.data.shape, generator, beside)
+            wanted = (BLOCK, *self.data.shape)
+            require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
+            parts.append(drawn[own])
         return torch.cat(parts)
 
     def _dropped(self, condition: dict[str, Tensor], step: int, rows: range) -> dict[str, Tensor]:
