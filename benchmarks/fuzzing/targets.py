@@ -122,7 +122,7 @@ def read_run(root: Path) -> None:
 
 
 def read_shards(root: Path) -> None:
-    found = Shards.there(root)
+    found = Shards.on_disk(root)
     for _ in found.all():
         pass
     found.first(3)

@@ -24,7 +24,7 @@ def conditional(tiny, tmp_path):
 def shard(run):
     from fmcore.runs.samples import Shards
 
-    return Shards.there(run.folder.samples).first(20)
+    return Shards.on_disk(run.folder.samples).first(20)
 
 
 def test_classes_take_turns_whatever_the_batch_size(conditional):

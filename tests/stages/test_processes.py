@@ -13,7 +13,7 @@ import torch
 import fmcore
 from fmcore import stages
 from fmcore.runs.checkpoint import Checkpoint
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
@@ -92,7 +92,7 @@ def alone(workplace) -> RunFolder:
 def trained(recipe, out, *overrides) -> RunFolder:
     components = Components.of(fmcore.load_recipe(recipe, overrides))
     folder = RunFolder.begin(components.recipe, out, lambda line: None)
-    train(components, folder, accelerator_for(components, "cpu"), Team(), quiet=True)
+    train(components, folder, accelerator_for(components, "cpu"), Distributed(), quiet=True)
     return folder
 
 
@@ -163,7 +163,7 @@ def test_each_process_of_a_sharded_training_holds_its_part_alone(outcomes):
 
 def test_samples_are_those_of_one_process(outcomes, workplace):
     root = workplace / outcomes[0]["finished"]["folder"]
-    drawn = Shards.there(root / "samples").first(40)["x"]
+    drawn = Shards.on_disk(root / "samples").first(40)["x"]
     alone = stages.sample(root, ("batch_size=40",), device="cpu", quiet=True).samples(40)
     assert len(list((root / "samples").glob("shard-*"))) == 1  # they were drawn anew
     torch.testing.assert_close(drawn, alone)

@@ -15,7 +15,7 @@ import fmcore
 from fmcore import RunError, stages
 from fmcore.report.page import make_report
 from fmcore.runs.files import sha256_of
-from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
 from fmcore.stages.sample import Sampler
 
@@ -158,13 +158,13 @@ def test_two_processes_find_the_bits_of_one(workplace):
 KILLED = """
 import os, signal, sys
 from fmcore.stages import evaluate
-from fmcore.runs.partial_metrics import Tallies
-write = Tallies.write
+from fmcore.runs.partial_metrics import PartialMetrics
+write = PartialMetrics.write
 def writing(self, piece, *rest):
     write(self, piece, *rest)
     if piece.start == 24:
         os.kill(os.getpid(), int(sys.argv[2]))
-Tallies.write = writing
+PartialMetrics.write = writing
 evaluate(sys.argv[1], device="cpu")
 """
 
@@ -189,9 +189,9 @@ def test_an_evaluation_that_was_stopped_goes_on_to_the_same_numbers(
     there = sorted(p.name for p in (made.folder.tally / "samples").glob("piece-*"))
     assert len(there) == 4
     measured = []
-    write = Tallies.write
+    write = PartialMetrics.write
     monkeypatch.setattr(
-        Tallies,
+        PartialMetrics,
         "write",
         lambda self, piece, *rest: (measured.append(piece.start), write(self, piece, *rest)),
     )
@@ -206,7 +206,7 @@ def stopped(workplace, monkeypatch):
     """An evaluation stopped after its first two pieces of samples."""
     count = len(list(workplace.glob("stopped-*")))
     made, _ = run(workplace, f"stopped-{count}", "sample.keep_on_disk=8")
-    write = Tallies.write
+    write = PartialMetrics.write
 
     def writing(self, piece, *rest):
         write(self, piece, *rest)
@@ -214,7 +214,7 @@ def stopped(workplace, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tallies, "write", writing)
+        patch.setattr(PartialMetrics, "write", writing)
         with pytest.raises(fmcore.errors.Interrupted):
             stages.evaluate(made.folder.root, device="cpu", quiet=True)
     return made
@@ -222,7 +222,7 @@ def stopped(workplace, monkeypatch):
 
 def going_on(made, monkeypatch, *overrides) -> tuple[list[int], dict]:
     """The samples that were measured, by the first index of their piece."""
-    measured, write = [], Tallies.write
+    measured, write = [], PartialMetrics.write
 
     def writing(self, piece, *rest):
         if self.root.name == "samples":
@@ -230,7 +230,7 @@ def going_on(made, monkeypatch, *overrides) -> tuple[list[int], dict]:
         write(self, piece, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tallies, "write", writing)
+        patch.setattr(PartialMetrics, "write", writing)
         results = stages.evaluate(made.folder.root, overrides, device="cpu", quiet=True).results
     return measured, results
 
@@ -319,4 +319,4 @@ def test_a_metric_that_counts_few_rows_lets_no_more_be_drawn(workplace, monkeypa
     )
     assert drawn == [0, 8, 16]
     assert made.results["nfe"]["provenance"]["count"] == 20
-    assert Shards.there(made.folder.samples).count == 56
+    assert Shards.on_disk(made.folder.samples).count == 56

@@ -1,4 +1,4 @@
-"""Measuring while training changes nothing, survives stops, and keeps the best checkpoint."""
+"""MetricRunner while training changes nothing, survives stops, and keeps the best checkpoint."""
 
 import json
 import os
@@ -11,15 +11,15 @@ import fmcore
 from fmcore import load_recipe
 from fmcore.recipe.sections import Best
 from fmcore.report.page import make_report
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
-from fmcore.stages.components import WATCHED, Components
+from fmcore.stages.components import MAX_VALIDATION_SAMPLES, Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import evaluate
 from fmcore.stages.run import Run
 from fmcore.stages.train import train
-from fmcore.stages.validate import Watch, best_step
+from fmcore.stages.validate import Validator, best_step
 from fmcore.stages.weights import trained_field
 
 EVERY = (
@@ -35,7 +35,7 @@ def trained(recipe, out, *overrides):
     components = Components.of(load_recipe(recipe, [*overrides, "evaluate=null"]))
     components.check()
     folder = RunFolder.begin(components.recipe, out, lambda line: None)
-    train(components, folder, accelerator_for(components, "cpu"), Team(), quiet=True)
+    train(components, folder, accelerator_for(components, "cpu"), Distributed(), quiet=True)
     return Run(folder, components)
 
 
@@ -91,7 +91,7 @@ def test_the_last_measurement_is_that_of_the_finished_run(tiny, tmp_path):
     made = trained(tiny, tmp_path / "a", *EVERY)
     settings = load_recipe(tiny, ["evaluate={metrics: [{name: nll}], count: 40}"])
     finished = evaluate(
-        Components.of(settings), made.folder, torch.device("cpu"), Team(), quiet=True
+        Components.of(settings), made.folder, torch.device("cpu"), Distributed(), quiet=True
     )
     assert measured(made)[-1]["evaluate/nll"] == finished["nll"].value
 
@@ -110,18 +110,18 @@ def test_a_killed_run_measures_the_same_and_ends_with_the_same_best(tiny, tmp_pa
 
 def test_a_stop_while_measuring_saves_at_once_and_measures_afterwards(tiny, tmp_path, monkeypatch):
     straight = trained(tiny, tmp_path / "a", *BEST)
-    measure = Watch.measure
+    measure = Validator.measure
 
     def stopped(self, field, step):
         if step == 16:
             os.kill(os.getpid(), signal.SIGTERM)
         return measure(self, field, step)
 
-    monkeypatch.setattr(Watch, "measure", stopped)
+    monkeypatch.setattr(Validator, "measure", stopped)
     with pytest.raises(fmcore.FmcoreError, match="stopped by SIGTERM at step 16 of 40"):
         trained(tiny, tmp_path / "b", *BEST)
     assert not (tmp_path / "b/evaluations").exists()
-    monkeypatch.setattr(Watch, "measure", measure)
+    monkeypatch.setattr(Validator, "measure", measure)
     broken = trained(tiny, tmp_path / "b", *BEST)
     assert same(straight, broken)
     assert measured(straight) == measured(broken)
@@ -183,8 +183,8 @@ def test_what_cannot_be_measured_is_refused_before_training(tiny, tmp_path, over
 
 def test_the_recipes_own_evaluation_is_measured_on_few(tiny):
     recipe = load_recipe(tiny, ["train.evaluate_every=5"])
-    assert Components.of(recipe).watched.count == WATCHED
+    assert Components.of(recipe).validation.count == MAX_VALIDATION_SAMPLES
     few = recipe.override(["evaluate.count=7"])
-    assert Components.of(few).watched.count == 7
+    assert Components.of(few).validation.count == 7
     many = recipe.override(["evaluate.count=70000"])
-    assert Components.of(many).watched.count == WATCHED
+    assert Components.of(many).validation.count == MAX_VALIDATION_SAMPLES

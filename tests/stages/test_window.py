@@ -33,7 +33,7 @@ def sampler(run):
 
 
 def drawn(run):
-    shards = list(Shards.there(run.folder.samples).all())
+    shards = list(Shards.on_disk(run.folder.samples).all())
     return {k: torch.cat([tensors[k] for _, tensors in shards]) for k in shards[0][1]}
 
 
