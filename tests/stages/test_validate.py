@@ -1,4 +1,4 @@
-"""MetricRunner while training changes nothing, survives stops, and keeps the best checkpoint."""
+"""Validation changes nothing in training, survives stops, and keeps the best checkpoint."""
 
 import json
 import os
@@ -13,7 +13,6 @@ from fmcore.recipe.sections import Best
 from fmcore.report.page import make_report
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.metrics_log import Curve
 from fmcore.stages.components import MAX_VALIDATION_SAMPLES, Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import evaluate
@@ -31,7 +30,7 @@ STEPS = [16, 32, 40]
 
 
 def trained(recipe, out, *overrides):
-    """The training alone: no samples, no pictures."""
+    """Train only: no samples, no pictures."""
     components = Components.of(load_recipe(recipe, [*overrides, "evaluate=null"]))
     components.check()
     folder = RunFolder.begin(components.recipe, out, lambda line: None)
@@ -49,10 +48,7 @@ def same(a, b):
 
 
 def untimed(made):
-    return [
-        {k: v for k, v in line.items() if k != "seconds"}
-        for line in Curve(made.folder.curve_file).lines()
-    ]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in made.folder.curve.lines()]
 
 
 def measured(made):
@@ -140,10 +136,10 @@ def test_the_best_checkpoint_outlives_the_newest_and_can_be_sampled(tiny, tmp_pa
     assert trained_field(made.components, made.folder, "best")[1].step == 16
 
 
-def test_a_best_that_is_not_there_is_told(tiny, tmp_path):
+def test_a_missing_best_checkpoint_is_reported(tiny, tmp_path):
     made = trained(tiny, tmp_path / "a", *BEST)
     made.folder.checkpoints.mark_best(None)
-    with pytest.raises(fmcore.CheckpointError, match="no checkpoint is the best yet"):
+    with pytest.raises(fmcore.CheckpointError, match="no checkpoint is marked as best yet"):
         made.field("best")
 
 
@@ -166,17 +162,17 @@ def test_an_unknown_measurement_is_refused_with_the_nearest_name(tiny, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "reason"),
     [
         (("train.best.metric=nfe",), "train.best needs train.evaluate_every"),
-        (("train.evaluate_every=5", "evaluate=null"), "nothing says what to measure"),
+        (("train.evaluate_every=5", "evaluate=null"), "there are no metrics to measure"),
         (("train.evaluate_every=5", "sample=null"), "NFE measures samples"),
         (("sample.weights=best",), "best needs train.best"),
         (("train.evaluate_every=5", "train.evaluate.metrics=[fid]"), "fid"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_before_training(tiny, tmp_path, overrides, said):
-    with pytest.raises(fmcore.FmcoreError, match=said):
+def test_what_cannot_be_measured_is_refused_before_training(tiny, tmp_path, overrides, reason):
+    with pytest.raises(fmcore.FmcoreError, match=reason):
         fmcore.run(tiny, overrides, out=tmp_path / "a", device="cpu", quiet=True)
     assert not (tmp_path / "a").exists()
 

@@ -1,5 +1,7 @@
-"""What two processes do in `test_processes.py`: started by torchrun, with the recipe's
-file, and as JSON the overrides that both have in common."""
+"""The program of two processes in `test_processes.py`, started by torchrun.
+
+Arguments: the recipe's file, and the overrides as JSON.
+"""
 
 import json
 import os
@@ -19,7 +21,7 @@ def attempt(**options) -> dict:
     try:
         made = fmcore.run(sys.argv[1], device="cpu", quiet=True, **options)
     except FmcoreError as error:
-        return {"error": type(error).__name__, "said": str(error)}
+        return {"error": type(error).__name__, "message": str(error)}
     return {"error": None, "folder": str(made.folder.root)}
 
 
@@ -32,9 +34,9 @@ def stopped_in_the_other_process_at_step_17() -> dict:
             os.kill(os.getpid(), signal.SIGTERM)
 
     Trainer.train_step = stopping
-    said = attempt()
+    outcome = attempt()
     Trainer.train_step = advance
-    return said
+    return outcome
 
 
 def not_finite_in_the_other_process_at_step_3() -> dict:
@@ -42,9 +44,9 @@ def not_finite_in_the_other_process_at_step_3() -> dict:
     Trainer.loss = lambda self, rows: (
         loss(self, rows) * (float("nan") if RANK == 1 and self.step == 3 else 1)
     )
-    said = attempt(out="bad")
+    outcome = attempt(out="bad")
     Trainer.loss = loss
-    return said
+    return outcome
 
 
 NETWORK = (
@@ -56,7 +58,7 @@ NETWORK = (
 
 
 def part_of_the_network_held() -> float:
-    """The share of the weights and averages that this process holds, in a sharded training."""
+    """Return the share of weights and averages that this process holds in a sharded training."""
     begin = Trainer.__init__
     held = []
 
