@@ -16,7 +16,7 @@ from fmcore.registry import registry
 from fmcore.registry.hooks import RECIPE
 from fmcore.registry.kinds import KINDS
 
-__all__ = ["json_option", "kind_option", "plugin_option", "quiet_option"]
+__all__ = ["changes_option", "json_option", "kind_option", "plugin_option", "quiet_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -52,6 +52,12 @@ json_option: Decorator = click.option(
 
 quiet_option: Decorator = click.option(
     "--quiet", "-q", is_flag=True, help="Show no progress; warnings and errors stay."
+)
+
+changes_option: Decorator = click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on with data or plugins that changed since the run began; run.json records it.",
 )
 
 kind_option: Decorator = click.option(

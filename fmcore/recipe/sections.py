@@ -150,10 +150,14 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """The interval that a result must lie in; the run exits with 3 if it does not."""
+    """The interval that a result must lie in; the run exits with 3 if it does not.
+
+    `max_unfinished` is the share of its solves that may fail, for example by `max_steps`.
+    """
 
     min: float | None = None
     max: float | None = None
+    max_unfinished: Fraction = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
