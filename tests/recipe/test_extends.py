@@ -81,13 +81,13 @@ def test_a_fault_that_is_overridden_is_none(write):
 
 
 def test_a_shipped_recipe_can_be_extended_by_its_name(write):
-    from fmcore.recipe.catalog import find
-    from fmcore.recipe.load import chain
-    from fmcore.recipe.nodes import Faults
+    from fmcore.recipe.catalog import find_recipe
+    from fmcore.recipe.load import load_layers
+    from fmcore.recipe.nodes import Diagnostics
 
-    layers = chain(write("extends: checkerboard\nseed: 3\n"), Faults())
+    layers = load_layers(write("extends: checkerboard\nseed: 3\n"), Diagnostics())
     assert [layer.file.name for layer in layers] == ["r.yaml", "checkerboard.yaml"]
-    assert layers[1].file == find("checkerboard")
+    assert layers[1].file == find_recipe("checkerboard")
 
 
 def test_a_missing_base_is_told_at_the_line_that_names_it(write, faults):

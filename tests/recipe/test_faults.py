@@ -40,7 +40,7 @@ r.yaml:4:44: model.channel_mult: expected a list of integers of length at least 
 r.yaml:4:57: model.dropout: expected a number or null, got the text "yes"
 r.yaml:5:8: train needs the option 'steps': an integer > 0
 r.yaml:5:9: train has no option 'stps'; did you mean 'steps'?
-r.yaml:5:25: train.betas: expected a list of 2 numbers, got a list of 1
+r.yaml:5:25: train.betas: expected a list of 2 numbers >= 0 and < 1, got a list of 1
 r.yaml:5:42: train.schedule: expected 'constant', 'linear' or 'cosine', got the text "cosin"; \
 did you mean 'cosine'?
 r.yaml:5:60: train.grad_clip: expected a number > 0 or null, got -1

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.interpolation import escaped, interpolated
-from fmcore.recipe.nodes import Faults, Mark, from_python, plain
+from fmcore.recipe.interpolation import escape, interpolate
+from fmcore.recipe.nodes import Diagnostics, Mark, from_python, to_python
 
 derandomized = settings(derandomize=True, max_examples=300, deadline=None)
 
@@ -60,7 +60,7 @@ def environment(monkeypatch):
     ],
 )
 def test_a_reference_becomes_its_value(basic, key, text, value):
-    found = load_recipe(basic, [f"{key}={text}"]).values
+    found = to_python(load_recipe(basic, [f"{key}={text}"]).completed)
     for part in key.split("."):
         found = found[part]
     found = found["name"] if key == "path" else found
@@ -172,16 +172,16 @@ def test_a_long_chain_of_references_is_told(basic, faults):
 @given(st.text(st.sampled_from("\\${}ab:., "), max_size=12))
 @derandomized
 def test_an_escaped_text_stands_for_itself(text):
-    faults = Faults()
-    tree = from_python({"k": escaped(text)}, Mark("here"), literal=False)
-    assert plain(interpolated(tree, tree, faults)) == {"k": text}
-    assert len(faults) == 0
+    diagnostics = Diagnostics()
+    tree = from_python({"k": escape(text)}, Mark("here"), literal=False)
+    assert to_python(interpolate(tree, tree, diagnostics)) == {"k": text}
+    assert len(diagnostics) == 0
 
 
 @given(st.text(st.sampled_from("\\${}ab:.,'\"[] "), max_size=16))
 @derandomized
 def test_any_text_is_resolved_or_refused(text):
-    faults = Faults()
+    diagnostics = Diagnostics()
     tree = from_python({"a": 1, "k": text}, Mark("here"), literal=False)
-    found = plain(interpolated(tree, tree, faults))["k"]
-    assert faults.found or not re.search(r"(?<!\\)\$\{", text) or found != text
+    found = to_python(interpolate(tree, tree, diagnostics))["k"]
+    assert diagnostics.found or not re.search(r"(?<!\\)\$\{", text) or found != text

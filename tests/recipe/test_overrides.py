@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.dump import scalar
-from fmcore.recipe.nodes import Faults, plain
-from fmcore.recipe.overrides import layer
+from fmcore.recipe.dump import to_yaml_line
+from fmcore.recipe.nodes import Diagnostics, to_python
+from fmcore.recipe.overrides import parse_overrides
 
 derandomized = settings(derandomize=True, max_examples=200, deadline=None)
 
@@ -117,8 +117,8 @@ scalars = st.one_of(
 @given(scalars)
 @derandomized
 def test_a_value_written_as_yaml_is_read_back(value):
-    (read,) = plain(layer([f"k={scalar(value)}"], Faults())).values()
-    assert read == (scalar(value) if isinstance(value, str) and "${" in value else value)
+    (read,) = to_python(parse_overrides([f"k={to_yaml_line(value)}"], Diagnostics())).values()
+    assert read == (to_yaml_line(value) if isinstance(value, str) and "${" in value else value)
 
 
 def _independent(keys: list[tuple[str, ...]]) -> bool:
@@ -129,10 +129,13 @@ def _independent(keys: list[tuple[str, ...]]) -> bool:
 @derandomized
 def test_overrides_of_different_keys_may_come_in_any_order(values):
     texts = [f"{'.'.join(path)}={value}" for path, value in values.items()]
-    forwards, backwards = layer(texts, Faults()), layer(texts[::-1], Faults())
-    assert plain(forwards) == plain(backwards)
+    forwards, backwards = (
+        parse_overrides(texts, Diagnostics()),
+        parse_overrides(texts[::-1], Diagnostics()),
+    )
+    assert to_python(forwards) == to_python(backwards)
     for path, value in values.items():
-        found = plain(forwards)
+        found = to_python(forwards)
         for part in path:
             found = found[part]
         assert found == value

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import json
 import pickle
-from pathlib import Path as FilePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import PluginError, RecipeError, load_recipe
-from fmcore.recipe.diff import ABSENT, Difference, annotated, diff
-from fmcore.recipe.dump import canonical, scalar, to_yaml
+from fmcore.recipe.diff import ABSENT, Difference, annotate, diff
+from fmcore.recipe.dump import to_canonical_json, to_yaml, to_yaml_line
 from fmcore.recipe.sections import Bound, Sample, Train
 
 VALUES = {
@@ -39,7 +38,11 @@ def test_values_are_complete_and_plain(basic):
     assert {key: values[key] for key in VALUES} == VALUES
     assert values["evaluate"]["metrics"] == [
         {"name": "likelihood", "solver": None, "n_probes": 1},
-        {"name": "distance", "weights": "weights.pt", "moments": [1.0, 2.0, 3.0]},
+        {
+            "name": "distance",
+            "weights": str(basic.parent / "weights.pt"),
+            "moments": [1.0, 2.0, 3.0],
+        },
     ]
     assert values["train"]["betas"] == [0.9, 0.999]
     assert json.loads(json.dumps(values)) == values
@@ -110,7 +113,7 @@ def test_the_digest_depends_on_what_is_said_and_not_on_how(basic, write):
 
 
 def test_the_digest_is_that_of_canonical_json():
-    assert canonical({"b": [1, 2.0, None], "a": {"ü": True}}) == (
+    assert to_canonical_json({"b": [1, 2.0, None], "a": {"ü": True}}) == (
         '{"a":{"\\u00fc":true},"b":[1,2.0,null]}'
     )
 
@@ -145,14 +148,14 @@ yaml_values = st.recursive(
 @given(st.dictionaries(keys, yaml_values, min_size=1, max_size=3))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_any_values_written_as_yaml_are_read_back(values):
-    from fmcore.recipe.interpolation import interpolated
-    from fmcore.recipe.nodes import Faults, plain
+    from fmcore.recipe.interpolation import interpolate
+    from fmcore.recipe.nodes import Diagnostics, to_python
     from fmcore.recipe.yaml import read_text
 
-    faults = Faults()
-    node = read_text(to_yaml(values), "r.yaml", faults)
-    assert plain(interpolated(node, node, faults)) == values
-    assert not faults.found
+    diagnostics = Diagnostics()
+    node = read_text(to_yaml(values), "r.yaml", diagnostics)
+    assert to_python(interpolate(node, node, diagnostics)) == values
+    assert not diagnostics.found
 
 
 def test_components_are_built(basic, kit):
@@ -193,7 +196,7 @@ def test_settings_are_built_with_their_components(basic, kit):
     assert sample.solver == kit.entry("solver", "adaptive").load()(rtol=1e-3)
     likelihood, distance = evaluate.metrics
     assert likelihood.solver is None
-    assert distance.weights == FilePath("weights.pt")
+    assert distance.weights == basic.parent / "weights.pt"
     assert distance.moments == (1.0, 2.0, 3.0)
     assert recipe.settings("expect") == {"likelihood": Bound(max=2.0)}
     assert recipe.settings("seed") == 7
@@ -287,7 +290,7 @@ def test_the_differences_of_two_recipes_are_told_by_key(basic):
         Difference("path.beta_max", ABSENT, 20.0),
         Difference("train.betas", [0.9, 0.999], [0.5, 0.999]),
         Difference("evaluate.metrics.1.name", "distance", ABSENT),
-        Difference("evaluate.metrics.1.weights", "weights.pt", ABSENT),
+        Difference("evaluate.metrics.1.weights", str(basic.parent / "weights.pt"), ABSENT),
         Difference("evaluate.metrics.1.moments", [1.0, 2.0, 3.0], ABSENT),
     ]
     assert [str(d) for d in found[:4]] == [
@@ -310,8 +313,9 @@ def test_a_stage_taken_away_is_a_difference(basic):
 
 
 def test_the_annotated_recipe_can_be_loaded_and_says_the_sources(basic, write):
-    recipe = load_recipe(basic, ["train.steps=3", "expect.a.max=1"])
-    text = annotated(recipe)
+    short = "evaluate.metrics.1.weights=/w"  # longer lines are not aligned
+    recipe = load_recipe(basic, ["train.steps=3", "expect.a.max=1", short])
+    text = annotate(recipe)
     assert load_recipe(write(text, "again.yaml")).values == recipe.values
     lines = [line.split("#") for line in text.splitlines()]
     assert ["  sigma_min: 0.001", " r.yaml:3"] in [[a.rstrip(), *b] for a, *b in lines]
@@ -323,9 +327,9 @@ def test_the_annotated_recipe_can_be_loaded_and_says_the_sources(basic, write):
 
 
 def test_one_line_of_yaml_stays_on_one_line():
-    assert scalar("x" * 500) == "x" * 500
-    assert scalar([1, None, "a b", "1"]) == "[1, null, a b, '1']"
-    assert "\n" not in scalar("a\nb")
+    assert to_yaml_line("x" * 500) == "x" * 500
+    assert to_yaml_line([1, None, "a b", "1"]) == "[1, null, a b, '1']"
+    assert "\n" not in to_yaml_line("a\nb")
 
 
 def test_a_default_that_nobody_registered_is_told_to_its_author(kit, write, monkeypatch):

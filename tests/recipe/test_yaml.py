@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from fmcore import RecipeError
-from fmcore.recipe.nodes import Faults, plain
+from fmcore.recipe.nodes import Diagnostics, to_python
 from fmcore.recipe.yaml import MAX_BYTES, read_bytes, read_text
 
 
 def value(text: str) -> object:
-    faults = Faults()
-    node = read_text(text, "r.yaml", faults)
-    faults.raise_any()
-    return None if node is None else plain(node)
+    diagnostics = Diagnostics()
+    node = read_text(text, "r.yaml", diagnostics)
+    diagnostics.raise_any()
+    return None if node is None else to_python(node)
 
 
 def faults(text: str) -> list[str]:
@@ -57,7 +57,7 @@ def test_a_quoted_number_is_text():
 
 
 def test_values_know_their_line_and_column():
-    node = read_text("a:\n  b: [1, two]\n", "r.yaml", Faults())
+    node = read_text("a:\n  b: [1, two]\n", "r.yaml", Diagnostics())
     inner = node.entries["a"].entries["b"]
     assert str(inner.key) == "r.yaml:2:3"
     assert str(inner.mark) == "r.yaml:2:6"
@@ -178,7 +178,7 @@ def test_sixty_levels_are_too_deep():
 
 def bytes_fault(data: bytes) -> str:
     with pytest.raises(RecipeError) as caught:
-        read_bytes(data, "r.yaml", Faults())
+        read_bytes(data, "r.yaml", Diagnostics())
     return str(caught.value)
 
 
@@ -189,8 +189,8 @@ def test_other_encodings_are_told_with_the_byte():
 
 
 def test_a_byte_order_mark_does_no_harm():
-    node = read_bytes("a: 1".encode("utf-8-sig"), "r.yaml", Faults())
-    assert plain(node) == {"a": 1}
+    node = read_bytes("a: 1".encode("utf-8-sig"), "r.yaml", Diagnostics())
+    assert to_python(node) == {"a": 1}
 
 
 def test_a_large_file_is_refused_unread():
