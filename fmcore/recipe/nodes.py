@@ -38,9 +38,17 @@ MAX_INDEX_DIGITS = 5  # int() of a long digit string is slow, and no list is tha
 
 
 class Reference(str):
-    """Text with `${oc.env:...}`, recorded in place of the value that it resolved to."""
+    """Text with `${oc.env:...}`, which values show in place of the `resolved` text.
 
-    __slots__ = ()
+    Printed and saved, it does not reveal the text; `create` and `load_recipe` use the text.
+    """
+
+    resolved: str
+
+    def __new__(cls, text: str, resolved: str = "") -> Reference:
+        made = super().__new__(cls, text)
+        made.resolved = resolved
+        return made
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,9 @@ def to_python(node: Node, *, record: bool = False) -> Any:
         return {key: to_python(child, record=record) for key, child in node.entries.items()}
     if isinstance(node, SequenceNode):
         return [to_python(child, record=record) for child in node.items]
-    return Reference(node.reference) if record and node.reference is not None else node.value
+    if record and node.reference is not None:
+        return Reference(node.reference, node.value)
+    return node.value
 
 
 def from_python(value: Any, mark: Mark, *, literal: bool = True) -> Node:
@@ -133,6 +143,8 @@ def from_python(value: Any, mark: Mark, *, literal: bool = True) -> Node:
         return MappingNode(mark, entries)
     if isinstance(value, list | tuple):
         return SequenceNode(mark, tuple(from_python(v, mark, literal=literal) for v in value))
+    if isinstance(value, Reference):
+        return ScalarNode(mark, value.resolved, literal=True, reference=str(value))
     return ScalarNode(mark, str(value) if isinstance(value, PurePath) else value, literal=literal)
 
 

@@ -106,7 +106,7 @@ def validate_options(
 
 def _complete(option: Option, node: Node | None, mark: Mark, validation: Validation) -> Node | None:
     """Return the option's node merged into its default: the lowest layer of every recipe."""
-    if option.default is REQUIRED:
+    if option.default is REQUIRED or option.given:  # the framework fills in given options
         return node
     if node is None:
         return to_node(option.default, mark) if validation.defaults else None

@@ -88,6 +88,7 @@ def run(
         whole = recipe.override(overrides) if overrides else recipe
     else:
         whole = load_recipe(recipe, overrides)
+    whole.check()
     components = Components.of(whole)
     components.check()
     say = _warnings_only if quiet else _to_stderr

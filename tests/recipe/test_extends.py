@@ -128,3 +128,33 @@ def test_an_unreadable_file_is_told(write, faults, tmp_path):
     assert faults(tmp_path / "r.yaml") == [
         "r.yaml:1:1: not UTF-8 text (byte 0xff); save the file as UTF-8"
     ]
+
+
+EXPECTING = BASE + "expect: {likelihood: {max: 3}}\n"
+
+
+@pytest.mark.parametrize("over", ["expect: {}", "expect:\n  {}"])
+def test_an_empty_mapping_clears_what_was_inherited(write, over):
+    write(EXPECTING, "b.yaml")
+    assert load_recipe(write(f"extends: b.yaml\n{over}\n")).values["expect"] == {}
+
+
+def test_an_empty_mapping_on_the_command_line_clears_what_was_inherited(write):
+    file = write(EXPECTING)
+    assert load_recipe(file, ["expect={}"]).values["expect"] == {}
+    again = load_recipe(file, ["expect.distance.max=1", "expect={}"]).values["expect"]
+    assert list(again) == ["distance"]
+
+
+def test_settings_that_are_cleared_have_their_defaults_again(write):
+    write(BASE.replace("rtol: 1e-3", "rtol: 1e-3, span: {low: 0.5}"), "b.yaml")
+    recipe = load_recipe(write("extends: b.yaml\nsample: {solver: {span: {}}}\n"))
+    assert recipe.values["sample"]["solver"]["span"] == {"low": 0.0, "high": 1.0}
+    assert recipe.values["sample"]["solver"]["rtol"] == 1e-3
+
+
+def test_a_cleared_component_has_no_name(write, faults):
+    write(BASE, "b.yaml")
+    assert faults(write("extends: b.yaml\npath: {}\n")) == [
+        "r.yaml:2:7: path needs a name; installed: ot, vp"
+    ]

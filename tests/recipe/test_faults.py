@@ -174,6 +174,33 @@ def test_a_constructor_that_names_no_option_is_quoted_at_the_component(write, fa
     assert "cannot be made: ZeroDivisionError: nothing to divide by" in fault
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.betas=[0.9,1]", "train.betas.1: expected a number >= 0 and < 1, got 1"),
+        ("train.lr=.inf", "train.lr: expected a number > 0, got inf; it has to be finite"),
+        ("train.lr=.nan", "train.lr: expected a number > 0, got nan"),
+        ("train.weight_decay=.inf", "expected a number >= 0, got inf; it has to be finite"),
+        ("train.ema=1.5", "train.ema: expected a number >= 0 and <= 1 or a list of numbers"),
+        ("train.ema_power=[0.3]", "train.ema_power.0: expected a number > 0 and <= 0.28, got 0.3"),
+        ("sample.guidance.scale=-1", "sample.guidance.scale: expected a number >= 0, got -1"),
+        (
+            "sample.guidance={scale: 2, interval: [0, 2]}",
+            "sample.guidance.interval.1: expected a number >= 0 and <= 1, got 2",
+        ),
+        (
+            "sample.guidance={scale: 2, interval: [0.5, 0.2]}",
+            "sample.guidance: interval has to begin before it ends, got [0.5, 0.2]",
+        ),
+        ("expect.nll={min: 2, max: 1}", "expect.nll: min has to be at most max, got 2.0 and 1.0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_where_it_is_given(basic, faults, override, message):
+    (fault,) = faults(basic, [override])
+    assert fault.startswith("command line: ")
+    assert message in fault
+
+
 def test_what_is_already_wrong_is_not_tried(write, faults):
     text = REST + "path: {name: ot, sigma_min: -1, nonsense: 1}\n"
     assert faults(write(text)) == [

@@ -36,6 +36,7 @@ def check(words: tuple[str, ...]) -> None:
     for recipe in recipes or [str(found.file) for found in list_recipes()]:
         try:
             loaded = load_recipe(recipe, overrides, partial=True)
+            loaded.check()
         except RecipeError as error:
             faults += error.faults
         else:
