@@ -7,7 +7,7 @@ import random
 from functools import cache
 
 from fmcore import load_recipe
-from fmcore.recipe.catalog import list_recipes
+from fmcore.recipe.catalog import catalogue
 from fuzzing.files import CANARY, Folder
 from fuzzing.mutation import WORDS, any_text, any_value, broken, changed
 
@@ -68,7 +68,7 @@ GLUE = ["\n", "\n  ", "\n- ", ": ", ", ", "{", "}", "[", "]", '"', "'", " ", "\t
 @cache
 def shipped() -> tuple[bytes, ...]:
     """The recipes that come with fmcore, and one that uses most kinds of values."""
-    return (TINY.encode(), *(found.file.read_bytes() for found in list_recipes()))
+    return (TINY.encode(), *(found.file.read_bytes() for found in catalogue()))
 
 
 def make_text(dice: random.Random) -> Folder:

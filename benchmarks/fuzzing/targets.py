@@ -18,7 +18,7 @@ from fmcore.benchmark.compare import compare
 from fmcore.benchmark.results_csv import COLUMNS, ResultsCsv
 from fmcore.cli.summary import summary
 from fmcore.errors import FmcoreError
-from fmcore.recipe.diff import annotate
+from fmcore.recipe.diff import annotated
 from fmcore.recipe.load import load_recipe
 from fmcore.report.page import make_report
 from fmcore.runs.checkpoint import CheckpointFolder, load_into
@@ -93,7 +93,7 @@ def data_of(kind: Callable[..., Any], **options: Any) -> Callable[[Path], object
 
 def read_recipe(root: Path) -> None:
     overrides = json.loads((root / "overrides.json").read_text("utf-8"))
-    annotate(load_recipe(root / "r.yaml", overrides, partial=True))
+    annotated(load_recipe(root / "r.yaml", overrides, partial=True))
 
 
 def read_values(root: Path) -> None:

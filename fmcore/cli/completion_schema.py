@@ -33,8 +33,8 @@ class StaticOption:
     """One option as its annotation declares it.
 
     `choices` are its values, where they are few; `kind` is the kind of component that it takes;
-    `settings` is the dataclass that holds its keys, as `module:Class`.  `is_list` says that it
-    takes a list of them.  `default` is kept where it is text.
+    `settings` is the dataclass that holds its keys, as `module:Class`.  `is_list` means a
+    list of them.  `default` is kept where it is text.
     """
 
     name: str

@@ -84,8 +84,9 @@ def find_recipe(source: str | PathLike[str], folder: Path | None = None) -> Path
     if len(matches) == 1:
         return matches[0].file
     if matches:
-        which = ", ".join(recipe.qualified for recipe in matches)
-        raise RecipeError(f"recipe '{source}' is offered {len(matches)} times; say which: {which}")
+        names = ", ".join(recipe.qualified for recipe in matches)
+        count = len(matches)
+        raise RecipeError(f"recipe '{source}' is offered {count} times; write one of: {names}")
     raise RecipeError(_describe_unknown(str(source), [recipe.name for recipe in named]))
 
 

@@ -147,13 +147,14 @@ class Component(Type):
         found = self.list_options(target, KINDS[self.kind].given)
         if any(option.name == "name" for option in found):
             raise PluginError(
-                f"{what} has an option called 'name', which is taken; its author has to rename it"
+                f"{what} has an option called 'name', which is reserved; its author has to rename "
+                "it"
             )
         return found
 
 
 def _to_mapping(node: Node) -> MappingNode:
-    """Return the mapping that a bare name stands for: `path: ot` is `path: {name: ot}`."""
+    """Return the mapping that a bare name means: `path: ot` is `path: {name: ot}`."""
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
         return MappingNode(node.mark, {"name": node}, key=node.key)
     if not isinstance(node, MappingNode):

@@ -164,7 +164,7 @@ def _plan_copies(layers: list[Layer], target: Path) -> list[tuple[Path, bytes]]:
         target = target.parent / base.value
         if not target.resolve().is_relative_to(root):
             raise RecipeError(
-                f"{base.mark}: '{base.value}' lies outside the recipe's folder, so that a copy "
+                f"{base.mark}: '{base.value}' is outside the recipe's folder, so that a copy "
                 "would not find it; copy the files by hand"
             )
     return copies

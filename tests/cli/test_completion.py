@@ -101,7 +101,7 @@ def test_a_class_without_source_has_no_static_options():
 
 
 @pytest.mark.parametrize("shell", list(SHELLS))
-def test_the_script_says_how_to_install_it(call, shell):
+def test_the_script_describes_its_installation(call, shell):
     ended = call("completion", shell)
     assert ended.code == 0
     assert f"{shell}_complete" in ended.out

@@ -50,7 +50,7 @@ def test_the_checkouts_recipes_come_first():
 
 
 def test_without_a_checkout_the_recipes_are_inside_the_package(tmp_path, monkeypatch):
-    """A folder `recipes` beside an installed package is somebody else's."""
+    """A folder `recipes` next to an installed package belongs to another distribution."""
     (tmp_path / "site" / "fmcore").mkdir(parents=True)
     (tmp_path / "site" / "recipes").mkdir()
     file = tmp_path / "site" / "fmcore" / "recipe" / "catalog.py"
@@ -87,11 +87,11 @@ def test_recipes_of_plugins_are_found_without_importing_them(shelf, acme):
     ]
 
 
-def test_a_name_that_two_offer_has_to_be_said_in_full(shelf, acme):
+def test_a_name_of_two_recipes_has_to_be_qualified(shelf, acme):
     with pytest.raises(RecipeError) as caught:
         find_recipe("digits")
     assert str(caught.value) == (
-        "recipe 'digits' is offered 2 times; say which: acme/digits, fmcore/digits"
+        "recipe 'digits' is offered 2 times; write one of: acme/digits, fmcore/digits"
     )
     assert find_recipe("acme/digits") == acme / "digits.yaml"
     assert find_recipe("fmcore/digits") == shelf / "digits.yaml"
@@ -114,15 +114,15 @@ def test_a_name_that_two_offer_has_to_be_said_in_full(shelf, acme):
         ("a\0b", "there is no file and no recipe named 'a\\x00b'; recipes: digits, paper/ot"),
     ],
 )
-def test_what_is_not_there_is_told(shelf, faults, source, message):
+def test_an_unknown_recipe_is_reported(shelf, faults, source, message):
     assert faults(source) == [message]
 
 
 def test_a_folder_is_no_recipe(shelf, faults, tmp_path):
-    told = f"'{tmp_path}' is a folder, not a recipe"
-    assert faults(str(tmp_path)) == [told]
+    message = f"'{tmp_path}' is a folder, not a recipe"
+    assert faults(str(tmp_path)) == [message]
     (tmp_path / "recipe.yaml").write_text("seed: 1")
-    assert faults(str(tmp_path)) == [f"{told}; there is '{tmp_path}/recipe.yaml'"]
+    assert faults(str(tmp_path)) == [f"{message}; there is '{tmp_path}/recipe.yaml'"]
 
 
 def test_files_are_shown_from_where_the_user_is(tmp_path):

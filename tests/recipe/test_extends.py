@@ -66,7 +66,7 @@ def test_a_chain_of_files_is_followed_each_from_its_own_folder(write):
     assert recipe.origin("path.sigma_min") == "a/b/bottom.yaml:2:18"
 
 
-def test_faults_of_all_files_are_told_together(write, faults):
+def test_errors_of_all_files_are_reported_together(write, faults):
     write(BASE.replace("lr: 1e-3", "lr: x"), "b.yaml")
     assert faults(write("extends: b.yaml\nseed: x\n"), ["train.steps=0"]) == [
         'r.yaml:2:7: seed: expected an integer, got the text "x"',
@@ -90,26 +90,26 @@ def test_a_shipped_recipe_can_be_extended_by_its_name(write):
     assert layers[1].file == find_recipe("checkerboard")
 
 
-def test_a_missing_base_is_told_at_the_line_that_names_it(write, faults):
+def test_a_missing_base_is_reported_at_the_line_that_names_it(write, faults):
     assert faults(write("seed: 1\nextends: nowhere.yaml\n")) == [
         "r.yaml:2:10: there is no file 'nowhere.yaml'"
     ]
 
 
-def test_a_circle_is_told(write, faults):
+def test_a_circle_is_reported(write, faults):
     write("extends: r.yaml\n", "b.yaml")
     assert faults(write("extends: b.yaml\n")) == [
         "b.yaml:1:10: a recipe cannot extend itself: r.yaml -> b.yaml -> r.yaml"
     ]
 
 
-def test_a_recipe_that_extends_itself_is_told(write, faults):
+def test_a_recipe_that_extends_itself_is_reported(write, faults):
     assert faults(write("extends: r.yaml\n")) == [
         "r.yaml:1:10: a recipe cannot extend itself: r.yaml -> r.yaml"
     ]
 
 
-def test_an_endless_chain_is_told(write, faults):
+def test_an_endless_chain_is_reported(write, faults):
     for i in range(30):
         write(f"extends: {i + 1}.yaml\n", f"{i}.yaml")
     (fault,) = faults(write("extends: 0.yaml\n"))
@@ -123,7 +123,7 @@ def test_extends_names_one_file(write, faults, value):
     ]
 
 
-def test_an_unreadable_file_is_told(write, faults, tmp_path):
+def test_an_unreadable_file_is_reported(write, faults, tmp_path):
     (tmp_path / "r.yaml").write_bytes(b"\xff\xfe")
     assert faults(tmp_path / "r.yaml") == [
         "r.yaml:1:1: not UTF-8 text (byte 0xff); save the file as UTF-8"

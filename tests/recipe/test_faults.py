@@ -64,7 +64,7 @@ command line: objective.skew: expected true or false, got the text "on"; write t
 command line: train.lr: expected a number > 0, got the text "fast\""""
 
 
-def test_all_that_is_wrong_is_told_at_once_each_with_its_place(write, faults):
+def test_all_errors_are_reported_at_once_each_with_its_place(write, faults):
     assert faults(write(EVERYTHING_WRONG), OVERRIDES) == GOLDEN.splitlines()
 
 
@@ -150,7 +150,7 @@ REST = "data: toy\nmodel: net\n"
         ),
     ],
 )
-def test_a_fault_is_told(write, faults, text, overrides, expected):
+def test_an_error_is_reported(write, faults, text, overrides, expected):
     found = faults(write(text), overrides)
     assert len(found) == len(expected)
     for message, beginning in zip(found, expected, strict=True):
@@ -216,7 +216,7 @@ def test_what_is_already_wrong_is_not_tried(write, faults):
         ("odd", "option 'scale' has the type complex, which a recipe cannot write"),
     ],
 )
-def test_a_plugin_whose_signature_is_no_schema_is_told_where_it_is_used(
+def test_a_plugin_whose_signature_is_no_schema_is_reported_where_it_is_used(
     write, faults, source, message
 ):
     (fault,) = faults(write(REST + f"path: {{name: ot, source: {source}}}"))

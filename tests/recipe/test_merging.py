@@ -56,7 +56,7 @@ def test_layers_may_be_merged_in_any_grouping(a, b, c):
 
 @given(trees, trees)
 @derandomized
-def test_every_value_of_the_upper_layer_stands(base, over):
+def test_every_value_of_the_upper_layer_is_kept(base, over):
     result = flat(merged(base, over))
     for path, value in flat(over).items():
         if value != {}:  # an empty mapping adds nothing

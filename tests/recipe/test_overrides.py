@@ -36,7 +36,7 @@ derandomized = settings(derandomize=True, max_examples=200, deadline=None)
         ("path.source=heavy", "path.source", {"name": "heavy", "tail": 3.0}),
         ("path={sigma_min: 0.5}", "path.sigma_min", 0.5),
         ("train=null", "train", None),
-        # text is what was typed, whatever YAML would make of it
+        # text is exactly what was typed, also where YAML reads a number
         ("data.root=123", "data.root", "123"),
         ("data.root=1e5", "data.root", "1e5"),
         ("data.root=true", "data.root", "true"),
@@ -88,11 +88,11 @@ def test_of_equal_keys_the_last_one_counts(basic):
     assert load_recipe(basic, ["train.lr=1", "train.lr=2"]).values["train"]["lr"] == 2.0
 
 
-def test_a_section_that_was_taken_away_can_be_given_again(basic, write):
+def test_a_section_that_was_removed_can_be_given_again(basic, write):
     assert load_recipe(basic, ["train=null", "train.steps=3"]).values["train"]["steps"] == 3
 
 
-def test_an_index_beyond_the_list_is_told(basic, faults):
+def test_an_index_beyond_the_list_is_reported(basic, faults):
     assert faults(basic, ["evaluate.metrics.7=likelihood"]) == [
         "command line: evaluate.metrics: expected a list of metrics (names, or mappings with "
         "`name`), got a mapping; there is no item of that index to change"

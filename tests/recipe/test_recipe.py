@@ -48,7 +48,7 @@ def test_values_are_complete_and_plain(basic):
     assert json.loads(json.dumps(values)) == values
 
 
-def test_sections_stand_in_the_order_of_their_declaration(write):
+def test_sections_are_in_the_order_of_their_declaration(write):
     text = "model: net\nexpect: {}\npath: ot\nseed: 1\ndata: toy\n"
     assert list(load_recipe(write(text)).values) == [
         *["seed", "data", "path", "coupling", "objective", "model"],
@@ -56,7 +56,7 @@ def test_sections_stand_in_the_order_of_their_declaration(write):
     ]
 
 
-def test_options_stand_in_the_order_of_the_signature(write):
+def test_options_are_in_the_order_of_the_signature(write):
     recipe = load_recipe(
         write("data: toy\nmodel: net\npath: {source: heavy, sigma_min: 1, name: ot}")
     )
@@ -97,7 +97,7 @@ def test_values_are_the_readers_own(basic):
     assert recipe.digest == digest
 
 
-def test_the_digest_depends_on_what_is_said_and_not_on_how(basic, write):
+def test_the_digest_depends_on_the_values_and_not_on_how_they_are_written(basic, write):
     digest = load_recipe(basic).digest
     text = basic.read_text()
     lines = text.splitlines()
@@ -118,7 +118,7 @@ def test_the_digest_is_that_of_canonical_json():
     )
 
 
-def test_the_complete_recipe_as_yaml_says_the_same(basic, write):
+def test_the_complete_recipe_as_yaml_has_equal_values(basic, write):
     recipe = load_recipe(basic, [r"data.root=\${seed}", "path=vp"])
     again = load_recipe(write(recipe.to_yaml(), "recipe.yaml"))
     assert again.values == recipe.values
@@ -171,7 +171,7 @@ def test_the_framework_gives_what_a_recipe_leaves_out(basic):
     assert (model.shape, model.width) == ((3, 4, 4), 8)
 
 
-def test_what_a_recipe_says_counts_before_what_the_framework_gives(basic):
+def test_a_recipe_has_priority_over_what_the_framework_gives(basic):
     recipe = load_recipe(basic, ["model.shape=[1,2]"])
     assert recipe.values["model"]["shape"] == [1, 2]
     assert recipe.build("model", shape=(3, 4, 4)).shape == (1, 2)
@@ -182,7 +182,7 @@ def test_a_model_without_its_shape_is_refused(basic):
         load_recipe(basic).build("model")
 
 
-def test_an_argument_that_nobody_takes_is_refused(basic):
+def test_an_unknown_argument_is_refused(basic):
     with pytest.raises(RecipeError, match="takes no argument 'colour'"):
         load_recipe(basic).build("model", shape=(2,), colour=3)
 
@@ -206,7 +206,7 @@ def test_a_stage_that_does_not_exist_is_none(basic):
     assert load_recipe(basic, ["train=null"]).settings("train") is None
 
 
-def test_an_unknown_section_is_told(basic):
+def test_an_unknown_section_is_reported(basic):
     with pytest.raises(RecipeError, match=r"no section 'sampel'; did you mean 'sample'\?"):
         load_recipe(basic).settings("sampel")
 
@@ -222,7 +222,7 @@ def test_an_override_leaves_the_recipe_as_it_was(basic):
     assert (other.name, other.path) == (recipe.name, recipe.path)
 
 
-def test_a_wrong_override_is_told(basic):
+def test_a_wrong_override_is_reported(basic):
     with pytest.raises(RecipeError, match="command line: train has no option 'stps'"):
         load_recipe(basic).override(["train.stps=3"])
 
@@ -237,7 +237,7 @@ def test_a_recipe_travels_between_processes(basic):
     assert pickle.loads(pickle.dumps(recipe)).digest == recipe.digest
 
 
-def test_a_recipe_is_named_by_its_file_unless_told_otherwise(basic):
+def test_a_recipe_is_named_by_its_file_unless_a_name_is_given(basic):
     assert (load_recipe(basic).name, load_recipe(basic).path) == ("r", basic)
     assert load_recipe(basic, name="mine").name == "mine"
 
@@ -278,7 +278,7 @@ def test_python_values_are_checked_like_any_other(faults):
     ]
 
 
-def test_the_differences_of_two_recipes_are_told_by_key(basic):
+def test_the_differences_of_two_recipes_are_listed_by_key(basic):
     recipe = load_recipe(basic)
     other = recipe.override(["path=vp", "train.betas.0=0.5", "evaluate.metrics=[likelihood]"])
     found = diff(recipe, other)
@@ -307,12 +307,12 @@ def test_a_recipe_does_not_differ_from_itself(basic):
     assert diff(load_recipe(basic), load_recipe(basic)) == []
 
 
-def test_a_stage_taken_away_is_a_difference(basic):
+def test_a_removed_stage_is_a_difference(basic):
     recipe = load_recipe(basic)
     assert Difference("train", ABSENT, None) in diff(recipe, recipe.override(["train=null"]))
 
 
-def test_the_annotated_recipe_can_be_loaded_and_says_the_sources(basic, write):
+def test_the_annotated_recipe_can_be_loaded_and_names_the_sources(basic, write):
     short = "evaluate.metrics.1.weights=/w"  # longer lines are not aligned
     recipe = load_recipe(basic, ["train.steps=3", "expect.a.max=1", short])
     text = annotate(recipe)
@@ -332,7 +332,7 @@ def test_one_line_of_yaml_stays_on_one_line():
     assert "\n" not in to_yaml_line("a\nb")
 
 
-def test_a_default_that_nobody_registered_is_told_to_its_author(kit, write, monkeypatch):
+def test_a_default_that_is_not_registered_is_reported_to_its_author(kit, write, monkeypatch):
     without = [entry for entry in kit._entries if entry.name != "normal"]
     monkeypatch.setattr(kit, "_entries", without)
     with pytest.raises(RecipeError) as caught:

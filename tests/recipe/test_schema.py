@@ -64,7 +64,7 @@ class Everything:
         pass
 
 
-def test_every_type_is_described_in_words():
+def test_every_type_has_a_description():
     assert {option.name: option.type_text for option in list_options(Everything)} == {
         "whole": "an integer",
         "number": "a number",
@@ -121,7 +121,7 @@ WHOLE = {
 }
 
 
-def test_values_are_built_as_the_annotation_says(kit):
+def test_values_are_built_by_their_annotations(kit):
     fixed, likelihood = (
         kit.entry("solver", "fixed").load(),
         kit.entry("metric", "likelihood").load(),
@@ -195,12 +195,12 @@ def test_values_made_in_python_pass_as_they_are(kit):
         ("whole", "???", "thing: whole must be given"),
     ],
 )
-def test_a_wrong_value_is_told(name, value, message):
+def test_a_wrong_value_is_reported(name, value, message):
     (found,) = check_options(Everything, WHOLE | {name: value}, "thing")
     assert found.startswith(message)
 
 
-def test_unknown_and_missing_options_are_told_together():
+def test_unknown_and_missing_options_are_reported_together():
     found = check_options(
         Everything, {k: v for k, v in WHOLE.items() if k != "flag"} | {"flug": 1}, "it"
     )
@@ -228,8 +228,8 @@ def test_a_component_given_in_python_is_what_a_recipe_would_make_of_it(
     made = kit.entry("path", "vp").load()(
         **prepare_arguments(kit.entry("path", "vp").load(), given, "it")
     )
-    said = load_recipe({"data": "toy", "model": "net", "path": {"name": "vp", **given}})
-    assert said.build("path") == made
+    recipe = load_recipe({"data": "toy", "model": "net", "path": {"name": "vp", **given}})
+    assert recipe.build("path") == made
     assert type(made.source).__name__ == name
     assert getattr(made.source, "temperature", None) == temperature
 
@@ -273,7 +273,7 @@ def test_a_module_has_the_arguments_of_its_constructor_as_options():
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` is Python 3.12's")
-def test_a_type_alias_stands_for_its_type():
+def test_a_type_alias_is_its_type():
     names: dict[str, Any] = {}
     source = "type Count = int\ndef init(self, a: Count) -> None: ..."
     exec(compile(source, "alias.py", "exec", dont_inherit=True), names)

@@ -42,6 +42,6 @@ def test_every_shipped_recipe_is_right_and_round_trips(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", list_recipes(), ids=lambda r: r.name)
-def test_every_shipped_recipe_says_what_it_is(recipe):
+def test_every_shipped_recipe_begins_with_its_description(recipe):
     first = recipe.file.read_text(encoding="utf-8").splitlines()[0]
     assert re.match(r"# [A-Z].+\.(   fmcore run |$)", first)

@@ -65,7 +65,7 @@ def test_values_know_their_line_and_column():
 
 
 @pytest.mark.parametrize("text", ["{a: ???, b: ???}", "a: ???\nb: ???", "{a: ???,\n b: '???'}"])
-def test_missing_values_stand_inside_braces_too(text):
+def test_missing_values_are_read_inside_braces_too(text):
     assert value(text) == {"a": "???", "b": "???"}
 
 
@@ -113,7 +113,7 @@ def test_three_question_marks_followed_by_more_are_a_syntax_error_in_braces():
         ('a: "\\UFFFFFFFF"', None),
     ],
 )
-def test_bad_yaml_is_told_with_its_place(text, expected):
+def test_invalid_yaml_is_reported_with_its_place(text, expected):
     found = faults(text)
     assert all(fault.startswith("r.yaml:") for fault in found)
     if expected is not None:
@@ -134,7 +134,7 @@ def test_bad_yaml_is_told_with_its_place(text, expected):
     ],
 )
 @pytest.mark.parametrize("body", ["[ls]", "{a: 1}", "text"])
-def test_a_tag_that_would_build_an_object_is_refused_where_it_stands(tag, body):
+def test_a_tag_that_would_build_an_object_is_refused_at_its_place(tag, body):
     shown = tag.replace("!<tag:example.org,2000:x>", "tag:example.org,2000:x")
     assert faults(f"path: {tag} {body}") == [
         f"r.yaml:1:7: the tag {shown} is refused: a recipe is plain data and builds no objects"
@@ -182,7 +182,7 @@ def bytes_fault(data: bytes) -> str:
     return str(caught.value)
 
 
-def test_other_encodings_are_told_with_the_byte():
+def test_other_encodings_are_reported_with_the_byte():
     assert bytes_fault("a: 1\nb: ü".encode("latin-1")) == (
         "r.yaml:2:4: not UTF-8 text (byte 0xfc); save the file as UTF-8"
     )
