@@ -5,8 +5,8 @@ FmcoreError                    1  the run failed
 │   ├── RecipeError               a recipe or an override: one located message per fault
 │   ├── PluginError               a plugin or component is not found, not loadable or ambiguous
 │   ├── ComponentError            an option of a component, or incompatible components
-│   ├── DataError                 data, weights or references that are missing or invalid
-│   ├── CheckpointError           a checkpoint that is corrupt or of another run
+│   ├── DataError                 data, weights or references, missing or not what they claim
+│   ├── CheckpointError           a checkpoint that is unreadable, torn or of another run
 │   └── RunError                  a run folder that is not what the command needs
 ├── SolverError                1  a solve failed and its solver has `throw=True`
 ├── TrainingError              1  training cannot continue (a loss that is not finite)
@@ -71,7 +71,7 @@ class ComponentError(UserError):
 
 
 class DataError(UserError):
-    """Data, weights or reference files that are missing or invalid."""
+    """Data, weights or reference files that are missing or not what they claim to be."""
 
 
 class CheckpointError(UserError):

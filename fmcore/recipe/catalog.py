@@ -94,7 +94,7 @@ def display_path(file: Path) -> str:
     """Return the path as messages show it: relative to the current folder if the file is in it."""
     try:
         return str(file.resolve().relative_to(Path.cwd()))
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # a deleted current folder; a file outside of it
         return str(file)
 
 

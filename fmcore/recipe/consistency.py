@@ -24,7 +24,7 @@ def check_sections(recipe: MappingNode, diagnostics: Diagnostics) -> None:
     """Add the contradictions between the sections of a complete recipe."""
     metrics = lookup(recipe, ("evaluate", "metrics"))
     if metrics is not None and not isinstance(metrics, SequenceNode):
-        return  # `???` or a reference to it
+        return  # `???`, or a reference to it: nothing is known yet
     measured = list(_list_metrics(metrics))
     _check_samples(recipe, measured, diagnostics)
     _check_expectations(recipe, [entry.name for _, entry in measured], diagnostics)

@@ -45,7 +45,7 @@ def _list_item(node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
         yield f"{indent}- {to_yaml_line(to_python(node, record=True))}", node.origin
         return
     inside = list(_list_lines(node, indent + "  "))
-    text, mark = inside[0]
+    text, mark = inside[0]  # the dash replaces the indent of the first line
     yield f"{indent}- {text[len(indent) + 2 :]}", mark
     yield from inside[1:]
 
@@ -87,6 +87,7 @@ def diff(left: Recipe, right: Recipe) -> list[Difference]:
     """Return the keys in which two recipes differ, section by section; none for equal recipes."""
     a, b = _flatten(left.values), _flatten(right.values)
     sections = list(left.values)
+    # a stable sort: keys of one recipe alone are listed with their section, in the order written
     keys = sorted(dict.fromkeys([*a, *b]), key=lambda key: sections.index(key.partition(".")[0]))
     pairs = [Difference(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in keys]
     return [pair for pair in pairs if not _are_equal(pair.left, pair.right)]

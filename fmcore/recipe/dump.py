@@ -46,7 +46,7 @@ _Dumper.add_representer(Reference, _represent_text)
 
 def to_yaml(values: Any) -> str:
     """Return plain values as YAML, lists of scalars on one line, the order kept."""
-    return _dump(values, width=1000)
+    return _dump(values, width=1000)  # PyYAML folds longer texts over several lines
 
 
 def to_yaml_line(value: Any) -> str:

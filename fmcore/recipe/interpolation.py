@@ -80,7 +80,7 @@ def interpolate(
     def change(at: tuple[str, ...], scalar: ScalarNode) -> ScalarNode:
         try:
             return resolver.resolve(at, scalar)
-        except _InvalidElsewhere:
+        except _InvalidElsewhere:  # one error for one mistake
             return scalar
         except _Unresolved as error:
             if completed is not None or not isinstance(error, _UnknownKey):

@@ -98,7 +98,7 @@ def _find_base(extends: ScalarNode, layers: list[Layer]) -> Path:
         base = find_recipe(extends.value, layers[-1].file.parent)
     except RecipeError as error:
         raise RecipeError(f"{extends.mark}: {error}") from None
-    seen = [layer.file.resolve() for layer in layers]
+    seen = [layer.file.resolve() for layer in layers]  # two names may link to one file
     if base.resolve() in seen:
         loop = [*seen[seen.index(base.resolve()) :], base.resolve()]
         names = " -> ".join(display_path(file) for file in loop)
@@ -160,7 +160,7 @@ def _plan_copies(layers: list[Layer], target: Path) -> list[tuple[Path, bytes]]:
         copies.append((target, layer.file.read_bytes()))
         base = layer.extends
         if base is None or not Path(layer.file.parent, base.value).is_file():
-            break
+            break  # an installed recipe is found by its name from everywhere
         target = target.parent / base.value
         if not target.resolve().is_relative_to(root):
             raise RecipeError(

@@ -32,6 +32,7 @@ def merge(base: Node, over: Node) -> Node:
     """
     if isinstance(base, MappingNode) and _is_text(over):
         named = MappingNode(over.mark, {"name": over}, key=over.key)
+        # text that is no name, `train: x`, replaces the mapping, and its type refuses it
         return merge(base, named) if _same_name(base, named) else over
     if not isinstance(over, MappingNode) or over.clears:
         return over

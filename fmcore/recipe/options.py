@@ -81,7 +81,7 @@ def validate_options(
     that has the options, `at` its key.
     """
     known = {option.name: option for option in own}
-    for key, child in block.entries.items():
+    for key, child in block.entries.items():  # unknown ones first: a misspelt key is also missing
         if key not in known:
             hint = did_you_mean(key, known) or f"; {noun}s: {', '.join(known) or 'none'}"
             validation.diagnostics.add(child.origin, f"{what} has no {noun} '{key[:60]}'{hint}")

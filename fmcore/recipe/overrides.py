@@ -25,7 +25,8 @@ __all__ = ["parse_overrides", "parse_value"]
 def parse_overrides(overrides: Iterable[str], diagnostics: Diagnostics) -> MappingNode:
     """Return one layer of all overrides.  The last one of equal keys counts."""
     pairs = [pair for text in overrides if (pair := _split(text, diagnostics)) is not None]
-    # `path=vp` goes beneath `path.beta_min=0.2`, in whichever order they were typed
+    # `path=vp` goes beneath `path.beta_min=0.2`, in whichever order they were typed; the sort is
+    # stable, so that the last of equal keys stays last
     pairs.sort(key=lambda pair: len(pair[0]))
     layer: Node = MappingNode(COMMAND_LINE, {})
     for parts, value in pairs:

@@ -34,7 +34,7 @@ __all__ = ["Recipe", "resolve"]
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # compare digests: equal values may have different places
 class Recipe:
     """A complete description of a run: all defaults included, all references resolved.
 
@@ -80,6 +80,7 @@ class Recipe:
     def override(self, overrides: Iterable[str]) -> Recipe:
         """Return this recipe with `key=value` texts merged into it."""
         diagnostics = Diagnostics()
+        # not into `completed`, in which references have the old values
         tree = merge(self.written, parse_overrides(overrides, diagnostics))
         return resolve(self.name, self.path, tree, diagnostics, partial=bool(self.missing))
 
@@ -141,7 +142,7 @@ def resolve(
     tree = _resolve_references(written, diagnostics)
     validation = Validation(diagnostics)
     completed = _complete(tree, validation)
-    for key, mark in validation.missing.items():
+    for key, mark in validation.missing.items():  # after all else, which may be wrong too
         if not partial:
             diagnostics.add(mark, _must_be_given(key))
     diagnostics.raise_any()
@@ -163,6 +164,7 @@ def _resolve_references(written: MappingNode, diagnostics: Diagnostics) -> Mappi
     once = interpolate(written, None, diagnostics)
     if not any(has_reference(scalar) for _, scalar in walk(once)):
         return once
+    # its errors are discarded: the second pass finds them again
     defaults = _complete(once, Validation(construct=False))
     return interpolate(once, defaults, diagnostics)
 

@@ -31,7 +31,7 @@ def list_options(target: type, given: Sequence[str] = ()) -> tuple[Option, ...]:
     Raises PluginError, addressed to the author, where the signature cannot be a schema: `**kwargs`,
     an argument without a type, or a type that no recipe can write.
     """
-    return _list_options(target, tuple(given))
+    return _list_options(target, tuple(given))  # a list has no hash for the cache
 
 
 @cache  # a recipe reads the same class several times, and annotations are slow to evaluate
@@ -130,7 +130,7 @@ def _to_container(origin: Any, arguments: tuple[Any, ...]) -> Type | None:
     if origin in (dict, collections.abc.Mapping):
         value = _to_type(arguments[1])
         return MapOf(value) if value and arguments[0] is str else None  # YAML keys are text
-    parts = [_to_type(a) for a in arguments if a is not Ellipsis]
+    parts = [_to_type(a) for a in arguments if a is not Ellipsis]  # of tuple[T, ...]
     known = tuple(part for part in parts if part is not None)
     if len(known) < len(parts) or not known:
         return None

@@ -83,11 +83,11 @@ class Train:
     batch_size: Positive = 128
     lr: Annotated[float, Gt(0)] = 1e-3
     betas: tuple[Beta, Beta] = (0.9, 0.999)
-    eps: Annotated[float, Gt(0)] = 1e-8
+    eps: Annotated[float, Gt(0)] = 1e-8  # of torch.optim.Adam, as `betas`
     weight_decay: Annotated[float, Ge(0)] = 0.0
     warmup: Count = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    lr_end: Annotated[float, Ge(0)] = 1e-8
+    lr_end: Annotated[float, Ge(0)] = 1e-8  # as in the paper, appendix E
     grad_clip: Annotated[float, Gt(0)] | None = None
     ema: Fraction | tuple[Fraction, ...] | None = 0.999
     ema_power: tuple[Width, ...] = ()

@@ -105,10 +105,11 @@ def _evaluate(target: type, owner: type, parameter: inspect.Parameter) -> Any:
                 holder, globalns=names, localns=names, include_extras=True
             )
             found = hints[parameter.name]
+            # an InitVar is an argument of the constructor, and its type is inside
             return found.type if isinstance(found, dataclasses.InitVar) else found
         except NameError as error:
             missing = str(error.name)
-            if missing in names:
+            if missing in names:  # the name is defined: the error is inside its definition
                 raise
             names[missing] = _import_name(missing, module, target, parameter.name)
         except Exception as error:
