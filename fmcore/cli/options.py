@@ -22,9 +22,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _load_plugins(ctx: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
-    """Load the files, and say in a line if an installed plugin failed."""
+    """Load the files, and warn in one line if an installed plugin failed."""
     known = registry()
     for file in files:
+        # shell completion shows no errors
         with suppress(PluginError) if ctx.resilient_parsing else nullcontext():
             known.add_file(file)
     failed = sorted({failure.plugin for failure in known.failures})
@@ -44,7 +45,7 @@ plugin_option: Decorator = click.option(
     callback=_load_plugins,
     help="Load a plugin of one file; may be given more than once.",
 )
-"""For every command that looks components up."""
+"""For every command that uses components."""
 
 json_option: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for other programs."

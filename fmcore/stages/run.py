@@ -145,6 +145,7 @@ def run(
             complete = recipe.override(overrides) if overrides else recipe
         else:
             complete = load_recipe(recipe, overrides)
+        complete.check()
         components = Components.of(complete)
         components.check()
         accelerator = accelerator_for(components, device)

@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from fmcore.recipe.create import create
-from fmcore.recipe.schema import prepared
+from fmcore.recipe.schema import prepare_arguments
 from fmcore.registry import entry_of
 from fmcore.registry.kinds import KINDS
 from fmcore.testing.checks import require
@@ -69,7 +69,7 @@ def _rebuilt(component: Any) -> Any:
     entry = entry_of(component)
     if entry is None:  # a class under test that no plugin registers
         cls = type(component)
-        return cls(**prepared(cls, _options(component), cls.__name__))
+        return cls(**prepare_arguments(cls, _options(component), cls.__name__))
     return create(entry.kind, entry.qualified, **_options(component))
 
 

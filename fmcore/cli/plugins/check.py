@@ -14,8 +14,8 @@ from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.naming import named
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
-from fmcore.recipe import schema
 from fmcore.recipe.create import create_from
+from fmcore.recipe.schema import list_options
 from fmcore.registry import Entry
 from fmcore.registry.hooks import RECIPE
 from fmcore.registry.kinds import KINDS
@@ -88,7 +88,7 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
 
 def _budget(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
     """Steps for a fixed solver that was given no budget: its signature cannot hold a default."""
-    names = {option.name for option in schema.options(entry.load())}
+    names = {option.name for option in list_options(entry.load())}
     fixed = entry.kind == "solver" and {"nfe", "steps"} <= names
     return {"steps": STEPS} if fixed and not {"nfe", "steps", "grid"} & options.keys() else {}
 
