@@ -1,5 +1,4 @@
-"""Every check of the model suite is failed by a network that breaks its law, and by that one
-alone where the laws allow."""
+"""Every check of the model suite fails for a network that breaks its law."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from fmcore.testing import ModelSuite, run_suite
 
 
 class Right(VectorField):
-    """A small network that keeps every law."""
+    """A small network that satisfies every law."""
 
     def __init__(self, *, classes: int = 0) -> None:
         super().__init__()
@@ -81,21 +80,21 @@ class WholeSteps(Right):
 
 
 class NullIsZero(Right):
-    """Takes a missing label for class 0."""
+    """Treats a missing label as class 0."""
 
     def forward(self, x, t, condition=None):
         return super().forward(x, t, condition or {"label": torch.zeros(len(x), dtype=int)})
 
 
 class Labelled(Right):
-    """Declares no labels, and looks at them."""
+    """Reads labels although it declares none."""
 
     def forward(self, x, t, condition=None):
         known = condition is not None and "label" in condition
         return super().forward(x, t + known, condition)
 
 
-class DeafToLabels(Right):
+class IgnoresLabels(Right):
     def forward(self, x, t, condition=None):
         return super().forward(x, t)
 
@@ -111,7 +110,7 @@ class InPlace(Right):
 
 
 class Hidden(Right):
-    """Keeps random features where the state dict does not see them."""
+    """Stores a random factor outside of the state dict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +132,7 @@ class Entropy(Right):
 
 
 class Coarse(Right):
-    """Gives what bfloat16 cannot hold: a difference of large numbers."""
+    """Loses its result in bfloat16 by adding and subtracting 100."""
 
     def forward(self, x, t, condition=None):
         y = super().forward(x, t, condition)
@@ -171,7 +170,7 @@ def failures(model, classes=0):
 
 
 @pytest.mark.parametrize("classes", [0, 3])
-def test_a_lawful_network_passes(classes):
+def test_a_correct_network_passes(classes):
     assert failures(Right, classes) == set()
 
 
@@ -198,7 +197,7 @@ def test_a_lawful_network_passes(classes):
         (OnTheCPU, "test_can_be_planned_on_the_meta_device", "'table'"),
     ],
 )
-def test_each_law_is_checked(model, check, word):
+def test_the_check_of_a_law_fails_for_a_network_that_breaks_it(model, check, word):
     result = outcome(model)[check]
     assert not result.passed
     assert word in result.message
@@ -208,8 +207,8 @@ def test_each_law_is_checked(model, check, word):
     ("model", "check"),
     [
         (NullIsZero, "test_the_null_class_is_the_default"),
-        (DeafToLabels, "test_tells_classes_apart"),
+        (IgnoresLabels, "test_tells_classes_apart"),
     ],
 )
-def test_each_law_of_labels_is_checked(model, check):
+def test_the_check_of_a_law_of_labels_fails_for_a_network_that_breaks_it(model, check):
     assert check in failures(model, classes=3)
