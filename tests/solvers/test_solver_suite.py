@@ -1,4 +1,4 @@
-"""Every check of the suite catches a solver that breaks its law."""
+"""Every check of the suite fails for a solver that breaks its law."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Steps = Annotated[int, Gt(0)] | None
 
 @dataclass(frozen=True)
 class Plain(Solver):
-    """Midpoint by hand, and right: what the wrong ones below are variations of."""
+    """The midpoint rule, implemented correctly: the wrong solvers below derive from it."""
 
     order: ClassVar[int] = 2
     nfe: Steps = None
@@ -141,7 +141,7 @@ class MixesRows(Midpoint.__base__):  # type: ignore[misc, valid-type]
 
 @dataclass(frozen=True)
 class Noisy(StochasticSolver):
-    """Euler-Maruyama, and right where nothing is changed."""
+    """Euler-Maruyama, correct unless a subclass changes it."""
 
     order = 1
     in_the_last_step: ClassVar[bool] = False
@@ -257,7 +257,7 @@ class RemembersEverything(FixedSolver):
 
 @dataclass(frozen=True)
 class MovesAfterwards(Heun2):
-    """What it gives is not what its plan says."""
+    """Returns something other than its plan computes."""
 
     def solve(self, problem: Problem) -> Solution:
         solution = super().solve(problem)
@@ -347,11 +347,11 @@ def test_a_solver_that_breaks_the_law_fails_its_check(law: str) -> None:
         getattr(Suite(), law)()
 
 
-def test_every_check_has_a_wrong_solver() -> None:
+def test_every_check_is_tested_with_a_wrong_solver() -> None:
     assert set(WRONG) == set(results_of(Heun2(steps=8)))
 
 
-def test_a_right_solver_passes_without_pytest() -> None:
+def test_a_correct_solver_passes_without_pytest() -> None:
     results = results_of(Heun2(steps=8))
     assert [name for name, result in results.items() if not result.passed] == []
     assert {name for name, result in results.items() if result.skipped} == {
@@ -362,12 +362,12 @@ def test_a_right_solver_passes_without_pytest() -> None:
     }
 
 
-def test_a_right_stochastic_solver_passes() -> None:
+def test_a_correct_stochastic_solver_passes() -> None:
     results = results_of(Noisy(steps=8))
     assert [r.message for r in results.values() if not r.passed and not r.skipped] == []
 
 
-def test_noise_by_place_in_the_batch_is_found() -> None:
+def test_noise_that_depends_on_the_position_in_the_batch_is_detected() -> None:
     assert not results_of(DrawsByPosition(steps=8))[
         "test_sample_does_not_depend_on_its_batch"
     ].passed
