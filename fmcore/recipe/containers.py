@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -181,8 +182,13 @@ class Bounded(Type):
 
     def accept(self, node: Node, at: str, reading: Reading) -> Node:
         read = self.inner.accept(node, at, reading)
-        if not is_open(read) and not all(_holds(bound, plain(read)) for bound in self.bounds):
+        if is_open(read):
+            return read
+        value = plain(read)
+        if not all(_holds(bound, value) for bound in self.bounds):
             raise Misfit
+        if isinstance(value, float) and math.isinf(value):  # an open range still means a number
+            raise Misfit("; it has to be finite")
         return read
 
     def build(self, node: Node) -> Any:

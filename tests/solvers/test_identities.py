@@ -168,3 +168,24 @@ def test_the_baseline_solves_states_of_one_number_per_sample(name: str) -> None:
     options = {"steps": 20} if name.endswith("rk4") else {}
     x = solver(name, **options).solve(Problem(lambda x, t: -x, x0)).x
     torch.testing.assert_close(x, x0 / math.e, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dopri5", {"rtol": math.inf}),
+        ("dopri5", {"atol": math.inf}),
+        ("dopri5", {"rtol": -1e-5}),
+        ("dopri5", {"rtol": 0.0, "atol": 0.0}),
+        ("dopri5", {"first_step": math.inf}),
+        ("euler_maruyama", {"noise": math.inf}),
+        ("euler_maruyama", {"noise": -1.0}),
+        ("unipc", {"p": 4}),
+        ("euler", {"nfe": 0}),
+        ("euler", {"grid": [0.0, math.inf]}),
+        ("euler", {"grid": [0.0, 0.5, 0.4]}),
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(name: str, options: dict) -> None:
+    with pytest.raises(ComponentError, match=f"solver '{name}'.*{next(iter(options))}"):
+        solver(name, **options)
