@@ -158,9 +158,8 @@ class FixedSolver(Solver):
         monotone = (rises > 0).all() or (rises < 0).all()
         if len(times) < 2 or not (monotone and np.isfinite(times).all()):
             raise ComponentError(
-                f"{label_of(self)}: an explicit grid is two or more finite times, strictly rising or "
-                "strictly falling; "
-                f"got {list(times)}"
+                f"{label_of(self)}: an explicit grid is two or more finite times, strictly rising "
+                f"or strictly falling; got {list(times)}"
             )
         return times
 

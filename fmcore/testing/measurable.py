@@ -99,7 +99,7 @@ def evaluation_of(data: Dataset, cache: FilePath, seed: int = 0) -> Evaluation:
 
 
 def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> Measured:
-    """Return a batch of held-out rows, or of rows that stand for samples, as in an evaluation."""
+    """Return a batch of held-out rows, or of rows in the role of samples, as in an evaluation."""
     batch = data.with_split("test").batch(indices)
     x1 = batch.pop("x1")
     continuous = data.levels is None

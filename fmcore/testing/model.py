@@ -93,7 +93,7 @@ class ModelSuite(Suite):
             require(
                 change > 1e-6,
                 f"t = {early} and t = {late} give the same result (relative change {change:.1e}): "
-                "t lies in [0, 1], and a network that counts in steps must scale it",
+                "t is in [0, 1], and a network that counts in steps must scale it",
             )
 
     def test_the_null_class_is_the_default(self) -> None:

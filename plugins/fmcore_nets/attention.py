@@ -53,8 +53,8 @@ class Attention(nn.Module):
             self.qkv(tokens), "b n (qkv heads c) -> qkv b heads n c", qkv=3, heads=self.heads
         )
         mixed = rearrange(_attention(q, k, v), "b heads n c -> b n (heads c)")
-        update = rearrange(self.proj(mixed), "b (height w) c -> b c height w", height=x.shape[2])
-        return x + update
+        update: Tensor = self.proj(mixed)
+        return x + rearrange(update, "b (height width) c -> b c height width", height=x.shape[2])
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

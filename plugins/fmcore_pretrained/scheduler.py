@@ -69,7 +69,7 @@ READ = frozenset(
         "timestep_type",
     }
 )
-"""Options that say how the network was trained."""
+"""Options that describe how the network was trained."""
 
 STEP_PLACEMENT = frozenset(
     {
@@ -184,8 +184,8 @@ def read_scheduler(place: FilePath, prediction: Prediction | None = None) -> Tra
     """Return how the network was trained whose scheduler_config.json is `place`, or is in the
     folder `place`, in its subfolder `scheduler`, or next to it.
 
-    `prediction` overrides what the file says of it.  Raises DataError for a file that is missing or
-    corrupt, and for a scheduler whose path is not known; ComponentError for a `prediction` that
+    `prediction` overrides the prediction of the file.  Raises DataError for a file that is missing
+    or corrupt, and for a scheduler whose path is not known; ComponentError for a `prediction` that
     does not fit the scheduler.
     """
     file = _found(place)
