@@ -1,4 +1,4 @@
-"""Conformance suites for plugin authors: one class a kind, one method a law.
+"""Conformance suites for plugin authors: one class per kind of component, one method per law.
 
     class TestMyPath(fmcore.testing.PathSuite):
         def component(self):
@@ -54,7 +54,7 @@ __all__ = [
 
 
 def suite_of(kind: str) -> type[Suite]:
-    """The suite for components of `kind`."""
+    """Return the suite for components of `kind`."""
     suite: type[Suite] = __getattr__(SUITES[kind])
     return suite
 

@@ -156,10 +156,10 @@ WRONG = {
     NegativeWeight: {"weights_are_finite_and_not_negative"},
     ScalarWeight: {
         "weights_are_finite_and_not_negative",
-        "weights_of_rows_are_their_own",
+        "weights_of_rows_are_independent",
         "loss_is_the_weighted_mean_square_of_each_row",
     },
-    NormalisedWeight: {"weights_of_rows_are_their_own"},
+    NormalisedWeight: {"weights_of_rows_are_independent"},
     NegativeScore: {"target_is_what_was_drawn"},
     SumsInsteadOfMean: {"loss_is_the_weighted_mean_square_of_each_row"},
     IgnoresTheMask: {"loss_is_the_weighted_mean_square_of_each_row"},

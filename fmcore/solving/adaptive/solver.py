@@ -4,6 +4,7 @@ tolerance.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -54,10 +55,11 @@ class AdaptiveSolver(Solver):
 
     def __post_init__(self) -> None:
         require_choice(f"{label_of(self)}: step_control", self.step_control, StepControl)
-        if self.rtol < 0 or self.atol < 0 or self.rtol + self.atol == 0:
+        tolerances = (self.rtol, self.atol)
+        if not all(0 <= tol < math.inf for tol in tolerances) or tolerances == (0, 0):
             raise ComponentError(
-                f"{label_of(self)}: rtol and atol must be >= 0 and not both 0, got {self.rtol} and "
-                f"{self.atol}"
+                f"{label_of(self)}: rtol and atol must be finite, >= 0 and not both 0, got "
+                f"{self.rtol} and {self.atol}"
             )
         if self.max_active is not None and self.step_control != "per_sample":
             raise ComponentError(
