@@ -362,7 +362,7 @@ def read_options(
 
 def _completed(option: Option, node: Node | None, mark: Mark, reading: Reading) -> Node | None:
     """The option's node on top of its default: the lowest layer of every recipe."""
-    if option.default is REQUIRED:
+    if option.default is REQUIRED or option.given:  # the framework fills in what is given
         return node
     if node is None:
         return default_node(option.default, mark) if reading.defaults else None

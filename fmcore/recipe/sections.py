@@ -57,7 +57,8 @@ class Train:
     steps rise linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's
     "polynomial") or along half a cosine to `lr_end` at the last step.
 
-    `ema` is the decay of the moving average, or of several; `ema_power` are widths of averages
+    `loss_weights` multiplies the losses of the objective and of the network by name; 1 where a name
+    is missing.  `ema` is the decay of the moving average, or of several; `ema_power` are widths of averages
     whose memory grows with the training (arXiv 2312.02696), from which snapshots, saved every
     `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
     `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
@@ -80,6 +81,7 @@ class Train:
     warmup: Count = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     lr_end: Annotated[float, Ge(0)] = 1e-8
+    loss_weights: dict[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
     grad_clip: Annotated[float, Gt(0)] | None = None
     ema: Annotated[float, Ge(0), Le(1)] | tuple[Decay, ...] | None = 0.999
     ema_power: tuple[Width, ...] = ()

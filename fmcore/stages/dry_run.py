@@ -76,7 +76,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     micro = max(1, batch // processes // (components.train.grad_accum if components.train else 1))
     shape = components.data.shape
     with torch.device("meta"):
-        model: VectorField = recipe.build("model", shape=shape)
+        model: VectorField = recipe.build("model", shape=shape, span=components.objective.spans)
     parameters = sum(p.numel() for p in model.parameters())
     averages = len(profiles_of(components.train)) if components.train else 0
     copies = sum(STATE_COPIES.values()) + averages

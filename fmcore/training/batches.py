@@ -15,12 +15,14 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.condition import NULL_CLASS
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
+from fmcore.interfaces.source import Source
 
 __all__ = ["BLOCK", "Batches"]
 
@@ -28,8 +30,6 @@ BLOCK = 32
 """Rows per random stream: small enough to split a batch evenly, large enough for a stream to cost
 nothing.
 """
-
-NULL_CLASS = -1
 
 POOLS_KEPT = 8
 """Pools held in memory: one for each micro-batch of a step, as a rule."""
@@ -56,14 +56,23 @@ class Batches:
         first = step * self.batch_size
         return [self._example(first + row) for row in rows]
 
-    def times(self, step: int, rows: range) -> Tensor:
-        """The times of `rows`, `(rows,)`, within the path's interval; drawn for the whole batch at
-        once.
+    def draws(self, step: int, rows: range) -> dict[str, Tensor]:
+        """The objective's random numbers for `rows`, `(rows,)` each, drawn for the whole batch at
+        once; times are in the path's interval.
         """
-        fractions = self.objective.sample_time(
-            self.batch_size, generator_for(self.seed, "time", step)
-        )[rows.start : rows.stop]
-        return self.path.t_min + (self.path.t_max - self.path.t_min) * fractions
+        drawn = self.objective.draw(self.batch_size, generator_for(self.seed, "time", step))
+        low, high = self.path.t_min, self.path.t_max
+        return {
+            name: low + (high - low) * own if name in self.objective.times else own
+            for name, own in ((n, v[rows.start : rows.stop]) for n, v in drawn.items())
+        }
+
+    def bridge(self, step: int, rows: range) -> Tensor | None:
+        """The draws of the path's bridge for `rows`, `(rows, *shape)`; None if there is none."""
+        source = self.path.bridge()
+        if source is None:
+            return None
+        return self._blockwise(source, "bridge", step, rows, {})
 
     def pairs(self, step: int, rows: range) -> Pairing:
         """Paired noise and data of `rows`, on the CPU.
@@ -126,9 +135,14 @@ class Batches:
         return from_levels(k, data.levels, data.dequantize, generator)
 
     def _noise(self, step: int, rows: range, condition: dict[str, Tensor]) -> Tensor:
-        source, parts = self.path.noise(), []
+        return self._blockwise(self.path.noise(), "noise", step, rows, condition)
+
+    def _blockwise(
+        self, source: Source, purpose: str, step: int, rows: range, condition: dict[str, Tensor]
+    ) -> Tensor:
+        parts = []
         for block, padded, own in _blocks(rows):
-            generator = generator_for(self.seed, "noise", step, block)
+            generator = generator_for(self.seed, purpose, step, block)
             beside = {k: v[padded] for k, v in condition.items()} or None
             parts.append(source.sample(BLOCK, self.data.shape, generator, beside)[own])
         return torch.cat(parts)

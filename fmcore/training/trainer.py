@@ -24,11 +24,14 @@ from fmcore.training.batches import Batches
 from fmcore.training.ema import MovingAverage, Power, parts_of, profiles_of
 from fmcore.training.fsdp import fill, gathered, like, shard, whole
 from fmcore.training.lr_schedule import learning_rate
+from fmcore.training.step import Step
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = ["Tally", "Training"]
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
 """What the optimizer remembers of each parameter."""
@@ -42,6 +45,7 @@ class Tally:
 
     loss: Tensor
     norm: Tensor
+    named: Tensor  # of each loss, unweighted
     steps: int = 0
 
 
@@ -66,21 +70,28 @@ class Training:
             shard(self.model, accelerator.device)
         if settings.compile:  # in place: names in checkpoints stay the network's own
             self.model.compile()
-        # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
-        self.wrapped: nn.Module = accelerator.prepare_model(
-            self.model, evaluation_mode=self.sharded
-        )
-        self.optimizer = _adam(self.model, settings)
-        self.prepared = accelerator.prepare_optimizer(self.optimizer)
         parts = parts_of(settings)
         self.averages = {
             parts[profile.name]: MovingAverage(self.model, profile)
             for profile in profiles_of(settings)
         }
-        self._rows = _rows_of_process(settings, accelerator)
-        self._drops = any(
-            isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
+        average = self.averages.get("ema")
+        self.losses = Step(
+            self.model,
+            batches.objective,
+            batches.path,
+            precision=PRECISIONS[settings.precision],
+            layout=self._layout,
+            loss_weights=settings.loss_weights,
+            average=None if average is None or self.sharded else average.state,
         )
+        # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
+        self.wrapped: nn.Module = accelerator.prepare_model(
+            self.losses, evaluation_mode=self.sharded
+        )
+        self.optimizer = _adam(self.model, settings)
+        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        self._rows = _rows_of_process(settings, accelerator)
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=accelerator.device)
         self._tally = self._empty()
 
@@ -88,17 +99,17 @@ class Training:
         """Take one step of gradient descent."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
-        if self._drops:  # dropout alone draws from torch's global generators
+        if self.losses.has_dropout:  # dropout alone draws from torch's global generators
             torch.manual_seed(
                 stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
             )
-        loss = torch.stack(
-            [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
-        ).mean()
+        micro = [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
+        loss = torch.stack([total for total, _ in micro]).mean()
+        named = torch.stack([means for _, means in micro]).mean(0)
         norm = self._clip()
         self.prepared.step()
         self.prepared.zero_grad(set_to_none=True)
-        self._count(loss, norm)
+        self._count(loss, norm, named)
         self.step += 1
         for average in self.averages.values():
             average.update(self.step)
@@ -108,9 +119,12 @@ class Training:
         device.
         """
         tally, self._tally = self._tally, self._empty()
-        sums = self.accelerator.reduce(torch.stack([tally.loss, tally.norm]), reduction="mean")
-        loss, norm = (sums / max(1, tally.steps)).tolist()
-        return {"loss": loss, "grad_norm": norm}
+        sums = torch.cat([tally.loss[None], tally.norm[None], tally.named])
+        means = self.accelerator.reduce(sums, reduction="mean") / max(1, tally.steps)
+        loss, norm, *named = means.tolist()
+        names = self.losses.loss_names
+        each = {f"loss/{n}": v for n, v in zip(names, named, strict=True)} if named[1:] else {}
+        return {"loss": loss, **each, "grad_norm": norm}
 
     def first_bad_step(self) -> int | None:
         """The first step whose loss or gradient was not finite in some process, if there was one;
@@ -165,14 +179,14 @@ class Training:
                 raise CheckpointError(f"{where}: not a state of the loss scale: {error}") from error
         self.step = checkpoint.step
 
-    def _backward(self, rows: range, last: bool) -> Tensor:
+    def _backward(self, rows: range, last: bool) -> tuple[Tensor, Tensor]:
         """Add the gradient of the mean loss of `rows`; processes exchange gradients at the last
         rows only.
         """
         with self._exchanging(last):
-            loss = self.loss(rows)
+            loss, named = self.loss(rows)
             self.accelerator.backward(loss / len(self._rows))
-        return loss.detach()
+        return loss.detach(), named
 
     @contextmanager
     def _exchanging(self, gradients: bool) -> Iterator[None]:
@@ -185,19 +199,23 @@ class Training:
         with self.accelerator.no_sync(self.wrapped):
             yield
 
-    def loss(self, rows: range) -> Tensor:
-        """The objective's mean over `rows` of this step's batch."""
+    def loss(self, rows: range) -> tuple[Tensor, Tensor]:
+        """The weighted loss of `rows` of this step's batch, a scalar, and the mean of each loss."""
         device = self.accelerator.device
+
+        def sent(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: to_device(tensor, device) for name, tensor in tensors.items()}
+
         pairs = self.batches.pairs(self.step, rows)
-        t = to_device(self.batches.times(self.step, rows), device)
-        path, objective = self.batches.path, self.batches.objective
-        condition = pairs.condition and {
-            k: to_device(v, device) for k, v in pairs.condition.items()
-        }
-        sample = path.sample(to_device(pairs.x0, device), to_device(pairs.x1, device), t)
-        xt = sample.xt.contiguous(memory_format=self._layout)
-        prediction = self.wrapped(xt, sample.t, condition)
-        return objective.loss(path, sample, prediction, condition).mean()
+        z = self.batches.bridge(self.step, rows)
+        total, means = self.wrapped(
+            to_device(pairs.x0, device),
+            to_device(pairs.x1, device),
+            None if z is None else to_device(z, device),
+            pairs.condition and sent(pairs.condition),
+            sent(self.batches.draws(self.step, rows)),
+        )
+        return total, means
 
     def _clip(self) -> Tensor:
         limit = self.settings.grad_clip if self.settings.grad_clip is not None else float("inf")
@@ -205,9 +223,10 @@ class Training:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         return gathered(norm)
 
-    def _count(self, loss: Tensor, norm: Tensor) -> None:
+    def _count(self, loss: Tensor, norm: Tensor, named: Tensor) -> None:
         good = torch.isfinite(norm)
         self._tally.loss += loss
+        self._tally.named += named
         self._tally.norm += torch.where(good, norm, 0)
         self._tally.steps += 1
         bad = ~torch.isfinite(loss)
@@ -222,7 +241,7 @@ class Training:
 
     def _empty(self) -> Tally:
         zero = torch.zeros((), device=self.accelerator.device)
-        return Tally(zero, zero.clone())
+        return Tally(zero, zero.clone(), zero.new_zeros(len(self.losses.loss_names)))
 
     def _optimizer_state(self, tensors: dict[str, Tensor], where: str) -> dict[str, Any]:
         state: dict[int, dict[str, Tensor]] = {}

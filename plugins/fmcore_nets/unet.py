@@ -38,7 +38,7 @@ class UNet(VectorField):
     or by a convolution, as DDPM does; `scale_shift` is ADM's modulation.  `recompute` keeps no
     activations inside the blocks: less memory, a third more time.  The output starts as zero.
     `time_scale` is the fastest frequency of the time embedding, in radians from noise to data:
-    ADM's is 1000; a small one makes a field that is smooth in t, which adaptive solvers repay.
+    ADM's is 1000; flow maps (`span`, set by the framework) want about 3; a small one makes a field that is smooth in t, which adaptive solvers repay.
     """
 
     def __init__(
@@ -56,14 +56,16 @@ class UNet(VectorField):
         updown: UpDown = "residual",
         scale_shift: bool = True,
         recompute: bool = False,
+        span: bool = False,
         time_scale: Annotated[float, Gt(0)] = 1000.0,
     ) -> None:
         super().__init__()
         self.recompute = recompute
         self.classes = classes
+        self.span = span
         levels = _levels(shape, channels, tuple(channel_mult), tuple(attention_resolutions))
         make = _Maker(4 * channels, dropout, scale_shift, updown, head_channels, heads)
-        self.embedding = Embedding(channels, 4 * channels, classes, time_scale)
+        self.embedding = Embedding(channels, 4 * channels, classes, time_scale, span)
         self.stem = nn.Conv2d(shape[0], levels[0].width, 3, padding=1)
         self.down, widths = make.way_down(levels, depth)
         self.middle = make.middle(levels[-1].width)
@@ -71,8 +73,15 @@ class UNet(VectorField):
         self.norm = GroupNorm(levels[0].width)
         self.head = zero_conv(levels[0].width, shape[0])
 
-    def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        embedding = self.embedding(t, condition, x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        *,
+        until: Tensor | None = None,
+    ) -> Tensor:
+        embedding = self.embedding(t, condition, x.dtype, until)
         h = self.stem(x)
         skips = [h]
         for stage in self.down:

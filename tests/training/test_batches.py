@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from fmcore import Coupling, Gaussian, ImageDataset, Objective, Pairing, Path
+from fmcore import Coupling, Gaussian, ImageDataset, Pairing, Path, Regression
 from fmcore.training.batches import BLOCK, Batches
 
 
@@ -36,7 +36,7 @@ class Straight(Path):
         raise NotImplementedError
 
 
-class Uniform(Objective):
+class Uniform(Regression):
     prediction = "velocity"
 
     def weight(self, path, t):
@@ -73,7 +73,7 @@ def batches(batch_size=80, coupling=None, **options):
 
 def whole(made, step):
     rows = range(made.batch_size)
-    return made.pairs(step, rows), made.times(step, rows)
+    return made.pairs(step, rows), made.draws(step, rows)["t"]
 
 
 @pytest.mark.parametrize("cuts", [[0, 40, 80], [0, 16, 32, 48, 64, 80], [0, 7, 33, 80]])
@@ -87,7 +87,7 @@ def test_rows_are_the_same_wherever_the_batch_is_cut(cuts):
     assert torch.equal(
         together.condition["label"], torch.cat([p.condition["label"] for p in apart])
     )
-    assert torch.equal(times, torch.cat([made.times(5, rows) for rows in ranges]))
+    assert torch.equal(times, torch.cat([made.draws(5, rows)["t"] for rows in ranges]))
 
 
 def test_no_two_rows_or_steps_share_their_noise():
