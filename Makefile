@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make run` and `make test`. Each sets itself up.
+# Two commands on a new machine: `make run` and `make test`. Each installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $(READY)
 
-# sdist and wheel into dist/, then tried out in an empty environment without network.
+# Build sdist and wheel in dist/, then test them in an empty environment without network.
 release: $(READY)
 	$(BIN)/python tools/release.py dist --install
 

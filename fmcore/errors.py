@@ -6,6 +6,7 @@ FmcoreError                    1  the run failed
 │   ├── PluginError               a plugin cannot be found, loaded or told from another
 │   ├── ComponentError            an option of a component, or components that do not go together
 │   ├── DataError                 data, weights or references, missing or not what they claim
+│   │   └── MissingSplitError     a dataset that has no such split
 │   ├── CheckpointError           a checkpoint that is unreadable, torn or of another run
 │   └── RunError                  a run folder that is not what the command needs
 ├── SolverError                1  a solve ended badly and `throw=True` asked to hear of it
@@ -30,6 +31,7 @@ __all__ = [
     "FmcoreError",
     "FmcoreWarning",
     "Interrupted",
+    "MissingSplitError",
     "PluginError",
     "RecipeError",
     "RunError",
@@ -72,6 +74,10 @@ class ComponentError(UserError):
 
 class DataError(UserError):
     """Data, weights or reference files that are missing or not what they claim to be."""
+
+
+class MissingSplitError(DataError):
+    """A dataset has no such split; its other split can be read."""
 
 
 class CheckpointError(UserError):

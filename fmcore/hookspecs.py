@@ -24,6 +24,7 @@ __all__ = ["Register", "hookimpl", "hookspec"]
 
 hookspec = pluggy.HookspecMarker("fmcore")
 hookimpl = pluggy.HookimplMarker("fmcore")
+"""The decorator that marks a function of a plugin as the implementation of a hook."""
 
 
 class Register(Protocol):

@@ -1,4 +1,4 @@
-"""docs/reference/cli.md: what `--help` of every command prints on a terminal of 80 columns."""
+"""The page docs/reference/cli.md: `--help` of every command, on a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["command_page"]
 HEAD = """\
 # Commands
 
-Made from the code by `python docs/generate`; what follows is what `--help` prints.
+Generated from the code by `python docs/generate`: the output of `--help` of every command.
 
-stdout is the result, stderr progress and log. Exit codes: 0 ok; 1 the run failed; 2 wrong recipe
-or usage; 3 an `expect:` bound was missed; 130 interrupted. `FMCORE_DEBUG=1` shows tracebacks,
-`NO_COLOR=1` turns colours off.
+Results go to stdout, progress and log to stderr. Exit codes: 0 success; 1 the run failed; 2 wrong
+recipe or usage; 3 an `expect:` bound was missed; 130 interrupted. `FMCORE_DEBUG=1` shows
+tracebacks, `NO_COLOR=1` turns colours off.
 """
-WIDTH = 78  # click leaves two columns free
+WIDTH = 78  # click leaves two of 80 columns free
 
 
 def command_page() -> str:
-    """The page: a section a command, sections of subcommands after their group's."""
+    """Return the page: a section for each command, subcommands after their group."""
     return HEAD + "".join(map(_section, _walk(command_line, "fmcore", None)))
 
 

@@ -1,4 +1,4 @@
-"""docs/reference/recipes.md: every section, component and option, read from the signatures."""
+"""The page docs/reference/recipes.md: every section, component and option, by signature."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["recipe_page"]
 HEAD = """\
 # Recipes: every key
 
-Made from the code by `python docs/generate`. [The manual](../recipes.md) says how a recipe is put
-together; this page lists what can stand in one. An option has the type, range and default of the
-constructor's argument.
+Generated from the code by `python docs/generate`. [Recipes](../recipes.md) explains how a recipe is
+written; this page lists every section, component and option. The type, range and default of an
+option are those of the constructor's argument.
 """
 
 PLACES = {
@@ -31,13 +31,13 @@ PLACES = {
     "Guidance": "`sample.guidance`",
     "Bound": "A bound, as in `expect: {nll: {max: 4}}`",
 }
-"""Where settings stand that are not a section of their class's name."""
+"""The headings of settings whose section has another name than their class."""
 
 SPECIAL = re.compile(r"(?<=\w)\*(?=\w)|<")
 
 
 def recipe_page() -> str:
-    """The page: the sections first, then the components by kind."""
+    """Return the page: sections, then components by kind."""
     settings = [section for name in sections.__all__ if (section := getattr(sections, name))]
     settings.sort(key=_place)
     parts = [HEAD, "\n## Sections\n", *map(_settings, settings)]
@@ -47,7 +47,7 @@ def recipe_page() -> str:
 
 
 def _place(section: type) -> int:
-    """Where its class stands in the file, the whole recipe first."""
+    """Return the line of its class in the file; the whole recipe comes first."""
     return -1 if section is sections.Sections else inspect.getsourcelines(section)[1]
 
 
@@ -57,11 +57,11 @@ def _settings(section: type) -> str:
 
 
 def _component(entry: Entry) -> str:
-    target = import_target(entry.target_text)  # what it needs may be missing here
+    target = import_target(entry.target_text)  # not `load`, which refuses missing requirements
     stop = "" if entry.summary.endswith(".") else "."
-    told = f"{entry.summary[:1].upper()}{entry.summary[1:]}{stop} " if entry.summary else ""
+    summary = f"{entry.summary[:1].upper()}{entry.summary[1:]}{stop} " if entry.summary else ""
     needs = f" Needs {', '.join(f'`{need}`' for need in entry.needs)}." if entry.needs else ""
-    head = f"\n### {entry.kind} `{entry.name}`\n\n{told}Plugin `{entry.plugin}`.{needs}\n"
+    head = f"\n### {entry.kind} `{entry.name}`\n\n{summary}Plugin `{entry.plugin}`.{needs}\n"
     doc = _doc(target)
     own = options(target, KINDS[entry.kind].given)
     return head + (f"\n{doc}\n" if doc else "") + (_table(own) if own else "\nNo options.\n")
@@ -94,7 +94,7 @@ def _is_settings(option: Option) -> bool:
 
 
 def _doc(target: type) -> str:
-    """The docstring as Markdown; none for the signature that a dataclass puts in its place."""
+    """Return the docstring as Markdown; "" for the signature that a dataclass generates instead."""
     doc = inspect.getdoc(target) or ""
     if doc.startswith(f"{target.__name__}("):
         return ""
@@ -102,7 +102,7 @@ def _doc(target: type) -> str:
 
 
 def _line(line: str) -> str:
-    """Code stays code; elsewhere `a*b` is no emphasis and `<n>` no tag."""
+    """Escape `*` and `<` outside code, which Markdown would read as emphasis and a tag."""
     if re.match(r"    |>>>", line):
         return line
     parts = re.split(r"(`[^`]*`)", re.sub(r"(?<=\S)  +", " ", line))

@@ -1,4 +1,4 @@
-"""For mkdocs: the site holds docs/ alone, so links that leave it become the path they lead to."""
+"""A mkdocs hook: links to files outside docs/, which the site does not hold, become paths."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[\w./-]+)\)")
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """The page's text with such links rewritten; called by mkdocs for every page."""
+    """Return the page's text with such links rewritten; mkdocs calls it for every page."""
     folder = posixpath.dirname("docs/" + page.file.src_uri)
 
-    def told(link: re.Match[str]) -> str:
+    def as_path(link: re.Match[str]) -> str:
         place = posixpath.normpath(posixpath.join(folder, link[2]))
         if place.startswith("docs/"):
             return link[0]
         return link[1] if link[1].strip("`") == place else f"{link[1]} (`{place}`)"
 
-    return LINK.sub(told, markdown)
+    return LINK.sub(as_path, markdown)

@@ -58,7 +58,7 @@ def command_line() -> None:
 
     \b
       fmcore recipes                        what can be run
-      fmcore run recipes/digits.yaml        train, sample, evaluate
+      fmcore run digits                     train, sample, evaluate
       fmcore plugins                        what a recipe can name
     """
 

@@ -41,7 +41,7 @@ def run(
     RECIPE is a file or the name of a recipe.  KEY=VALUE overrides an option.
 
     \b
-      fmcore run recipes/digits.yaml train.steps=100
+      fmcore run digits train.steps=100
       fmcore run digits --out runs/first        (again: goes on where it stopped)
       fmcore run cifar10 --dry-run              (what it would take)
     """

@@ -19,6 +19,7 @@ from torch import Tensor
 __all__ = ["Dequantize", "dequantized", "from_levels", "offset_bits", "to_levels"]
 
 Dequantize = Literal["uniform", "none"]
+"""How integer levels become points: uniform noise within the cell of a level, or its centre."""
 
 EDGE = 2.0**-13
 """How near a point comes to the edge of its cell: float32 carries 255 + u and its way there and

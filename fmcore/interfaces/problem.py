@@ -41,10 +41,13 @@ Velocity = Callable[..., Tensor]
 
 
 Divergence = Literal["exact", "hutchinson"]
+"""How a divergence is computed: as the trace of the Jacobian, or by Hutchinson's estimator."""
 
 ProbeLaw = Literal["rademacher", "gaussian"]
+"""The distribution of the probes of Hutchinson's estimator."""
 
 Autodiff = Literal["reverse", "forward"]
+"""The mode of differentiation for the divergence."""
 
 
 @final

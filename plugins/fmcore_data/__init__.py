@@ -1,4 +1,4 @@
-"""The built-in data sets."""
+"""The built-in datasets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["register_datasets"]
 
 @hookimpl
 def register_datasets(register: Register) -> None:
-    """Offer points in the plane and images in the formats that people have."""
+    """Register points in the plane and images in common formats."""
     register("toy", "fmcore_data.toy:Toy", summary="points in the plane: checkerboard, moons, ...")
     register(
         "digits",
         "fmcore_data.digits:Digits",
-        summary="1,797 handwritten digits, 8x8, that come with scikit-learn",
+        summary="1,797 handwritten digits, 8x8, from scikit-learn",
         needs=("scikit-learn",),
     )
     register("idx", "fmcore_data.idx:IDX", summary="MNIST and Fashion-MNIST files (IDX)")
@@ -22,18 +22,20 @@ def register_datasets(register: Register) -> None:
     register(
         "npz",
         "fmcore_data.npz:Npz",
-        summary="the official downsampled ImageNet-32/64, .npz or pickled",
+        summary="official downsampled ImageNet, or the .npz samples of guided-diffusion",
     )
     register(
         "image_folder",
         "fmcore_data.image_folder:ImageFolder",
         summary="image files in folders by class, or flat",
     )
-    register("edm_zip", "fmcore_data.edm_zip:EDMZip", summary="the .zip sets of EDM and StyleGAN")
+    register(
+        "edm_zip", "fmcore_data.edm_zip:EDMZip", summary="the .zip datasets of EDM and StyleGAN"
+    )
     register(
         "parquet",
         "fmcore_data.huggingface:HuggingFace",
-        summary="Hugging Face image sets on disk, .parquet or .arrow",
+        summary="Hugging Face image datasets on disk, .parquet or .arrow",
         needs=("pyarrow",),
     )
     register(
@@ -44,7 +46,7 @@ def register_datasets(register: Register) -> None:
     register(
         "packed",
         "fmcore_data.packed:PackedImages",
-        summary="what `fmcore data pack` wrote: fastest",
+        summary="the output of `fmcore data pack`: fastest",
     )
     register(
         "emoji", "fmcore_data.emoji:Emoji", summary="3,786 colour emoji of 64x64 (npm package)"

@@ -1,4 +1,4 @@
-"""What every reader of archives refuses.  Nothing is ever unpacked to the disk."""
+"""Checks of every archive reader.  No member is ever written to the disk."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import PurePosixPath
 
 from fmcore import DataError
 
-__all__ = ["checked_expansion", "checked_name", "checked_size"]
+__all__ = ["check_expansion", "check_name", "check_size"]
 
-LARGEST = 64 << 20
-"""Bytes of one encoded image: a thousand times a photograph's of this use, and no bomb."""
+MAX_IMAGE_BYTES = 64 << 20
+"""Of one encoded image: a thousand times a photograph of these datasets."""
 
-MOST_EXPANSION = 100
+MAX_EXPANSION = 100
 SMALL = 256 << 20
-"""What unpacks to more bytes than this, and to more than MOST_EXPANSION times what lies on the
-disk, is a bomb: pictures shrink by a half."""
+"""Contents above SMALL bytes and above MAX_EXPANSION times the size on the disk are refused: images
+compress to about half."""
 
 
-def checked_name(name: str, archive: FilePath) -> str:
-    """`name` of a member of `archive`.  Raises DataError if it points outside."""
+def check_name(name: str, archive: FilePath) -> str:
+    """Return `name`, of a member of `archive`.  Raises DataError if it points outside."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         raise DataError(f"{archive} has a member named {name!r}, which points outside: refused")
     return name
 
 
-def checked_size(size: int, name: str, archive: FilePath) -> int:
-    """`size`, in bytes, of an encoded image.  Raises DataError if no image is so large."""
-    if not 0 <= size <= LARGEST:
+def check_size(size: int, name: str, archive: FilePath) -> int:
+    """Return `size`, the bytes of an encoded image.  Raises DataError if no image is so large."""
+    if not 0 <= size <= MAX_IMAGE_BYTES:
         raise DataError(
             f"{archive}: member {name!r} claims {size} bytes: refused, as a file made to exhaust "
             "memory would"
@@ -36,9 +36,9 @@ def checked_size(size: int, name: str, archive: FilePath) -> int:
     return size
 
 
-def checked_expansion(size: int, packed: int, what: str) -> int:
-    """`size`, the bytes that `packed` bytes unpack to.  Raises DataError if no pictures do that."""
-    if size > SMALL and size > MOST_EXPANSION * packed:
+def check_expansion(size: int, packed: int, what: str) -> int:
+    """Return `size`, the decompressed bytes of `packed`.  Raises DataError for a bomb."""
+    if size > SMALL and size > MAX_EXPANSION * packed:
         raise DataError(
             f"{what} claims to expand {size / max(1, packed):.0f} times, to {size >> 20} MiB: "
             "refused, as a file made to exhaust memory would"

@@ -1,4 +1,4 @@
-"""Handwritten digits that scikit-learn brings along."""
+"""The handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ HELD_OUT = 297
 class Digits(StoredImages):
     """1,797 images of 1x8x8 with 17 levels and ten classes: 1,500 to train on, 297 held out.
 
-    The held-out ones are fixed: those whose index has the lowest hash, so that no version of any
-    random generator can move them.  Source: Alpaydin & Kaynak 1998, "Optical Recognition of
+    The held-out images are those whose index has the lowest hash, so that no version of a random
+    generator changes them.  Source: Alpaydin & Kaynak 1998, "Optical Recognition of
     Handwritten Digits", UCI.
     """
 

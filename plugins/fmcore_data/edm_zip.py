@@ -1,4 +1,4 @@
-"""The `.zip` sets of StyleGAN and EDM: image files, stored, and their labels in `dataset.json`."""
+"""The `.zip` datasets of StyleGAN and EDM: image files, and their labels in `dataset.json`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
-from typing import Annotated, Any, final
-
-from annotated_types import Ge
+from typing import Any, final
 
 from fmcore import DataError
-from fmcore_data.archives import checked_name, checked_size
+from fmcore_data.archives import check_name, check_size
 from fmcore_data.decoding import SUFFIXES
 from fmcore_data.encoded import EncodedImages, Files
-from fmcore_data.labels import class_numbers
-from fmcore_data.splits import files_of, folder, held_out
+from fmcore_data.held_out import read_part
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import describe_contents, find_root, has_file, is_hidden, list_files
+from fmcore_data.splits import check_nested, split_files
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["EDMZip"]
@@ -27,43 +27,41 @@ MANIFEST = "dataset.json"
 @final
 @dataclass(frozen=True)
 class EDMZip(EncodedImages):
-    """The images of one `.zip`, in order of name; `root` is that file, of which `held_out` images
-    are kept for the test split, or a folder of `train.zip` and `val.zip` (or `test.zip`).
+    """The images of one `.zip` a split, in order of name; `root` is such a file or their folder.
+    For `splits` and `held_out` see docs/data.md.
 
     Source: `dataset_tool.py` of github.com/NVlabs/edm.
     """
 
-    held_out: Annotated[int, Ge(0)] = 0
-
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return any(zipfile.is_zipfile(file) for file in _zips(place))
+        return has_file(place, (".zip",), depth=1)
 
     def _open(self) -> Images:
-        root = folder(self.root)
-        split = files_of(self.split, _zips(root)) if root.is_dir() else None
-        if split is None:
-            return held_out(self._read(_only(root)), self.split, self.held_out, str(root))
-        if len(split) != 1:
-            raise DataError(f"{root} has {len(split)} .zip files for '{self.split}', not one")
-        return self._read(split[0])
+        root = find_root(self.root)
+        parts = split_files(root, _zips, self.splits)
+        if parts is None or not (parts.train or parts.test):
+            raise DataError(
+                f"no .zip file in {root}, which contains {describe_contents(root)}: set "
+                "data.root=FILE.zip"
+            )
+        return read_part(parts, self.split, self.held_out, self._read, root)
 
-    def _read(self, file: FilePath) -> Images:
-        files = _Members(file)
-        labels = files.labels()
+    def _read(self, files: list[FilePath]) -> Images:
+        if len(files) != 1:
+            raise DataError(
+                f"{files[0].parent} has {len(files)} .zip files for one split: choose one with "
+                "data.root=FILE.zip or data.splits"
+            )
+        members = _Members(files[0])
+        check_nested([info.filename for info in members.infos], files[0], self.splits)
+        labels = members.labels()
         classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
-        return self._decoded(files, labels, classes)
+        return self._decoded(members, labels, classes)
 
 
-def _zips(place: FilePath) -> list[FilePath]:
-    return sorted(place.glob("*.zip")) if place.is_dir() else [place]
-
-
-def _only(root: FilePath) -> FilePath:
-    found = _zips(root)
-    if len(found) != 1:
-        raise DataError(f"{root} holds {len(found)} .zip files: name one with data.root=FILE.zip")
-    return found[0]
+def _zips(folder: FilePath) -> list[FilePath]:
+    return list_files(folder, (".zip",))
 
 
 @final
@@ -74,13 +72,13 @@ class _Members(Files):
             self.archive = zipfile.ZipFile(file)
         except Exception as error:  # zipfile lets many kinds through on a damaged directory
             raise DataError(f"cannot read {file}: {error}; fetch it again") from error
-        found = {checked_name(i.filename, file): i for i in self.archive.infolist()}
+        found = self._visible()
         self.infos = [
             found[name] for name in sorted(found) if PurePosixPath(name).suffix.lower() in SUFFIXES
         ]
-        self.manifest = found.get(MANIFEST)
+        self.manifest = self._manifest(found)
         if not self.infos:
-            raise DataError(f"{file} holds no image ({', '.join(sorted(SUFFIXES))})")
+            raise DataError(f"{file} contains no image ({', '.join(sorted(SUFFIXES))})")
 
     @property
     def count(self) -> int:
@@ -105,20 +103,42 @@ class _Members(Files):
             ) from error
         if known is None:
             return None
-        return class_numbers([self._label(info, known) for info in self.infos], str(self.file))
+        if len(known) < len(pairs):
+            raise DataError(f"{self.file}: {MANIFEST} labels a file twice")
+        return check_labels([self._label(info, known) for info in self.infos], str(self.file))
+
+    def _visible(self) -> dict[str, zipfile.ZipInfo]:
+        """The members by name.  Raises DataError for two of one name: only one could be read."""
+        found: dict[str, zipfile.ZipInfo] = {}
+        for info in self.archive.infolist():
+            name = check_name(info.filename, self.file)
+            if name in found:
+                raise DataError(f"{self.file} has two members named {name}: write it again")
+            if not (is_hidden(name) or info.is_dir()):
+                found[name] = info
+        return found
+
+    def _manifest(self, found: dict[str, zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
+        deeper = [name for name in found if name.endswith(f"/{MANIFEST}")]
+        if MANIFEST not in found and deeper:
+            raise DataError(
+                f"{self.file}: {deeper[0]} is not at the top of the archive, where its names are "
+                "looked up: write the archive from inside that folder"
+            )
+        return found.get(MANIFEST)
 
     def _label(self, info: zipfile.ZipInfo, known: dict[str, Any]) -> int:
         label = known.get(info.filename)
         if not isinstance(label, int) or isinstance(label, bool) or label < 0:
             raise DataError(
                 f"{self.file}: the label of {info.filename} in {MANIFEST} is {label!r}, "
-                "not the number of a class"
+                "not a class number"
             )
         return label
 
     def _content(self, info: zipfile.ZipInfo) -> bytes:
-        checked_size(info.file_size, info.filename, self.file)
+        check_size(info.file_size, info.filename, self.file)
         try:
             return self.archive.read(info)
-        except Exception as error:  # damaged, encrypted, or packed in a way Python does not know
+        except Exception as error:  # damaged, encrypted, or compressed in an unknown way
             raise DataError(f"{self.file} is damaged at {info.filename}: {error}") from error

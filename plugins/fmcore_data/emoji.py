@@ -1,25 +1,24 @@
-"""Emoji: small colour pictures that anyone can have.
+"""Emoji: small colour images in an npm package.
 
-Source: the npm packages emoji-datasource-google and emoji-datasource-twitter (MIT; the pictures are
+Source: the npm packages emoji-datasource-google and emoji-datasource-twitter (MIT; the images are
 Apache-2.0 and CC-BY 4.0).
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 from annotated_types import Gt
-from PIL import Image
 
 from fmcore import DataError
-from fmcore_data.decoding import Decoder, opened
-from fmcore_data.encoded import Encoded, Files, labels_by_name
-from fmcore_data.splits import folder, rows_of
+from fmcore_data.decoding import Background, Decoder
+from fmcore_data.encoded import Encoded, Files, number_by_name
+from fmcore_data.held_out import select_rows
+from fmcore_data.listing import find_root
 from fmcore_data.storage import Images, StoredImages
 
 __all__ = ["Emoji"]
@@ -30,16 +29,16 @@ PACKAGE = "emoji-datasource-google@16.0.0"
 @final
 @dataclass(frozen=True)
 class Emoji(StoredImages):
-    """The pictures of 64x64 in `root`, an unpacked npm package, on a plain background; ten classes,
-    the categories.
+    """The images of 64x64 in `root`, an unpacked npm package, on a plain background; the categories
+    are the classes.
 
-    One in ten is held out.  The skin tones of one emoji, and the same emoji of two vendors, are
-    always in the same split.  `image_size` at most 64.
+    One emoji in ten is held out, with all its skin tones, and the same ones of every vendor.
+    `image_size` is at most 64.
     """
 
     root: str
     image_size: Annotated[int, Gt(0)] = 64
-    background: Literal["white", "black", "gray"] = "white"
+    background: Background = "white"
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
@@ -50,23 +49,26 @@ class Emoji(StoredImages):
         return (3, self.image_size, self.image_size)
 
     def _open(self) -> Images:
-        place, entries = self._pictures()
-        # By the emoji, not the picture: a hand in five skin tones would teach its own test.
+        place, entries = self._entries()
+        # By emoji, not by image: the skin tones of one hand would be in both splits.
         families = sorted({entry.family for entry in entries})
-        kept = {families[row] for row in rows_of(self.split, len(families), len(families) // 10)}
+        kept = {
+            families[row] for row in select_rows(self.split, len(families), len(families) // 10)
+        }
         chosen = [entry for entry in entries if entry.family in kept]
-        files = _Flattened([place / entry.file for entry in chosen], self.background)
+        files = _Paths([place / entry.file for entry in chosen])
         classes = sorted({entry.category for entry in entries})
-        labels = labels_by_name([entry.category for entry in chosen], classes)
-        return Encoded(files, Decoder(self.image_size), labels, len(classes))
+        labels = number_by_name([entry.category for entry in chosen], classes)
+        decoder = Decoder(self.image_size, background=self.background)
+        return Encoded(files, decoder, labels, len(classes))
 
-    def _pictures(self) -> tuple[FilePath, list[_Picture]]:
-        root = folder(self.root)
+    def _entries(self) -> tuple[FilePath, list[_Entry]]:
+        root = find_root(self.root)
         found = sorted([*root.glob("img/*/64"), *root.glob("package/img/*/64")])
         if len(found) != 1:
             raise DataError(
                 f"{root} is not an unpacked emoji-datasource package (img/VENDOR/64): "
-                f"npm pack {PACKAGE}, unpack the .tgz, and say where: data.root=FOLDER"
+                f"npm pack {PACKAGE}, unpack the .tgz, and set data.root=FOLDER"
             )
         place, manifest = found[0], found[0].parents[2] / "emoji.json"
         try:
@@ -83,46 +85,31 @@ class Emoji(StoredImages):
         return place, [entry for entry in known if (place / entry.file).is_file()]
 
 
-class _Picture(NamedTuple):
+class _Entry(NamedTuple):
     family: str
     category: str
     file: str
 
 
-def _listed(manifest: list[dict[str, Any]]) -> Iterator[_Picture]:
-    """The pictures in the order of the keyboard, each followed by its skin tones."""
+def _listed(manifest: list[dict[str, Any]]) -> Iterator[_Entry]:
+    """The images in the order of the keyboard, each followed by its skin tones."""
     for emoji in sorted(manifest, key=lambda emoji: int(emoji["sort_order"])):
         tones = emoji.get("skin_variations", {}).values()
         for file in (emoji["image"], *sorted(str(tone["image"]) for tone in tones)):
-            yield _Picture(emoji["unified"], emoji["category"], FilePath(file).name)
+            yield _Entry(emoji["unified"], emoji["category"], FilePath(file).name)
 
 
 @final
-class _Flattened(Files):
-    """Pictures laid on a background."""
-
-    def __init__(self, paths: list[FilePath], background: str) -> None:
+class _Paths(Files):
+    def __init__(self, paths: list[FilePath]) -> None:
         self.paths = paths
-        self.background = background
 
     @property
     def count(self) -> int:
         return len(self.paths)
 
     def content(self, index: int) -> bytes:
-        content = self.paths[index].read_bytes()
-        if self.background == "white":  # the decoder's own
-            return content
-        try:
-            layer = opened(content, self.name(index)).convert("RGBA")
-        except DataError:
-            raise
-        except Exception as error:  # a damaged image may raise anything
-            raise DataError(f"{self.name(index)} cannot be read as an image: {error}") from error
-        plain = Image.new("RGBA", layer.size, self.background)
-        laid = io.BytesIO()
-        Image.alpha_composite(plain, layer).convert("RGB").save(laid, "PPM")
-        return laid.getvalue()
+        return self.paths[index].read_bytes()
 
     def name(self, index: int) -> str:
         return str(self.paths[index])

@@ -1,34 +1,36 @@
-"""Encoded image files, in a folder or inside another file, decoded as they are read."""
+"""Encoded image files, in a folder or inside another file, decoded when they are read."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, final
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from fmcore import DataError
 from fmcore_data.decoding import Channels, Decoder
+from fmcore_data.splits import Splits, check_splits
 from fmcore_data.storage import Images, Labels, Pixels, StoredImages
 
-__all__ = ["Encoded", "EncodedImages", "Files", "labels_by_name"]
+__all__ = ["Encoded", "EncodedImages", "Files", "number_by_name"]
 
-WORTH_THREADS = 16
+MIN_THREADED = 16
+"""Fewer images are decoded faster without the exchange between threads."""
 
 
 class Files(ABC):
-    """Encoded images by number, wherever they lie."""
+    """Encoded images by number."""
 
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many there are."""
+        """The number of files."""
 
     @abstractmethod
     def content(self, index: int) -> bytes:
@@ -36,12 +38,12 @@ class Files(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What messages call file `index`."""
+        """The name of file `index` in messages."""
 
 
 @final
 class Encoded(Images):
-    """`files`, decoded by `decoder`; without an `image_size` all must be as large as the first."""
+    """`files`, decoded by `decoder`; without `image_size` all must have the size of the first."""
 
     def __init__(self, files: Files, decoder: Decoder, labels: Labels | None, classes: int) -> None:
         if files.count == 0:
@@ -58,8 +60,8 @@ class Encoded(Images):
 
     def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
         rows = [int(index) for index in indices]
-        # Decoding leaves the interpreter free, so that threads help.
-        decoded = (_threads().map if len(rows) >= WORTH_THREADS else map)(self._checked, rows)
+        # Pillow releases the interpreter's lock while it decodes, so that threads help.
+        decoded = (_threads().map if len(rows) >= MIN_THREADED else map)(self._checked, rows)
         pixels = np.empty((len(rows), *self.shape), np.uint8)
         for row, image in enumerate(decoded):
             pixels[row] = image
@@ -80,11 +82,21 @@ class Encoded(Images):
 
 @dataclass(frozen=True)
 class EncodedImages(StoredImages):
-    """A data set of encoded files beneath or inside `root`, and what they are decoded to."""
+    """A dataset of encoded files below or inside `root`, decoded to `channels` and `image_size`.
+
+    `splits` chooses the files of each split; without it their names do, by the rule of
+    `fmcore_data.split_names`.  A dataset without a test split holds `held_out` images out for it.
+    """
 
     root: str
     image_size: Annotated[int, Gt(0)] | None = None
     channels: Channels = 3
+    held_out: Annotated[int, Ge(0)] = field(default=0, kw_only=True)
+    # A mapping has no hash; without it, equal datasets still have equal hashes.
+    splits: Splits | None = field(default=None, kw_only=True, hash=False)
+
+    def __post_init__(self) -> None:
+        check_splits(self.splits)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,10 +107,10 @@ class EncodedImages(StoredImages):
         return Encoded(files, Decoder(self.image_size, self.channels), labels, classes)
 
 
-def labels_by_name(names: list[str], classes: list[str]) -> Labels:
-    """Each name's place among the sorted `classes`."""
-    place = {name: index for index, name in enumerate(sorted(classes))}
-    return np.array([place[name] for name in names], np.int64)
+def number_by_name(names: list[str], classes: list[str]) -> Labels:
+    """The index of each name among the sorted `classes`."""
+    numbers = {name: index for index, name in enumerate(sorted(classes))}
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 def _size(shape: tuple[int, ...]) -> str:

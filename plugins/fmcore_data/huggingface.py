@@ -1,4 +1,4 @@
-"""Image sets of the Hugging Face hub on disk: `.parquet`, or `.arrow` as `save_to_disk` writes.
+"""Image datasets of the Hugging Face hub on disk: `.parquet`, or `.arrow` as `save_to_disk` writes.
 
 Needs pyarrow (`pip install 'fmcore-flow[parquet]'`).
 """
@@ -6,23 +6,27 @@ Needs pyarrow (`pip install 'fmcore-flow[parquet]'`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path as FilePath
-from typing import Annotated, Any, final, get_args
+from typing import Any, final
 
-from annotated_types import Ge
-
-from fmcore import DataError, Split
-from fmcore_data.archives import checked_expansion, checked_size
+from fmcore import DataError
+from fmcore_data.archives import check_expansion, check_size
 from fmcore_data.encoded import EncodedImages, Files
-from fmcore_data.labels import class_numbers
-from fmcore_data.splits import files_of, folder, held_out
+from fmcore_data.held_out import read_part
+from fmcore_data.labels import check_labels
+from fmcore_data.listing import describe_contents, find_root, has_file, list_files, list_folders
+from fmcore_data.splits import Parts, Splits, split_files
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["HuggingFace"]
 
-ROWS = 256
-"""So many are unpacked at a time, and then weighed."""
+SUFFIXES = (".parquet", ".arrow")
+
+READ_ROWS = 256
+"""Rows that are decompressed at a time, before their size is checked."""
 
 LABELS = ("label", "labels", "fine_label", "cls", "class")
 
@@ -30,95 +34,76 @@ LABELS = ("label", "labels", "fine_label", "cls", "class")
 @final
 @dataclass(frozen=True)
 class HuggingFace(EncodedImages):
-    """The rows of the files in `root`, or in `data` or a folder named after the split in there; or
-    of those in its only other folder, as sets with one configuration have it.
+    """The rows of the files in `root`, in its folder `data`, in folders of the splits in either, or
+    in the only other folder of `root`, as for datasets of one configuration.
 
-    `image_column` holds `{bytes, path}` or bytes, `label_column` integers; by default they are
-    found by type and by name.  Files named after no split are one set, of which `held_out` rows
-    are kept for the test split.  Encoded images are kept in memory for `.parquet` (which is read
-    whole) and read where they lie for `.arrow`.
+    `image_column` contains `{bytes, path}` or bytes, `label_column` integers; by default they are
+    found by type and by name.  Encoded images are kept in memory for `.parquet`, which is read
+    whole, and read from the file for `.arrow`.  For `splits` and `held_out` see docs/data.md.
     """
 
-    image_column: str | None = None
-    label_column: str | None = None
-    held_out: Annotated[int, Ge(0)] = 0
+    image_column: str | None = field(default=None, kw_only=True)
+    label_column: str | None = field(default=None, kw_only=True)
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        depths = ("*/*", "*/*/*")
-        tables = [*_tables(place), *(f for depth in depths for f in place.glob(f"{depth}.parquet"))]
-        tables += [file for depth in depths for file in place.glob(f"{depth}.arrow")]
-        return any(file.suffix in (".parquet", ".arrow") and file.is_file() for file in tables)
+        return has_file(place, SUFFIXES, depth=3)
 
     def _open(self) -> Images:
-        root = folder(self.root)
-        place = _place(root)
-        files = _tables(place)
-        if files:
-            split = files_of(self.split, files)
-            return self._one_set(files, root) if split is None else self._read(split, root)
-        chosen = files_of(self.split, _folders(place)) or []
-        return self._read([file for child in chosen for file in _tables(child)], root)
-
-    def _one_set(self, files: list[FilePath], root: FilePath) -> Images:
-        return held_out(self._read(files, root), self.split, self.held_out, str(root))
+        root = find_root(self.root)
+        parts = _parts(root, self.splits)
+        if not (parts.train or parts.test):
+            raise DataError(
+                f"no .parquet or .arrow file in {root}, {root / 'data'} or a folder of a split; "
+                f"{root} contains {describe_contents(root)}: set data.root=FOLDER"
+            )
+        return read_part(
+            parts, self.split, self.held_out, lambda files: self._read(files, root), root
+        )
 
     def _read(self, files: list[FilePath], root: FilePath) -> Images:
-        if not files:
-            raise DataError(
-                f"no .parquet or .arrow file for '{self.split}' in {root}, {root / 'data'} or a "
-                "folder of the split: data.root=FOLDER"
-            )
-        table = _table(files)
+        table, ends = _table(files)
         names = table.schema.names
         image = self.image_column or _image_column(table, root)
         label = self.label_column or next((name for name in LABELS if name in names), None)
         for column in (image, label):
-            if column is not None and column not in names:
-                raise DataError(f"{root} has no column '{column}'; it has {', '.join(names)}")
+            if column is not None and names.count(column) != 1:
+                count = names.count(column) or "no"
+                raise DataError(f"{root} has {count} column '{column}'; it has {', '.join(names)}")
         for column in (image, label):
             if column is not None:
                 _validate(table.column(column), root)
         labels = None if label is None else _labels(table, label, root)
         classes = 0 if labels is None else _classes(table, label, labels)
-        return self._decoded(_Rows(table.column(image), root), labels, classes)
+        return self._decoded(_Rows(table.column(image), files, ends), labels, classes)
 
 
-def _place(root: FilePath) -> FilePath:
-    """Where files, or folders of the splits, lie.  Raises DataError if one has to choose."""
-    if _holds(root):
-        return root
-    holding = [child for child in _folders(root) if _holds(child)]
+def _parts(root: FilePath, splits: Splits | None) -> Parts:
+    """The parts of `root`, of `root/data`, or of its only folder with tables.
+
+    Raises DataError if there are several such folders, or ambiguous names.
+    """
+    parts = split_files(root, _tables, splits)
+    if parts is not None and (parts.train or parts.test):
+        return parts
+    holding = [child for child in list_folders(root) if has_file(child, SUFFIXES, depth=2)]
     if root / "data" in holding:
-        return root / "data"
+        holding = [root / "data"]
     if len(holding) > 1:
         raise DataError(
-            f"{root} holds {len(holding)} sets: choose one with data.root={root}/NAME; they are "
+            f"{root} contains {len(holding)} sets: choose one with data.root={root}/NAME; they are "
             f"{', '.join(child.name for child in holding)}"
         )
-    return holding[0] if holding else root
+    return (split_files(holding[0], _tables, splits) if holding else None) or Parts([])
 
 
-def _holds(place: FilePath) -> bool:
-    """Whether tables lie in `place`, or in folders of the splits."""
-    if _tables(place):
-        return True
-    folders = _folders(place)
-    named = [child for split in get_args(Split) for child in files_of(split, folders) or []]
-    return any(_tables(child) for child in named)
+def _tables(folder: FilePath) -> list[FilePath]:
+    # `map` and `filter` of the library datasets leave their results as cache-*.arrow.
+    return [f for f in list_files(folder, SUFFIXES) if not f.name.startswith("cache-")]
 
 
-def _folders(place: FilePath) -> list[FilePath]:
-    return sorted(child for child in place.iterdir() if child.is_dir()) if place.is_dir() else []
-
-
-def _tables(place: FilePath) -> list[FilePath]:
-    if place.is_file():
-        return [place]
-    return sorted([*place.glob("*.parquet"), *place.glob("*.arrow")])
-
-
-def _table(files: list[FilePath]) -> Any:
+def _table(files: list[FilePath]) -> tuple[Any, list[int]]:
+    """The rows of all files, and how many there are up to the end of each."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -134,21 +119,21 @@ def _table(files: list[FilePath]) -> Any:
             else:
                 parts.append(_parquet(parquet.ParquetFile(file), file))
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot read {file}: {error}") from error
+            raise DataError(f"cannot read {file}: {error}; fetch it again") from error
     try:
-        return pa.concat_tables(parts)
+        return pa.concat_tables(parts), [*accumulate(len(part) for part in parts)]
     except pa.ArrowException as error:
         raise DataError(f"{files[0].parent}: its files have different columns: {error}") from error
 
 
 def _parquet(opened: Any, file: FilePath) -> Any:
-    """The table, piece by piece: a column of one value repeated is a few bytes in the file."""
+    """The table, read in pieces: a column of one value repeated is a few bytes in the file."""
     import pyarrow as pa
 
     pieces, size = [], 0
-    for piece in opened.iter_batches(ROWS):
+    for piece in opened.iter_batches(READ_ROWS):
         size += piece.nbytes
-        checked_expansion(size, file.stat().st_size, str(file))
+        check_expansion(size, file.stat().st_size, str(file))
         pieces.append(piece)
     return pa.Table.from_batches(pieces, opened.schema_arrow)
 
@@ -173,7 +158,7 @@ def _image_column(table: Any, root: FilePath) -> str:
 
 
 def _validate(column: Any, root: FilePath) -> None:
-    """Look at every offset: pyarrow follows those of a file unseen, out of the file too."""
+    """Check every offset: pyarrow follows those of a file unchecked, out of the file too."""
     import pyarrow as pa
 
     try:
@@ -185,13 +170,18 @@ def _validate(column: Any, root: FilePath) -> None:
 def _labels(table: Any, label: str, root: FilePath) -> Labels:
     column = table.column(label)
     if column.null_count or not _is_integer(column.type):
-        raise DataError(f"{root}: column '{label}' holds {column.type}, not the number of a class")
+        kind = "missing values" if column.null_count else str(column.type)
+        raise DataError(
+            f"{root}: column '{label}' contains {kind}, not a class number: write integers from 0, "
+            "or choose another with data.label_column=NAME"
+        )
     labels = column.to_numpy()
     if len(labels) and labels.min() < 0:
         raise DataError(
-            f"{root}: column '{label}' holds {labels.min()}, as sets do whose labels are withheld"
+            f"{root}: column '{label}' contains {labels.min()}, as in datasets whose labels are "
+            "withheld"
         )
-    return class_numbers(labels, f"{root}, column '{label}'")
+    return check_labels(labels, f"{root}, column '{label}'")
 
 
 def _is_integer(kind: Any) -> bool:
@@ -201,7 +191,7 @@ def _is_integer(kind: Any) -> bool:
 
 
 def _classes(table: Any, label: str | None, labels: Labels) -> int:
-    """How many names the metadata gives to the classes, or what the labels reach."""
+    """The number of class names in the metadata, or the highest label + 1 if that is more."""
     text = (table.schema.metadata or {}).get(b"huggingface", b"{}")
     try:
         named = len(json.loads(text)["info"]["features"][label]["names"])
@@ -212,9 +202,10 @@ def _classes(table: Any, label: str | None, labels: Labels) -> int:
 
 @final
 class _Rows(Files):
-    def __init__(self, column: Any, root: FilePath) -> None:
+    def __init__(self, column: Any, files: list[FilePath], ends: list[int]) -> None:
         self.column = column
-        self.root = root
+        self.files = files
+        self.ends = ends
 
     @property
     def count(self) -> int:
@@ -223,10 +214,16 @@ class _Rows(Files):
     def content(self, index: int) -> bytes:
         value = self.column[index]
         content = value.as_py() if not hasattr(value.type, "fields") else value["bytes"].as_py()
+        file, row = self._place(index)
         if not isinstance(content, bytes):
-            raise DataError(f"{self.name(index)} holds no bytes: its image lies elsewhere")
-        checked_size(len(content), f"row {index}", self.root)
+            raise DataError(f"{file}: row {row} has no bytes: its image is in another file")
+        check_size(len(content), f"row {row}", file)
         return content
 
     def name(self, index: int) -> str:
-        return f"{self.root}: row {index}"
+        return "{}: row {}".format(*self._place(index))
+
+    def _place(self, index: int) -> tuple[FilePath, int]:
+        """The file of row `index`, and the row's number in it."""
+        owner = bisect_right(self.ends, index)
+        return self.files[owner], index - (self.ends[owner - 1] if owner else 0)

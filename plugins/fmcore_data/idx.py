@@ -1,4 +1,4 @@
-"""The IDX files of MNIST and the sets made after it (Fashion-MNIST, KMNIST, ...)."""
+"""The IDX files of MNIST and of datasets like it (Fashion-MNIST, KMNIST, ...)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from fmcore import DataError
-from fmcore_data.archives import checked_expansion
-from fmcore_data.splits import place
+from fmcore import DataError, MissingSplitError
+from fmcore_data.archives import check_expansion
+from fmcore_data.listing import is_hidden, is_regular, resolve_root
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["IDX", "read_idx"]
@@ -23,13 +23,17 @@ __all__ = ["IDX", "read_idx"]
 UNSIGNED_BYTE = 0x08
 DEFLATE_LIMIT = 1032  # no deflate stream expands further, so that a header cannot promise more
 FASHION = "/usr/share/datasets/fashion-mnist"
+REMEDY = (
+    "install Fashion-MNIST (apt-get install dataset-fashion-mnist), or set data.root=FOLDER to "
+    "the folder of the files"
+)
 
 
 @final
 @dataclass(frozen=True)
 class IDX(StoredImages):
-    """Gray images of `root`: `train-` and `t10k-` `images-idx3-ubyte` and `labels-idx1-ubyte`, each
-    as it is or as `.gz`.
+    """Gray images in `root`: `train-` and `t10k-` `images-idx3-ubyte` and `labels-idx1-ubyte`; of a
+    file and its `.gz`, the `.gz` is read.
 
     The default `root` is where Debian's package dataset-fashion-mnist puts Fashion-MNIST: 60,000 +
     10,000 images of 28x28 in ten classes.
@@ -39,7 +43,8 @@ class IDX(StoredImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return any(place.glob("*-images-idx3-ubyte*"))
+        found = place.glob("*-images-idx3-ubyte*")
+        return any(file.is_file() and not is_hidden(file.name) for file in found)
 
     def _open(self) -> Images:
         prefix = "train" if self.split == "train" else "t10k"
@@ -47,39 +52,44 @@ class IDX(StoredImages):
         labels = read_idx(self._file(f"{prefix}-labels-idx1-ubyte"), dimensions=1)
         if len(pixels) != len(labels):
             raise DataError(
-                f"{self.root}: {len(pixels)} images but {len(labels)} labels in '{prefix}'"
+                f"{resolve_root(self.root)}: {len(pixels)} images but {len(labels)} labels in "
+                f"'{prefix}'; fetch them again"
             )
-        # Classes are those of the training labels: a small test file may lack one.
+        # Classes are those of the train labels: a small test file may lack one.
         known = read_idx(self._file("train-labels-idx1-ubyte"), dimensions=1)
         classes = int(max(known.max(initial=0), labels.max(initial=0))) + 1
         return Arrays(pixels[:, None], labels.astype(np.int64), classes)
 
     def _file(self, name: str) -> FilePath:
-        folder = place(self.root)
-        for file in (folder / f"{name}.gz", folder / name):
-            if file.is_file():
-                return file
-        raise DataError(
-            f"no file {name}[.gz] in {folder}: install Fashion-MNIST (apt-get install "
-            "dataset-fashion-mnist), or say where the files are: data.root=FOLDER"
-        )
+        root = resolve_root(self.root)
+        file = _find(root, name)
+        if file is not None:
+            return file
+        message = f"no file {name}[.gz] in {root}: {REMEDY}"
+        if name.startswith("t10k-images") and _find(root, name.replace("t10k", "train")):
+            raise MissingSplitError(message)
+        raise DataError(message)
+
+
+def _find(root: FilePath, name: str) -> FilePath | None:
+    return next((f for f in (root / f"{name}.gz", root / name) if is_regular(f)), None)
 
 
 def read_idx(file: FilePath, dimensions: int) -> npt.NDArray[np.uint8]:
-    """The array of an IDX file of unsigned bytes.  Raises DataError unless it is whole and has that
-    many dimensions."""
+    """The array of an IDX file of unsigned bytes.  Raises DataError if it is damaged or has another
+    number of dimensions."""
     try:
         with _opened(file) as stream:
             shape = _shape(stream.read(4 + 4 * dimensions), file, dimensions)
             size = math.prod(shape)
             if size > DEFLATE_LIMIT * file.stat().st_size:
                 raise DataError(f"{file} is truncated: its header promises {size} bytes")
-            checked_expansion(size, file.stat().st_size, str(file))
+            check_expansion(size, file.stat().st_size, str(file))
             content = stream.read(size + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"cannot read {file}: {error}; fetch it again") from error
     if len(content) != size:
-        state = "is truncated" if len(content) < size else "goes on after its data"
+        state = "is truncated" if len(content) < size else "continues after its data"
         raise DataError(
             f"{file} {state}: its header promises {size} bytes ({'x'.join(map(str, shape))}); "
             "fetch it again"

@@ -2,60 +2,82 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Literal, final
-
-from annotated_types import Ge
+from typing import Literal, final
 
 from fmcore import DataError
 from fmcore_data.decoding import SUFFIXES
-from fmcore_data.encoded import EncodedImages, Files, labels_by_name
-from fmcore_data.splits import NAMES, folder, held_out
+from fmcore_data.encoded import EncodedImages, Files, number_by_name
+from fmcore_data.held_out import read_part
+from fmcore_data.listing import (
+    describe_contents,
+    find_root,
+    has_file,
+    list_files,
+    list_folders,
+    walk,
+)
+from fmcore_data.split_names import is_split_word
+from fmcore_data.splits import Parts, check_nested, split_folders
 from fmcore_data.storage import Images, Labels
 
 __all__ = ["ImageFolder"]
+
+LISTED_CLASSES = 5
 
 
 @final
 @dataclass(frozen=True)
 class ImageFolder(EncodedImages):
-    """The image files beneath `root`/train and `root`/val (or valid, validation, test), in order of
-    their paths.
+    """The image files below the folders of the splits in `root`, or below `root`, sorted by path.
 
-    `labels` says what names a file's class: its `folder` (as in ImageNet and torchvision), its own
-    `name` up to the first `_` (as in guided-diffusion's flat folders), or nothing.  Classes are
-    numbered in order of name.  A root without those folders is one set; `held_out` images of it
-    are kept for the test split.
+    `labels` chooses what names the class of a file: its `folder` (as in ImageNet and torchvision),
+    its own `name` up to the first `_` (as in guided-diffusion's flat folders), or nothing.  Classes
+    are numbered in order of name, those of the test split as in the train split.  Hidden files are
+    skipped; links are followed.  For `splits` and `held_out` see docs/data.md.
     """
 
     labels: Literal["folder", "name", "none"] = "folder"
-    held_out: Annotated[int, Ge(0)] = 0
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        # Not deeper than ROOT/train/CLASS/FILE: other formats hold image files somewhere too.
-        near = (file for depth in ("*", "*/*", "*/*/*") for file in place.glob(depth))
-        return any(file.suffix.lower() in SUFFIXES for file in near)
+        # Not deeper than ROOT/train/CLASS/FILE: other formats contain image files somewhere too.
+        return place.is_dir() and has_file(place, SUFFIXES, depth=3)
 
     def _open(self) -> Images:
-        root = folder(self.root)
-        own, train = self._place(root, self.split), self._place(root, "train")
-        whole = own is None
-        place = root if own is None else own
-        paths = _images(place)
+        root = find_root(self.root)
+        if not root.is_dir():
+            raise DataError(f"{root} is a file, not a folder of images: set data.root=FOLDER")
+        parts = self._parts(root)
+        return read_part(parts, self.split, self.held_out, lambda own: self._read(own, parts), root)
+
+    def _parts(self, root: FilePath) -> Parts:
+        folders = list_folders(root)
+        full = [f for f in folders if next(walk(f, SUFFIXES), None) is not None]
+        if all(is_split_word(f.name) for f in full):  # an empty split is an error, not no split
+            full = [f for f in folders if f in full or (full and is_split_word(f.name))]
+        return split_folders(root, full, bool(list_files(root, SUFFIXES)), self.splits)
+
+    def _read(self, own: list[FilePath], parts: Parts) -> Images:
+        (place,) = own
+        paths = self._paths(own, parts)
+        # Classes are numbered as in the train split: the test split may lack some.
+        known = paths if parts.train in (None, own) else self._paths(parts.train or [], parts)
+        labels, classes = self._labels(paths, known, place)
+        return self._decoded(_Paths(place, paths), labels, classes)
+
+    def _paths(self, own: list[FilePath], parts: Parts) -> list[str]:
+        (place,) = own
+        other = parts.test if own == parts.train else parts.train
+        paths = sorted(walk(place, SUFFIXES, other[0] if other else None))
         if not paths:
             raise DataError(
-                f"no image file ({', '.join(sorted(SUFFIXES))}) beneath {place}; "
-                "say where they are: data.root=FOLDER"
+                f"no image file ({', '.join(sorted(SUFFIXES))}) below {place}, which contains "
+                f"{describe_contents(place)}: set data.root=FOLDER"
             )
-        # Classes are numbered as in training: another split may lack some.
-        known = paths if whole or train is None else _images(train)
-        labels, classes = self._labels(paths, known, place)
-        images = self._decoded(_Paths(place, paths), labels, classes)
-        return held_out(images, self.split, self.held_out, str(root)) if whole else images
+        check_nested(paths, place, self.splits)
+        return paths
 
     def _labels(
         self, paths: list[str], known: list[str], place: FilePath
@@ -67,53 +89,20 @@ class ImageFolder(EncodedImages):
         if "" in names:
             raise DataError(
                 f"{place / paths[names.index('')]} has no class, but others have: "
-                "say what names the class with data.labels=folder|name|none"
+                "choose what names the class with data.labels=folder|name|none"
             )
         if unknown := sorted(set(names) - classes):
-            raise DataError(f"{place} has classes that are not in training: {unknown[:5]}")
-        return labels_by_name(names, sorted(classes)), len(classes)
+            raise DataError(
+                f"{place} has classes that the train split lacks: {unknown[:LISTED_CLASSES]}"
+            )
+        return number_by_name(names, sorted(classes)), len(classes)
 
     def _class(self, path: str) -> str:
-        """What names the class of a file; empty if nothing does."""
+        """The name of a file's class; empty if nothing names it."""
         if self.labels == "folder":
             return path.partition("/")[0] if "/" in path else ""
         name = path.rpartition("/")[2]
         return name.partition("_")[0] if self.labels == "name" and "_" in name else ""
-
-    @staticmethod
-    def _place(root: FilePath, split: str) -> FilePath | None:
-        """The folder of `split` in `root`; None if there are no such folders."""
-        found = {
-            name: child
-            for child in root.iterdir()
-            for name in [_split_word(child.name)]
-            if child.is_dir() and name is not None
-        }
-        if not found:
-            return None
-        words = NAMES["train"] if split == "train" else NAMES["test"]
-        for word in words:
-            if word in found:
-                return found[word]
-        raise DataError(f"{root} has no folder {' or '.join(words)}; say data.root=FOLDER")
-
-
-def _split_word(name: str) -> str | None:
-    """`train` of `train` and `train_64x64`."""
-    word = name.lower().partition("_")[0]
-    return word if any(word in words for words in NAMES.values()) else None
-
-
-def _images(place: FilePath) -> list[str]:
-    """The image files beneath `place`, as paths from there with `/`, sorted."""
-    return sorted(_image_names(place))
-
-
-def _image_names(place: FilePath) -> Iterator[str]:
-    for parent, _, names in os.walk(place, followlinks=True):
-        for name in names:
-            if FilePath(name).suffix.lower() in SUFFIXES:
-                yield FilePath(parent, name).relative_to(place).as_posix()
 
 
 @final
@@ -127,7 +116,10 @@ class _Paths(Files):
         return len(self.paths)
 
     def content(self, index: int) -> bytes:
-        return (self.place / self.paths[index]).read_bytes()
+        try:
+            return (self.place / self.paths[index]).read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {self.name(index)}: {error.strerror}") from error
 
     def name(self, index: int) -> str:
         return str(self.place / self.paths[index])

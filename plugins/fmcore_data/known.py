@@ -1,14 +1,14 @@
-"""Sets that people confuse, told apart by what they count.
+"""Names of datasets that are easily confused, by their number of images.
 
-There are two ImageNet-32 and two ImageNet-64 sets, whose likelihoods differ: a result has to say
-which it means.
+There are two ImageNet-32 and two ImageNet-64 datasets, whose likelihoods differ: a result has to
+name the one it means.
 """
 
 from __future__ import annotations
 
 from fmcore import Split
 
-__all__ = ["known_as"]
+__all__ = ["name_known_dataset"]
 
 OFFICIAL = "by count: ImageNet {0}x{0}, downsampled by Chrabaszcz et al. 2017 (the paper's)"
 FIRST = "by count: ImageNet {0}x{0} of van den Oord et al. 2016 (not the paper's)"
@@ -19,10 +19,10 @@ COUNTS: dict[Split, dict[int, str]] = {
 }
 
 
-def known_as(shape: tuple[int, ...], split: Split, length: int) -> str:
-    """Which known set has `length` images of `shape` in `split`; empty if none has.
+def name_known_dataset(shape: tuple[int, ...], split: Split, length: int) -> str:
+    """The known dataset with `length` images of `shape` in `split`; empty if there is none.
 
-    >>> known_as((3, 32, 32), "test", 49_999)
+    >>> name_known_dataset((3, 32, 32), "test", 49_999)
     "by count: ImageNet 32x32 of van den Oord et al. 2016 (not the paper's)"
     """
     size = shape[-1]

@@ -1,7 +1,7 @@
-"""The arrays inside a `.npz` file, where they lie: mapped if stored, read if deflated.
+"""The arrays inside a `.npz` file: memory-mapped if stored, read if compressed.
 
-`numpy.load(mmap_mode=...)` reads every member of an `.npz` whole; a stored member is as good as a
-file of its own.
+`numpy.load(mmap_mode=...)` reads every member of an `.npz` whole, but the bytes of a stored member
+can be mapped like a file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.lib.format as npy
 
 from fmcore import DataError
-from fmcore_data.archives import checked_expansion
+from fmcore_data.archives import check_expansion
 
 __all__ = ["Member", "members"]
 
@@ -38,17 +38,17 @@ class Member:
 
     @property
     def mapped(self) -> bool:
-        """Whether it is stored as it is."""
+        """Whether it is stored without compression."""
         return self.info.compress_type == zipfile.ZIP_STORED
 
     def array(self) -> np.ndarray[Any, Any]:
-        """Its values, read-only where they are mapped.  Raises DataError if they are damaged."""
+        """Return the values, read-only if mapped.  Raises DataError if they are damaged."""
         if self.mapped:
             return self._mapped_array()
         try:
             with zipfile.ZipFile(self.file) as archive, archive.open(self.info) as stream:
                 stream.read(self.offset)
-                content = stream.read()  # to the end, where the checksum is compared
+                content = stream.read()  # to the end, where zipfile compares the checksum
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise DataError(f"{self.file} is damaged: {error}; fetch it again") from error
         if len(content) != self.info.file_size - self.offset:
@@ -67,19 +67,22 @@ class Member:
 
 
 def members(file: FilePath) -> dict[str, Member]:
-    """The arrays of `file` by name.  Raises DataError for a damaged file, for arrays of objects and
-    for a member that claims to be far larger than it can be."""
+    """The arrays of `file` by name.  Raises DataError for a damaged file, two arrays of one name,
+    arrays of objects and a member whose size is not its header's."""
     try:
         with zipfile.ZipFile(file) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             found = {}
             for info in infos:
+                name = info.filename.removesuffix(".npy")
+                if name in found:
+                    raise DataError(f"{file} has two arrays named '{name}': write it again")
                 with archive.open(info) as stream:
-                    found[info.filename.removesuffix(".npy")] = _member(file, info, stream)
+                    found[name] = _member(file, info, stream)
             return found
     except DataError:
         raise
-    except Exception as error:  # zipfile, and numpy on a header, let many kinds through
+    except Exception as error:  # zipfile and numpy let many kinds through on a damaged header
         raise DataError(f"cannot read {file}: {error}; fetch it again") from error
 
 
@@ -90,22 +93,22 @@ def _member(file: FilePath, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
     offset = stream.tell()
     if dtype.hasobject:
         raise DataError(
-            f"{file}: '{info.filename}' holds Python objects, which could run anything: refused"
+            f"{file}: '{info.filename}' contains Python objects, which could run any code: refused"
         )
-    if dtype.kind not in "biuf":  # a text of no letters has any number of them in no bytes
-        raise DataError(f"{file}: '{info.filename}' holds {dtype}, not numbers")
+    if dtype.kind not in "biuf":  # an empty text takes no bytes, so a file can claim any number
+        raise DataError(f"{file}: '{info.filename}' contains {dtype}, not numbers")
     size = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if size != info.file_size or fortran or min(shape, default=0) < 0:
         raise DataError(
             f"{file}: '{info.filename}' has {info.file_size} bytes, but its header promises {size}"
         )
-    checked_expansion(size, info.compress_size, f"{file}: '{info.filename}'")
+    check_expansion(size, info.compress_size, f"{file}: '{info.filename}'")
     return Member(file, info, shape, dtype, offset)
 
 
 def _start(file: FilePath, info: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin: behind its local header, whose last field may
-    differ from the directory's."""
+    """The offset of a stored member's bytes: after its local header, whose extra field may differ
+    from the directory's."""
     with file.open("rb") as stream:
         stream.seek(info.header_offset)
         header = LOCAL_HEADER.unpack(stream.read(LOCAL_HEADER.size))

@@ -1,8 +1,8 @@
-"""What a pickle is going to do, read from its opcodes before any of them is carried out.
+"""Checks of a pickle's opcodes before any of them runs.
 
-Names of functions are the unpickler's to refuse.  Here is what hurts without naming one: tuples
-that hold the same tuple twice, and so on forty times, take forever to be hashed as a key; tuples
-inside tuples by the thousand overflow the stack; a memo of 2^31 places is allocated at once.
+The unpickler refuses names of functions.  This module refuses what is harmful without one: a tuple
+that contains one tuple twice, nested forty times, takes years to hash as a key; thousands of nested
+tuples overflow the stack; a memo of 2^31 places is allocated at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from fmcore import DataError
 
 __all__ = ["check_opcodes"]
 
-MOST_INSIDE = 1_000
-"""Values inside one tuple, those of its tuples counted each time: a shape, or the state of an
-array, has about ten."""
+MAX_VALUES = 1_000
+"""Values inside one tuple, including those of its tuples: a shape, or the state of an array, has
+about ten."""
 
 MARK = object()
 _STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
@@ -24,16 +24,18 @@ _RECALLS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 def check_opcodes(stream: IO[bytes]) -> None:
-    """Read a pickle's opcodes to the end.  Raises DataError for one that would exhaust time or
-    memory, and what `pickletools` raises for one that is damaged.
+    """Read the opcodes of a pickle to its end.
+
+    Raises DataError if it would exhaust time or memory, and the errors of `pickletools` if it is
+    damaged.
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     for done, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if opcode.name in _STORES:
             place = len(memo) if argument is None else argument
-            if place > done:  # a writer numbers them as it goes
-                raise DataError("the pickle numbers its parts as no writer does: refused")
+            if place > done:  # a writer numbers the places in order
+                raise DataError("the pickle numbers its memo as no writer does: refused")
             memo[int(place)] = stack[-1]
         elif opcode.name in _RECALLS:
             stack.append(memo[int(argument or 0)])
@@ -42,18 +44,18 @@ def check_opcodes(stream: IO[bytes]) -> None:
         elif opcode.name == "MARK":
             stack.append(MARK)
         else:
-            inside = _taken(stack, opcode)
+            inside = _popped(stack, opcode)
             size = 1 + inside if opcode.name.startswith(("TUPLE", "FROZENSET")) else 1
-            if size > MOST_INSIDE:
-                raise DataError(f"the pickle has a tuple of over {MOST_INSIDE} values: refused")
+            if size > MAX_VALUES:
+                raise DataError(f"the pickle has a tuple of over {MAX_VALUES} values: refused")
             stack += [size] * len(opcode.stack_after)
 
 
-def _taken(stack: list[Any], opcode: pickletools.OpcodeInfo) -> int:
-    """Remove what an opcode takes from the stack, and count what is inside it."""
+def _popped(stack: list[Any], opcode: pickletools.OpcodeInfo) -> int:
+    """Remove the arguments of an opcode from the stack, and count the values inside them."""
     inside, slots = 0, len(opcode.stack_before)
     if pickletools.markobject in opcode.stack_before:
-        slots -= 2  # the mark, and all that lies above it
+        slots -= 2  # the mark, and all above it
         while (top := stack.pop()) is not MARK:
             inside += top
     return inside + sum(int(stack.pop()) for _ in range(slots))

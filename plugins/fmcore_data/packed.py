@@ -9,8 +9,8 @@ from pathlib import Path as FilePath
 from typing import Any, final
 
 from fmcore import ImageDataset, Split
-from fmcore_data.packing import Packed, Progress, pack, unpacked
-from fmcore_data.splits import place
+from fmcore_data.listing import is_regular, resolve_root
+from fmcore_data.packing import MANIFEST, Packed, Progress, pack, unpacked
 from fmcore_data.storage import Arrays, Images, StoredImages
 
 __all__ = ["PackedImages"]
@@ -19,17 +19,20 @@ __all__ = ["PackedImages"]
 @final
 @dataclass(frozen=True)
 class PackedImages(StoredImages):
-    """The folder `root` that `fmcore data pack SRC root` wrote, whatever the images came from.
+    """The folder `root` that `fmcore data pack SRC root` wrote, from any format.
 
-    A batch is one gather from a memory map; the first look compares the fingerprint with the
-    manifest's.
+    A batch is one read of a memory map.  The first access compares the fingerprint of the images
+    with the manifest's.
     """
 
     root: str
 
     @cached_property
     def _packed(self) -> Packed:
-        return unpacked(place(self.root), self.split)
+        root = resolve_root(self.root)
+        for name in (MANIFEST, f"{self.split}.images.npy", f"{self.split}.labels.npy"):
+            is_regular(root / name)  # which refuses a FIFO before it is opened
+        return unpacked(root, self.split)
 
     @property
     def levels(self) -> int:
@@ -56,7 +59,7 @@ class PackedImages(StoredImages):
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
-        return (place / "manifest.json").is_file()
+        return (place / MANIFEST).is_file()
 
     def _open(self) -> Images:
         packed = self._packed

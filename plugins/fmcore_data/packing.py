@@ -21,10 +21,10 @@ import numpy.lib.format as npy
 import numpy.typing as npt
 
 from fmcore import ImageDataset, Split, image_fingerprint
-from fmcore.errors import DataError
+from fmcore.errors import DataError, MissingSplitError
 from fmcore.runs.files import json_object, writable, write_json
 
-__all__ = ["Packed", "Progress", "pack", "unpacked"]
+__all__ = ["MANIFEST", "Packed", "Progress", "pack", "unpacked"]
 
 FORMAT = "fmcore packed images 1"
 MANIFEST = "manifest.json"
@@ -157,7 +157,7 @@ def _entry(root: Path, split: Split) -> _Entry:
     known = manifest.get("splits")
     if not isinstance(known, dict) or split not in known:
         held = ", ".join(known) if isinstance(known, dict) else ""
-        raise DataError(
+        raise MissingSplitError(
             f"{root} holds no '{split}' split; it holds {held or 'none'}: "
             "pack it too, or say data.root=FOLDER"
         )

@@ -1,8 +1,7 @@
-"""Patches of photographs: natural statistics at any size, from whatever photographs there are."""
+"""Patches of photographs: natural image statistics at any size."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -15,7 +14,8 @@ from annotated_types import Ge, Gt
 
 from fmcore import DataError, generator_for
 from fmcore_data.decoding import SUFFIXES, Decoder
-from fmcore_data.splits import place, rows_of
+from fmcore_data.held_out import select_rows
+from fmcore_data.listing import resolve_root, walk
 from fmcore_data.storage import Images, Labels, Pixels, StoredImages
 
 __all__ = ["Photos"]
@@ -26,12 +26,12 @@ BACKGROUNDS = "/usr/share/backgrounds/mate/nature"
 @final
 @dataclass(frozen=True)
 class Photos(StoredImages):
-    """`count` square patches of `image_size` from the photographs beneath `root`; a function of
+    """`count` square patches of `image_size` from the photographs below `root`; a function of
     (seed, split).
 
     Each photograph is first averaged down to a square of `size` pixels.  One photograph in five
-    (at least one) is held out: the splits share none.  The default `root` is where Debian's package
-    mate-backgrounds puts its photographs of nature.
+    (at least one) is held out, so that the splits share none.  The default `root` is the folder of
+    nature photographs in Debian's package mate-backgrounds.
     """
 
     root: str = BACKGROUNDS
@@ -45,36 +45,28 @@ class Photos(StoredImages):
         return (3, self.image_size, self.image_size)
 
     def _open(self) -> Images:
-        paths = _photographs(place(self.root))
+        root = resolve_root(self.root)
+        paths = sorted(root / path for path in walk(root, SUFFIXES)) if root.is_dir() else []
         if len(paths) < 2:
             raise DataError(
-                f"{self.root} holds {len(paths)} photographs, two are needed: apt-get install "
-                "mate-backgrounds, or say where others are: data.root=FOLDER"
+                f"{root} contains {len(paths)} photographs, two are needed: apt-get install "
+                "mate-backgrounds, or set data.root=FOLDER"
             )
         if self.image_size > self.size:
             raise DataError(
                 f"data.image_size={self.image_size} is larger than data.size={self.size}"
             )
-        own = rows_of(self.split, len(paths), max(1, len(paths) // 5))
+        own = select_rows(self.split, len(paths), max(1, len(paths) // 5))
         generator = generator_for(self.seed, f"photos/{self.split}")
-        most = np.array([len(own), *[self.size - self.image_size + 1] * 2])
+        choices = np.array([len(own), *[self.size - self.image_size + 1] * 2])
         draws = torch.rand(self.count, 3, generator=generator, dtype=torch.float64).numpy()
-        places = (draws * most).astype(np.int64)
+        places = (draws * choices).astype(np.int64)
         return _Patches([paths[row] for row in own], places, self.image_size, self.size)
-
-
-def _photographs(root: FilePath) -> list[FilePath]:
-    return sorted(
-        FilePath(parent, name)
-        for parent, _, names in os.walk(root)
-        for name in names
-        if FilePath(name).suffix.lower() in SUFFIXES
-    )
 
 
 @final
 class _Patches(Images):
-    """Patch i is cut from a photograph, at a row and a column: those are `places[i]`."""
+    """Patches: number i is cut from the photograph, at the row and column of `places[i]`."""
 
     labels: Labels | None = None
     classes = 0

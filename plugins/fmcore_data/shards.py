@@ -1,4 +1,4 @@
-"""Several files of images read as one set, keeping in memory only what fits."""
+"""Several files of images read as one set, with a bounded cache in memory."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from fmcore_data.storage import Images, Labels, Pixels
 __all__ = ["Shard", "Shards"]
 
 KEPT_BYTES = 4 << 30
-"""Enough for ImageNet-32 whole."""
+"""Enough for all of ImageNet-32."""
 
 READS_PER_SHARD = 4
-"""What passes over a set in order may take (a fingerprint, packing, a first look); a shuffled epoch
-over shards that do not fit would read each of them again for nearly every image."""
+"""Enough for a few passes in order (fingerprint, packing, a picture).  A shuffled epoch over shards
+that do not fit in memory would read a shard again for nearly every image."""
 
 
 class Shard(ABC):
-    """One file of images: how many it holds is known before it is read."""
+    """One file of images, whose `count` is known before it is read."""
 
     count: int
 
     @abstractmethod
     def pixels(self) -> tuple[Pixels, bool]:
-        """All its images, `(count, *shape)`, and whether they take up memory (True) or lie in a
-        memory map (False)."""
+        """Return all images, `(count, *shape)`, and whether they occupy memory; False if they are a
+        memory map."""
 
 
 @final
 class Shards(Images):
-    """`shards`, one after another."""
+    """The images of `shards`, in order."""
 
     def __init__(
         self,
@@ -58,13 +58,13 @@ class Shards(Images):
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
-        taken = np.empty((len(indices), *self.shape), np.uint8)
+        pixels = np.empty((len(indices), *self.shape), np.uint8)
         owners = np.searchsorted(self.ends, indices, side="right")
         for owner in np.unique(owners):
             rows = np.flatnonzero(owners == owner)
             first = self.ends[owner] - self.shards[owner].count
-            taken[rows] = self._pixels(int(owner))[indices[rows] - first]
-        return taken
+            pixels[rows] = self._pixels(int(owner))[indices[rows] - first]
+        return pixels
 
     def _pixels(self, owner: int) -> Pixels:
         if owner not in self._kept:
@@ -77,9 +77,9 @@ class Shards(Images):
         self._reads += 1
         if self._reads > READS_PER_SHARD * len(self.shards):
             raise DataError(
-                f"these {self.count} images are compressed and too many to keep in memory, so that "
-                "reading them in random order would take days: pack them once (fmcore data pack "
-                "--help) and train on the result"
+                f"these {self.count} images are compressed and do not fit in memory, so reading "
+                "them in random order would take days: pack them once (fmcore data pack --help) "
+                "and train on the result"
             )
         coming = self.shards[owner].count * int(np.prod(self.shape))
         while self._held() + coming > KEPT_BYTES and any(held for _, held in self._kept.values()):

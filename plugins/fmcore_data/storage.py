@@ -1,4 +1,4 @@
-"""What every image format boils down to: a count of uint8 images and their labels."""
+"""Images and labels as every format provides them, and the dataset made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fmcore import DataError, ImageDataset, image_fingerprint
-from fmcore_data.known import known_as
+from fmcore_data.known import name_known_dataset
 
 __all__ = ["Arrays", "Images", "Labels", "Pixels", "StoredImages"]
 
@@ -23,9 +23,9 @@ Labels = npt.NDArray[np.int64]
 
 
 class Images(ABC):
-    """`count` images of `shape`, (channels, height, width), in a fixed order, read where they lie.
+    """`count` images of `shape`, (channels, height, width), uint8, in a fixed order.
 
-    `labels` are class indices below `classes`, or None.
+    `labels` are class numbers below `classes`, or None.
     """
 
     shape: tuple[int, ...]
@@ -35,16 +35,16 @@ class Images(ABC):
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many there are."""
+        """The number of images."""
 
     @abstractmethod
     def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
-        """The images at `indices`, `(len(indices), *shape)`, in that order."""
+        """Return the images at `indices`, `(len(indices), *shape)`, in that order."""
 
 
 @final
 class Arrays(Images):
-    """Images that lie in memory, or in a memory map, as one array `(count, *shape)`."""
+    """Images in one array `(count, *shape)`, in memory or memory-mapped."""
 
     def __init__(self, pixels: Pixels, labels: Labels | None, classes: int = 0) -> None:
         self.pixels = pixels
@@ -62,11 +62,15 @@ class Arrays(Images):
 
 @dataclass(frozen=True)
 class StoredImages(ImageDataset):
-    """An image data set that says only how to open its files; 256 levels unless overridden."""
+    """An image dataset defined by how its files are opened; 256 levels unless overridden."""
 
     @abstractmethod
     def _open(self) -> Images:
-        """The images of `split`.  Raises DataError for what is missing or damaged."""
+        """Return the images of `split`.
+
+        Raises DataError for missing or damaged files, its subclass MissingSplitError if only the
+        other split is there.
+        """
 
     @cached_property
     def _images(self) -> Images:
@@ -95,15 +99,13 @@ class StoredImages(ImageDataset):
 
     @property
     def description(self) -> str:
-        return known_as(self.shape, self.split, self.length)
+        return name_known_dataset(self.shape, self.split, self.length)
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         images, rows = self._images, np.asarray(indices, dtype=np.int64)
         if len(rows) and not 0 <= rows.min() <= rows.max() < images.count:
-            raise DataError(
-                f"index {rows.min() if rows.min() < 0 else rows.max()} of a data set "
-                f"of {images.count} images"
-            )
+            wrong = rows.min() if rows.min() < 0 else rows.max()
+            raise DataError(f"index {wrong} is out of range: there are {images.count} images")
         batch = {"x1": torch.from_numpy(np.ascontiguousarray(images.read(rows)))}
         if images.labels is not None:
             batch["label"] = torch.from_numpy(images.labels[rows])

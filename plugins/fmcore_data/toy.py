@@ -1,4 +1,4 @@
-"""Points in the plane, drawn once from figures that a flow has to learn."""
+"""Points in the plane, drawn from two-dimensional test distributions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Toy(Dataset):
     """`count` points `(2,)`, float32, of a figure; a function of (figure, seed, split).
 
     The splits are independent draws.  Each figure has about the scale of N(0, I) except the
-    checkerboard, which is the paper's: unit squares on [-2, 2]^2 divided by 0.45.  A point's label
-    is its part of the figure: its square, moon, ring or arm.
+    checkerboard, which is the paper's: unit squares on [-2, 2]^2 divided by 0.45.  The label of a
+    point is the number of its square, moon, ring or arm.
     """
 
     figure: Figure = "checkerboard"
@@ -50,8 +50,7 @@ class Toy(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        # Of what the points are drawn from, not of their digits: the last bit of a sine differs
-        # between machines.
+        # A hash of the options, not of the points: the last bit of a sine differs between machines.
         name = f"toy 1/{self.figure}/{self.count}/{self.seed}/{self.split}"
         return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
@@ -93,7 +92,7 @@ def _eight_gaussians(part: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _two_moons(moon: Tensor, generator: torch.Generator) -> Tensor:
-    """Two half circles, one upside down and moved into the other's opening."""
+    """Two half circles, the second upside down and moved into the opening of the first."""
     angle = math.pi * (_uniform(len(moon), generator) + moon)
     centre = torch.stack([moon - 0.5, 0.5 * moon - 0.25], dim=1)
     return 1.4 * (_polar(1.0, angle) + centre) + 0.08 * _normal(len(moon), generator)
@@ -110,7 +109,7 @@ def _rings(ring: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _pinwheel(blade: Tensor, generator: torch.Generator) -> Tensor:
-    """Five Gaussian blades, turned further the farther out they reach."""
+    """Five Gaussian blades, rotated in proportion to the radius."""
     noise = _normal(len(blade), generator)
     along, across = 1.3 + 0.4 * noise[:, 0], 0.12 * noise[:, 1]
     radius, angle = torch.hypot(along, across), torch.atan2(across, along)
@@ -131,4 +130,5 @@ _FIGURES: dict[Figure, tuple[Callable[[Tensor, torch.Generator], Tensor], int]] 
     "pinwheel": (_pinwheel, 5),
     "swiss_roll": (_swiss_roll, 1),
 }
-"""Each figure: how to draw points of given parts, and how many parts it has, equally likely."""
+"""Of each figure: a function that draws points of given parts, and the number of parts, which are
+equally likely."""

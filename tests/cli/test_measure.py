@@ -94,7 +94,7 @@ def test_samples_of_a_run_are_those_it_keeps(tmp_path, call):
         (("drawn", "small", "metrics=fd_lite0"), "(3, 32, 32) cannot be compared with a reference"),
         (("drawn", "gray", "metrics=fd_lite0", "reference.channels=1"), "samples.channels=1"),
         (("small", "digits", "metrics=fd_lite0", "samples.channels=1"), "256 levels a value"),
-        (("empty", "real", "metrics=fd_lite0"), "is in no format that is known"),
+        (("empty", "real", "metrics=fd_lite0"), "is in no known format; it contains no files"),
         (("drawn", "nowhere", "metrics=fd_lite0"), "no data named 'nowhere'"),
         (("drawn", "real", "metrics=fd_lite0", "reference.split=test"), "reference: test}]"),
     ],

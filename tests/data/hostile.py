@@ -1,4 +1,4 @@
-"""What the tests of files from strangers have in common."""
+"""Helpers of the tests of untrusted files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The same few images in every format, as faithful as each format's description: 23 to train on
-(so that batches are uneven), 7 to test on, three classes; one of them gray, one CMYK.
+"""The same few images in every format: 23 to train on (so that batches are uneven), 7 to test on,
+three classes; one of them gray, one CMYK.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from PIL import Image
 SIZE = 8
 CLASSES = ["n01440764", "n01443537", "n02979186"]
 COUNTS = {"train": 23, "val": 7}
-GRAY, CMYK = 4, 5  # the images that lie as a gray and as a CMYK file
+GRAY, CMYK = 4, 5  # the images in a gray and in a CMYK file
 
 
 def images(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """`(count, 3, SIZE, SIZE)` and labels, in order of class, as a folder has them."""
+    """`(count, 3, SIZE, SIZE)` and labels, in order of class, as in a folder."""
     random = np.random.default_rng(len(split))
     count = COUNTS[split]
     pixels = random.integers(0, 256, (count, 3, SIZE, SIZE), dtype=np.uint8)
@@ -81,7 +81,7 @@ def npz_deflated(root: Path) -> None:
 
 
 def npz_pickled(root: Path) -> None:
-    """As the official pickles are: protocol 2 or higher, labels in a list."""
+    """Like the official pickles: protocol 2 or higher, labels in a list."""
     for split in COUNTS:
         for name, content in contents(split):
             content["labels"] = content["labels"].tolist()
@@ -116,7 +116,7 @@ def edm_zip(root: Path) -> None:
 
 
 def webdataset(root: Path) -> None:
-    """Shards of ten samples, with what else such shards hold."""
+    """Shards of ten samples, with members that are not read."""
     for split in COUNTS:
         for first in range(0, COUNTS[split], 10):
             with tarfile.open(root / f"{split}-{first // 10:06}.tar", "w") as shard:
@@ -148,7 +148,7 @@ def table(split: str):
 
 
 def parquet(root: Path) -> None:
-    """As the hub has them: `data/train-00000-of-00002.parquet`, and `validation`."""
+    """Like the hub: `data/train-00000-of-00002.parquet`, and `validation`."""
     from pyarrow import parquet as pq
 
     (root / "data").mkdir()
@@ -160,7 +160,7 @@ def parquet(root: Path) -> None:
 
 
 def arrow(root: Path) -> None:
-    """As `DatasetDict.save_to_disk` writes."""
+    """Like `DatasetDict.save_to_disk`."""
     import pyarrow as pa
 
     for split, name in (("train", "train"), ("val", "validation")):

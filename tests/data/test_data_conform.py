@@ -1,4 +1,4 @@
-"""The built-in data sets through the suite that every data set passes."""
+"""The built-in datasets pass the suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every check of the data set suite is failed by a data set that breaks its law."""
+"""Every check of the dataset suite fails for a dataset that breaks its law."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fmcore.testing import DatasetSuite, run_suite
 
 @dataclass(frozen=True)
 class Right(Dataset):
-    """Twenty points a split, as the laws want them."""
+    """Twenty points a split, which obey the laws."""
 
     seed: int = 0
     shape = (3,)
@@ -107,7 +107,7 @@ class Sorted(Right):
 
 @dataclass(frozen=True)
 class Augmented(Right):
-    """Each row moved by its place in the batch."""
+    """Each row moved by its position in the batch."""
 
     def batch(self, indices):
         batch = super().batch(indices)
@@ -116,7 +116,7 @@ class Augmented(Right):
 
 @dataclass(frozen=True)
 class Lent(Right):
-    """Keeps the batch that it gave, and gives it again."""
+    """Returns the same batch object again."""
 
     @cached_property
     def kept(self):
@@ -138,7 +138,7 @@ class Words(Right):
 
 @dataclass(frozen=True)
 class Leaky(Right):
-    """Tests on what it trains on."""
+    """Its test split is its train split."""
 
     @cached_property
     def points(self):
@@ -173,7 +173,7 @@ def outcome(data):
     return {result.name: result for result in run_suite(Suite)}
 
 
-def test_a_lawful_data_set_passes():
+def test_a_dataset_that_obeys_the_laws_passes():
     assert [result for result in outcome(Right).values() if not result.passed] == []
 
 
@@ -205,7 +205,7 @@ def test_each_law_is_checked(data, check, word):
     assert word in result.message
 
 
-def test_a_data_set_that_can_change_is_refused():
+def test_a_mutable_dataset_is_refused():
     class Loose:
         """Not derived from Dataset, not frozen."""
 

@@ -26,6 +26,6 @@ def test_digits_have_seventeen_levels_and_all_classes_are_held_out():
     assert torch.bincount(batch["label"]).min() >= 20
 
 
-def test_the_split_is_fixed_for_ever():
-    """Results on the held-out digits are compared between versions: this must not move."""
+def test_the_split_never_changes():
+    """Results on the held-out digits are compared between versions."""
     assert Digits().fingerprint == "edf8515fd93f6052"

@@ -1,4 +1,4 @@
-"""Folders from strangers: CIFAR-10, IDX and packed images that are not what they claim."""
+"""Untrusted folders: CIFAR-10, IDX and packed images that are not what they claim."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmcore import DataError
+from fmcore import DataError, MissingSplitError
 from fmcore_data.cifar10 import CIFAR10
 from fmcore_data.edm_zip import EDMZip
 from fmcore_data.idx import IDX, read_idx
@@ -66,6 +66,23 @@ def test_damaged_cifar10_is_refused(tmp_path):
     assert "no file data_batch_3[.bin]" in refused(CIFAR10(root=str(tmp_path)))
 
 
+def test_a_test_split_that_is_not_there_is_missing_and_one_without_labels_is_damaged(tmp_path):
+    header = struct.pack(">HBB3I", 0, 8, 3, 1, 2, 2)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(header + bytes(4))
+    cifar(tmp_path, binary=True)
+    (tmp_path / "test_batch.bin").unlink()
+    standins.npz(tmp_path)
+    (tmp_path / "val_data.npz").unlink()
+    for kind in (IDX, CIFAR10, Npz):
+        with pytest.raises(MissingSplitError, match=r"no file (t10k|test|val).* data\.root=FOLDER"):
+            kind(root=str(tmp_path), split="test").length  # noqa: B018
+        assert str(tmp_path) in refused(kind(root=str(tmp_path), split="test"))
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(header + bytes(4))
+    with pytest.raises(DataError, match="no file t10k-labels") as caught:
+        IDX(root=str(tmp_path), split="test").length  # noqa: B018
+    assert not isinstance(caught.value, MissingSplitError)
+
+
 def test_a_gzip_that_expands_five_hundred_times_is_refused_before_it_does(tmp_path):
     header = struct.pack(">HBB3I", 0, 8, 3, 300_000, 32, 32)
     content = gzip.compress(header) + os.urandom(600_000)
@@ -76,7 +93,7 @@ def test_a_gzip_that_expands_five_hundred_times_is_refused_before_it_does(tmp_pa
 
 @pytest.mark.parametrize("root", ["~nobody-of-that-name/x", "a" * 5000])
 @pytest.mark.parametrize("kind", [Npz, EDMZip, IDX, PackedImages, CIFAR10])
-def test_a_root_that_cannot_be_a_folder_is_told(kind, root):
+def test_a_root_that_cannot_be_a_folder_is_refused(kind, root):
     assert "data.root=" in refused(kind(root=root))
 
 
@@ -100,9 +117,9 @@ def packed_images(tmp_path):
 )
 def test_a_manifest_of_something_else_is_refused(key, value, packed_images):
     file = packed_images / "manifest.json"
-    said = json.loads(file.read_text())
-    said["splits"]["train"][key] = value
-    file.write_text(json.dumps(said))
+    manifest = json.loads(file.read_text())
+    manifest["splits"]["train"][key] = value
+    file.write_text(json.dumps(manifest))
     assert "is damaged" in refused(PackedImages(root=str(packed_images)))
 
 

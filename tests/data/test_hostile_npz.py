@@ -1,4 +1,4 @@
-"""ImageNet's npz files from strangers: damaged, made to expand, or of something else."""
+"""Untrusted npz files of ImageNet: damaged, made to expand, or of something else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def npz_with(tmp_path, **arrays):
 
 def test_an_npz_of_objects_is_refused(tmp_path):
     objects = np.array([Evil(), Evil()], dtype=object)
-    assert "holds Python objects" in npz_with(tmp_path, data=objects, labels=[1, 2])
+    assert "contains Python objects" in npz_with(tmp_path, data=objects, labels=[1, 2])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pickles from strangers: what would run, or never end, is refused."""
+"""Untrusted pickles: those that would run code or never end are refused."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_pickle_that_stands_for_a_thousand_billion_labels_is_refused(tmp_path)
     assert "not a list of integers" in pickle_of(tmp_path, laughs)
 
 
-def test_a_pickle_whose_key_takes_for_ever_to_hash_is_refused(tmp_path):
+def test_a_pickle_whose_key_takes_years_to_hash_is_refused(tmp_path):
     assert "tuple of over 1000 values" in pickle_of(tmp_path, b"K\1", key=b"K\1" + b"2\x86" * 40)
 
 
@@ -96,4 +96,6 @@ def test_a_pickle_with_a_memo_of_gigabytes_is_refused(tmp_path):
 def test_a_pickled_array_of_records_is_refused(tmp_path):
     content = {"data": ROWS, "labels": np.zeros(2, [("a", "u1")])}
     (tmp_path / "val_data").write_bytes(pickle.dumps(content, 2))
-    assert "no numbers: refused" in refused(Npz(root=str(tmp_path), split="test", image_size=SIZE))
+    assert "not of numbers: refused" in refused(
+        Npz(root=str(tmp_path), split="test", image_size=SIZE)
+    )

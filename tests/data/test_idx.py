@@ -62,7 +62,8 @@ def test_the_message_without_data_names_the_package_and_the_option():
         IDX(root="/nonexistent").length  # noqa: B018
     assert str(caught.value) == (
         "no file train-images-idx3-ubyte[.gz] in /nonexistent: install Fashion-MNIST "
-        "(apt-get install dataset-fashion-mnist), or say where the files are: data.root=FOLDER"
+        "(apt-get install dataset-fashion-mnist), or set data.root=FOLDER to the folder of the "
+        "files"
     )
 
 
@@ -88,14 +89,14 @@ def test_an_empty_file_is_refused(folder):
 
 
 def test_trailing_bytes_are_refused(folder):
-    assert "goes on after its data" in damaged(folder, lambda b: b + b"x")
+    assert "continues after its data" in damaged(folder, lambda b: b + b"x")
 
 
-def test_a_foreign_file_is_refused(folder):
+def test_a_file_of_another_format_is_refused(folder):
     assert "it begins with 89 50 4e 47" in damaged(folder, lambda b: b"\x89PNG" + b)
 
 
-def test_a_header_that_promises_the_moon_is_refused_before_reading(folder):
+def test_a_header_of_a_huge_array_is_refused_before_reading(folder):
     huge = struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**15, 2**15)
     assert "is truncated" in damaged(folder, lambda b: huge + b[16:])
 

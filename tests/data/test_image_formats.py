@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fmcore import DataError
+from fmcore import DataError, MissingSplitError
 from fmcore.testing import DatasetSuite, run_suite
 from fmcore_data.edm_zip import EDMZip
 from fmcore_data.huggingface import HuggingFace
@@ -54,13 +54,13 @@ def test_every_format_gives_the_same_images_labels_and_fingerprint(name, tmp_pat
         assert own.shape == (3, standins.SIZE, standins.SIZE)
         assert torch.equal(batch["x1"], torch.from_numpy(pixels))
         assert batch["label"].tolist() == labels.tolist()
-        # the official set always has a thousand classes; the others have what they hold
+        # the official dataset always has a thousand classes
         assert own.classes == (1000 if name.startswith("npz") else 3)
     assert data.fingerprint == fingerprint(*standins.images("train"))
 
 
 def fingerprint(pixels, labels):
-    """As the docstring of `image_fingerprint` says it."""
+    """As the docstring of `image_fingerprint` defines it."""
     content = f"images 1/{len(pixels)}/{pixels.shape[1:]}".encode()
     content += labels.astype("<i8").tobytes() + pixels.tobytes()
     return hashlib.blake2b(content, digest_size=8).hexdigest()
@@ -141,7 +141,7 @@ def test_packing_leaves_nothing_when_it_fails(tmp_path):
     assert not (tmp_path / "out.part").exists()
 
 
-def test_packing_refuses_to_overwrite_and_clears_what_a_killed_process_left(tmp_path):
+def test_packing_refuses_to_overwrite_and_clears_the_files_of_a_killed_process(tmp_path):
     data = made("image_folder", tmp_path)
     (tmp_path / "out.part").mkdir()
     (tmp_path / "out.part" / "train.images.npy").write_bytes(b"half")
@@ -150,29 +150,29 @@ def test_packing_refuses_to_overwrite_and_clears_what_a_killed_process_left(tmp_
         pack(data, tmp_path / "out")
 
 
-def test_the_message_without_packed_images_says_how_to_make_them(tmp_path):
+def test_the_message_without_packed_images_names_the_command_and_the_option(tmp_path):
     with pytest.raises(DataError, match=r"fmcore data pack SRC .*data\.root=FOLDER"):
         PackedImages(root=str(tmp_path)).length  # noqa: B018
 
 
 def test_a_split_that_was_not_packed_is_named(tmp_path):
     pack(made("image_folder", tmp_path), tmp_path / "out", splits=["train"])
-    with pytest.raises(DataError, match="holds no 'test' split; it holds train"):
+    with pytest.raises(MissingSplitError, match="holds no 'test' split; it holds train"):
         PackedImages(root=str(tmp_path / "out"), split="test").length  # noqa: B018
 
 
-def test_the_two_imagenet32_sets_are_told_apart():
-    """By what they count, and by their pixels."""
-    from fmcore_data.known import known_as
+def test_the_two_imagenet32_sets_are_distinguished():
+    """By their counts and shapes."""
+    from fmcore_data.known import name_known_dataset
 
-    ours = known_as((3, 32, 32), "test", 50_000)
-    other = known_as((3, 32, 32), "test", 49_999)
+    ours = name_known_dataset((3, 32, 32), "test", 50_000)
+    other = name_known_dataset((3, 32, 32), "test", 49_999)
     assert "the paper's" in ours
     assert "not the paper's" in other
     assert "Chrabaszcz" in ours
     assert "van den Oord" in other
-    assert known_as((3, 32, 32), "train", 50_000) == ""  # CIFAR-10
-    assert known_as((1, 28, 28), "test", 50_000) == ""
+    assert name_known_dataset((3, 32, 32), "train", 50_000) == ""  # CIFAR-10
+    assert name_known_dataset((1, 28, 28), "test", 50_000) == ""
 
 
 def test_van_den_oords_folders_are_read_without_labels(tmp_path):
@@ -197,6 +197,6 @@ def test_batches_as_large_as_shards_cross_their_borders(tmp_path):
 
 
 @pytest.mark.parametrize("reader", [reader for _, reader, _ in FORMATS.values()])
-def test_the_shape_is_known_without_files_where_the_options_tell(reader):
-    """So that a dry run counts parameters before the data are there."""
+def test_the_shape_is_known_without_files_from_image_size(reader):
+    """A dry run counts parameters without the data."""
     assert reader(root="/nowhere", image_size=64).shape == (3, 64, 64)

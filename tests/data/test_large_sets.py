@@ -1,4 +1,4 @@
-"""Sets that do not fit in memory: read in order without trouble, refused in random order."""
+"""Datasets that do not fit in memory: read in order, refused in random order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of a set lie, as people have them on disk: one set, and the splits kept apart."""
+"""Layouts of datasets on disk: the hub, the cache of Hugging Face, folders of shards."""
 
 from __future__ import annotations
 
@@ -10,34 +10,10 @@ import pytest
 
 from fmcore import DataError
 from fmcore_data.huggingface import HuggingFace
-from fmcore_data.splits import files_of
 from fmcore_data.webdataset import WebDataset
 
 sys.path.insert(0, str(Path(__file__).parent))
 import standins
-
-
-def names(split, *given):
-    found = files_of(split, map(Path, given))
-    return None if found is None else [file.name for file in found]
-
-
-def test_a_file_is_of_the_split_that_its_first_word_names():
-    given = ("train-0001.tar", "train-0000.tar", "val-0000.tar", "notes-on-test.tar")
-    assert names("train", *given) == ["train-0000.tar", "train-0001.tar"]
-    assert names("test", *given) == ["val-0000.tar"]
-
-
-def test_where_no_first_word_does_another_may():
-    """As the cache of Hugging Face names its files, and many their shards."""
-    given = ("cifar10-test.arrow", "cifar10-train.arrow")
-    assert names("train", *given) == ["cifar10-train.arrow"]
-    assert names("test", *given) == ["cifar10-test.arrow"]
-    assert names("train", "imagenet_test_00.tar") == []
-
-
-def test_parts_of_words_name_no_split():
-    assert names("train", "training.tar", "testimony.tar", "evaluation.tar") is None
 
 
 def counts(data) -> list[int]:
@@ -53,16 +29,16 @@ def hub(tmp_path) -> Path:
     return tmp_path / "hub"
 
 
-def test_a_folder_of_one_configuration_is_looked_into(hub):
-    """As CIFAR-10 lies on the hub: plain_text/train-00000-of-00001.parquet."""
+def test_the_folder_of_the_only_configuration_is_read(hub):
+    """Like CIFAR-10 on the hub: plain_text/train-00000-of-00001.parquet."""
     (hub / "data").rename(hub / "plain_text")
     (hub / "README.md").write_text("about it")
     assert HuggingFace.recognizes(hub)
     assert counts(HuggingFace(root=str(hub))) == [23, 7]
 
 
-def test_a_configuration_with_folders_of_splits_is_looked_into(hub):
-    """As the hub's own conversion lies: default/train/0000.parquet."""
+def test_a_configuration_with_folders_of_splits_is_read(hub):
+    """Like the hub's own conversion: default/train/0000.parquet."""
     for split in ("train", "validation"):
         (hub / "default" / split).mkdir(parents=True)
         for i, file in enumerate(sorted((hub / "data").glob(f"{split}-*"))):
@@ -76,12 +52,12 @@ def test_of_several_configurations_one_has_to_be_chosen(hub):
     shutil.copytree(hub / "data", hub / "small")
     (hub / "data").rename(hub / "large")
     with pytest.raises(DataError, match=r"2 sets: choose one with data.root=.*are large, small"):
-        HuggingFace(root=str(hub)).length  # noqa: B018  # the look
+        HuggingFace(root=str(hub)).length  # noqa: B018
     assert counts(HuggingFace(root=str(hub / "small"))) == [23, 7]
 
 
-def test_the_cache_of_hugging_face_keeps_its_splits(tmp_path):
-    """imagefolder-train.arrow beside imagefolder-validation.arrow: two splits, not one set."""
+def test_the_cache_of_hugging_face_has_splits(tmp_path):
+    """imagefolder-train.arrow and imagefolder-validation.arrow; results of `map` are not read."""
     pytest.importorskip("pyarrow")
     standins.arrow(tmp_path)
     for split in ("train", "validation"):
@@ -89,11 +65,49 @@ def test_the_cache_of_hugging_face_keeps_its_splits(tmp_path):
             tmp_path / f"imagefolder-{split}.arrow"
         )
         shutil.rmtree(tmp_path / split)
+    shutil.copy(tmp_path / "imagefolder-train.arrow", tmp_path / "cache-0123456789abcdef.arrow")
     assert counts(HuggingFace(root=str(tmp_path))) == [23, 7]
 
 
-def test_shards_named_after_their_set_keep_their_splits(tmp_path):
+def test_the_cache_folder_of_a_download_is_not_read(hub):
+    """huggingface_hub writes ROOT/.cache when it downloads to a folder."""
+    shutil.copytree(hub / "data", hub / ".cache" / "train")
+    assert counts(HuggingFace(root=str(hub))) == [23, 7]
+
+
+def test_shards_named_after_their_dataset_have_splits(tmp_path):
     standins.webdataset(tmp_path)
     for shard in list(tmp_path.glob("*.tar")):
         shard.rename(tmp_path / f"imagenet-{shard.name}")
     assert counts(WebDataset(root=str(tmp_path))) == [23, 7]
+
+
+def test_shards_in_folders_of_splits_are_read(tmp_path):
+    standins.webdataset(tmp_path)
+    for shard in list(tmp_path.glob("*.tar")):
+        place = tmp_path / shard.name.partition("-")[0]
+        place.mkdir(exist_ok=True)
+        shard.rename(place / shard.name.partition("-")[2])
+    assert counts(WebDataset(root=str(tmp_path))) == [23, 7]
+
+
+def test_shards_in_other_folders_are_named(tmp_path):
+    (tmp_path / "part1").mkdir()
+    standins.webdataset(tmp_path / "part1")
+    data = WebDataset(root=str(tmp_path))
+    with pytest.raises(DataError, match=r"folders that name no split: part1; set data\.splits=no"):
+        data.length  # noqa: B018
+
+
+def test_an_error_names_the_table_and_the_row_in_it(hub):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file = hub / "data" / "train-00001-of-00002.parquet"
+    table = pq.read_table(file).to_pydict()
+    table["image"][2]["bytes"] = b"no image"
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {"image": pa.array(table["image"], kind), "label": table["label"]}
+    pq.write_table(pa.table(columns), file)
+    data = HuggingFace(root=str(hub), image_column="image")
+    with pytest.raises(DataError) as caught:
+        data.batch([15 + 2])
+    assert str(caught.value).startswith(f"{file}: row 2 cannot be read as an image")

@@ -1,4 +1,4 @@
-"""Emoji and photographs: colour images from packages that anyone can install."""
+"""Emoji and photographs: colour images in installable packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fmcore_data.photos import Photos
 
 @pytest.fixture
 def package(tmp_path):
-    """Forty emoji in two categories, every fourth in two skin tones, as the npm package lies."""
+    """The npm package: forty emoji in two categories, every fourth in two skin tones."""
     place = tmp_path / "package" / "img" / "google" / "64"
     place.mkdir(parents=True)
     random, manifest = np.random.default_rng(0), []
@@ -60,7 +60,7 @@ def test_emoji_conform(package):
     assert [result for result in run_suite(Suite) if not result.passed] == []
 
 
-def test_emoji_hold_out_families_not_pictures(package):
+def test_emoji_hold_out_families_not_images(package):
     train, test = (Emoji(root=str(package), split=split) for split in ("train", "test"))
     assert train.length + test.length == 60
     assert (train.shape, train.classes) == ((3, 64, 64), 2)
@@ -72,7 +72,7 @@ def test_emoji_hold_out_families_not_pictures(package):
     assert len(families[1]) == 4
 
 
-def test_emoji_lie_on_the_background(package):
+def test_emoji_are_blended_with_the_background(package):
     path = package / "img" / "google" / "64" / "0001.png"
     layer = Image.new("RGBA", (64, 64), (10, 20, 30, 0))
     layer.putpixel((0, 0), (10, 20, 30, 255))
@@ -85,7 +85,7 @@ def test_emoji_lie_on_the_background(package):
         assert pixels[:, 1, 1].tolist() == [value] * 3
 
 
-def test_without_emoji_the_message_says_how_to_get_them(tmp_path):
+def test_without_emoji_the_message_names_the_package(tmp_path):
     with pytest.raises(DataError, match=r"npm pack emoji-datasource-google@16\.0\.0"):
         Emoji(root=str(tmp_path)).length  # noqa: B018
 

@@ -32,7 +32,7 @@ def test_the_checkerboard_is_the_papers():
     assert all(len(cell[label == part].unique(dim=0)) == 1 for part in range(8))
 
 
-def test_eight_gaussians_stand_on_a_circle_of_radius_two():
+def test_eight_gaussians_are_on_a_circle_of_radius_two():
     x, label = points("eight_gaussians")
     for part in range(8):
         own = x[label == part]

@@ -1,4 +1,4 @@
-"""The tables of the pages on mathematics and paths are the code's."""
+"""The pages on mathematics and paths agree with the code."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_the_table_of_paths_names_every_built_in_one():
         ("polynomial", lambda t: t**2, lambda t: 1 - t**2),
     ],
 )
-def test_the_table_of_paths_is_the_code(name, alpha, sigma):
+def test_the_table_of_paths_agrees_with_the_code(name, alpha, sigma):
     t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
     c = create("path", name).coefficients(t)
     torch.testing.assert_close(c.alpha, alpha(t))
     torch.testing.assert_close(c.sigma, sigma(t))
 
 
-def test_the_weights_of_the_derivation_are_the_code():
+def test_the_weight_in_the_derivation_agrees_with_the_code():
     t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
     weight = create("objective", "scoreflow").weight
     torch.testing.assert_close(weight(create("path", "linear"), t), 2 * (1 - t) / t)

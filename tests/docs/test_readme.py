@@ -1,4 +1,4 @@
-"""What the README shows works as printed; its blocks are run by test_pages."""
+"""The README's plugin and error message are correct; test_pages runs its blocks."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ def block(language: str, beginning: str) -> str:
     return next(text for text in found if text.startswith(beginning))
 
 
-def test_the_plugin_is_proved_by_the_kit(tmp_path, fmcore_command):
+def test_the_plugin_passes_its_conformance_suite(tmp_path, fmcore_command):
     file = tmp_path / "my_path.py"
     file.write_text(block("python", "# my_path.py"))
     done = fmcore_command("plugins", "check", "quadratic", "--plugin", str(file))
@@ -19,7 +19,7 @@ def test_the_plugin_is_proved_by_the_kit(tmp_path, fmcore_command):
     assert "0 failed" in done.stdout
 
 
-def test_the_misspelt_option_is_answered_as_shown(fmcore_command):
+def test_the_error_for_a_misspelt_option_is_as_shown(fmcore_command):
     done = fmcore_command("run", "digits", "path.sgima_min=0")
     assert done.returncode == 2
     assert done.stderr.strip() in README

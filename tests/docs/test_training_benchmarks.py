@@ -1,4 +1,4 @@
-"""What the training benchmarks wrote down, and what their pages say of it."""
+"""The results of the training benchmarks, and the numbers on their page."""
 
 import json
 from pathlib import Path
@@ -11,12 +11,12 @@ NAMES = ["training_step", "trainer_overhead", "loader", "minibatch_ot"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_measurement_says_on_what_machine(name):
+def test_every_measurement_names_its_machine(name):
     report = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     assert {"processor", "cpus", "torch", "threads", "load_average"} <= report["machine"].keys()
 
 
-def test_the_page_says_what_was_measured():
+def test_the_page_has_the_measured_numbers():
     page = " ".join((ROOT / "docs/training.md").read_text(encoding="utf-8").split())
     step = json.loads((RESULTS / "training_step.json").read_text(encoding="utf-8"))["steps"]
     for row in ("fmcore fp32", "fmcore bf16", "torchcfm bf16"):

@@ -24,5 +24,5 @@ def data() -> None:
       fmcore data show digits
       fmcore data show /data/imagenet64 --picture some.png
       fmcore data pack /data/imagenet64 packed64
-      fmcore run recipes/imagenet64.yaml data.name=packed data.root=packed64
+      fmcore run imagenet64 data.name=packed data.root=packed64
     """

@@ -13,7 +13,7 @@ from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import complain
 from fmcore.cli.data.source import opened, source_argument
 from fmcore.cli.options import plugin_option, quiet_option
-from fmcore.errors import DataError
+from fmcore.errors import DataError, MissingSplitError
 
 if TYPE_CHECKING:
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
@@ -64,11 +64,11 @@ def _images(name: str, data: Dataset) -> ImageDataset:
 
 
 def _splits(data: ImageDataset) -> list[Split]:
-    """Both splits, or the one that there is, with a word about the other."""
+    """Both splits, or the train split with a warning.  Raises DataError if one is damaged."""
     data.with_split("train").length  # noqa: B018  # without it there is nothing to train on
     try:
         data.with_split("test").length  # noqa: B018
-    except DataError as error:
+    except MissingSplitError as error:
         complain(f"packing the train split alone: {error}", "warning")
         return ["train"]
     return ["train", "test"]

@@ -11,7 +11,7 @@ from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import print_json
 from fmcore.cli.data.source import opened, source_argument
 from fmcore.cli.options import json_option, plugin_option
-from fmcore.errors import DataError
+from fmcore.errors import DataError, MissingSplitError
 
 if TYPE_CHECKING:
     from fmcore.interfaces.dataset import Dataset
@@ -50,10 +50,11 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
       fmcore data show toy figure=rings --picture rings.png
     """
     name, data = opened(source, settings)
+    splits = _splits(data)
     if as_json:
-        print_json({"name": name, "splits": {s: _facts(d) for s, d in _splits(data).items()}})
+        print_json({"name": name, "splits": {s: _facts(d) for s, d in splits.items()}})
     else:
-        for split, own in _splits(data).items():
+        for split, own in splits.items():
             click.echo(f"{name}, {split}")
             for key, value in _facts(own).items():
                 click.echo(f"  {key:<12} {value}")
@@ -63,18 +64,25 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
 
 
 def _splits(data: Dataset) -> dict[str, Dataset]:
-    """The splits that there are: one of two may be missing."""
-    found, reason = {}, None
+    """The splits of the dataset, one of which may be missing.
+
+    Raises DataError if none can be read, or if one is damaged.
+    """
+    found: dict[str, Dataset] = {}
+    reasons: dict[str, DataError] = {}
     for split in ("train", "test"):
         own = data.with_split(split)
         try:
-            own.length  # noqa: B018  # the first look at the files
+            own.length  # noqa: B018  # the first access, which opens the files
         except DataError as error:
-            reason = reason or error
+            reasons[split] = error
         else:
             found[split] = own
-    if not found and reason is not None:
-        raise reason
+    for split, reason in reasons.items():
+        if not found:
+            raise reason
+        if not isinstance(reason, MissingSplitError):
+            raise DataError(f"the {split} split is damaged: {reason}") from reason
     return found
 
 

@@ -1,7 +1,8 @@
-"""What a command calls its data: a recipe, a name with options, or a place on the disk."""
+"""The data argument of a command: a recipe, a name with options, or a file or folder."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import click
 
 from fmcore.cli.completing import data_sources
 from fmcore.cli.settings import typed_options
-from fmcore.errors import DataError
+from fmcore.errors import DataError, PluginError
 from fmcore.registry import Entry, registry
 
 if TYPE_CHECKING:
@@ -22,23 +23,36 @@ source_argument = click.argument("source", metavar="SRC", shell_complete=data_so
 
 
 def opened(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
-    """The data set that `source` means, with `key=value` options, and its registered name.
+    """The dataset that `source` names, with `key=value` options, and its registered name.
 
-    Raises RecipeError, PluginError, ComponentError or DataError, each with what to do.
+    Raises RecipeError, PluginError, ComponentError or DataError.
     """
     if Path(source).suffix in (".yaml", ".yml"):
         return _of_recipe(source, settings)
     if Path(source).exists() and source not in registry().names("data"):
         entry = _recognised(Path(source))
         return entry.name, _made(entry, [f"root={source}", *settings])
-    entry = registry().entry("data", source)
+    entry = _registered(source)
     return entry.name, _made(entry, settings)
+
+
+def _registered(source: str) -> Entry:
+    """The component `source`.  Raises DataError where a path was meant, which does not exist."""
+    place = Path(source).expanduser().absolute()
+    if source.startswith(("/", ".", "~")):
+        raise DataError(f"no file or folder {place}")
+    try:
+        return registry().entry("data", source)
+    except PluginError as error:
+        if "/" in source or place.suffix:
+            raise DataError(f"no file or folder {place}, and {error}") from error
+        raise
 
 
 def _of_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
     from fmcore.recipe.load import load_recipe
 
-    # Options of the data alone: `root=...` here is the recipe's `data.root=...`.
+    # The settings are options of the data: `root=...` here is `data.root=...` in the recipe.
     recipe = load_recipe(source, [f"data.{setting}" for setting in settings])
     return recipe.values["data"]["name"], recipe.build("data")
 
@@ -51,15 +65,27 @@ def _made(entry: Entry, settings: Iterable[str]) -> Dataset:
 
 
 def _recognised(place: Path) -> Entry:
-    """The one data set whose format `place` looks like."""
+    """The one dataset whose format `place` has.  Raises DataError if there is none, or several."""
+    if not (place.is_dir() or place.is_file()):  # a FIFO: a reader would wait for ever
+        raise DataError(f"{place.absolute()} is neither a folder nor a regular file")
     entries = registry().entries("data")
     found = [entry for entry in entries if entry.load().recognizes(place)]
     if len(found) == 1:
         return found[0]
     likely = ", ".join(entry.qualified for entry in found)
     known = ", ".join(registry().names("data"))
-    state = f"looks like {likely}" if found else "is in no format that is known"
+    state = f"looks like {likely}" if found else f"is in no known format{_contents(place)}"
     raise DataError(
-        f"{place} {state}: name the format and give the place as an option, as in "
+        f"{place.absolute()} {state}: name the format and set its option root, as in "
         f"`fmcore data show image_folder root={place}`; formats: {known}"
     )
+
+
+def _contents(place: Path) -> str:
+    """The files of a folder by suffix, for a message."""
+    if not place.is_dir():
+        return ""
+    names = (file.name for file in place.rglob("*") if not file.is_dir())
+    suffixes = Counter(Path(name).suffix or name for name in names if not name.startswith("."))
+    listed = ", ".join(f"{suffix} ({count})" for suffix, count in suffixes.most_common(4))
+    return f"; it contains {listed}" if listed else "; it contains no files"

@@ -22,6 +22,7 @@ __all__ = ["AutoGrid", "GridName", "auto_grid", "insert_times", "make_grid"]
 Array = NDArray[np.float64]
 
 GridName = Literal["auto", "uniform", "lambda", "edm", "cosine", "shifted"]
+"""The time grid of a fixed solver; `auto` is `uniform` or `lambda`, by solver and path."""
 
 AutoGrid = Literal["uniform", "lambda on uneven paths", "lambda on curved paths"]
 """What `grid="auto"` means to a solver: even steps in t unless the path's schedule calls for even
