@@ -1,17 +1,17 @@
-"""Does what the paper claims of its five methods hold on small data?  Minutes to an hour on a CPU.
+"""Test the paper's claims about its five methods on small data. Minutes to an hour on a CPU.
 
     python benchmarks/claims.py [--data checkerboard,digits] [--seeds 0,1,2] [--jobs 2] [--out DIR]
 
-Each of the five methods of Table 1 is trained with the same network, steps and seeds; the runs stay
-in DIR, and the same command goes on where it was stopped.  Measured on each:
+Each of the five methods of Table 1 is trained with the same network, steps and seeds. The runs are
+kept in DIR; the same command resumes. Metrics of each run:
 
-* the held-out likelihood and the NFE of dopri5 at 1e-5, as the recipe says;
-* by the figures of `fmcore table1`: a distance of midpoint's samples to the data at 4, 8, 20 and
-  100 NFE, uniform steps in t (Fig. 7), and the error of those samples against a tight solve from
-  the same noise (Fig. 7, left);
-* straightness: the mean square of velocity minus displacement, as a part of the displacement's.
+* held-out likelihood and NFE of dopri5 at tolerance 1e-5, as in the recipe;
+* from the figures of `fmcore table1`: the distance between data and samples of midpoint with 4, 8,
+  20 and 100 NFE, uniform steps in t (Fig. 7), and the error of those samples against a tight solve
+  from the same noise (Fig. 7, left);
+* straightness: the mean square of velocity minus displacement, divided by that of the displacement.
 
-Results go to benchmarks/results/claims.json, a table and the verdicts to stdout.
+Results are written to benchmarks/results/claims.json, a table and the verdicts to stdout.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from fmcore.stages.weights import trained_field
 BUDGETS = (4, 8, 20, 100)
 RESULTS = Path(__file__).parent / "results" / "claims.json"
 RECIPES: Mapping[str, tuple[tuple[str, ...], str, int]] = {
-    # overrides, the distance between samples and data, samples for the error against the reference
+    # overrides, the distance between samples and data, number of samples for the error
     "checkerboard": (
         ("train.steps=2000", "sample.count=2000", "sample.batch_size=1000", "evaluate.count=500"),
         "sliced_wasserstein",
@@ -67,7 +67,7 @@ NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731
 
 
 class Flow:
-    """A trained run, carried along by midpoint."""
+    """The flow of a trained run, integrated by midpoint."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.components = Components.of(folder.recipe())
@@ -85,7 +85,10 @@ class Flow:
 
     @torch.no_grad()
     def straightness(self, x0: Tensor, steps: int = 50) -> float:
-        """Mean square of v - (x1 - x0) along the way, over that of x1 - x0: 0 for straight ways."""
+        """Return the mean square of v - (x1 - x0) divided by that of x1 - x0; 0 for straight lines.
+
+        v is the velocity averaged over each of `steps` steps of the trajectory.
+        """
         times = torch.linspace(self.path.t_min, self.path.t_max, steps + 1).tolist()
         states = [x0]
         for t0, t1 in pairwise(times):
@@ -98,7 +101,7 @@ class Flow:
 
 
 def straightness(cell: Cell, compared: int) -> float | None:
-    """Of a run; kept in straightness.json beside it."""
+    """Return the straightness of a run; cache it in straightness.json in its folder."""
     kept = cell.folder / "straightness.json"
     if not kept.exists():
         flow = Flow(RunFolder(cell.folder, NOTHING))
@@ -113,7 +116,7 @@ def finite(value: float) -> float | None:
 
 def spread(values: Sequence[float | None]) -> dict[str, float | None]:
     known = [v for v in values if v is not None]
-    if len(known) < len(values):  # a seed that exploded is not averaged away
+    if len(known) < len(values):  # averaging the others would hide a seed that diverged
         return {"mean": None, "std": None}
     return {"mean": fmean(known), "std": stdev(known) if len(known) > 1 else None}
 
@@ -133,7 +136,7 @@ def summarise(
 
 
 def budgeted(what: str, panel: Panel, method: str) -> dict[str, dict[str, float | None]]:
-    """The curve of a method, by `what@NFE`; a point that could not be measured exploded."""
+    """Return the curve of a method by `what@NFE`; None for a point that diverged."""
     places = {place.x: place for place in panel.curves.get(method, ())}
     return {
         f"{what}@{nfe}": {"mean": places[nfe].mean, "std": places[nfe].std}
@@ -144,7 +147,7 @@ def budgeted(what: str, panel: Panel, method: str) -> dict[str, dict[str, float 
 
 
 def verdicts(rows: Mapping[str, Any], likelihood: str) -> list[dict[str, Any]]:
-    """The paper's claims, each with the numbers that decide it."""
+    """Return the paper's claims, each with its figures and whether it held."""
 
     def mean(method: str, what: str) -> float:
         value = rows[method][what]["mean"]
@@ -169,14 +172,17 @@ def verdicts(rows: Mapping[str, Any], likelihood: str) -> list[dict[str, Any]]:
             "held": ratio <= 0.7,
         },
         {
-            "claim": "FM-OT's ways are straighter than FM-diffusion's",
+            "claim": "FM-OT's trajectories are straighter than FM-diffusion's",
             **least("straightness", ["fm_vp"]),
         },
     ]
 
 
 def nfe_for(curve: Sequence[tuple[int, float]], error: float) -> float:
-    """The NFE at which a curve of (nfe, error) falls to `error`, by log-log interpolation."""
+    """Return the NFE at which a curve of (nfe, error) falls to `error`, by log-log interpolation.
+
+    Infinity if it never does.
+    """
     for (n0, e0), (n1, e1) in pairwise(curve):
         if e0 >= error >= e1:
             part = math.log(e0 / error) / math.log(e0 / e1)
@@ -196,7 +202,7 @@ def markdown(rows: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> st
 
 def text(value: Mapping[str, float | None]) -> str:
     if value["mean"] is None:
-        return "exploded"
+        return "diverged"
     return f"{value['mean']:.3g}" + ("" if value["std"] is None else f" ± {value['std']:.1g}")
 
 
@@ -207,7 +213,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/claims"))
     given = parser.parse_args()
-    if given.jobs > 1:  # the runs are processes of their own: share the cores
+    if given.jobs > 1:  # each run is a process: divide the cores among them
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // given.jobs)))
     seeds = [int(seed) for seed in given.seeds.split(",")]
     for data in given.data.split(","):

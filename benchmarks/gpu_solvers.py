@@ -1,17 +1,17 @@
-"""fmcore's fixed and adaptive solvers against torchdiffeq's on a GPU, with real U-Nets.
+"""Compare fmcore's fixed and adaptive solvers with torchdiffeq's on a GPU, on U-Nets.
 
     python benchmarks/gpu_solvers.py [--repeats 7] [--out benchmarks/results/gpu_solvers.json]
-    python benchmarks/gpu_solvers.py --smoke       the script itself, in a minute, on a CPU
+    python benchmarks/gpu_solvers.py --smoke       test the script in a minute on a CPU
 
-Networks: a small, a CIFAR-10-size and an ADM-64-size U-Net, untrained (the time of a solve does not
-depend on the weights, but the steps of an adaptive one do).  Seconds are wall time between
-synchronisations, interleaved over the ways of solving, the median of `--repeats`; megabytes are the
-peak of one solve above what was there before it.  Fixed solves run once more under
-`torch.cuda.set_sync_debug_mode("error")`: whether the host waited is in the results.  A row says
-which backend ran, and why it is not the one asked for.
+Networks: a small, a CIFAR-10-size and an ADM-64-size U-Net, untrained. The time of a fixed solve
+does not depend on the weights; the number of steps of an adaptive solve does. Seconds are wall time
+between synchronisations, the median of `--repeats` rounds in which all solvers take turns;
+megabytes are the peak memory of one solve above what was allocated before it. Fixed solves run once
+more under `torch.cuda.set_sync_debug_mode("error")`, which records whether the host waited. Each
+row names the backend that ran and, if it is not the requested one, the reason.
 
-Has not run on a GPU yet.  Without CUDA it says so and stops.  What `--smoke` measures, a tiny
-network on a CPU, says nothing about a GPU.
+Has not run on a GPU yet. Without CUDA it prints a message and exits. `--smoke` measures a tiny
+network on a CPU; its figures do not apply to a GPU.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ Way = Callable[[], Solution]
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured: by default all of it on a GPU."""
+    """The networks, batch sizes and repeats to measure; the defaults are for a GPU."""
 
     device: torch.device
     networks: tuple[str, ...] = ("small", "cifar", "adm64")
@@ -78,12 +78,12 @@ class Setting:
 
 
 SMOKE = Setting(torch.device("cpu"), ("tiny",), (2,), 1, 4, "eager")
-"""Every line of the script but those that only a GPU can run."""
+"""Runs every line of the script except those that need a GPU."""
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--smoke", action="store_true", help="try the script on a CPU")
+    arguments.add_argument("--smoke", action="store_true", help="test the script on a CPU")
     arguments.add_argument("--repeats", type=int, default=7)
     arguments.add_argument("--networks", nargs="+", choices=NETWORKS)
     arguments.add_argument("--batches", nargs="+", type=int)
@@ -92,7 +92,7 @@ def main() -> None:
     if not given.smoke and not torch.cuda.is_available():
         print("no CUDA device here: nothing was measured")
         return
-    warnings.simplefilter("ignore", FmcoreWarning)  # the rows say it
+    warnings.simplefilter("ignore", FmcoreWarning)  # the rows hold the reasons
     setting = SMOKE if given.smoke else chosen(given)
     rows = []
     for name in setting.networks:
@@ -102,9 +102,9 @@ def main() -> None:
                 print(json.dumps(rows[-1]), flush=True)
     out = given.out or (None if given.smoke else Path("benchmarks/results/gpu_solvers.json"))
     if out is not None:
-        told = {"smoke": given.smoke, "machine": machine() | peers(), "rows": rows}
+        report = {"smoke": given.smoke, "machine": machine() | peers(), "rows": rows}
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def chosen(given: argparse.Namespace) -> Setting:
@@ -118,18 +118,18 @@ def chosen(given: argparse.Namespace) -> Setting:
 
 
 def peers() -> dict[str, Any]:
-    """The versions of what is measured beside us."""
+    """Return the versions of the other libraries measured, None if not installed."""
     names = ("torchdiffeq", "triton")
     return {name: version(name) if importlib.util.find_spec(name) else None for name in names}
 
 
 def cell(name: str, batch: int, setting: Setting) -> list[dict[str, Any]]:
-    """All ways of solving with one network and batch; one that fails is a row with its reason."""
+    """Measure all solvers on one network and batch size; a failure is a row with its reason."""
     size, options = NETWORKS[name]
     torch.manual_seed(0)
     model = create("model", "unet", shape=(3, size, size), **options).to(setting.device).eval()
     for parameter in model.parameters():
-        if not parameter.any():  # else the last layer makes every velocity 0
+        if not parameter.any():  # the last layer is zero at first: the field would be 0
             nn.init.normal_(parameter, std=0.02)
     x0 = torch.randn(batch, 3, size, size, device=setting.device)
     bare = forward_seconds(model, x0, setting.repeats)
@@ -137,9 +137,9 @@ def cell(name: str, batch: int, setting: Setting) -> list[dict[str, Any]]:
     rows = []
     for way, solve in ways(model, x0, setting).items():
         try:
-            solve()  # compiles, plans, records, warms up
+            solve()  # not timed: compiles, plans, records graphs
             ready[way] = solve
-        except Exception as error:  # a row with its reason, for any of them
+        except Exception as error:  # one failure must not end the others
             rows.append({"way": way, "failed": f"{type(error).__name__}: {error}"[:300]})
     seconds: dict[str, list[float]] = {way: [] for way in ready}
     for _ in range(setting.repeats):
@@ -153,7 +153,7 @@ def cell(name: str, batch: int, setting: Setting) -> list[dict[str, Any]]:
 def measured(
     way: str, solve: Way, seconds: list[float], bare: float, setting: Setting
 ) -> dict[str, Any]:
-    """The numbers of one way; each solves once more for memory, and for waits if it is fixed."""
+    """Return the figures of one solver, after another solve for memory and one for waits."""
     peak, solution = peak_memory(solve, setting.device)
     whole, stats = statistics.median(seconds), solution.stats
     fixed = way.startswith("ours") and "dopri5" not in way
@@ -170,7 +170,7 @@ def measured(
 
 
 def ways(model: nn.Module, x0: Tensor, setting: Setting) -> dict[str, Way]:
-    """Each way by name."""
+    """Return a solve of `x0` for each solver and backend, by name."""
 
     def field(x: Tensor, t: Tensor) -> Tensor:
         velocity: Tensor = model(x, t)
@@ -201,7 +201,7 @@ def ways(model: nn.Module, x0: Tensor, setting: Setting) -> dict[str, Way]:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds until the device is done."""
+    """Return the seconds until the device has finished `work`."""
     wait(device)
     start = time.perf_counter()
     work()
@@ -215,7 +215,10 @@ def wait(device: torch.device) -> None:
 
 
 def peak_memory(solve: Way, device: torch.device) -> tuple[float | None, Solution]:
-    """Megabytes above what was allocated before; None for a graph, whose memory is its own."""
+    """Return the peak memory in MiB above what was allocated before, and the solution.
+
+    None on a CPU, and for a CUDA graph, which has a memory pool of its own.
+    """
     if device.type != "cuda":
         return None, solve()
     torch.cuda.synchronize(device)
@@ -229,7 +232,7 @@ def peak_memory(solve: Way, device: torch.device) -> tuple[float | None, Solutio
 
 
 def forward_seconds(model: nn.Module, x: Tensor, repeats: int) -> float:
-    """One call of the network, within a row of ten."""
+    """Return the seconds of one network call, the mean of ten in sequence."""
     t = torch.full((len(x),), 0.5, device=x.device)
 
     def ten() -> None:
@@ -242,7 +245,7 @@ def forward_seconds(model: nn.Module, x: Tensor, repeats: int) -> float:
 
 
 def waits(solve: Way) -> bool:
-    """Whether the host waits for the device during a solve."""
+    """Return whether the host waits for the device during a solve."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         solve()

@@ -1,18 +1,17 @@
-"""Training on a GPU: how fast the imagenet64 recipe's network takes steps, and how good a small one
-gets in some minutes.
+"""Training on a GPU: throughput of imagenet64's network, and quality over time of a small one.
 
     python benchmarks/gpu_training.py [--batch 64] [--steps 20] [--minutes 20] [--json FILE]
-    python benchmarks/gpu_training.py --smoke        tiny sizes, on any machine: does it work?
+    python benchmarks/gpu_training.py --smoke        test the script with tiny sizes
 
-Throughput: images a second and model-FLOP utilisation (FLOPs that the network's own forward and
-backward take, over what matrix products of 8192 reach in the same run) in bf16, eager, compiled,
-channels_last and both, beside torchcfm's U-Net of the same size in a plain loop (optional: pip
-install --no-deps torchcfm==1.0.7).  The trainer is the real one; its images lie in memory.
+Throughput: images per second and model-FLOP utilisation (FLOP/s of the network's forward and
+backward pass, divided by those of matrix products of size 8192 in the same run) in bf16: eager,
+compiled, channels_last and both; and torchcfm's U-Net of the same size in a plain loop (optional:
+pip install --no-deps torchcfm==1.0.7). Steps are those of fmcore's trainer, on images in memory.
 
-Quality: FD-lite0 over wall time of a recipe (fashion, or emoji64 with its data.root), measured by
-the training itself.
+Quality: FD-lite0 over wall time of a recipe, measured by the training itself: fashion, or with
+`--recipe emoji64` and its data.root, the one of examples/fmcore-packaged-data (installed).
 
-It has not run on a GPU yet.
+Has not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class Pictures(ImageDataset):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured."""
+    """The network, image shape, batch size and number of steps to measure."""
 
     recipe: Any
     shape: tuple[int, ...]
@@ -89,12 +88,12 @@ class Sizes:
 
     @property
     def flops(self) -> float:
-        """Of a forward and backward pass of one image."""
+        """The FLOPs of a forward and backward pass of one image."""
         return dry_run(self.recipe).flops_per_step / self.recipe.values["train"]["batch_size"]
 
 
 def ours(sizes: Sizes, options: dict[str, bool]) -> Callable[[], None]:
-    """A step of fmcore's trainer."""
+    """Return a training step of fmcore's trainer."""
     AcceleratorState._reset_state(reset_partial_state=True)
     settings = Train(
         steps=10**6,
@@ -114,7 +113,10 @@ def ours(sizes: Sizes, options: dict[str, bool]) -> Callable[[], None]:
 
 
 def peers(sizes: Sizes, device: torch.device) -> Callable[[], None] | None:
-    """A step as torchcfm's examples take it, with its network of the same size."""
+    """Return a training step as in torchcfm's examples, with its network of the same size.
+
+    None if torchcfm is not installed.
+    """
     try:
         from torchcfm.models.unet.unet import UNetModelWrapper
     except ImportError:
@@ -152,7 +154,7 @@ def peers(sizes: Sizes, device: torch.device) -> Callable[[], None] | None:
 
 
 def seconds_of(step: Callable[[], None], steps: int, wait: Callable[[], object]) -> float:
-    """Wall seconds of a step, the mean of `steps`, after three that are not counted."""
+    """Return the wall seconds of a step: the mean of `steps`, after three to warm up."""
     for _ in range(3):
         step()
     wait()
@@ -164,7 +166,7 @@ def seconds_of(step: Callable[[], None], steps: int, wait: Callable[[], object])
 
 
 def product_rate(device: torch.device, wait: Callable[[], object], size: int) -> float:
-    """FLOP/s of a square matrix product in bf16."""
+    """Return the FLOP/s of a square matrix product in bf16."""
     a, b = torch.randn(2, size, size, device=device).bfloat16()
     return 2 * size**3 / seconds_of(lambda: torch.mm(a, b), 10, wait)  # type: ignore[arg-type, return-value]
 
@@ -200,14 +202,14 @@ def throughput(sizes: Sizes, device: torch.device, modes: list[str], size: int) 
 
 
 def stop_after(seconds: float, done: threading.Event) -> None:
-    """Ask this process to stop, again and again: it hears of it while it trains."""
+    """Send SIGTERM to this process every second, until `done`: it is ignored before training."""
     done.wait(seconds)
     while not done.wait(1):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def quality(recipe: str, overrides: tuple[str, ...], seconds: float) -> list[dict[str, float]]:
-    """FD-lite0 over the wall seconds of a training that is stopped, as a cluster would stop it."""
+    """Return FD-lite0 over wall seconds of a training that is stopped by SIGTERM."""
     with tempfile.TemporaryDirectory() as folder:
         done, before = threading.Event(), signal.signal(signal.SIGTERM, signal.SIG_IGN)
         threading.Thread(target=stop_after, args=(seconds, done), daemon=True).start()
@@ -216,16 +218,16 @@ def quality(recipe: str, overrides: tuple[str, ...], seconds: float) -> list[dic
         except Interrupted as stopped:
             print(stopped)
         except ExpectationError:
-            pass  # the recipe's own, of a whole training
+            pass  # the recipe's bounds are for a complete training
         finally:
             done.set()
             signal.signal(signal.SIGTERM, before)
         lines = Path(folder, "run", "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    told = [json.loads(line) for line in lines]
+    records = [json.loads(line) for line in lines]
     return [
-        {"seconds": line["seconds"], "step": line["step"], "fd_lite0": line["evaluate/fd_lite0"]}
-        for line in told
-        if "evaluate/fd_lite0" in line
+        {"seconds": row["seconds"], "step": row["step"], "fd_lite0": row["evaluate/fd_lite0"]}
+        for row in records
+        if "evaluate/fd_lite0" in row
     ]
 
 
@@ -235,12 +237,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--recipe", default="fashion")
-    parser.add_argument("--override", nargs="*", default=[], help="of that recipe")
+    parser.add_argument("--override", nargs="*", default=[], help="overrides of that recipe")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if not (torch.cuda.is_available() or given.smoke):
-        print("no CUDA device here: nothing was measured (--smoke tries the script itself)")
+        print("no CUDA device here: nothing was measured (--smoke tests the script)")
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     small = SMALL if given.smoke else ()
@@ -266,7 +268,7 @@ def main() -> None:
 
 
 def watched(smoke: bool) -> tuple[str, ...]:
-    """More steps than there is time for, and what is measured meanwhile."""
+    """Return overrides: more steps than the time allows, and the metric while training."""
     if smoke:
         return (
             "train={steps: 4, evaluate_every: 2, checkpoint_every: 4, log_every: 2}",

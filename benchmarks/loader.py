@@ -1,10 +1,10 @@
-"""How fast packed images are read: batches of random indices from a memory map.
+"""Read speed of packed images: batches of random indices from a memory map.
 
     python benchmarks/loader.py [--count 100000] [--size 64] [--batch 256] [--seconds 5] [--json F]
 
 Packs random images once into a temporary folder (1.2 GB at 64x64) and reads shuffled batches from
-it, as training does.  The goal is 50,000 images of 64x64 a second on two cores; on a machine that
-others keep busy, CPU time says more than the clock.
+it, as training does. The goal is 50,000 images of 64x64 per second on two cores; on a machine with
+other load, CPU time is more reliable than wall time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Noise(ImageDataset):
 
 
 def rates(data: ImageDataset, batch: int, seconds: float) -> tuple[float, float]:
-    """Images a second in random order, by the clock and by this process's own CPU time."""
+    """Return images per second in random order: by wall time, and by CPU time of this process."""
     random, read = np.random.default_rng(0), 0
     began, own = time.perf_counter(), time.process_time()
     while time.perf_counter() < began + seconds:
@@ -86,7 +86,7 @@ def main() -> None:
     print(
         f"{found:.0f} images of 3x{options.size}x{options.size} a second "
         f"({found * size / 1e9:.2f} GB/s), {torch.get_num_threads()} threads; "
-        f"{alone:.0f} a second of its own CPU time; goal {GOAL}: "
+        f"{alone:.0f} per CPU second; goal {GOAL}: "
         f"{'reached' if found >= GOAL else 'MISSED'}"
     )
     if options.json is not None:

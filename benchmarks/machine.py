@@ -1,4 +1,4 @@
-"""What a measurement was made on, for the JSON of every benchmark."""
+"""The machine of a measurement, for the JSON of every benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["machine"]
 
 
 def machine() -> dict[str, Any]:
-    """The processor, the memory, the versions, how busy it was, and the GPU if any: JSON."""
+    """Return the processor, memory, versions, load average and, if any, the GPU, as JSON values."""
     found = {
         "platform": platform.platform(),
         "processor": _processor(),

@@ -1,11 +1,10 @@
-"""`minibatch_ot` against torchcfm's OTPlanSampler, in one process: CPU seconds of a pairing, rows
-kept, and what the pairs cost.
+"""Compare `minibatch_ot` with torchcfm's OTPlanSampler: CPU time, rows kept and cost of the pairs.
 
     pip install --no-deps torchcfm==1.0.7 pot
     OMP_NUM_THREADS=1 python benchmarks/minibatch_ot.py [--json FILE]
 
-Both get the same rows.  torchcfm draws its pairs from the plan with replacement; the best of its
-calls counts, as does ours.
+Both get the same rows. torchcfm draws its pairs from the plan with replacement. Times are the best
+of `--calls`, for both.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def theirs() -> Callable[[Tensor, Tensor], Pairs] | None:
 def measured(
     pair: Callable[[Tensor, Tensor], Pairs], x0: Tensor, x1: Tensor, calls: int
 ) -> dict[str, float]:
-    """Best CPU milliseconds, share of the rows of x1 that are kept, mean cost of a pair."""
+    """Return best CPU milliseconds, share of the rows of x1 kept, and mean cost of a pair."""
     best = float("inf")
     for _ in range(calls):
         began = time.process_time()
@@ -62,7 +61,7 @@ def measured(
 
 
 def rows(batch: int, shape: tuple[int, ...]) -> Pairs:
-    """Noise, and data in two clusters."""
+    """Return noise, and data in two clusters, each `(batch, *shape)`."""
     g = torch.Generator().manual_seed(0)
     centre = (torch.arange(batch) % 2 * 2.0 - 1).reshape(-1, *(1,) * len(shape))
     x0 = torch.randn((batch, *shape), generator=g)
@@ -85,8 +84,8 @@ def main() -> None:
                     continue
                 got = measured(pair, x0, x1, options.calls)
                 found.append({"rows": name, "batch": batch, "pairing": who, **got})
-                told = f"{got['cpu_ms']:.1f} | {got['rows_kept']:.0%} | {got['mean_cost']:.4g}"
-                print(f"| {name} | {batch} | {who} | {told} |")
+                cells = f"{got['cpu_ms']:.1f} | {got['rows_kept']:.0%} | {got['mean_cost']:.4g}"
+                print(f"| {name} | {batch} | {who} | {cells} |")
     if options.json is not None:
         report = {"calls": options.calls, "pairings": found, "machine": machine()}
         options.json.write_text(json.dumps(report, indent=2) + "\n")

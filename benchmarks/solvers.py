@@ -1,14 +1,14 @@
-"""fmcore's solvers against torchdiffeq's and torchode's, in one run on one thread.
+"""Compare fmcore's solvers with torchdiffeq's and torchode's, in one run on one thread.
 
     python benchmarks/solvers.py [--repeats 9] [--out benchmarks/results/solvers.json]
 
-torchode's rows are there if it is (`pip install torchode==1.0.1`).  It is called eagerly, since
-`torch.jit.script` of its solver fails in torch 2.13; with the same tolerances; with the classical
-controller, with PI's coefficients as ours has them, and with those that its `solve_ivp` sets.
+torchode is optional (`pip install torchode==1.0.1`). It is called eagerly, since `torch.jit.script`
+of its solver fails in torch 2.13; with the same tolerances; with the classical controller, with the
+PI coefficients of fmcore's solvers, and with those of its `solve_ivp`.
 
-Timings are CPU seconds, interleaved and the median of `--repeats` is given; the field is -x, its
-own time is measured in the same rounds and taken off.  Counts (operations, waits, evaluations) are
-exact.
+Timings are CPU seconds, the median of `--repeats` rounds in which all solvers take turns. The field
+is -x; its time is measured in the same rounds and subtracted. Counts (operations, waits,
+evaluations) are exact.
 """
 
 from __future__ import annotations
@@ -86,11 +86,14 @@ def theirs(name: str, x: Tensor, **options: Any) -> Callable[[], int]:
 
 
 TORCHODES = {"I": None, "PI": (0.4, 0.3, 0.0), "PI of solve_ivp": (0.2, 0.5, 0.0)}
-"""torchode's controllers: p, i and d, or none for the classical one."""
+"""Coefficients (p, i, d) of torchode's controllers; None for the classical one."""
 
 
 def torchodes(x: Tensor, coefficients: tuple[float, ...] | None) -> Callable[[], int]:
-    """torchode's dopri5, a step size for each sample, on samples made flat, as it wants them."""
+    """Return a solve by torchode's dopri5, one step size per sample.
+
+    Samples are flattened to `(batch, features)`, the only shape it accepts.
+    """
     import torchode
 
     calls = 0
@@ -179,7 +182,7 @@ def field_time(x: Tensor, calls: int) -> float:
 
 
 def counts(solve: Callable[[], int]) -> dict[str, float]:
-    """Per evaluation, the field's own operation taken off."""
+    """Return operations and waits; of the operations per NFE, the field's own is subtracted."""
     with torch.no_grad(), Waits() as counted:
         calls = solve()
     return {
@@ -210,7 +213,7 @@ def stiff_on_vp() -> dict[str, Any]:
 
 
 def unguarded(field: Any, x0: Tensor, reference: Tensor) -> dict[str, Any]:
-    """torchdiffeq without step_t and first_step, on the interval of the path."""
+    """Return the result of torchdiffeq without step_t and first_step, on the path's interval."""
     seen: list[float] = []
 
     def velocity(t: Tensor, x: Tensor) -> Tensor:
@@ -247,7 +250,7 @@ def refill() -> dict[str, Any]:
 
 
 def density(repeats: int) -> dict[str, Any]:
-    """Exact log p of 2-D points by midpoint, 40 evaluations, for the checkerboard's network."""
+    """Time exact log p of 2-D points by midpoint, 40 evaluations, with checkerboard's network."""
     torch.manual_seed(0)
     sizes = [3, 128, 128, 128, 128]
     layers: list[nn.Module] = []
@@ -276,7 +279,10 @@ def density(repeats: int) -> dict[str, Any]:
 
 
 def straightforward(field: Field, x: Tensor, steps: int) -> Tensor:
-    """Midpoint on (x, log det): the divergence at every stage, with autograd's defaults."""
+    """Return log p by midpoint on (x, log det), with the divergence at every stage.
+
+    The reference for `log_prob`, which needs the divergence at one stage only.
+    """
 
     def both(x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -298,7 +304,7 @@ def straightforward(field: Field, x: Tensor, steps: int) -> Tensor:
 
 
 def few_steps() -> dict[str, float]:
-    """RMS error of 16 evaluations, eight Gaussians, each solver on the better of two grids."""
+    """Return RMS errors of 16 evaluations on eight Gaussians, on the better of two grids."""
     path = create("path", "vp")
     x0 = torch.randn(96, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     problem = Problem(eight_gaussians(path), x0, path=path)

@@ -1,17 +1,16 @@
-"""How long until samples of Fashion-MNIST are as good as torchcfm's recipe makes them?  Hours.
+"""Training time until samples of Fashion-MNIST are as good as those of torchcfm's recipe. Hours.
 
     python benchmarks/time_to_quality.py [--seconds 3600] [--seed 0] [--dir DIR] [--out FILE]
 
-The peer is torchcfm's U-Net and matcher as its image script trains them: batch 128, Adam at 2e-4,
-uniform times, clipping, a moving average of 0.9999; `--seconds` of it on one core (3600 are 30
-minutes of two).  Ours is `recipes/fashion_quick.yaml` to its last step, by the trainer that `fmcore
-run` uses.  The two take turns, in slices of seconds, on one thread, and CPU seconds of training are
-counted, so that a busy machine is busy for both.  Quality is `fd_lite0` on 112 features against the
-10,000 held-out images; samples are midpoint's from the same noises for both, and for the peer its
-better weights count, averaged or not, at the best of its looks.  Both keep what they have in DIR:
-the same command goes on.
+The peer is torchcfm's U-Net and matcher, trained as in its image script: batch 128, Adam at 2e-4,
+uniform times, clipping, a moving average of 0.9999, for `--seconds` of CPU time. Ours is
+`recipes/fashion_quick.yaml`, all its steps, by the trainer of `fmcore run`. The two take turns on
+one thread, for some seconds each, and only CPU seconds of training count, so that other load slows
+both. Quality is `fd_lite0` with 112 features against the 10,000 held-out images, of midpoint's
+samples from the same noise. For the peer the best of its evaluations counts, with averaged or raw
+weights. Both save their state in DIR; the same command resumes.
 
-The peer: pip install pot; pip install --no-deps torchcfm==1.0.7 (its dependencies hold Jupyter).
+The peer: pip install pot; pip install --no-deps torchcfm==1.0.7 (its dependencies include Jupyter).
 Data: the Debian package dataset-fashion-mnist.
 """
 
@@ -45,13 +44,13 @@ RESULTS = Path(__file__).parent / "results" / "time_to_quality.json"
 
 
 class Contestant(ABC):
-    """A training that can be stopped and gone on with; `seconds` are its own, of the CPU."""
+    """A training that can be stopped and resumed; `seconds` is its CPU time."""
 
     name: str
-    looks: int
-    """How many times it is judged, evenly spread over its budget."""
+    evaluations: int
+    """Number of evaluations, evenly spaced over its budget."""
     dequantize: Dequantize
-    """How its points become levels: by the inverse of how it saw them."""
+    """How its images were dequantised, to be inverted for its samples."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / f"{self.name}.pt"
@@ -61,12 +60,12 @@ class Contestant(ABC):
     @property
     @abstractmethod
     def spent(self) -> float:
-        """Which part of its budget is behind it."""
+        """The fraction of its budget that is used."""
 
     @property
-    def looked(self) -> int:
-        """How many of its looks are due."""
-        return int(self.looks * min(1.0, self.spent))
+    def evaluations_due(self) -> int:
+        """The number of evaluations at this point of the budget."""
+        return int(self.evaluations * min(1.0, self.spent))
 
     @property
     def done(self) -> bool:
@@ -74,22 +73,22 @@ class Contestant(ABC):
 
     @abstractmethod
     def advance(self) -> None:
-        """One step."""
+        """Train for one step."""
 
     @abstractmethod
     def weights(self) -> dict[str, nn.Module]:
-        """The velocity fields `(x, t)` to be judged, by name."""
+        """Return the velocity fields `(x, t)` to evaluate, by name."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What a file holds of it."""
+        """Return the state to save."""
 
     @abstractmethod
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore a saved state."""
 
     def train(self, seconds: float) -> None:
-        """Steps for so long, or until the budget is spent."""
+        """Train for `seconds` of CPU time, or until the budget is used."""
         began = time.process_time()
         while not self.done and time.process_time() - began < seconds:
             before = time.process_time()
@@ -109,7 +108,7 @@ class Contestant(ABC):
 
 
 class Ours(Contestant):
-    name, looks, dequantize = "fmcore", 8, "uniform"
+    name, evaluations, dequantize = "fmcore", 8, "uniform"
 
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(folder)
@@ -144,7 +143,7 @@ class Ours(Contestant):
 
 
 class Peer(Contestant):
-    name, looks, dequantize = "torchcfm", 4, "none"
+    name, evaluations, dequantize = "torchcfm", 4, "none"
 
     def __init__(self, folder: Path, images: Tensor, seconds: float, seed: int) -> None:
         from torchcfm import ConditionalFlowMatcher
@@ -178,7 +177,7 @@ class Peer(Contestant):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        # torch's fused form of torchcfm's loop over the state dict, in the peer's favour
+        # fused, which favours the peer: torchcfm's script loops over the state dict
         mine, theirs = list(self.average.parameters()), list(self.model.parameters())
         torch._foreach_lerp_(mine, [p.detach() for p in theirs], 1 - PEER_EMA)
 
@@ -201,7 +200,7 @@ class Peer(Contestant):
 
 
 class Turned(nn.Module):
-    """torchcfm's network with its arguments in our order."""
+    """torchcfm's network as a field `(x, t)`; its arguments are (t, x)."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -214,7 +213,7 @@ class Turned(nn.Module):
 
 @torch.no_grad()
 def quality(field: nn.Module, dequantize: Dequantize, components: Components, cache: Path) -> float:
-    """FD-lite0 of midpoint's samples; the noises are functions of their numbers alone."""
+    """Return FD-lite0 of midpoint's samples from noise that is the same in every call."""
     field.eval()
     path, data = create("path", "linear"), components.data
     solver = create("solver", "midpoint", nfe=NFE, grid="uniform")
@@ -254,7 +253,9 @@ def judge(one: Contestant, components: Components, cache: Path) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3600.0, help="CPU seconds of the peer")
-    parser.add_argument("--seed", type=int, default=0, help="of both trainings; noises stay")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of both trainings, not of the noise of the samples"
+    )
     parser.add_argument("--dir", type=Path, default=Path("runs/time_to_quality"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -267,12 +268,12 @@ def main() -> None:
     rows = json.loads(ledger.read_text()) if ledger.exists() else {"fmcore": [], "torchcfm": []}
     for one in (ours, peer):
         one.resume()
-    looked = {one.name: one.looked for one in (ours, peer)}
+    done = {one.name: one.evaluations_due for one in (ours, peer)}
     while not (ours.done and peer.done):
         for one, part in ((ours, 0.5), (peer, 1.0)):
             one.train(SLICE * part)
-            if one.looked > looked[one.name]:
-                looked[one.name] = one.looked
+            if one.evaluations_due > done[one.name]:
+                done[one.name] = one.evaluations_due
                 rows[one.name].append(judge(one, ours.components, given.dir / "cache"))
                 write_json(ledger, rows)
                 one.save()
@@ -282,7 +283,7 @@ def main() -> None:
 
 
 def training_images(components: Components) -> Tensor:
-    """All of them as the peer's loader gives them: on [-1, 1], in memory."""
+    """Return all training images on [-1, 1], as the peer's loader does."""
     data = components.data
     levels = data.batch(list(range(data.length)))["x1"]
     return from_levels(levels, 256, "none", torch.Generator())
@@ -290,7 +291,7 @@ def training_images(components: Components) -> Tensor:
 
 def summary(rows: dict[str, Any], ours: Ours, peer: Peer) -> dict[str, Any]:
     best = min(rows["torchcfm"], key=lambda row: min(row["fd_lite0"].values()))
-    goal = min(best["fd_lite0"].values())  # of all looks: more training did not always help it
+    goal = min(best["fd_lite0"].values())  # of all evaluations: it did not always improve
     reached = [row for row in rows["fmcore"] if row["fd_lite0"]["ema"] <= goal]
     first = reached[0]["seconds"] if reached else None
     return {

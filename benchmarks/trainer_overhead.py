@@ -1,15 +1,15 @@
-"""What a training step spends outside the network and the optimiser, and what an average costs.
+"""Time of a training step outside the network and the optimiser, and of a moving average.
 
     OMP_NUM_THREADS=1 python benchmarks/trainer_overhead.py [--steps 10] [--json FILE]
 
-The trainer itself takes steps of the U-Net of training_step.py (1x28x28, 32 channels, batch 64) on
-images in memory; each part of a step is timed where the trainer calls it, in CPU seconds of this
-process.  The goal: less than 2 % outside forward, backward, clipping and the optimiser
-(its step, and the gradients that it frees).
+The trainer trains the U-Net of training_step.py (1x28x28, 32 channels, batch 64) on images in
+memory; each part of a step is timed where the trainer calls it, in CPU seconds of this process. The
+goal is less than 2 % outside forward, backward, clipping and the optimiser (its step and zero_grad,
+which frees the gradients).
 
-The moving average is timed beside the usual Python loop over two state dicts (as torchcfm's
-examples have it), in turns; the goal is at most a tenth.  Three networks: a loop costs something
-for every tensor, which a fused operation saves, and for every byte, of which it saves a part.
+The moving average is compared with the usual Python loop over two state dicts, as in torchcfm's
+examples; the two take turns. The goal is at most a tenth of the loop's time. Three networks: the
+loop has a cost per tensor, which a fused operation avoids, and one per byte, which it reduces.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def training() -> Training:
 
 
 def parts_of_a_step(made: Training, steps: int) -> dict[str, float]:
-    """Mean CPU seconds of each part of a step, and of all of it, after one that is not counted."""
+    """Return the mean CPU seconds of each part of a step and of all of it, after one to warm up."""
     spent: Counter[str] = Counter()
 
     def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,7 +109,7 @@ def parts_of_a_step(made: Training, steps: int) -> dict[str, float]:
     made.wrapped.forward = timed("forward", made.wrapped.forward)
     made.accelerator.backward = timed("backward", made.accelerator.backward)
     made.prepared.step = timed("optimiser", made.prepared.step)
-    # where most of a step's memory goes back to the system, once nothing lies above it
+    # timed as the optimiser's: freeing the gradients returns most of a step's memory to the system
     made.prepared.zero_grad = timed("gradients freed", made.prepared.zero_grad)
     made._clip = timed("clipping", made._clip)
     object.__setattr__(made.batches, "pairs", timed("batch: data and noise", made.batches.pairs))
@@ -123,24 +123,24 @@ def parts_of_a_step(made: Training, steps: int) -> dict[str, float]:
 
 
 def python_loop(network: nn.Module, average: nn.Module) -> None:
-    """What training scripts do."""
+    """Update a moving average in a loop over state dicts, as training scripts do."""
     weights, averages = network.state_dict(), average.state_dict()
     for key in weights:
         averages[key].data.copy_(averages[key].data * DECAY + weights[key].data * (1 - DECAY))
 
 
-def average_beside_a_loop(options: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Median CPU milliseconds of both, in turns."""
+def average_and_loop(options: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Return the median CPU milliseconds of the fused update and of the loop, taking turns."""
     network = UNet(**options)
     fused, looped = MovingAverage(network, Exponential(DECAY)), copy.deepcopy(network)
     ways = {"fused": lambda: fused.update(10**6), "loop": lambda: python_loop(network, looped)}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
             began = time.process_time()
             way()
-            taken[name] += [time.process_time() - began] if turn else []
-    fused_ms, loop_ms = (1e3 * statistics.median(taken[name]) for name in ways)
+            seconds[name] += [time.process_time() - began] if turn else []  # the first warms up
+    fused_ms, loop_ms = (1e3 * statistics.median(seconds[name]) for name in ways)
     return {
         "tensors": len(list(network.parameters())),
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -162,9 +162,7 @@ def main() -> None:
     for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
         print(f"{name:<24}{seconds * 1e3:>9.2f} ms{seconds / parts['all']:>8.2%}")
     print(f"{'outside the network':<24}{'':>12}{outside:>8.2%}  goal {GOALS['outside']:.0%}")
-    averages = {
-        name: average_beside_a_loop(given, options.repeats) for name, given in NETWORKS.items()
-    }
+    averages = {name: average_and_loop(given, options.repeats) for name, given in NETWORKS.items()}
     for name, row in averages.items():
         print(
             f"average, {name:<24}{row['tensors']:>4} tensors "

@@ -1,14 +1,14 @@
-"""One training step of the U-Net, beside torchcfm's of the same configuration.
+"""Compare one training step of the U-Net with torchcfm's of the same configuration.
 
     python benchmarks/training_step.py [--steps 20] [--bf16-steps 20] [--threads 1] [--json FILE]
 
 U-Net for 1x28x28: 32 channels, multiples 1,2,2, one block, attention at 14x14, batch 64; loss,
-backward, clipping, Adam, moving average.  Both networks take turns, step by step, so that a busy
-machine is busy for both; CPU seconds of this process.  What counts is the median over the rounds of
-a step's time to the peer's fp32 step of the same round, with its quartiles.  The matrix-product
-rate of the same machine in the same run says how much there is left to win.
+backward, clipping, Adam, moving average. The two networks take turns, step by step, so that other
+load slows both; times are CPU seconds of this process. The result is the ratio of a step's time to
+that of the peer's fp32 step in the same round: its median and quartiles over the rounds. The
+matrix-product rate in the same run is the upper bound of the machine.
 
-The peer is optional: pip install --no-deps torchcfm==1.0.7 (its dependencies hold Jupyter).
+The peer is optional: pip install --no-deps torchcfm==1.0.7 (its dependencies include Jupyter).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fmcore_nets.unet import UNet
 
 BATCH, SHAPE = 64, (1, 28, 28)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-GOALS = {"fp32": 1.0, "bf16": 0.65}  # the goals, as parts of the peer in fp32
+GOALS = {"fp32": 1.0, "bf16": 0.65}  # ratios to the peer in fp32
 Step = Callable[[], object]
 
 
@@ -48,7 +48,7 @@ def ours() -> nn.Module:
 
 
 def peer() -> nn.Module | None:
-    """torchcfm's network with its arguments in our order; None if it is not installed."""
+    """Return torchcfm's network as a field `(x, t)`; None if it is not installed."""
     try:
         from torchcfm.models.unet.unet import UNetModelWrapper
     except ImportError:
@@ -72,7 +72,7 @@ def peer() -> nn.Module | None:
 
 
 def training_step(model: nn.Module, precision: str) -> Step:
-    """A closure that does one whole step on fresh noise."""
+    """Return a function that trains for one step on new noise."""
     parameters = list(model.parameters())
     averages = [parameter.detach().clone() for parameter in parameters]
     optimizer = torch.optim.Adam(parameters, lr=2e-4, fused=True)
@@ -95,20 +95,20 @@ def training_step(model: nn.Module, precision: str) -> Step:
 
 
 def product_rate(precision: str, size: int = 1024, repeats: int = 20) -> float:
-    """GFLOP/s of a square matrix product: what the machine can do."""
+    """Return the GFLOP/s of a square matrix product, the best of `repeats`."""
     a, b = torch.randn(2, size, size).to(PRECISIONS[precision])
     return max(2 * size**3 / _seconds(lambda: a @ b) for _ in range(repeats)) / 1e9
 
 
 def in_turns(steps: dict[str, Step], count: int) -> dict[str, list[float]]:
-    """Seconds of each step, one after another, after one that is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in steps}
+    """Return the seconds of `count` calls of each step, taking turns, after one to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for round_ in range(count + 1):
         for name, step in steps.items():
             seconds = _seconds(step)
             if round_ > 0:
-                taken[name].append(seconds)
-    return taken
+                times[name].append(seconds)
+    return times
 
 
 def quartiles(values: Iterable[float]) -> list[float]:
@@ -145,7 +145,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     work = flops(training_step(ours(), "fp32"))
     print(f"torch {torch.__version__}, {options.threads} thread(s)")
     print(
-        f"{work:.1f} GFLOP a step; matrix products: {rates['fp32']:.0f} GFLOP/s fp32, "
+        f"{work:.1f} GFLOP per step; matrix products: {rates['fp32']:.0f} GFLOP/s fp32, "
         f"{rates['bf16']:.0f} bf16"
     )
     print(f"{'':<16}{'rounds':>7}{'median s':>10}{'of matmul':>11}  against {baseline}")
@@ -155,14 +155,14 @@ def main(arguments: Iterable[str] | None = None) -> None:
             f"{name} {precision}": training_step(networks[name], precision) for name in networks
         }
         steps.setdefault(baseline, training_step(list(networks.values())[-1], "fp32"))
-        taken = in_turns(steps, count)
+        times = in_turns(steps, count)
         for name in list(steps)[: len(networks)]:
-            low, ratio, high = quartiles(map(truediv, taken[name], taken[baseline]))
-            median = statistics.median(taken[name])
+            low, ratio, high = quartiles(map(truediv, times[name], times[baseline]))
+            median = statistics.median(times[name])
             part = work / median / rates[precision]
             rows[name] = {
                 "rounds": count,
-                "least_s": min(taken[name]),
+                "least_s": min(times[name]),
                 "median_s": median,
                 "of_matmul": part,
                 "ratio": ratio,

@@ -25,6 +25,7 @@ from fmcore.interfaces.problem import (
     Stats,
     Velocity,
 )
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 
@@ -119,10 +120,14 @@ def _log_density(
     prior: Prior | None, path: Path | None, x: Tensor, condition: Condition | None
 ) -> Tensor:
     if prior is not None:
-        return prior.log_prob(x)
-    if path is None:
+        found = prior.log_prob(x)
+    elif path is not None:
+        prior = path.prior()
+        found = prior.log_prob(x, condition)
+    else:
         raise ComponentError("log_prob needs path= or prior=")
-    return path.prior().log_prob(x, condition)
+    require_shape(found, (len(x),), f"log_prob of the prior {type(prior).__name__}")
+    return found
 
 
 def _default_solver() -> Solver:

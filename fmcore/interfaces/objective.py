@@ -13,6 +13,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.net import Batch, Net
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition
 
 __all__ = ["Objective", "Regression"]
@@ -136,7 +137,10 @@ class Regression(Objective, ABC):
         A `mask` in the condition leaves out the elements that do not exist.
         """
         error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
-        return self.weight(path, sample.t) * mean_over_elements(error, condition)
+        mean = mean_over_elements(error, condition)
+        weight = self.weight(path, sample.t)
+        require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
+        return weight * mean
 
 
 def mean_over_elements(error: Tensor, condition: Condition | None) -> Tensor:

@@ -13,7 +13,8 @@ import dataclasses
 import math
 import operator
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
 
@@ -45,7 +46,7 @@ class Options:
 
 
 def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None:
-    hint = hints[name]
+    hint = _without_none(hints[name])
     if get_origin(hint) is Literal and value not in get_args(hint):
         choices = ", ".join(map(str, get_args(hint)))
         raise ComponentError(
@@ -56,6 +57,8 @@ def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None
         return
     if not math.isfinite(value):
         raise ComponentError(f"{component}: {name} must be a finite number, got {value}")
+    if get_args(hint)[0] is int and not isinstance(value, int):
+        raise ComponentError(f"{component}: {name} must be an integer, got {value}")
     for rule in hint.__metadata__:
         if type(rule) in _RANGES:
             attribute, sign, holds = _RANGES[type(rule)]
@@ -72,3 +75,10 @@ def require_choice(what: str, value: Any, literal: Any) -> None:
         raise ComponentError(
             f"{what} must be {known}, got {value!r}{did_you_mean(str(value), words)}"
         )
+
+
+def _without_none(hint: Any) -> Any:
+    """Return X for a hint `X | None`, whose range holds for every other value than None."""
+    choices = [choice for choice in get_args(hint) if choice is not type(None)]
+    optional = get_origin(hint) in (Union, UnionType) and len(choices) == 1
+    return choices[0] if optional else hint

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition, Source
 
 __all__ = ["generator_for", "noise_of", "stream_seed"]
@@ -49,5 +50,7 @@ def noise_of(
         own = (
             None if condition is None else {k: v[row : row + 1].cpu() for k, v in condition.items()}
         )
-        rows.append(source.sample(1, shape, generator_for(seed, "sample", index), own, dtype))
+        drawn = source.sample(1, shape, generator_for(seed, "sample", index), own, dtype)
+        require_shape(drawn, (1, *shape), f"a draw of source {type(source).__name__}")
+        rows.append(drawn)
     return torch.cat(rows) if rows else torch.empty((0, *shape), dtype=dtype)

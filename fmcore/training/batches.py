@@ -22,6 +22,7 @@ from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Source
 
 __all__ = ["BLOCK", "Batches"]
@@ -61,6 +62,9 @@ class Batches:
         once; times are in the path's interval.
         """
         drawn = self.objective.draw(self.batch_size, generator_for(self.seed, "time", step))
+        for name, value in drawn.items():
+            what = f"'{name}' as drawn by objective {type(self.objective).__name__}"
+            require_shape(value, (self.batch_size,), what)
         low, high = self.path.t_min, self.path.t_max
         return {
             name: low + (high - low) * own if name in self.objective.times else own
@@ -104,7 +108,11 @@ class Batches:
         x1 = torch.cat([d.x1 for d in drawn])
         condition = {k: torch.cat([d.condition[k] for d in drawn]) for k in drawn[0].condition}
         generator = generator_for(self.seed, "pair", step, rows.start)
-        return self.coupling.pair(x0, x1, generator, condition or None)
+        pairing = self.coupling.pair(x0, x1, generator, condition or None)
+        name = type(self.coupling).__name__
+        require_shape(pairing.x0, x0.shape, f"x0 of coupling {name}")
+        require_shape(pairing.x1, x1.shape, f"x1 of coupling {name}")
+        return pairing
 
     def _drawn(self, step: int, rows: range) -> _Drawn:
         batch = self.data.batch(self.indices(step, rows))
@@ -144,7 +152,10 @@ class Batches:
         for block, padded, own in _blocks(rows):
             generator = generator_for(self.seed, purpose, step, block)
             beside = {k: v[padded] for k, v in condition.items()} or None
-            parts.append(source.sample(BLOCK, self.data.shape, generator, beside)[own])
+            drawn = source.sample(BLOCK, self.data.shape, generator, beside)
+            wanted = (BLOCK, *self.data.shape)
+            require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
+            parts.append(drawn[own])
         return torch.cat(parts)
 
     def _dropped(self, condition: dict[str, Tensor], step: int, rows: range) -> dict[str, Tensor]:

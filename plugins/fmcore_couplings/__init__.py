@@ -1,4 +1,4 @@
-"""How noise and data are paired within a batch, and data sets that come in pairs."""
+"""The built-in couplings of noise and data within a batch, and datasets of pairs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from fmcore import Register, hookimpl
 
 @hookimpl
 def register_couplings(register: Register) -> None:
-    """Offer the couplings."""
+    """Register the couplings."""
     register(
         "independent",
         "fmcore_couplings.independent:Independent",
-        summary="noise and data as they were drawn: the paper's",
+        summary="noise and data drawn independently, as in the paper",
     )
     register(
         "minibatch_ot",
         "fmcore_couplings.minibatch_ot:MinibatchOT",
-        summary="the cheapest permutation of a batch, or of a pool of them: OT-CFM",
+        summary="optimal transport within a batch or a pool of batches: OT-CFM",
     )
     paired = "fmcore_couplings.paired:Paired"
-    register("paired", paired, summary="the pairs of the data set, left as they are")
-    register("reflow", paired, summary="another name of paired, for pairs that a run generated")
+    register("paired", paired, summary="the pairs of the dataset, unchanged")
+    register("reflow", paired, summary="alias of paired, for pairs that a run generated")
 
 
 @hookimpl
 def register_datasets(register: Register) -> None:
-    """Offer data that bring their own x0."""
+    """Register the datasets that have an x0."""
     register(
         "pairs",
         "fmcore_couplings.pairs:Pairs",
-        summary="pairs of x0 and x1 in a safetensors file, as `fmcore.write_pairs` makes them",
+        summary="pairs of x0 and x1 in a safetensors file, as `fmcore.write_pairs` writes them",
     )

@@ -1,4 +1,4 @@
-"""The coupling of the paper: q(x0) q(x1)."""
+"""The independent coupling of the paper, q(x0) q(x1)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Independent"]
 @final
 @dataclass(frozen=True)
 class Independent(Coupling):
-    """Leaves rows as they were drawn, noise independent of data.  Source: eq. 14."""
+    """Noise independent of the data: rows stay as they were drawn.  Source: eq. 14."""
 
     independent: ClassVar[bool] = True
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
         if data is not None and data.pairs:
             raise ComponentError(
-                f"data set {type(data).__name__} comes in pairs of x0 and x1, which are not "
+                f"dataset {type(data).__name__} comes in pairs of x0 and x1, which are not "
                 "independent: use coupling 'paired'"
             )
 

@@ -18,18 +18,18 @@ __all__ = ["MinibatchOT"]
 @final
 @dataclass(frozen=True)
 class MinibatchOT(Coupling):
-    """Permutes the noise so that the sum of |x0 - x1|^2 over the batch is least.
+    """A permutation of the noise with the least sum of |x0 - x1|^2 over the batch.
 
-    Every row is kept, once; x1 stays in its order beside its condition.  `pool` batches are paired
-    at once and then handed out one by one: a larger pool comes nearer to the transport of the whole
-    distribution, at a cost that grows like its cube.  `method` `sinkhorn` draws from the entropic
-    plan instead (needs POT), `regularization` in units of the mean cost.
+    Every row occurs exactly once; x1 and its condition keep their order.  `pool` batches are paired
+    at once and then trained on one by one: a larger pool approximates the transport of the whole
+    distribution better, at a cost that grows with its cube.  `method: sinkhorn` draws from the
+    entropic plan instead (needs POT), with `regularization` in units of the mean cost.
 
-    Pairing across classes tilts the noise that each class sees, so that sampling a class from plain
-    noise is biased.  `condition` says what to do about `label`s and other conditions: `within`
-    pairs only rows whose noise was drawn beside an equal condition, which leaves every class its
-    noise; `weighted` adds `condition_weight` times the squared distance of conditions (1 between
-    labels that differ) to the cost; `ignored` pairs across.
+    Pairing across classes changes the distribution of the noise of each class, so that sampling a
+    class from the plain prior is biased.  `condition` selects how `label`s and other conditions
+    count: `within` pairs only rows whose noise was drawn with an equal condition, so that every
+    class keeps its noise; `weighted` adds `condition_weight` times the squared distance of the
+    conditions (1 between unequal labels) to the cost; `ignored` pairs across.
 
     Source: Tong et al. 2024 (arXiv 2302.00482), section 3.2; conditions: Cheng and Schwing 2025
     (arXiv 2503.10636), section 3.
@@ -44,64 +44,94 @@ class MinibatchOT(Coupling):
     def check(self, path: Path, data: Dataset | None = None) -> None:
         if data is not None and data.pairs:
             raise ComponentError(
-                f"data set {type(data).__name__} comes in pairs of x0 and x1, which coupling "
-                "'minibatch_ot' would part: use coupling 'paired'"
+                f"dataset {type(data).__name__} comes in pairs of x0 and x1, which coupling "
+                "'minibatch_ot' would separate: use coupling 'paired'"
             )
         if path.noise().conditional:
             raise ComponentError(
                 f"source {type(path.noise()).__name__} draws x0 from the condition of its row, "
-                "which coupling 'minibatch_ot' would part: use coupling 'independent'"
+                "which coupling 'minibatch_ot' would separate: use coupling 'independent'"
             )
 
     def pair(
         self, x0: Tensor, x1: Tensor, generator: torch.Generator, condition: Condition | None = None
     ) -> Pairing:
-        if x0.shape != x1.shape:
+        if x0.shape != x1.shape or x0.ndim < 2:
             raise ComponentError(
-                f"coupling 'minibatch_ot' pairs equal shapes; x0 is {tuple(x0.shape)}, "
-                f"x1 {tuple(x1.shape)}"
+                "coupling 'minibatch_ot' pairs equal shapes (batch, *shape); x0 is "
+                f"{tuple(x0.shape)}, x1 {tuple(x1.shape)}"
             )
-        given = self._flat(condition) if condition and self.condition != "ignored" else []
+        given = condition if condition and self.condition != "ignored" else {}
+        entries = _entries(given, len(x1))
         order = torch.arange(len(x1))
-        for group in self._groups(given, len(x1)):
-            chosen = self._assign(self._cost(x0[group], x1[group], given, group), generator)
+        for group in self._groups(entries, len(x1)):
+            chosen = self._assign(x0[group], x1[group], [e[group] for e in entries], generator)
             order[group] = group[chosen]
         return Pairing(x0[order.to(x0.device)], x1, condition)
 
-    def _groups(self, given: list[Tensor], n: int) -> list[Tensor]:
-        """The rows among which pairs may be changed."""
-        if self.condition != "within" or not given:
+    def _groups(self, entries: list[Tensor], n: int) -> list[Tensor]:
+        """Return the groups of rows within which pairs may be changed."""
+        if self.condition != "within" or not entries:
             return [torch.arange(n)]
-        together = torch.cat([entry.double() for entry in given], 1)
+        together = torch.cat([entry.double() for entry in entries], 1)
         _, group = torch.unique(together, dim=0, return_inverse=True)
         return [(group == g).nonzero()[:, 0] for g in range(int(group.max()) + 1)]
 
-    def _cost(self, x0: Tensor, x1: Tensor, given: list[Tensor], group: Tensor) -> Tensor:
-        """|x0_i - x1_j|^2, `(group, group)`, plus what unequal conditions cost."""
-        x0, x1 = x0.flatten(1).float(), x1.flatten(1).float()
-        cost = x0.square().sum(1)[:, None] + x1.square().sum(1)[None] - 2 * x0 @ x1.T
+    def _assign(
+        self, x0: Tensor, x1: Tensor, entries: list[Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Return the row of x0 for each row of x1."""
+        cost, shift = _transport_cost(x0, x1)
         if self.condition == "weighted":
-            for entry in given:
-                cost = cost + self.condition_weight * _apart(entry[group]).to(cost.device)
-        return cost
-
-    def _assign(self, cost: Tensor, generator: torch.Generator) -> Tensor:
+            for entry in entries:
+                cost = cost + self.condition_weight * _condition_cost(entry).to(cost.device)
+        if not cost.isfinite().all():
+            raise ComponentError(
+                "coupling 'minibatch_ot': the costs of pairs are not finite, as x0, x1 or a "
+                "condition holds NaN, infinity or numbers too large to square"
+            )
         if self.method == "exact":
             return cheapest(cost)
-        return entropic(cost, self.regularization, generator)
-
-    @staticmethod
-    def _flat(condition: Condition) -> list[Tensor]:
-        """Every entry as `(batch, features)` on the CPU, but for `mask`, which is no condition."""
-        return [
-            v.flatten(1).cpu() if v.ndim > 1 else v[:, None].cpu()
-            for k, v in sorted(condition.items())
-            if k != "mask"
-        ]
+        return entropic(cost, self.regularization * (float(cost.mean()) + shift), generator)
 
 
-def _apart(entry: Tensor) -> Tensor:
-    """Squared distances between the rows of a condition; labels are equal (0) or not (1)."""
+def _entries(condition: Condition, n: int) -> list[Tensor]:
+    """Return every entry as `(n, features)` on the CPU, except `mask`, which is no condition."""
+    entries = {name: v for name, v in sorted(condition.items()) if name != "mask"}
+    wrong = [f"{name} {tuple(v.shape)}" for name, v in entries.items() if v.shape[:1] != (n,)]
+    if wrong:
+        raise ComponentError(
+            f"coupling 'minibatch_ot': conditions need a row for each of the {n} pairs, got "
+            + ", ".join(wrong)
+        )
+    return [v.flatten(1).cpu() if v.ndim > 1 else v[:, None].cpu() for v in entries.values()]
+
+
+def _transport_cost(x0: Tensor, x1: Tensor) -> tuple[Tensor, float]:
+    """Return |a - b|^2 of all pairs, `(n, n)` float64, and |E x0 - E x1|^2, for a = x0 - E x0 and
+    b = x1 - E x1.
+
+    The sum of the two is |x0 - x1|^2 but for terms of a row or a column, which every permutation
+    contains.  Centred, the matrix product cancels no digits where the data are far from 0.
+    """
+    a, b = _float64(x0), _float64(x1)
+    mean0, mean1 = a.mean(0), b.mean(0)
+    return _squared_distances(a - mean0, b - mean1), float((mean0 - mean1).square().sum())
+
+
+def _condition_cost(entry: Tensor) -> Tensor:
+    """Return squared distances between the rows of a condition; of labels, 0 if equal, else 1."""
     if not entry.is_floating_point():
         return (entry[:, None] != entry[None]).any(-1).double()
-    return torch.cdist(entry.double(), entry.double()).square()
+    centred = entry.double() - entry.double().mean(0)
+    return _squared_distances(centred, centred)
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    size = a.square().sum(1)[:, None] + b.square().sum(1)
+    return torch.addmm(size, a, b.T, alpha=-2).clamp_min(0)
+
+
+def _float64(x: Tensor) -> Tensor:
+    x = x.flatten(1)
+    return (x.cpu() if x.device.type == "mps" else x).double()  # MPS has no float64

@@ -1,4 +1,4 @@
-"""The coupling that the data set itself has."""
+"""The coupling of a dataset of pairs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Paired"]
 @final
 @dataclass(frozen=True)
 class Paired(Coupling):
-    """Leaves every x0 beside the x1 it came with: data sets of pairs, and reflow.
+    """Every x0 keeps its x1 of the dataset: for datasets of pairs, and reflow.
 
-    Unlike `independent` it claims nothing of how the two depend on each other.
-    Source: Liu, Gong, Liu 2022 (arXiv 2209.03003), algorithm 1 for pairs that a flow generated.
+    Unlike `independent` it makes no assumption on how x0 and x1 depend on each other.  Source: Liu,
+    Gong, Liu 2022 (arXiv 2209.03003), algorithm 1 for pairs that a flow generated.
     """
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
         if data is not None and not data.pairs:
             raise ComponentError(
                 f"coupling 'paired' keeps the pairs of the data, but {type(data).__name__} has no "
-                "x0: use data 'pairs' (made by fmcore.write_pairs) or coupling 'independent'"
+                "x0: use data 'pairs' (written by fmcore.write_pairs) or coupling 'independent'"
             )
 
     def pair(

@@ -1,4 +1,4 @@
-"""Pairs of x0 and x1 from a file: what reflow learns from, or any data that come in twos."""
+"""Pairs of x0 and x1 from a file: for reflow, or for any paired data."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from fmcore import DataError, Dataset
 
 __all__ = ["Pairs"]
 
-MOST = 1_000_000
-"""Classes: more than any labelled set has, since a network makes a row of weights for each."""
+MOST_CLASSES = 1_000_000
+"""The largest number of classes: a network has a row of weights for each, and no dataset more."""
 
 
 @final
 @dataclass(frozen=True)
 class Pairs(Dataset):
-    """The tensors `x0` and `x1` of a safetensors file, `(length, *shape)`; any further one, such as
-    `label`, is a condition.
+    """The tensors `x0` and `x1` of a safetensors file, `(length, *shape)`; further tensors, such as
+    `label`, are conditions.
 
     The last `held_out` pairs are the split `test`, the others `train`.
     """
@@ -81,11 +81,11 @@ class Pairs(Dataset):
 def _read(file: str) -> dict[str, Tensor]:
     if not Path(file).is_file():
         raise DataError(
-            f"no file {file}: make it with fmcore.write_pairs, and give it as data.file=..."
+            f"no file {file}: write it with fmcore.write_pairs, and set data.file to it"
         )
     try:
         tensors = load_file(file)
-    except Exception as error:  # of a damaged header, and of types that torch does not have
+    except Exception as error:  # many types, for a corrupt header or a dtype unknown to torch
         raise DataError(f"{file} is not a whole safetensors file: {error}") from error
     if "x0" not in tensors or "x1" not in tensors:
         raise DataError(f"{file} must hold x0 and x1; it holds {', '.join(sorted(tensors))}")
@@ -99,15 +99,17 @@ def _read(file: str) -> dict[str, Tensor]:
 
 
 def _check(file: str, tensors: dict[str, Tensor]) -> None:
-    """Raise DataError unless x0 and x1 are numbers, with a condition each, and labels classes."""
+    """Raise DataError unless x0 and x1 are floating-point and all tensors have a row per pair."""
     rows = tensors["x1"].shape[:1]
     if not rows or any(tensor.shape[:1] != rows for tensor in tensors.values()):
-        raise DataError(f"{file}: every tensor must have a row for each pair")
+        raise DataError(f"{file}: every tensor must have one row per pair")
     if not (tensors["x0"].is_floating_point() and tensors["x1"].is_floating_point()):
         raise DataError(f"{file}: x0 and x1 must be floating-point numbers")
     label = tensors.get("label")
     if label is None:
         return
-    whole = label.dtype == torch.int64 and label.dim() == 1
-    if not whole or (label.numel() and not 0 <= int(label.min()) <= int(label.max()) < MOST):
-        raise DataError(f"{file}: label must hold a class, 0 .. {MOST - 1}, for each pair")
+    valid = label.dtype == torch.int64 and label.dim() == 1
+    if valid and label.numel():
+        valid = 0 <= int(label.min()) <= int(label.max()) < MOST_CLASSES
+    if not valid:
+        raise DataError(f"{file}: label must hold one class, 0 .. {MOST_CLASSES - 1}, per pair")

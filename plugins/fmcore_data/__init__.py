@@ -48,9 +48,3 @@ def register_datasets(register: Register) -> None:
         "fmcore_data.packed:PackedImages",
         summary="the output of `fmcore data pack`: fastest",
     )
-    register(
-        "emoji", "fmcore_data.emoji:Emoji", summary="3,786 colour emoji of 64x64 (npm package)"
-    )
-    register(
-        "photos", "fmcore_data.photos:Photos", summary="patches of photographs (Debian package)"
-    )

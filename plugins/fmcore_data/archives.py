@@ -19,7 +19,9 @@ compress to about half."""
 
 
 def check_name(name: str, archive: FilePath) -> str:
-    """Return `name`, of a member of `archive`.  Raises DataError if it points outside."""
+    """Return `name`, of a member of `archive`.  Raises DataError if it is empty or points outside."""
+    if not name:
+        raise DataError(f"{archive} has a member without a name: write it again")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         raise DataError(f"{archive} has a member named {name!r}, which points outside: refused")

@@ -118,8 +118,9 @@ def _table(files: list[FilePath]) -> tuple[Any, list[int]]:
                 parts.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
             else:
                 parts.append(_parquet(parquet.ParquetFile(file), file))
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot read {file}: {error}; fetch it again") from error
+            list(parts[-1].column_names)  # decodes the names, which may not be UTF-8
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot read {file}: {error}") from error
     try:
         return pa.concat_tables(parts), [*accumulate(len(part) for part in parts)]
     except pa.ArrowException as error:

@@ -1,4 +1,4 @@
-"""How many bits a pixel of a held-out image takes under the model."""
+"""The negative log-likelihood of held-out images, in bits a dimension."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ __all__ = ["BitsPerDim"]
 class BitsPerDim(RowMetric):
     """Negative log-likelihood of held-out images, in bits a dimension.
 
-    An image of levels k is spread over its cells, x = k + u; its likelihood is at least the mean of
-    p(x) over K draws of u, for which log p solves the flow backwards from x.  More draws come
-    closer: `dequantisation_samples` lists the K to report, each as `bits_per_dim_kK` where there
-    are several, and the largest as `bits_per_dim`.  u is a function of (seed, index, draw), so that
-    K = 1 is the first draw of K = 20.
+    An image of levels k is dequantised as x = k + u.  The mean of p(x) over K draws of u bounds its
+    likelihood from below; log p(x) is computed by solving the flow backwards from x.  More draws
+    give a tighter bound: `dequantisation_samples` lists the K to report, each as `bits_per_dim_kK`
+    if there are several, and the largest as `bits_per_dim`.  u is a function of (seed, index,
+    draw), so that K = 1 uses the first draw of K = 20.
 
     `divergence: auto` is exact up to 32 dimensions and Hutchinson's estimate with fixed probes
     beyond.  `solver` is dopri5 at 1e-5 by default.  `dtype: float64` runs network and solve in
@@ -65,9 +65,10 @@ class BitsPerDim(RowMetric):
     def __post_init__(self) -> None:
         super().__post_init__()
         draws = self.dequantisation_samples
-        if not draws or min(draws) < 1 or len(set(draws)) < len(draws):
+        whole = all(isinstance(k, int) and k >= 1 for k in draws)
+        if not (draws and whole) or len(set(draws)) < len(draws):
             raise ComponentError(
-                "bits_per_dim: dequantisation_samples must list different numbers of at least 1, "
+                "bits_per_dim: dequantisation_samples must list different integers of at least 1, "
                 f"such as [1, 20]; got {list(draws)}"
             )
 
@@ -87,6 +88,11 @@ class BitsPerDim(RowMetric):
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.levels is None:
             raise DataError("bits_per_dim: the images came without their levels")
+        if batch.levels.shape[1:] != evaluation.data.shape:
+            raise DataError(
+                f"bits_per_dim: images of shape {tuple(batch.levels.shape[1:])} cannot be measured "
+                f"as data of shape {tuple(evaluation.data.shape)}"
+            )
         likelihood = self._likelihood(evaluation)
         draws = [
             likelihood.log_prob(_points(batch.levels, batch, evaluation, draw), batch, evaluation)
@@ -115,8 +121,12 @@ class BitsPerDim(RowMetric):
             "levels": _levels(evaluation),
             "offset_bits": offset,
         }
-        details = likelihood.details(rows)
-        return Result(float(bits.mean()), standard_error(bits), provenance, bits, details)
+        value, details = float(bits.mean()), likelihood.details(rows)
+        if value < 0:
+            details["note"] = (
+                "negative: no probability is above 1, so the solve or its trace is wrong"
+            )
+        return Result(value, standard_error(bits), provenance, bits, details)
 
     def _likelihood(self, evaluation: Evaluation) -> Likelihood:
         return Likelihood.of(
@@ -130,7 +140,7 @@ class BitsPerDim(RowMetric):
 
 
 def _points(levels: Tensor, batch: MetricBatch, evaluation: Evaluation, draw: int) -> Tensor:
-    """Points of the images' cells, `(batch, *shape)`, float64: equal in either precision."""
+    """Return dequantised images, `(batch, *shape)`, float64: equal for either precision."""
     return torch.cat(
         [
             dequantized(
@@ -148,11 +158,11 @@ def _points(levels: Tensor, batch: MetricBatch, evaluation: Evaluation, draw: in
 def _levels(evaluation: Evaluation) -> int:
     levels = evaluation.data.levels
     if levels is None:
-        raise DataError("bits_per_dim: the data set has no levels")
+        raise DataError("bits_per_dim: the dataset has no levels")
     return levels
 
 
 def _dequantize(evaluation: Evaluation) -> Dequantize:
-    """Which of the two maps to [-1, 1] the model was trained with: the data set says."""
-    way: Dequantize = getattr(evaluation.data, "dequantize", "uniform")
-    return way
+    """Return the map to [-1, 1] that the model was trained with, an option of the dataset."""
+    dequantize: Dequantize = getattr(evaluation.data, "dequantize", "uniform")
+    return dequantize

@@ -1,4 +1,4 @@
-"""A metric that compares samples with a split of the data on the features of a network."""
+"""A metric that compares samples with a split of the data in the feature space of a network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 from annotated_types import Gt
 from torch import Tensor
@@ -14,21 +14,23 @@ from torch import Tensor
 from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
 from fmcore_metrics.feature_space import Space
 from fmcore_metrics.reference import (
-    Holds,
+    Content,
     Reference,
     ReferenceSplit,
     require_reference_file,
 )
 from fmcore_metrics.rgb import levels_of
 
-__all__ = ["Compared", "FeatureMetric"]
+__all__ = ["FeatureMetric", "FeatureSets"]
 
 
 @final
 @dataclass(frozen=True)
-class Compared:
-    """The two sets: `fake` `(count, d)` float32 in the order of the samples, `real` by its
-    reference, of whose cache or file it takes what it needs.
+class FeatureSets:
+    """The two sets to compare.
+
+    `fake` holds the features of the samples, `(count, d)` float32, in the order of their indices;
+    `real` the reference, read from `file` if given, else from the evaluation's cache.
     """
 
     fake: Tensor
@@ -37,15 +39,21 @@ class Compared:
     file: str | None
 
     def real_rows(self) -> Tensor:
-        """The features of the reference, `(length, d)`."""
+        """Return the features of the reference, `(length, d)`."""
         return self.real.rows(self.evaluation.cache, self.file)
 
 
 @dataclass(frozen=True)
 class FeatureMetric(RowMetric):
     """`reference` is the split compared with, `reference_count` how many of its examples, evenly
-    spread (all by default), `reference_file` what was computed of them before.
+    spread (default: all), `reference_file` a file of their features or moments.
     """
+
+    name: ClassVar[str]
+    """The name of the metric, and the first part of the names of its results."""
+
+    content: ClassVar[Content] = "features"
+    """What is compared of the reference: its features, or only their moments."""
 
     reference: ReferenceSplit = field(default="train", kw_only=True)
     reference_count: Annotated[int, Gt(1)] | None = field(default=None, kw_only=True)
@@ -53,22 +61,12 @@ class FeatureMetric(RowMetric):
 
     @property
     @abstractmethod
-    def name(self) -> str:
-        """What the metric is called."""
-
-    @property
-    @abstractmethod
     def space(self) -> Space:
-        """The network, and how pictures enter it."""
-
-    @property
-    def needs(self) -> Holds:
-        """What of the reference is compared: its moments, or the features themselves."""
-        return "features"
+        """The feature space: a network and the preprocessing of its images."""
 
     @abstractmethod
-    def compare(self, sets: Compared) -> dict[str, Result]:
-        """The results, with what this metric adds to their provenance."""
+    def compare(self, sets: FeatureSets) -> dict[str, Result]:
+        """Return the results, each with the metric's own options in its provenance."""
 
     @final
     def check(self, data: Dataset, path: Path) -> None:
@@ -78,12 +76,7 @@ class FeatureMetric(RowMetric):
 
     @final
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
-        levels = levels_of(batch, self.name)
-        if tuple(levels.shape[1:]) != tuple(evaluation.data.shape):
-            raise DataError(
-                f"{self.name}: samples of shape {tuple(levels.shape[1:])} cannot be compared "
-                f"with data of shape {tuple(evaluation.data.shape)}"
-            )
+        levels = levels_of(batch, evaluation.data, self.name)
         found = self.space.extractor(evaluation)(levels)
         return {str(width): found[width] for width in self.space.layers}
 
@@ -93,14 +86,14 @@ class FeatureMetric(RowMetric):
             raise DataError(f"{self.name} needs at least 2 samples to compare, got {len(rows)}")
         layer = self.space.layer(len(rows))
         real = self._reference(layer, evaluation)
-        sets = Compared(rows[str(layer)], real, evaluation, self.reference_file)
-        made = {"count": len(rows), **real.provenance, **_way_back(evaluation)}
-        kept = self.reference_file or real.file(self.needs)
+        sets = FeatureSets(rows[str(layer)], real, evaluation, self.reference_file)
+        provenance = {"count": len(rows), **real.provenance, **_quantisation(evaluation)}
+        file = self.reference_file or real.file_name(self.content)
         return {
             name: replace(
                 result,
-                provenance={**made, **result.provenance},
-                details={**result.details, "reference_file": FilePath(kept).name},
+                provenance={**provenance, **result.provenance},
+                details={**result.details, "reference_file": FilePath(file).name},
             )
             for name, result in self.compare(sets).items()
         }
@@ -110,13 +103,13 @@ class FeatureMetric(RowMetric):
         return Reference(
             data=evaluation.data.with_split(self.reference),
             features=lambda levels: extractor(levels)[layer],
-            made={**self.space.made(evaluation.data), "layer": layer},
+            space={**self.space.provenance(evaluation.data), "layer": layer},
             count=self.reference_count,
         )
 
 
-def _way_back(evaluation: Evaluation) -> dict[str, Any]:
-    """How points became levels again; samples without a network came as levels."""
+def _quantisation(evaluation: Evaluation) -> dict[str, Any]:
+    """Return how points became levels; samples without a network came as levels."""
     if evaluation.field is None:
         return {"to_levels": "given as levels"}
     dequantize = getattr(evaluation.data, "dequantize", "")

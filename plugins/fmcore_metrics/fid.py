@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, final
+from typing import ClassVar, final
 
-from annotated_types import Ge
-
-from fmcore import Result
-from fmcore_metrics.feature_metric import Compared
-from fmcore_metrics.frechet import Frechet
+from fmcore_metrics.frechet import FrechetMetric
 from fmcore_metrics.inception_space import InceptionMetric
-from fmcore_metrics.reference import Holds
 
 __all__ = ["FID"]
 
 
 @final
 @dataclass(frozen=True)
-class FID(InceptionMetric):
-    """FID on torch-fidelity's Inception-v3, the weights of which are a file you fetch.
+class FID(InceptionMetric, FrechetMetric):
+    """FID on torch-fidelity's Inception-v3, whose weights you download once.
 
-    Published numbers take 50,000 samples against the training split; fewer look worse than they
-    are.  `reference` is the split compared with, `reference_count` how many of its examples, evenly
-    spread (all by default), `reference_file` statistics computed before.  `bootstrap` is how many
-    resamplings estimate a standard error; `extrapolate` adds the distance of infinitely many
-    samples, `fid_infinity`.  Source: Heusel et al. 2017.
+    Published values compare 50,000 samples with the training split; fewer samples give a larger
+    value.  `reference` is the split compared with, `reference_count` how many of its examples,
+    evenly spread (default: all), `reference_file` a file of their moments.  `bootstrap` is the
+    number of resamplings for a standard error; `extrapolate` adds `fid_infinity`, the value
+    extrapolated to infinitely many samples.  Source: Heusel et al. 2017.
     """
 
-    bootstrap: Annotated[int, Ge(0)] = 0
-    extrapolate: bool = False
-
-    @property
-    def name(self) -> str:
-        return "fid"
-
-    @property
-    def needs(self) -> Holds:
-        return "moments"
-
-    def compare(self, sets: Compared) -> dict[str, Result]:
-        return Frechet(self.bootstrap, self.extrapolate).results(self.name, sets)
+    name: ClassVar[str] = "fid"

@@ -1,4 +1,4 @@
-"""Files that a metric relies on: read only if they are what they should be."""
+"""Files of weights, read only if their checksum is right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ __all__ = ["checked_bytes", "read_tensors"]
 
 
 def checked_bytes(file: str | Path, sha256: str, what: str) -> bytes:
-    """The content of `file`.  Raises DataError if it cannot be read or its hash is not `sha256`."""
+    """Return the content of `file`, which holds `what` (plural, for messages).
+
+    Raises DataError if it cannot be read or its hash is not `sha256`.
+    """
     try:
         content = Path(file).read_bytes()
     except OSError as error:
@@ -30,13 +33,13 @@ def checked_bytes(file: str | Path, sha256: str, what: str) -> bytes:
 
 
 def read_tensors(content: bytes) -> dict[str, Tensor]:
-    """A state dict saved by torch.save; whatever else the bytes hold, nothing in them is run.
+    """Return a state dict saved by torch.save; no code in the bytes is executed.
 
     Raises DataError if they hold anything but tensors by name.
     """
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file may raise anything
+    except Exception as error:  # torch.load raises many types for a corrupt file
         raise DataError(f"the weights are not a plain state dict: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise DataError("the weights are not a plain state dict of tensors")

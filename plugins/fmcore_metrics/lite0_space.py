@@ -1,6 +1,4 @@
-"""The features of EfficientNet-Lite0 as the space in which the `..._lite0` metrics compare
-pictures.
-"""
+"""EfficientNet-Lite0's features as the feature space of the `..._lite0` metrics."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ CHUNK = 16
 
 @dataclass(frozen=True)
 class Lite0Metric(FeatureMetric):
-    """`layer: auto` takes as many features as the number of samples bears: 112 up to 2,000, 192
-    below 10,000, else 1280; wider ones see more and are more biased for few samples.  `size`
-    resizes pictures; by default only those below 32 pixels are enlarged.
+    """`layer: auto` chooses the number of features by that of samples: 112 up to 2,000, 192 below
+    10,000, else 1280; wider layers capture more and are more biased for few samples.  `size`
+    resizes images; by default only those below 32 pixels are enlarged.
     """
 
     layer: Layer = field(default="auto", kw_only=True)
@@ -43,7 +41,7 @@ class Lite0Metric(FeatureMetric):
 @final
 @dataclass(frozen=True)
 class Lite0Space(Space):
-    """Which layer, of pictures of which size."""
+    """The layer of width `chosen`, or by the number of samples, of images resized to `size`."""
 
     metric: str
     chosen: Layer = "auto"
@@ -65,7 +63,7 @@ class Lite0Space(Space):
     def extractor(self, evaluation: Evaluation) -> Extractor:
         return _extractor(self._pictures(evaluation.data), evaluation.device)
 
-    def made(self, data: Dataset) -> dict[str, Any]:
+    def provenance(self, data: Dataset) -> dict[str, Any]:
         return {
             "extractor": "efficientnet-lite0",
             "extractor_sha256": WEIGHTS_SHA256,

@@ -1,9 +1,10 @@
-"""What the two likelihood metrics share: how log p is computed, and what of it is told."""
+"""The computation of log p and its provenance, shared by the two likelihood metrics."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -19,17 +20,21 @@ Probe = Literal["rademacher", "gaussian"]
 Precision = Literal["float32", "float64"]
 
 EXACT_UP_TO = 32
-"""The dimension up to which `auto` is exact: the exact trace costs that many backward passes an
-evaluation, an estimate one a probe."""
+"""The dimension up to which `auto` is exact: the exact trace costs a backward pass per dimension
+and evaluation, an estimate one per probe."""
 
 TOLERANCE = 1e-5
-"""Of dopri5, relative and absolute, for likelihoods.  Source: App. E.2."""
+"""The relative and absolute tolerance of dopri5 for likelihoods.  Source: App. E.2."""
+
+MOST_NATS = 745.0
+"""The largest log-density per dimension that float64 can represent points of: a cell between two
+neighbouring numbers is at least 5e-324 wide, and its probability at most 1."""
 
 
 @final
 @dataclass(frozen=True)
 class Likelihood:
-    """log p of points along the flow, with settings made definite."""
+    """log p of points along the flow, with all defaults resolved."""
 
     solver: Solver
     divergence: Literal["exact", "hutchinson"]
@@ -47,7 +52,7 @@ class Likelihood:
         probe: Probe,
         precision: Precision,
     ) -> Likelihood:
-        """Fill in dopri5 at 1e-5, and what `auto` means for points of `dimension` numbers."""
+        """Resolve the default solver and `divergence: auto` for points of `dimension` numbers."""
         if divergence == "auto":
             divergence = "exact" if dimension <= EXACT_UP_TO else "hutchinson"
         if solver is None:
@@ -55,14 +60,21 @@ class Likelihood:
         return cls(solver, divergence, n_probes, probe, precision)
 
     def log_prob(self, x1: Tensor, batch: MetricBatch, evaluation: Evaluation) -> dict[str, Tensor]:
-        """`log_prob`, `probe_error` (0 if unknown), `nfe` and `status` of each row, on the CPU.
+        """Return `log_prob`, `probe_error` (0 if unknown), `nfe`, `status` of each row, on the CPU.
 
         The probes of a row are functions of (seed, index) alone, the same for every dequantisation
         of an image: its draws then differ by the noise of the pixels, not by that of the probe,
-        which a mean of exp(log p) would turn into a bias.
+        which a mean of exp(log p) would turn into a bias.  log p is NaN where it is larger than any
+        density of float64 points can be, as an exploded solve must not pass for a good likelihood.
+        Raises DataError without a network, or for points of another shape than the data.
         """
         if evaluation.field is None:
-            raise DataError("a likelihood needs a trained network; these are samples alone")
+            raise DataError("a likelihood needs a trained network; these are only samples")
+        if x1.shape != (len(batch.indices), *evaluation.data.shape):
+            raise DataError(
+                f"points of shape {tuple(x1.shape[1:])} have no likelihood under a model of data "
+                f"of shape {tuple(evaluation.data.shape)}"
+            )
         device = evaluation.device
         found = log_prob(
             evaluation.field,
@@ -82,6 +94,7 @@ class Likelihood:
             or None,
         )
         log_p = found.log_prob.detach().double().cpu()
+        log_p = log_p.where(log_p <= MOST_NATS * x1[0].numel(), math.nan)
         error = torch.zeros_like(log_p) if found.error is None else found.error.double().cpu()
         return {
             "log_prob": log_p,
@@ -91,7 +104,7 @@ class Likelihood:
         }
 
     def provenance(self, rows: Rows, evaluation: Evaluation) -> dict[str, Any]:
-        """Everything of this that changes a likelihood."""
+        """Return all settings that change a likelihood."""
         estimated = {"n_probes": self.n_probes, "probe": self.probe}
         return {
             "count": len(rows),
@@ -107,25 +120,25 @@ class Likelihood:
         }
 
     def details(self, rows: Rows) -> dict[str, Any]:
-        """What the solves cost, and how far the probes leave a single log p in doubt."""
-        seen: dict[str, Any] = {"nfe": float(rows["nfe"].double().mean())}
+        """Return the cost of the solves, the standard error of a single log p, and failed rows."""
+        details: dict[str, Any] = {"nfe": float(rows["nfe"].double().mean())}
         if self.divergence == "hutchinson" and self.n_probes > 1:
-            seen["probe_error_nats"] = float(rows["probe_error"].square().mean().sqrt())
-        lost = ~rows["log_prob"].isfinite()
+            details["probe_error_nats"] = float(rows["probe_error"].square().mean().sqrt())
+        not_finite = ~rows["log_prob"].isfinite()
         unfinished = rows["status"] != Status.SUCCESS
-        for what, rows_of_it in (("not_finite", lost), ("unfinished", unfinished)):
+        for what, rows_of_it in (("not_finite", not_finite), ("unfinished", unfinished)):
             if rows_of_it.any():
-                seen[what] = int(rows_of_it.sum())
-        return seen
+                details[what] = int(rows_of_it.sum())
+        return details
 
 
 def in_precision(evaluation: Evaluation, precision: Precision, name: str) -> Evaluation:
-    """The evaluation with its network in `precision`; the one given is left as it is.
+    """Return the evaluation with a copy of its network in `precision`.
 
-    Raises DataError where there is no network to ask.
+    Raises DataError where there is no network.
     """
     if evaluation.field is None:
-        raise DataError(f"{name}: a likelihood needs a trained network; these are samples alone")
+        raise DataError(f"{name}: a likelihood needs a trained network; these are only samples")
     if precision == "float32":
         return evaluation
     if not isinstance(evaluation.field, Field):
@@ -136,10 +149,10 @@ def in_precision(evaluation: Evaluation, precision: Precision, name: str) -> Eva
 
 
 def standard_error(values: Tensor) -> float | None:
-    """Of the mean of `values`, `(rows,)`; None for a single one."""
+    """Return the standard error of the mean of `values`, `(rows,)`; None for a single one."""
     return float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
 
 
 def _labelled(evaluation: Evaluation) -> bool:
-    """Whether the network tells classes apart: the likelihood is then that given the label."""
+    """Return whether the network reads labels: the likelihood is then conditional on them."""
     return bool(getattr(getattr(evaluation.field, "model", None), "classes", 0))

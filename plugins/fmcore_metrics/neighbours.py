@@ -7,62 +7,63 @@ models".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated
 
 import torch
+from annotated_types import Gt
 from torch import Tensor
 
 from fmcore import DataError, Result
-from fmcore_metrics.feature_metric import Compared
+from fmcore_metrics.distances import distances
+from fmcore_metrics.feature_metric import FeatureMetric, FeatureSets
 
-__all__ = ["PrecisionRecall", "covered"]
+__all__ = ["PrecisionRecallMetric", "covered", "neighbour_distances"]
 
-CHUNK = 2048
-"""Rows whose distances to all others are held at once."""
+CHUNK = 1024
+"""Rows whose distances to all others are held in memory at once."""
 
 
-@final
 @dataclass(frozen=True)
-class PrecisionRecall:
-    """Precision: the share of samples that lie among the data.  Recall: the share of the data that
-    lies among the samples.
-
-    A point lies among a set if for some member it is no farther than that member's own
-    `neighbours`-th nearest neighbour in the set.
+class PrecisionRecallMetric(FeatureMetric):
+    """Precision: the share of samples covered by the data.  Recall: the share of the data covered
+    by the samples.  See `covered`; `neighbours` is the number of neighbours.
     """
 
-    neighbours: int
+    neighbours: Annotated[int, Gt(0)] = 3
 
-    def results(self, name: str, sets: Compared) -> dict[str, Result]:
-        """Under `name_precision` and `name_recall`."""
+    def compare(self, sets: FeatureSets) -> dict[str, Result]:
         fake, real = sets.fake, sets.real_rows()
         fewest = min(len(fake), len(real))
         if fewest <= self.neighbours:
             raise DataError(
-                f"{name}: {fewest} pictures have no {self.neighbours} neighbours each: give more, "
-                "or fewer neighbours"
+                f"{self.name}: {fewest} pictures have no {self.neighbours} neighbours each: use "
+                "more pictures or fewer neighbours"
             )
-        made = {"neighbours": self.neighbours}
+        shares = {"precision": (fake, real), "recall": (real, fake)}
         return {
-            f"{name}_precision": Result(_share(fake, real, self.neighbours), None, made),
-            f"{name}_recall": Result(_share(real, fake, self.neighbours), None, made),
+            f"{self.name}_{what}": Result(
+                float(covered(*pair, self.neighbours).double().mean()),
+                None,
+                {"neighbours": self.neighbours},
+            )
+            for what, pair in shares.items()
         }
 
 
-def _share(points: Tensor, members: Tensor, neighbours: int) -> float:
-    return float(covered(points, members, neighbours).double().mean())
-
-
 def covered(points: Tensor, members: Tensor, neighbours: int) -> Tensor:
-    """Which of `points` `(rows, d)` lie among `members`, `(rows,)` bool."""
-    points, members = points.double(), members.double()
-    # The nearest member is the member itself, at distance 0.
-    reach = torch.cat(
-        [
-            torch.cdist(part, members).kthvalue(neighbours + 1).values
-            for part in torch.split(members, CHUNK)
-        ]
-    )
+    """Return which of `points` `(rows, d)` are covered by the set `members`: `(rows,)`, bool.
+
+    A point is covered if it is no farther from some member than that member's own `neighbours`-th
+    nearest neighbour in the set.
+    """
+    # The nearest member of a member is itself, at distance 0.
+    reach = neighbour_distances(members, members, neighbours + 1)
     return torch.cat(
-        [(torch.cdist(part, members) <= reach).any(1) for part in torch.split(points, CHUNK)]
+        [(distances(part, members) <= reach).any(1) for part in torch.split(points, CHUNK)]
     )
+
+
+def neighbour_distances(x: Tensor, y: Tensor, k: int) -> Tensor:
+    """Return the distance of each row of `x` to the `k`-th nearest row of `y`: `(len(x),)`."""
+    parts = torch.split(x, CHUNK)
+    return torch.cat([distances(part, y).kthvalue(k).values for part in parts])

@@ -1,4 +1,4 @@
-"""What the samples cost."""
+"""The cost of a sample."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ __all__ = ["NFE"]
 @final
 @dataclass(frozen=True)
 class NFE(RowMetric):
-    """The mean number of velocity evaluations that a sample took.
+    """The mean number of velocity evaluations of a sample.
 
-    Guidance makes the network run more often than the velocity is asked for; this counts the
-    latter.  With an adaptive solver it belongs to the tolerance, which the run's record holds.
+    Guidance runs the network more than once per velocity evaluation; this counts the latter.  With
+    an adaptive solver the value depends on its tolerance, which the provenance of the run records.
     """
 
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.nfe is None:
-            raise DataError("nfe: these samples do not say how many evaluations they took")
+            raise DataError("nfe: these samples came without their number of evaluations")
+        if batch.nfe.shape != batch.indices.shape:
+            raise DataError(
+                f"nfe: the numbers of evaluations must be ({len(batch.indices)},), one a sample; "
+                f"got {tuple(batch.nfe.shape)}"
+            )
         return {"nfe": batch.nfe.cpu()}
 
     def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
@@ -37,5 +42,5 @@ class NFE(RowMetric):
             "spread": float(nfe.std(correction=0)),
         }
         error = float(nfe.std() / len(rows) ** 0.5) if len(rows) > 1 else None
-        made = {"count": len(rows)}
-        return {"nfe": Result(float(nfe.mean()), error, made, rows["nfe"], spread)}
+        provenance = {"count": len(rows)}
+        return {"nfe": Result(float(nfe.mean()), error, provenance, rows["nfe"], spread)}

@@ -37,8 +37,9 @@ __all__ = ["NLL"]
 @final
 @dataclass(frozen=True)
 class NLL(RowMetric):
-    """The mean of -log p over held-out points of continuous data: at best the data's differential
-    entropy.
+    """The mean of -log p over held-out points of continuous data, in nats.
+
+    Its minimum is the differential entropy of the data.
 
     `divergence: auto` is exact up to 32 dimensions and Hutchinson's estimate with fixed probes
     beyond.  `solver` is dopri5 at 1e-5 by default.  `dtype: float64` runs network and solve in
@@ -76,8 +77,8 @@ class NLL(RowMetric):
             raise DataError("nll: there is no point to measure")
         nats = -rows["log_prob"]
         likelihood = self._likelihood(evaluation)
-        made, details = likelihood.provenance(rows, evaluation), likelihood.details(rows)
-        return {"nll": Result(float(nats.mean()), standard_error(nats), made, nats, details)}
+        provenance, details = likelihood.provenance(rows, evaluation), likelihood.details(rows)
+        return {"nll": Result(float(nats.mean()), standard_error(nats), provenance, nats, details)}
 
     def _likelihood(self, evaluation: Evaluation) -> Likelihood:
         return Likelihood.of(

@@ -1,7 +1,7 @@
-"""What samples are compared with: features of a split, or their moments, computed once and kept.
+"""The reference that samples are compared with: features of a split, or their moments, cached.
 
-A reference file holds tensors, a checksum of them, and how they were made; it can be handed on and
-given to a metric as `reference_file`.
+A reference file holds tensors, their checksum, and the settings that they were computed with.  It
+can be copied to another machine and given to a metric as `reference_file`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fmcore import DataError, Dataset
 from fmcore_metrics.moments import Moments
 
 __all__ = [
+    "Content",
     "Reference",
     "ReferenceSplit",
     "evenly",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 ReferenceSplit = Literal["train", "test"]
-Holds = Literal["moments", "features"]
+Content = Literal["moments", "features"]
 
 BATCH = 256
 """Images read at a time; features do not depend on it."""
@@ -41,28 +42,28 @@ BATCH = 256
 @final
 @dataclass(frozen=True)
 class Reference:
-    """`count` examples of `data` (all if None), evenly spread, seen through `features`.
+    """The features of `count` examples of `data` (all if None), evenly spread.
 
-    `made` is everything that would change them: it names the file in the cache, and a file given
-    must agree with it.
+    `space` is everything about `features` that would change them.  It is part of the name of the
+    file in the cache, and a file given must agree with it.
     """
 
     data: Dataset
     features: Callable[[Tensor], Tensor]
-    made: Mapping[str, Any]
+    space: Mapping[str, Any]
     count: int | None = None
 
     @property
     def length(self) -> int:
-        """How many examples there are to compare with."""
+        """The number of examples to compare with."""
         whole = self.data.length
         return whole if self.count is None else min(self.count, whole)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the file says of how it was made."""
+        """The settings that are recorded in the file."""
         return {
-            **self.made,
+            **self.space,
             "reference_split": self.data.split,
             "reference_data": self.data.fingerprint,
             "reference_count": self.length,
@@ -70,44 +71,46 @@ class Reference:
         }
 
     def moments(self, cache: Path, file: str | None = None) -> Moments:
-        """Mean and covariance of the features: from `file` if given, else from `cache`, else
-        computed and kept there.
+        """Return mean and covariance of the features, from `file` if given, else from `cache`.
+
+        If the cache does not hold them, they are computed and stored there.
         """
-        kept = self._kept("moments", cache, file, self._computed_moments)
-        return Moments(self.length, kept["mean"], kept["scatter"])
+        stored = self._load_or_compute("moments", cache, file, self._compute_moments)
+        return Moments(self.length, stored["mean"], stored["scatter"])
 
     def rows(self, cache: Path, file: str | None = None) -> Tensor:
-        """The features themselves, `(length, d)` float32; found as `moments` are."""
-        return self._kept("features", cache, file, self._computed_rows)["features"]
+        """Return the features themselves, `(length, d)` float32; stored as `moments` are."""
+        return self._load_or_compute("features", cache, file, self._compute_rows)["features"]
 
-    def file(self, holds: Holds) -> str:
-        """What the file in the cache is called: to be found there, and handed on."""
-        name = hashlib.blake2b(_json({"holds": holds, **self.provenance}).encode(), digest_size=8)
-        return f"{self.made['extractor']}-{holds}-{name.hexdigest()}.safetensors"
+    def file_name(self, content: Content) -> str:
+        """Return the name of the file in the cache."""
+        settings = _json({"holds": content, **self.provenance})
+        digest = hashlib.blake2b(settings.encode(), digest_size=8).hexdigest()
+        return f"{self.space['extractor']}-{content}-{digest}.safetensors"
 
-    def _kept(
+    def _load_or_compute(
         self,
-        what: Holds,
+        content: Content,
         cache: Path,
         given: str | None,
         compute: Callable[[], dict[str, Tensor]],
     ) -> dict[str, Tensor]:
-        made = {"holds": what, **self.provenance}
+        settings = {"holds": content, **self.provenance}
         if given is not None:
-            return load_reference(Path(given), made)
-        file = cache / self.file(what)
+            return load_reference(Path(given), settings)
+        file = cache / self.file_name(content)
         try:
-            return load_reference(file, made)
-        except DataError:  # not there, or torn: made again
+            return load_reference(file, settings)
+        except DataError:  # absent or corrupt
             tensors = compute()
-            save_reference(file, tensors, made)
+            save_reference(file, tensors, settings)
             return tensors
 
-    def _computed_moments(self) -> dict[str, Tensor]:
+    def _compute_moments(self) -> dict[str, Tensor]:
         moments = Moments.merged(Moments.of(features) for features in self._batches())
         return {"mean": moments.mean, "scatter": moments.scatter}
 
-    def _computed_rows(self) -> dict[str, Tensor]:
+    def _compute_rows(self) -> dict[str, Tensor]:
         return {"features": torch.cat(list(self._batches()))}
 
     def _batches(self) -> Iterator[Tensor]:
@@ -119,14 +122,14 @@ class Reference:
 
 
 def evenly(count: int, length: int) -> list[int]:
-    """`count` indices spread over `length` examples, which may be sorted by class."""
+    """Return `count` indices evenly spread over `length` examples, which may be sorted by class."""
     return [i * length // count for i in range(count)]
 
 
-def save_reference(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
-    """Write a reference file, whole or not at all.  Raises DataError if it cannot be written."""
+def save_reference(file: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
+    """Write a reference file atomically.  Raises DataError if it cannot be written."""
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    notes = {"fmcore_reference": _json(made), "sha256": _checksum(tensors)}
+    notes = {"fmcore_reference": _json(settings), "sha256": _checksum(tensors)}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, notes)
@@ -137,71 +140,79 @@ def save_reference(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str,
         raise DataError(f"the reference statistics cannot be written to {file}: {error}") from error
 
 
-def load_reference(file: Path, made: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a reference file.
+def load_reference(file: Path, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a reference file.
 
-    Raises DataError if it cannot be read, if its content is damaged, or if it was made otherwise
-    than `made`, telling in what.
+    Raises DataError if it cannot be read, is corrupt, or was computed with other settings than
+    `settings`, with the differences.
     """
-    tensors, found = _opened(file)
-    _require_same(file, found, json.loads(_json(made)))
-    _require_shapes(file, tensors, made)
+    tensors, found = _read(file)
+    _require_same(file, found, json.loads(_json(settings)))
+    _require_shapes(file, tensors, settings)
     return tensors
 
 
 def require_reference_file(file: Path) -> None:
-    """Raise DataError unless `file` is a reference file, whole: told before training, when what it
-    must have been made of is not known in full.
+    """Raise DataError unless `file` is a valid reference file.
+
+    For the time before training, when not all settings that it must agree with are known.
     """
-    _opened(file)
+    _read(file)
 
 
-def _opened(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, and how they were made."""
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the settings that they were computed with."""
     if not file.is_file():
         raise DataError(f"there is no reference file {file}")
     try:
         with safe_open(file, framework="pt") as opened:
             notes = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except Exception as error:  # of a damaged header, and of types that torch does not have
+    except Exception as error:  # many types, for a corrupt header or a dtype unknown to torch
         raise DataError(f"the reference file {file} is unreadable: {error}") from error
     if "fmcore_reference" not in notes:
         raise DataError(f"{file} is no reference file of fmcore")
-    strange = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
-    if strange or notes.get("sha256") != _checksum(tensors):
+    integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    if integers or notes.get("sha256") != _checksum(tensors):
         raise DataError(f"the reference file {file} is damaged: its checksum does not hold")
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise DataError(f"the reference file {file} holds values that are not finite")
     try:
-        made = json.loads(notes["fmcore_reference"])
+        settings = json.loads(notes["fmcore_reference"])
     except (ValueError, RecursionError) as error:
         raise DataError(f"the reference file {file} is damaged: {error}") from error
-    if not isinstance(made, dict):
-        raise DataError(f"the reference file {file} does not say how it was made")
-    return tensors, made
+    if not isinstance(settings, dict):
+        raise DataError(f"the reference file {file} is damaged: its settings are no JSON object")
+    return tensors, settings
 
 
-def _require_shapes(file: Path, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
-    """One row of features an example, or their mean and scatter."""
-    held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    width = next(iter(held.get("features", held.get("mean", ()))[-1:]), 0)
-    rows = {"features": (made.get("reference_count"), width)}
+def _require_shapes(file: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
+    """Raise DataError unless there is a row of features per example, or their mean and scatter."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    width = next(iter(shapes.get("features", shapes.get("mean", ()))[-1:]), 0)
+    rows = {"features": (settings.get("reference_count"), width)}
     moments = {"mean": (width,), "scatter": (width, width)}
-    if held != (moments if made.get("holds") == "moments" else rows):
-        raise DataError(f"the reference file {file} holds other tensors than {made.get('holds')}")
+    if shapes != (moments if settings.get("holds") == "moments" else rows):
+        raise DataError(
+            f"the reference file {file} holds other tensors than {settings.get('holds')}"
+        )
 
 
 def _require_same(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    apart = [
-        f"{key}: {found.get(key, 'not told')} in the file, {wanted.get(key, 'not told')} wanted"
+    differences = [
+        f"{key}: {found.get(key, 'absent')} in the file, {wanted.get(key, 'absent')} wanted"
         for key in sorted(found.keys() | wanted.keys())
         if found.get(key) != wanted.get(key)
     ]
-    if apart:
-        raise DataError(f"the reference file {file} was made otherwise:\n  " + "\n  ".join(apart))
+    if differences:
+        raise DataError(
+            f"the reference file {file} was computed with other settings:\n  "
+            + "\n  ".join(differences)
+        )
 
 
-def _json(made: Mapping[str, Any]) -> str:
-    return json.dumps(dict(made), sort_keys=True)
+def _json(settings: Mapping[str, Any]) -> str:
+    return json.dumps(dict(settings), sort_keys=True)
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

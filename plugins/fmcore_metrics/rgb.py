@@ -1,4 +1,4 @@
-"""Levels of any number, gray or coloured, as the RGB pictures that extractors were trained on."""
+"""Conversion of images of any number of levels, gray or RGB, to the RGB that extractors read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from torch import Tensor
 
 from fmcore import ComponentError, DataError, Dataset, MetricBatch, Status
 
-__all__ = ["Pictures", "levels_of", "require_pictures"]
+__all__ = ["Pictures", "levels_of", "require_finite", "require_pictures"]
 
 
 @final
 @dataclass(frozen=True)
 class Pictures:
-    """How images become extractor input: `size` is what both sides are resized to; None keeps
-    them, and enlarges those whose shorter side is below `at_least`.
+    """The conversion of images of `levels` levels.
+
+    `size` is what both sides are resized to; None keeps them, but enlarges images whose shorter
+    side is below `at_least`.
     """
 
     levels: int
@@ -26,10 +28,11 @@ class Pictures:
     at_least: int = 32
 
     def rgb(self, levels: Tensor) -> Tensor:
-        """Float32 `(batch, 3, height, width)` in [0, 255] of levels `(batch, 1 or 3, ...)`.
+        """Return float32 `(batch, 3, height, width)` in [0, 255] from `(batch, 1 or 3, ...)`.
 
-        Levels are stretched to [0, 255], gray is repeated, and sizes change by bilinear
-        interpolation (half-pixel centres, antialiased where smaller).
+        Levels are stretched to [0, 255], gray is repeated, and images are resized by bilinear
+        interpolation (half-pixel centres, antialiased where smaller).  Raises DataError for other
+        shapes.
         """
         if levels.ndim != 4 or levels.shape[1] not in (1, 3):
             raise DataError(
@@ -42,7 +45,7 @@ class Pictures:
         return x.expand(-1, 3, -1, -1).contiguous()
 
     def provenance(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """How this changes images of `shape`."""
+        """Return how images of `shape` are converted."""
         size = self._size(*shape[1:])
         resized = "none" if size == tuple(shape[1:]) else f"bilinear to {size[0]}x{size[1]}"
         return {
@@ -61,9 +64,9 @@ class Pictures:
 
 
 def require_pictures(data: Dataset, metric: str) -> int:
-    """How many levels the images of `data` have.
+    """Return the number of levels of the images of `data`.
 
-    Raises ComponentError, with the reason, unless it holds gray or RGB images with levels.
+    Raises ComponentError unless it holds gray or RGB images of at most 256 levels.
     """
     if data.levels is None or len(data.shape) != 3:
         raise ComponentError(
@@ -80,22 +83,30 @@ def require_pictures(data: Dataset, metric: str) -> int:
     return data.levels
 
 
-def levels_of(batch: MetricBatch, metric: str) -> Tensor:
-    """The levels of a batch, uint8.
+def levels_of(batch: MetricBatch, data: Dataset, metric: str) -> Tensor:
+    """Return the levels of a batch, uint8, of the shape of `data`.
 
-    Raises DataError where there are none, or where the points they came from are not all finite.
+    Raises DataError where there are none, where their shape is another, or where the points that
+    they were computed from are not all finite.
     """
     if batch.levels is None:
-        raise DataError(f"{metric}: the samples came without the levels they stand for")
+        raise DataError(f"{metric}: the samples came without their levels")
     if batch.levels.dtype != torch.uint8:
         raise DataError(f"{metric}: levels must be uint8, got {batch.levels.dtype}")
+    shape = tuple(batch.levels.shape[1:])
+    if shape != tuple(data.shape):
+        raise DataError(
+            f"{metric}: samples of shape {shape} cannot be compared with data of shape "
+            f"{tuple(data.shape)}"
+        )
     require_finite(batch, metric)
     return batch.levels
 
 
 def require_finite(batch: MetricBatch, metric: str) -> None:
-    """Raise DataError naming the first sample that holds NaN or infinity, or whose solve met them
-    before it was made into levels, which cannot hold any.
+    """Raise DataError, with the first such sample, where samples are not finite.
+
+    A sample counts by its values or by the status of its solve: levels cannot hold NaN or infinity.
     """
     lost = torch.zeros(len(batch.indices), dtype=torch.bool)
     if batch.x is not None:
@@ -105,5 +116,5 @@ def require_finite(batch: MetricBatch, metric: str) -> None:
     if lost.any():
         raise DataError(
             f"{metric}: {int(lost.sum())} of {len(lost)} samples hold values that are not finite, "
-            f"the first of them sample {int(batch.indices.cpu()[lost][0])}: the solve went astray"
+            f"the first of them sample {int(batch.indices.cpu()[lost][0])}: the solve diverged"
         )

@@ -19,7 +19,7 @@ __all__ = ["SlicedWasserstein"]
 @final
 @dataclass(frozen=True)
 class SlicedWasserstein(PointsMetric):
-    """The root mean square, over random directions, of the 2-Wasserstein distance of the shadows.
+    """The root mean square, over random directions, of the 2-Wasserstein distance of projections.
 
     In one dimension the best assignment pairs points in order, so large sets cost a sort.  The
     `directions` are a function of the seed.  Source: Rabin et al. 2012.
@@ -36,7 +36,7 @@ class SlicedWasserstein(PointsMetric):
     def settings(self) -> Mapping[str, Any]:
         return {"directions": self.directions}
 
-    def distance(self, fake: Tensor, real: Tensor, seed: int) -> float:
+    def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
         random = generator_for(seed, "directions")
         drawn = torch.randn(self.directions, fake.shape[1], generator=random, dtype=torch.float64)
         squares = [

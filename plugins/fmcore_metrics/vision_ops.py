@@ -1,9 +1,8 @@
-"""Makes torchvision importable beside a CPU build of torch.
+"""A workaround that makes torchvision importable with a CPU build of torch.
 
-torchvision's wheel on the package index is built for CUDA: beside CPU torch its compiled operators
-do not load, and its import stops at the first one it describes.  Nothing that fmcore uses of it
-needs those operators; declaring the two that are missed lets the rest come in.  The only place in
-fmcore that knows of this.
+torchvision's wheel on the package index is built for CUDA: with CPU torch its compiled operators do
+not load, and its import fails at the first one that it registers a description for.  fmcore uses
+none of those operators, so declaring the two missing ones lets the import succeed.
 """
 
 from __future__ import annotations
@@ -15,24 +14,22 @@ import torch
 
 __all__ = ["import_torchvision"]
 
-MISSED = "operator torchvision::nms does not exist"
+MISSING = "operator torchvision::nms does not exist"
 
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 _declared: list[torch.library.Library] = []
-"""Kept for ever: what a Library declares goes when it goes."""
+"""Never emptied: the declarations of a Library are removed with it."""
 
 
 def import_torchvision() -> None:
-    """Import torchvision, declaring the operators that a CPU machine lacks if that is what it
-    stops at.
-    """
+    """Import torchvision, declaring the operators that a CPU machine lacks if it fails for them."""
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
-        if MISSED not in str(error):
+        if MISSING not in str(error):
             raise
-        _forget_half_imported()
+        _remove_partial_import()
         _declare()
         importlib.import_module("torchvision")
 
@@ -44,6 +41,6 @@ def _declare() -> None:
     _declared.append(library)
 
 
-def _forget_half_imported() -> None:
+def _remove_partial_import() -> None:
     for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[module]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from fmcore_metrics.distances import distances
 from fmcore_metrics.points_metric import PointsMetric
 
 __all__ = ["Wasserstein2"]
@@ -20,8 +20,9 @@ __all__ = ["Wasserstein2"]
 class Wasserstein2(PointsMetric):
     """The root mean square distance of samples to data under the best one-to-one assignment.
 
-    Exact for the `points` compared, in time that grows like their number cubed (about a second for
-    2,000).  Two sets of one distribution are apart too: see `data_against_data` in the details.
+    Exact for the `points` compared, in time that grows with the cube of their number (about a
+    second for 2,000).  Two sets of one distribution are at some distance as well: see
+    `data_against_data` in the details.
     """
 
     @property
@@ -32,7 +33,7 @@ class Wasserstein2(PointsMetric):
     def settings(self) -> Mapping[str, Any]:
         return {}
 
-    def distance(self, fake: Tensor, real: Tensor, seed: int) -> float:
-        cost = torch.cdist(fake, real).square().numpy()
+    def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
+        cost = distances(fake, real).square().numpy()
         rows, columns = linear_sum_assignment(cost)
         return float(cost[rows, columns].mean() ** 0.5)

@@ -1,4 +1,4 @@
-"""Optimal transport within a batch: exact, loss-free, and fair to conditions."""
+"""Optimal transport within a batch: exact, a permutation, unbiased for each condition."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from fmcore import ComponentError, create
 from fmcore_couplings.assignment import cheapest, reduced
@@ -24,7 +25,7 @@ def generator(seed=0):
 
 
 def cost(x0, x1):
-    return (x0 - x1).flatten(1).double().square().sum().item()
+    return (x0.double() - x1.double()).square().sum().item()
 
 
 def pair(x0, x1, given=None, seed=0, **options):
@@ -40,6 +41,25 @@ def test_no_permutation_is_cheaper(shape):
     assert torch.equal(paired.x1, x1)
 
 
+@pytest.mark.parametrize(("width", "offset"), [(2, 1e4), (64, 1e4), (784, 1e3), (2, -1e6)])
+def test_data_far_from_the_noise_are_paired_as_well_as_data_near_it(width, offset):
+    """The optimum is scipy's, of distances by differences in double precision."""
+    x0, x1 = batch(128, (width,))
+    x1 = x1 + offset
+    paired = pair(x0, x1)
+    matrix = cdist(x0.double(), x1.double(), "sqeuclidean")
+    least = matrix[linear_sum_assignment(matrix)].sum()
+    gain = cost(x0, x1) - least
+    assert cost(paired.x0, x1) - least < 1e-4 * gain
+
+
+@pytest.mark.parametrize("options", [{"method": "exact"}, {"condition": "ignored"}])
+def test_a_shift_of_the_data_changes_no_pair(options):
+    x0, x1 = batch(32, (3,))
+    x0, x1 = (x.mul(256).round().div(256) for x in (x0, x1))  # so that the shift rounds nothing
+    assert torch.equal(pair(x0, x1 + 1024, **options).x0, pair(x0, x1, **options).x0)
+
+
 @pytest.mark.parametrize("n", [1, 2, 17, 128])
 @pytest.mark.parametrize("spread", [1.0, 1e3, 1e-6])
 def test_a_warm_start_changes_the_time_and_not_the_cost(n, spread):
@@ -53,16 +73,17 @@ def test_a_warm_start_changes_the_time_and_not_the_cost(n, spread):
     )
 
 
-def test_scalings_that_overflow_are_left_out():
+def test_scalings_that_overflow_are_not_used():
     matrix = torch.zeros(40, 40, dtype=torch.float64)
     matrix[0, :20], matrix[:20, 0], matrix[30, 30] = 1e6, 1e9, 1e12
     assert reduced(matrix).isfinite().all()
     p = cheapest(matrix)
     rows, columns = linear_sum_assignment(matrix.numpy())
-    assert matrix[p, torch.arange(40)].sum() == matrix.numpy()[rows, columns].sum()
+    least = matrix.numpy()[rows, columns].sum()
+    assert matrix[p, torch.arange(40)].sum().item() == pytest.approx(least, rel=1e-12)
 
 
-def test_equal_points_are_paired_without_trouble():
+def test_equal_points_can_be_paired():
     x = torch.zeros(9, 2)
     paired = pair(x, x)
     assert torch.equal(paired.x0, x)
@@ -78,7 +99,7 @@ def test_a_larger_pool_is_cheaper_for_each_row():
     assert create("coupling", "minibatch_ot", pool=8).pool == 8
 
 
-def test_within_leaves_every_class_the_noise_that_was_drawn_beside_it():
+def test_within_keeps_the_noise_that_was_drawn_for_a_class():
     x0, x1 = batch(64)
     label = torch.arange(64) % 4
     paired = pair(x0, x1, {"label": label})
@@ -89,17 +110,17 @@ def test_within_leaves_every_class_the_noise_that_was_drawn_beside_it():
     assert torch.equal(paired.condition["label"], label)
 
 
-def test_ignored_conditions_tilt_the_noise_of_a_class_and_within_does_not():
-    """The bias that C2OT is about: a class to the right would learn from noise to the right."""
+def test_ignored_conditions_bias_the_noise_of_a_class_and_within_does_not():
+    """The bias that C2OT removes: a class on the right would learn from noise on the right."""
     x0, x1 = batch(512)
     label = (x1[:, 0] > 1).long()
-    tilted = pair(x0, x1, {"label": label}, condition="ignored").x0[label == 1, 0].mean()
-    fair = pair(x0, x1, {"label": label}, condition="within").x0[label == 1, 0].mean()
-    assert tilted > 0.6
-    assert abs(fair) < 0.2
+    biased = pair(x0, x1, {"label": label}, condition="ignored").x0[label == 1, 0].mean()
+    unbiased = pair(x0, x1, {"label": label}, condition="within").x0[label == 1, 0].mean()
+    assert biased > 0.6
+    assert abs(unbiased) < 0.2
 
 
-def test_weighted_lies_between_ignored_and_within():
+def test_weighted_costs_more_than_ignored_and_less_than_within():
     x0, x1 = batch(128)
     label = torch.arange(128) % 3
     costs = [
@@ -121,6 +142,30 @@ def test_continuous_conditions_are_weighted_by_their_distance():
     paired = pair(x0, x1, {"place": place}, condition="weighted", condition_weight=1e4)
     order = (paired.x0[:, None] == x0[None]).all(-1).double().argmax(1)
     assert (order - torch.arange(64)).abs().max() <= 4
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_the_distance_of_conditions_does_not_depend_on_their_offset(offset):
+    """A weight that outweighs the points pairs neighbours, at any offset of the condition."""
+    x0, x1 = batch(64)
+    place = offset + torch.linspace(0, 63, 64)[:, None].expand(-1, 40)
+    paired = pair(x0, x1, {"place": place}, condition="weighted", condition_weight=1e4)
+    assert torch.equal(paired.x0, x0)
+
+
+def test_conditions_need_a_row_for_each_pair():
+    x0, x1 = batch(8)
+    with pytest.raises(ComponentError, match=r"a row for each of the 8 pairs, got label \(7,\)"):
+        pair(x0, x1, {"label": torch.zeros(7, dtype=torch.int64)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("method", ["exact", "sinkhorn"])
+def test_points_that_are_not_finite_are_refused(value, method):
+    x0, x1 = batch(8)
+    x1[3] = value
+    with pytest.raises(ComponentError, match="costs of pairs are not finite"):
+        pair(x0, x1, method=method)
 
 
 def test_a_mask_is_no_condition():
@@ -154,7 +199,7 @@ def test_entropic_pairs_are_a_function_of_the_generator():
     assert not torch.equal(first, other)
 
 
-def test_without_the_library_sinkhorn_says_what_to_install(monkeypatch):
+def test_without_the_library_sinkhorn_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ot.bregman", None)
     x0, x1 = batch(8)
     with pytest.raises(ComponentError, match="pip install pot, or use method 'exact'"):
@@ -162,5 +207,6 @@ def test_without_the_library_sinkhorn_says_what_to_install(monkeypatch):
 
 
 def test_unequal_shapes_are_refused():
-    with pytest.raises(ComponentError, match="pairs equal shapes"):
-        pair(torch.zeros(4, 2), torch.zeros(4, 3))
+    for shapes in (((4, 2), (4, 3)), ((4, 2), (5, 2)), ((4,), (4,))):
+        with pytest.raises(ComponentError, match="pairs equal shapes"):
+            pair(*map(torch.zeros, shapes))

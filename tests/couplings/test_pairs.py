@@ -1,4 +1,4 @@
-"""Reflow: pairs that a flow made, written, read and trained on."""
+"""Reflow: pairs of a flow are written, read and trained on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TestPairs(DatasetSuite):
         return create("data", "pairs", file="nowhere.safetensors")
 
 
-def test_pairs_stay_together(pairs_file):
+def test_rows_of_a_pair_keep_their_index(pairs_file):
     batch = create("data", "pairs", file=str(pairs_file)).batch([5, 3, 11])
     torch.testing.assert_close(batch["x1"], 3 * batch["x0"] + 1)
     assert batch["label"].tolist() == [2, 0, 2]
@@ -44,16 +44,16 @@ def test_pairs_stay_together(pairs_file):
         ({"x0": torch.zeros(3, 2), "x1": torch.zeros(3, 4)}, "must have one shape"),
     ],
 )
-def test_other_files_are_told_from_pairs(tmp_path, tensors, message):
+def test_files_without_pairs_are_refused(tmp_path, tensors, message):
     save_file(tensors, tmp_path / "other.safetensors")
     with pytest.raises(DataError, match=message):
         _ = create("data", "pairs", file=str(tmp_path / "other.safetensors")).length
 
 
-def test_a_torn_file_is_an_error_of_the_data(tmp_path):
-    (tmp_path / "torn.safetensors").write_bytes(b"\x08\x00")
+def test_a_corrupt_file_is_a_data_error(tmp_path):
+    (tmp_path / "corrupt.safetensors").write_bytes(b"\x08\x00")
     with pytest.raises(DataError, match="not a whole safetensors file"):
-        _ = create("data", "pairs", file=str(tmp_path / "torn.safetensors")).length
+        _ = create("data", "pairs", file=str(tmp_path / "corrupt.safetensors")).length
 
 
 def test_more_held_out_than_there_are_pairs_is_an_error(pairs_file):
@@ -74,7 +74,7 @@ def written(file, **options):
     return load_file(file)
 
 
-def test_a_flow_writes_where_each_sample_began_and_ended(tmp_path):
+def test_a_flow_writes_the_start_and_the_end_of_each_sample(tmp_path):
     made = written(tmp_path / "p.safetensors")
     assert made["x0"].shape == (24, 1)
     torch.testing.assert_close(made["x1"], 2 + 0.5 * made["x0"], rtol=1e-3, atol=1e-3)
@@ -89,8 +89,8 @@ def test_pair_i_is_a_function_of_seed_and_i(tmp_path):
     assert not torch.equal(whole["x0"], other["x0"])
 
 
-def test_noise_is_kept_in_units_of_the_path(tmp_path):
-    """The prior of ve is 50 times its noise; training draws the noise."""
+def test_noise_is_written_in_units_of_the_path(tmp_path):
+    """The prior of ve is 50 times its noise, and training draws the noise."""
     path, solver = create("path", "ve"), create("solver", "euler", steps=1)
     file = tmp_path / "ve.safetensors"
     write_pairs(file, lambda x, t: torch.zeros_like(x), path, solver, shape=(2,), count=8)
@@ -98,7 +98,7 @@ def test_noise_is_kept_in_units_of_the_path(tmp_path):
     torch.testing.assert_close(made["x1"], 50 * made["x0"])
 
 
-def test_conditions_are_written_beside_their_pairs(tmp_path):
+def test_conditions_are_written_with_their_pairs(tmp_path):
     seen = []
 
     def field(x, t, condition):
@@ -122,7 +122,7 @@ def test_conditions_are_written_beside_their_pairs(tmp_path):
     torch.testing.assert_close(made["x1"] - made["x0"], made["label"][:, None].float())
 
 
-def test_training_takes_the_pairs_of_the_file(pairs_file):
+def test_training_uses_the_pairs_of_the_file(pairs_file):
     from fmcore.training.batches import Batches
 
     batches = Batches(

@@ -55,6 +55,20 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     assert "cannot read" in refused(HuggingFace(root=str(tmp_path)))
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_column_name_that_is_not_text_is_refused(suffix, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    file, table = tmp_path / f"train.{suffix}", pa.table({"image": [png()], "label": [0]})
+    if suffix == "parquet":
+        pq.write_table(table, file)
+    else:
+        with pa.ipc.new_stream(str(file), table.schema) as writer:
+            writer.write_table(table)
+    file.write_bytes(file.read_bytes().replace(b"label", b"\x80abel"))
+    assert "cannot read" in refused(HuggingFace(root=str(tmp_path)))
+
+
 def test_a_parquet_of_one_value_repeated_is_refused_as_it_expands(tmp_path, monkeypatch):
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")

@@ -1,4 +1,4 @@
-"""Small data sets and evaluations for the metrics' tests."""
+"""Small datasets and evaluations for the tests of metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fmcore_paths.ot import OTPath
 
 @dataclass(frozen=True)
 class Pictures(ImageDataset):
-    """Blurred noise of any number of levels; the splits differ by their seed."""
+    """Blurred noise of any number of levels; the splits have different seeds."""
 
     shape: tuple[int, ...] = (1, 8, 8)
     levels: int = 17
@@ -67,8 +67,8 @@ class Points(Dataset):
         return {"x1": self.mean + self.width * points[list(indices)]}
 
 
-class Still(VectorField):
-    """A field that moves nothing."""
+class Zero(VectorField):
+    """A velocity field of 0."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ Evaluate = Callable[..., Evaluation]
 
 @pytest.fixture
 def evaluation(tmp_path: Path) -> Evaluate:
-    """An evaluation of a data set, with a field that moves nothing or `model`."""
+    """A factory of evaluations of a dataset, with velocity 0 or `model`."""
 
     def build(
         data: Dataset, model: VectorField | None = None, *, path: Any = None, seed: int = 0
@@ -93,7 +93,7 @@ def evaluation(tmp_path: Path) -> Evaluate:
             data=data.with_split("test"),
             train_data=data.with_split("train"),
             path=path,
-            field=Field(model or Still(), path, FlowMatching()),
+            field=Field(model or Zero(), path, FlowMatching()),
             seed=seed,
             batch_size=16,
             cache=tmp_path / "cache",
@@ -104,7 +104,7 @@ def evaluation(tmp_path: Path) -> Evaluate:
 
 @dataclass
 class Stream:
-    """Rows of a data set as a metric is given them."""
+    """Rows of a dataset, as a metric receives them."""
 
     data: Dataset
     nfe: int = 10
@@ -124,14 +124,14 @@ class Stream:
 
 
 def measured(metric: Any, evaluation: Evaluation, *batches: MetricBatch) -> dict[str, Any]:
-    """The results of a metric over batches."""
+    """Return the results of a metric over batches."""
     return measured_together([metric], evaluation, *batches)
 
 
 def measured_together(
     metrics: Sequence[Any], evaluation: Evaluation, *batches: MetricBatch
 ) -> dict[str, Any]:
-    """The results of several metrics over one stream, as a run is evaluated."""
+    """Return the results of several metrics over one stream, as in an evaluation."""
     for metric in metrics:
         metric.begin(evaluation)
     for batch in batches:

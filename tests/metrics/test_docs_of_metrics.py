@@ -1,4 +1,4 @@
-"""docs/metrics.md: its table names what is installed."""
+"""The table in docs/metrics.md lists the installed metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fid, kid, prc and isc: the whole way with an Inception of random weights, and without any."""
+"""fid, kid, prc and isc with an Inception of random weights, and without weights."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_every_inception_metric_equals_torch_fidelity(
 def test_samples_are_measured_on_a_file_of_weights_from_end_to_end(
     weights: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As `fmcore measure` does it: the file's hash, the network, tallies, reference, results."""
+    """As in `fmcore measure`: the file's hash, the network, tallies, reference, results."""
     monkeypatch.setenv("FMCORE_CACHE", str(tmp_path))
     monkeypatch.setattr(inception, "CHUNK", 4)
     inception.inception_extractor.cache_clear()
@@ -143,7 +143,7 @@ def test_samples_are_measured_on_a_file_of_weights_from_end_to_end(
 
 
 @pytest.mark.parametrize("metric", [FID, KID, PRC, ISC])
-def test_without_weights_the_message_says_which_file_from_where_and_to_where(
+def test_without_weights_the_message_names_the_file_its_source_and_its_place(
     metric: Any, evaluation: Evaluate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -185,7 +185,7 @@ def test_points_are_refused(evaluation: Evaluate) -> None:
         FID().check(Points(), evaluation(Points()).path)
 
 
-def test_torchvision_comes_in_beside_a_cpu_build_of_torch() -> None:
+def test_torchvision_imports_with_a_cpu_build_of_torch() -> None:
     import_torchvision()
     import_torchvision()
     from torchvision.transforms import functional
@@ -193,7 +193,7 @@ def test_torchvision_comes_in_beside_a_cpu_build_of_torch() -> None:
     assert functional.hflip(torch.tensor([[[1, 2]]])).tolist() == [[[2, 1]]]
 
 
-def test_another_fault_of_torchvision_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_error_of_torchvision_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> Any:
         raise RuntimeError("something else")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 import torch
 from torch import Tensor
@@ -27,6 +29,21 @@ def test_the_estimate_is_the_sum_over_all_pairs() -> None:
     within = sum(kernel(p[i], p[j]) + kernel(q[i], q[j]) for i, j in apart) / 20
     across = sum(kernel(a, b) for a in p for b in q) / 25
     assert squared_mmd(p, q) == pytest.approx(within - 2 * across, rel=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, 1e4])
+def test_an_offset_of_the_features_costs_no_digits(offset: float) -> None:
+    """Against the sum over all pairs in exact arithmetic."""
+    p, q = normal(6, 0, offset), normal(6, 1, offset + 0.5)
+    x, y = ([[Fraction(v) for v in row] for row in rows.tolist()] for rows in (p, q))
+
+    def kernel(a: list[Fraction], b: list[Fraction]) -> Fraction:
+        return (sum((v * w for v, w in zip(a, b, strict=True)), Fraction()) / 4 + 1) ** 3
+
+    apart = [(i, j) for i in range(6) for j in range(6) if i != j]
+    within = sum((kernel(x[i], x[j]) + kernel(y[i], y[j]) for i, j in apart), Fraction()) / 30
+    across = sum((kernel(a, b) for a in x for b in y), Fraction()) / 36
+    assert squared_mmd(p, q) == pytest.approx(float(within - 2 * across), rel=1e-10)
 
 
 def test_it_is_unbiased() -> None:

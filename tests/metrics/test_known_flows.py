@@ -18,12 +18,12 @@ from .conftest import Evaluate, Pictures, Points, Stream, measured
 
 PATHS = ["ot", "linear", "cosine", "polynomial", "vp", "ve"]
 
-BEGINS_NEARLY = {"vp": 2e-2, "ve": 2e-2}
-"""Paths whose first marginal is their prior only nearly: log p is off by a little."""
+NEARLY_THE_PRIOR = {"vp": 2e-2, "ve": 2e-2}
+"""Paths whose first marginal only approximates their prior, and the error of log p by it."""
 
 
 class Mixture(VectorField):
-    """The marginal velocity of a path whose data are isotropic normal clouds of equal weight."""
+    """The marginal velocity for data from isotropic normal distributions of equal weight."""
 
     def __init__(self, path: AffinePath, means: Tensor, width: float) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Mixture(VectorField):
         return (share * velocities).sum(1).to(x.dtype)
 
     def log_density(self, x: Tensor, path: AffinePath) -> Tensor:
-        """At the path's end, where its sigma is left over."""
+        """Return the log-density at the path's end, where sigma is not 0."""
         end = path.coefficients(torch.tensor(path.t_max).double())
         variance = end.alpha**2 * self.width**2 + end.sigma**2
         x = x.double().flatten(1)
@@ -67,7 +67,7 @@ def test_nll_is_that_of_the_mixture(path_name: str, clouds: int, evaluation: Eva
     found = measured(metric, evaluation(data, model, path=path), rows)["nll"]
     assert rows.x is not None
     expected = -model.log_density(rows.x, path)
-    off = BEGINS_NEARLY.get(path_name, 1e-4)
+    off = NEARLY_THE_PRIOR.get(path_name, 1e-4)
     torch.testing.assert_close(found.per_sample, expected, rtol=off, atol=off)
     assert found.value == pytest.approx(float(expected.mean()), rel=off)
     assert found.provenance["divergence"] == "exact"
@@ -75,7 +75,7 @@ def test_nll_is_that_of_the_mixture(path_name: str, clouds: int, evaluation: Eva
 
 
 def test_bits_of_pictures_are_those_of_the_density(evaluation: Evaluate) -> None:
-    """Exactly, and by probes within their error; the dequantised points are made here again."""
+    """By the exact trace and by probes; the dequantised points are recomputed here."""
     from fmcore import generator_for
     from fmcore.interfaces.levels import dequantized
 

@@ -1,4 +1,4 @@
-"""The two likelihood metrics on densities that are known exactly, put in place of the flow's."""
+"""The two likelihood metrics with exactly known densities in place of the flow's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOLVER = Euler(steps=2)
 
 @dataclass
 class Density:
-    """Stands in for `fmcore.log_prob`, and remembers how it was asked."""
+    """A replacement of `fmcore.log_prob` that records its arguments."""
 
     log_density: Callable[[Tensor], Tensor]
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -56,7 +56,7 @@ def density(monkeypatch: pytest.MonkeyPatch) -> Put:
 
 
 def uniform(x: Tensor) -> Tensor:
-    """Of the uniform density on [-1, 1]^d."""
+    """Return the log-density of the uniform distribution on [-1, 1]^d."""
     inside = (x.abs() <= 1).flatten(1).all(1)
     return torch.where(inside, -math.log(2) * x[0].numel(), -math.inf).double()
 
@@ -72,7 +72,7 @@ def wavy(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 @pytest.mark.parametrize("draws", [(1,), (4,)])
-def test_a_uniform_density_takes_log2_of_the_levels(
+def test_a_uniform_density_costs_log2_of_the_levels(
     levels: int, draws: tuple[int, ...], density: Put, evaluation: Evaluate
 ) -> None:
     density(uniform)
@@ -82,7 +82,9 @@ def test_a_uniform_density_takes_log2_of_the_levels(
     assert result.value == pytest.approx(math.log2(levels), abs=1e-6)
 
 
-def test_a_density_between_levels_takes_them_as_cells(density: Put, evaluation: Evaluate) -> None:
+def test_without_dequantisation_levels_are_the_centres_of_cells(
+    density: Put, evaluation: Evaluate
+) -> None:
     """Without dequantisation in training, the outer cells reach half a level past [-1, 1]."""
     data = Pictures(dequantize="none")
     reach = 1 + 1 / 16
@@ -94,7 +96,7 @@ def test_a_density_between_levels_takes_them_as_cells(density: Put, evaluation: 
 
 
 def test_bits_follow_the_paper(density: Put, evaluation: Evaluate) -> None:
-    """-log p(x) / (d log 2) + log2(L/2), the mean over images, at points x that were asked for."""
+    """The mean over images of -log p(x) / (d log 2) + log2(L/2), at the dequantised points x."""
     known = density(normal)
     data = Pictures(levels=256)
     result = measured(BitsPerDim(solver=SOLVER), evaluation(data), Stream(data).rows(range(6)))
@@ -106,7 +108,7 @@ def test_bits_follow_the_paper(density: Put, evaluation: Evaluate) -> None:
     torch.testing.assert_close(found.per_sample, bits.double(), rtol=1e-6, atol=1e-6)
 
 
-def test_points_lie_in_the_cells_of_their_levels(density: Put, evaluation: Evaluate) -> None:
+def test_points_are_in_the_cells_of_their_levels(density: Put, evaluation: Evaluate) -> None:
     known = density(normal)
     data = Pictures()
     rows = Stream(data).rows(range(4))
@@ -115,7 +117,7 @@ def test_points_lie_in_the_cells_of_their_levels(density: Put, evaluation: Evalu
     assert torch.equal(back.to(torch.uint8), rows.levels)
 
 
-def test_more_draws_bound_the_likelihood_closer_and_share_the_first(
+def test_more_draws_tighten_the_bound_and_share_the_first(
     density: Put, evaluation: Evaluate
 ) -> None:
     density(wavy)
@@ -134,7 +136,7 @@ def test_more_draws_bound_the_likelihood_closer_and_share_the_first(
     assert found["bits_per_dim"].provenance["dequantisation_samples"] == 20
 
 
-def test_importance_weights_average_probabilities_not_their_logarithms(
+def test_draws_average_probabilities_not_their_logarithms(
     density: Put, evaluation: Evaluate
 ) -> None:
     known = density(wavy)
@@ -162,9 +164,7 @@ def test_the_noise_of_an_image_depends_on_seed_and_index_alone(
     assert not torch.equal(known.calls[-1]["x1"], first)
 
 
-def test_probes_are_those_of_the_image_whichever_draw_it_is(
-    density: Put, evaluation: Evaluate
-) -> None:
+def test_the_draws_of_an_image_share_its_probes(density: Put, evaluation: Evaluate) -> None:
     known = density(normal)
     data = Pictures()
     metric = BitsPerDim(dequantisation_samples=(2,), n_probes=3, probe="gaussian", solver=SOLVER)
@@ -178,7 +178,7 @@ def test_probes_are_those_of_the_image_whichever_draw_it_is(
     ("dimension", "asked", "used"),
     [(2, "auto", "exact"), (64, "auto", "hutchinson"), (64, "exact", "exact")],
 )
-def test_the_trace_is_exact_where_that_is_cheap_or_asked_for(
+def test_the_trace_is_exact_in_few_dimensions_or_on_request(
     dimension: int, asked: Any, used: str, density: Put, evaluation: Evaluate
 ) -> None:
     known = density(normal)
@@ -191,7 +191,7 @@ def test_the_trace_is_exact_where_that_is_cheap_or_asked_for(
     assert ("n_probes" in result.provenance) == (used == "hutchinson")
 
 
-def test_double_precision_leaves_the_network_that_was_given_as_it_is(
+def test_double_precision_does_not_change_the_given_network(
     density: Put, evaluation: Evaluate
 ) -> None:
     known = density(normal)
@@ -224,7 +224,9 @@ def test_nll_of_points_is_in_nats(density: Put, evaluation: Evaluate) -> None:
     assert found.value == pytest.approx(-float(normal(rows.x).mean()), rel=1e-6)
 
 
-def test_every_setting_that_moves_a_likelihood_is_told(density: Put, evaluation: Evaluate) -> None:
+def test_provenance_holds_every_setting_that_changes_a_likelihood(
+    density: Put, evaluation: Evaluate
+) -> None:
     density(normal)
     data = Pictures()
     made = measured(BitsPerDim(solver=SOLVER), evaluation(data), Stream(data).rows(range(3)))[
@@ -250,9 +252,7 @@ def test_every_setting_that_moves_a_likelihood_is_told(density: Put, evaluation:
     assert made.details == {"nfe": 12}
 
 
-def test_labels_reach_only_a_network_that_tells_them_apart(
-    density: Put, evaluation: Evaluate
-) -> None:
+def test_labels_reach_only_a_network_with_classes(density: Put, evaluation: Evaluate) -> None:
     known = density(normal)
     data = Pictures()
     given = evaluation(data)
@@ -272,16 +272,14 @@ def test_images_whose_density_is_not_finite_are_counted(density: Put, evaluation
     assert found["bits_per_dim"].details["not_finite"] == 2
 
 
-def test_solves_that_did_not_reach_the_noise_are_counted(
-    density: Put, evaluation: Evaluate
-) -> None:
+def test_unfinished_solves_are_counted(density: Put, evaluation: Evaluate) -> None:
     density(normal).status = int(Status.MAX_STEPS)
     data = Points()
     found = measured(NLL(solver=SOLVER), evaluation(data), Stream(data).rows([0, 1, 2]))
     assert found["nll"].details["unfinished"] == 3
 
 
-def test_each_metric_refuses_the_other_ones_data(evaluation: Evaluate) -> None:
+def test_each_metric_refuses_the_data_of_the_other(evaluation: Evaluate) -> None:
     path = evaluation(Points()).path
     with pytest.raises(ComponentError, match="use metric 'nll'"):
         BitsPerDim().check(Points(), path)

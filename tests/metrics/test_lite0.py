@@ -1,4 +1,4 @@
-"""The network against predictions recorded from the package efficientnet-lite-pytorch 0.1.0."""
+"""EfficientNet-Lite0 against predictions recorded from the package efficientnet-lite-pytorch."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def waves() -> Tensor:
     return torch.stack([red, green, blue])[None]
 
 
-def seen(x: Tensor) -> dict[int, Tensor]:
+def features_of(x: Tensor) -> dict[int, Tensor]:
     with torch.no_grad():
         return lite0_features(lite0_weights(CPU), x)
 
 
 def test_logits_are_those_of_the_reference_implementation() -> None:
-    logits = seen(waves())[1000][0]
+    logits = features_of(waves())[1000][0]
     top = logits.topk(5)
     assert top.indices.tolist() == [783, 418, 906, 398, 911]
     recorded = torch.tensor([7.2353, 6.4722, 5.5855, 5.4767, 5.2665])
@@ -49,12 +49,12 @@ def test_photographs_are_recognised() -> None:
         top, left = (x.shape[2] - side) // 2, (x.shape[3] - side) // 2
         square = x[:, :, top : top + side, left : left + side]
         small = F.interpolate(square, (224, 224), mode="bilinear", antialias=True)
-        assert int(seen(small)[1000].argmax()) == known
+        assert int(features_of(small)[1000].argmax()) == known
 
 
 def test_layers_have_the_width_of_their_name() -> None:
     for size in (32, 33, 47):
-        found = seen(torch.full((2, 3, size, size), 100.0))
+        found = features_of(torch.full((2, 3, size, size), 100.0))
         assert {width: f.shape for width, f in found.items()} == {
             width: (2, width) for width in (112, 192, 1280, 1000)
         }
@@ -89,13 +89,13 @@ class Trap:
 
 
 def test_reading_weights_runs_nothing_in_them(tmp_path: Path) -> None:
-    sprung, file = tmp_path / "sprung", tmp_path / "weights.pth"
-    torch.save({"a": Trap(sprung)}, file)
+    touched, file = tmp_path / "touched", tmp_path / "weights.pth"
+    torch.save({"a": Trap(touched)}, file)
     with pytest.raises(DataError, match="not a plain state dict"):
         read_tensors(file.read_bytes())
-    assert not sprung.exists()
+    assert not touched.exists()
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be read.*No such file"):
         checked_bytes(tmp_path / "none", "00", "the weights")

@@ -33,7 +33,7 @@ def test_moments_far_from_zero_keep_their_digits() -> None:
     torch.testing.assert_close(far.covariance, Moments.of(x).covariance, rtol=1e-8, atol=1e-8)
 
 
-def test_weights_count_a_row_as_often_as_they_say() -> None:
+def test_a_weight_counts_a_row_so_many_times() -> None:
     x = normal(4, 2)
     weighted = Moments.of(x, torch.tensor([0, 2, 1, 3]))
     repeated = Moments.of(x[[1, 1, 2, 3, 3, 3]])
@@ -69,7 +69,7 @@ def test_it_equals_the_matrix_square_root_of_the_definition() -> None:
 
 
 @pytest.mark.parametrize("rows", [2, 10, 63, 200])
-def test_a_set_is_at_no_distance_from_itself_however_few_rows(rows: int) -> None:
+def test_a_set_is_at_distance_0_from_itself(rows: int) -> None:
     moments = Moments.of(normal(rows, 64))
     assert frechet_distance(moments, moments) == pytest.approx(0, abs=1e-9)
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from fmcore import DataError
 from fmcore_metrics.lite0_space import Lite0Space
@@ -14,8 +15,16 @@ from fmcore_metrics.vision_ops import import_torchvision
 from .conftest import Evaluate, Pictures, Stream, measured
 
 
-def test_a_point_is_covered_within_the_reach_of_a_member() -> None:
-    """Members 0, 1 and 3 reach 1, 1 and 2 with one neighbour."""
+@dataclass(frozen=True)
+class Copies(Pictures):
+    """One picture, many times."""
+
+    def _picture(self, i: int) -> Tensor:
+        return super()._picture(0)
+
+
+def test_a_point_is_covered_within_the_neighbour_distance_of_a_member() -> None:
+    """The nearest neighbours of members 0, 1 and 3 are at distances 1, 1 and 2."""
     members = torch.tensor([[0.0], [1.0], [3.0]])
     points = torch.tensor([[-1.0], [-1.1], [5.0], [5.1], [2.0]])
     assert covered(points, members, 1).tolist() == [True, False, True, False, True]
@@ -24,6 +33,22 @@ def test_a_point_is_covered_within_the_reach_of_a_member() -> None:
 def test_every_member_is_covered_by_its_own_set() -> None:
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     assert covered(x, x, 1).all()
+
+
+@pytest.mark.parametrize("width", [2, 112, 1280])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_copies_of_one_row_cover_each_other(width: int, offset: float) -> None:
+    """All distances are 0, also after rounding."""
+    for seed in range(10):
+        one = torch.rand(1, width, generator=torch.Generator().manual_seed(seed)) + offset
+        assert covered(one.repeat(30, 1), one.repeat(40, 1), 3).all()
+
+
+def test_copies_of_one_picture_are_precise_and_recall_all(evaluation: Evaluate) -> None:
+    data = Copies(length=40)
+    found = measured(PRCLite0(), evaluation(data), Stream(data).rows(range(30)))
+    assert found["prc_lite0_precision"].value == 1
+    assert found["prc_lite0_recall"].value == 1
 
 
 def test_precision_and_recall_equal_torch_fidelity_on_the_same_features(

@@ -15,7 +15,7 @@ def rows(nfe: list[int] | None, first: int = 0) -> MetricBatch:
     return MetricBatch(indices, None, None, nfe=None if nfe is None else torch.tensor(nfe))
 
 
-def test_gives_the_mean_and_tells_the_spread(evaluation: Evaluate) -> None:
+def test_gives_the_mean_and_the_spread(evaluation: Evaluate) -> None:
     result = measured(NFE(), evaluation(Points()), rows([10, 20]), rows([30], 2))["nfe"]
     assert result.value == 20
     assert result.error == pytest.approx(10 / 3**0.5)
@@ -27,7 +27,7 @@ def test_gives_the_mean_and_tells_the_spread(evaluation: Evaluate) -> None:
 
 
 def test_samples_without_a_count_are_refused(evaluation: Evaluate) -> None:
-    with pytest.raises(DataError, match="do not say how many evaluations"):
+    with pytest.raises(DataError, match="without their number of evaluations"):
         measured(NFE(), evaluation(Points()), rows(None))
 
 

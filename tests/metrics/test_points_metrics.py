@@ -1,4 +1,4 @@
-"""Distances between sets of points, where they are known."""
+"""Distances between sets of points against known values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_shift_moves_every_point_by_itself() -> None:
 
 
 def test_the_assignment_is_the_best_one() -> None:
-    """Against POT, which solves the same problem as a flow."""
+    """Against POT, whose solver is a network flow."""
     ot = pytest.importorskip("ot")
     x, y = normal(40, 0), 0.5 + 2 * normal(40, 1)
     cost = torch.cdist(x, y).square().numpy()
@@ -51,7 +51,7 @@ def test_the_exact_distance_in_one_dimension_is_the_sliced_one() -> None:
     assert SlicedWasserstein(directions=3).distance(x, y, 0) == pytest.approx(exact)
 
 
-def test_the_energy_distance_is_scipys_but_unbiased() -> None:
+def test_the_energy_distance_is_scipys_without_its_bias() -> None:
     x, y = normal(30, 0, 1), 1 + normal(30, 1, 1)
     biased = energy_of_scipy(x[:, 0].numpy(), y[:, 0].numpy()) ** 2
     apart = (torch.cdist(x, x).sum() + torch.cdist(y, y).sum()) * (1 / 30**2 - 1 / (30 * 29))
@@ -76,7 +76,7 @@ def test_coverage_counts_the_data_points_that_samples_reach() -> None:
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_samples_of_the_data_score_as_the_data_does(metric: Any, evaluation: Evaluate) -> None:
+def test_samples_from_the_data_score_like_the_data(metric: Any, evaluation: Evaluate) -> None:
     data = Points(length=300)
     given = evaluation(data)
     rows = Stream(data).rows(range(300))  # the train split, as samples
@@ -91,7 +91,7 @@ def test_samples_of_the_data_score_as_the_data_does(metric: Any, evaluation: Eva
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_provenance_tells_what_was_compared(metric: Any, evaluation: Evaluate) -> None:
+def test_provenance_holds_what_was_compared(metric: Any, evaluation: Evaluate) -> None:
     data = Points(length=60)
     given = evaluation(data, seed=3)
     (found,) = measured(metric(points=40), given, Stream(data).rows(range(50))).values()

@@ -1,4 +1,4 @@
-"""Rows kept by index: merging, order, refusals, and what a large stream costs."""
+"""Rows stored by index: merging, order, refusals, and the memory of a long stream."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from fmcore_metrics.nfe import NFE
 from .conftest import Evaluate, Pictures, Points, Stream, measured
 
 
-def test_two_processes_give_the_bits_of_one(evaluation: Evaluate) -> None:
-    """Shared out by index, merged in either order, through bytes as a file would hold them."""
+def test_two_processes_keep_the_rows_of_one(evaluation: Evaluate) -> None:
+    """Rows are split by index, serialised, and merged in either order."""
     data = Pictures(length=60)
     given, stream = evaluation(data), Stream(data)
     batches = [stream.rows(range(first, first + 16)) for first in range(0, 48, 16)]
-    whole = measured(FDLite0(bootstrap=3), given, *batches)["fd_lite0"]
+    metric = FDLite0(bootstrap=3)
+    whole = measured(metric, given, *batches)["fd_lite0"]
+    whole_rows = metric.state()
     states = []
     for own in (batches[::2], batches[1::2]):
         part = FDLite0(bootstrap=3)
@@ -35,12 +37,16 @@ def test_two_processes_give_the_bits_of_one(evaluation: Evaluate) -> None:
         merged.begin(given)
         for state in order:
             merged.merge(load(state))
+        kept = merged.state()
+        order_of = kept["indices"].argsort()
+        assert torch.equal(kept["112"][order_of], whole_rows["112"])
         found = merged.compute()["fd_lite0"]
-        assert (found.value, found.error) == (whole.value, whole.error)
+        # The rows are equal in every bit; the distance of equal rows only within LAPACK's rounding.
+        assert (found.value, found.error) == pytest.approx((whole.value, whole.error), rel=1e-9)
         assert found.provenance == whole.provenance
 
 
-def test_measuring_goes_on_from_a_saved_tally(evaluation: Evaluate) -> None:
+def test_measuring_resumes_from_a_saved_tally(evaluation: Evaluate) -> None:
     data = Pictures(length=40)
     given, stream = evaluation(data), Stream(data)
     first, second = stream.rows(range(20)), stream.rows(range(20, 40))
@@ -52,7 +58,8 @@ def test_measuring_goes_on_from_a_saved_tally(evaluation: Evaluate) -> None:
     resumed.begin(given)
     resumed.merge(load(save(stopped.state())))
     resumed.update(second)
-    assert resumed.compute()["fd_lite0"].value == whole.value
+    found = resumed.compute()["fd_lite0"]
+    assert found.value == pytest.approx(whole.value, rel=1e-9)  # within LAPACK's rounding
 
 
 def test_an_empty_part_adds_nothing(evaluation: Evaluate) -> None:
@@ -67,7 +74,7 @@ def test_an_empty_part_adds_nothing(evaluation: Evaluate) -> None:
     assert full.compute()["nfe"].provenance["count"] == 2
 
 
-def test_a_row_that_came_twice_is_an_error(evaluation: Evaluate) -> None:
+def test_a_row_measured_twice_is_an_error(evaluation: Evaluate) -> None:
     stream = Stream(Points())
     with pytest.raises(ComponentError, match="sample 3 was measured 2 times"):
         measured(NFE(), evaluation(Points()), stream.rows([1, 3]), stream.rows([3, 4]))
@@ -81,7 +88,7 @@ def test_count_leaves_out_the_rows_beyond_it(evaluation: Evaluate) -> None:
     assert cut.value == float(stream.rows(range(4)).nfe.double().mean())  # type: ignore[union-attr]
 
 
-def test_samples_that_fell_short_are_counted_beside_the_number(evaluation: Evaluate) -> None:
+def test_unfinished_samples_are_counted_in_the_details(evaluation: Evaluate) -> None:
     rows = Stream(Points()).rows([0, 1, 2])
     short = replace(rows, status=torch.tensor([0, int(Status.MAX_STEPS), int(Status.DT_MIN)]))
     plain = measured(NFE(), evaluation(Points()), rows)["nfe"]
@@ -95,8 +102,8 @@ def test_begin_must_come_first() -> None:
         NFE().update(Stream(Points()).rows([0]))
 
 
-def test_fifty_thousand_pictures_are_measured_without_keeping_them(evaluation: Evaluate) -> None:
-    """What is kept of a picture are its features; here of tiny ones, that it goes quickly."""
+def test_fifty_thousand_pictures_are_measured_without_storing_them(evaluation: Evaluate) -> None:
+    """Only the features of a picture are stored; the pictures here are tiny, to be fast."""
     metric = create("metric", "nfe")
     metric.begin(evaluation(Pictures()))
     levels = torch.zeros(500, 1, 8, 8, dtype=torch.uint8)
@@ -117,8 +124,8 @@ def test_fifty_thousand_pictures_are_measured_without_keeping_them(evaluation: E
     }
 
 
-class Whole(Metric):
-    """A metric that offers no parts."""
+class Indivisible(Metric):
+    """A metric without `state` and `merge`."""
 
     def begin(self, evaluation: Evaluation) -> None: ...
 
@@ -129,9 +136,11 @@ class Whole(Metric):
 
 
 @pytest.mark.parametrize("asked", [lambda m: m.state(), lambda m: m.merge({})])
-def test_a_metric_without_parts_says_so(asked: Any) -> None:
-    with pytest.raises(ComponentError, match=r"Whole cannot be measured in parts: .*RowMetric"):
-        asked(Whole())
+def test_a_metric_without_parts_refuses_them(asked: Any) -> None:
+    with pytest.raises(
+        ComponentError, match=r"Indivisible cannot be measured in parts: .*RowMetric"
+    ):
+        asked(Indivisible())
 
 
 def test_the_device_is_the_networks(evaluation: Evaluate) -> None:

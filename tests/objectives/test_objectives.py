@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Field, Gaussian, Path, PathSample, VectorField, create
+from fmcore import (
+    ComponentError,
+    Field,
+    Gaussian,
+    Path,
+    PathSample,
+    Regression,
+    VectorField,
+    create,
+)
 
 MEAN, SPREAD = 0.7, 0.4
 
@@ -116,7 +125,8 @@ def test_the_best_linear_prediction_is_the_conditional_expectation(method):
     t = torch.full((n,), 0.7, dtype=torch.float64)
     s = path.sample(x0, x1, t)
     features = torch.cat([torch.ones_like(s.xt), s.xt], 1)
-    fit = torch.linalg.lstsq(features, objective.target(path, s)).solution[:, 0]
+    # The default driver, gelsy, reads an uninitialised pivot array (pytorch/pytorch#71222).
+    fit = torch.linalg.lstsq(features, objective.target(path, s), driver="gelsd").solution[:, 0]
     ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     at = Believes(path, objective.prediction)(ends, t[:2])[:, 0]
     wanted = torch.stack([at[0], at[1] - at[0]])
@@ -170,3 +180,24 @@ def test_an_unknown_draw_is_refused_with_a_suggestion():
 
     with pytest.raises(ComponentError, match=r"time must be one of .* did you mean 'stratified'"):
         FlowMatching(time="stratifed")
+
+
+class Column(Regression):
+    """An objective whose weight has a dimension too many."""
+
+    prediction = "velocity"
+
+    def weight(self, path, t):
+        return torch.ones_like(t)[:, None]
+
+    def sample_time(self, n, generator, part=(0, 1)):
+        return torch.rand(n, generator=generator)
+
+
+def test_a_weight_of_another_shape_than_the_batch_is_refused():
+    """`(batch, 1)` times `(batch,)` would be `(batch, batch)`: every weight on every error."""
+    path = create("path", "linear")
+    sample = drawn(path, n=8)
+    message = r"weight of objective Column must be .* shape \(8,\), got \(8, 1\)"
+    with pytest.raises(ComponentError, match=message):
+        Column().loss(path, sample, sample.ut)

@@ -1,4 +1,4 @@
-"""The paper's recipes say what its Table 3 says."""
+"""The paper's recipes have the values of its Table 3."""
 
 import pytest
 
@@ -27,7 +27,7 @@ TABLE_3 = {
 
 
 @pytest.mark.parametrize("name", TABLE_3)
-def test_the_papers_recipe_is_table_3_to_the_letter(name):
+def test_a_recipe_of_the_paper_has_the_values_of_table_3(name):
     values = load_recipe(f"{name}_paper", partial=True).values
     model, train = values["model"], values["train"]
     columns = TABLE_3[name]
@@ -46,7 +46,7 @@ def test_the_papers_recipe_is_table_3_to_the_letter(name):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenet32", "imagenet64", "imagenet128"])
-def test_the_practical_recipe_averages_clips_and_keeps_its_rate(name):
+def test_a_practical_recipe_has_an_average_clipping_and_a_constant_rate(name):
     values = load_recipe(name, partial=True).values
     train = values["train"]
     assert (train["ema"], train["grad_clip"], train["schedule"]) == (0.9999, 1.0, "constant")

@@ -1,4 +1,4 @@
-"""Where x0 comes from: the sources conform, and a path's prior is its source, scaled."""
+"""The sources conform, and the prior of a path is its scaled source."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TestFromData(SourceSuite):
         return create("source", "from_data", data={"name": "toy", "count": 500})
 
 
-def test_from_condition_starts_around_what_is_known():
+def test_from_condition_is_noise_around_the_condition():
     low = torch.full((2000, 3), 5.0)
     source = create("source", "from_condition", key="low", scale=0.5)
     x = source.sample(2000, (3,), torch.Generator().manual_seed(0), {"low": low})
@@ -51,7 +51,7 @@ def test_from_condition_starts_around_what_is_known():
     assert x.std().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_from_condition_says_which_conditions_there_are():
+def test_from_condition_lists_the_conditions_of_the_data():
     source = create("source", "from_condition", key="low")
     with pytest.raises(ComponentError, match="needs the condition 'low'; the data give label"):
         source.sample(2, (3,), torch.Generator(), {"label": torch.zeros(2)})

@@ -53,7 +53,8 @@ def test_the_numbers_are_those_of_one_tally_in_memory(tmp_path: Path) -> None:
     measuring = Measuring(evaluation, Team(), print, quiet=True)
     tallies = Tallies(tmp_path / "tally", "made")
     (found,) = measuring.results([metric], stream, tallies)
-    assert found["sliced_wasserstein"].value == wanted.value
+    # Projections are matrix products, which promise no equal bits between two calls.
+    assert found["sliced_wasserstein"].value == pytest.approx(wanted.value, rel=1e-9)
     assert found["sliced_wasserstein"].provenance == wanted.provenance
 
 

@@ -210,6 +210,8 @@ WRONG = {
         "weights_are_finite_and_not_negative",
         "weights_of_rows_are_their_own",
         "weights_use_the_draws",
+        "losses_are_those_declared",
+        "losses_of_rows_are_their_own",
         "loss_is_the_weighted_mean_square_of_each_row",
     },
     NormalisedWeight: {"weights_of_rows_are_their_own", "losses_of_rows_are_their_own"},

@@ -6,7 +6,17 @@ from itertools import pairwise
 import pytest
 import torch
 
-from fmcore import Coupling, Gaussian, ImageDataset, Pairing, Path, Regression
+from fmcore import (
+    ComponentError,
+    Coupling,
+    Gaussian,
+    ImageDataset,
+    Pairing,
+    Path,
+    Regression,
+    Source,
+)
+from fmcore.interfaces.randomness import noise_of
 from fmcore.training.batches import BLOCK, Batches
 
 
@@ -146,3 +156,47 @@ def test_a_pool_is_paired_as_a_whole_and_each_step_takes_its_own_part():
 
 def test_the_block_is_no_multiple_of_the_batch_here():
     assert 80 % BLOCK, "the cuts above must fall inside blocks to mean something"
+
+
+class OneShort(Coupling):
+    def pair(self, x0, x1, generator, condition=None):
+        return Pairing(x0[1:], x1[1:], condition)
+
+
+class Flat(Source):
+    """A source that forgets the shape of the data."""
+
+    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
+        return torch.randn(n, 4, generator=generator, dtype=dtype)
+
+    def log_prob(self, x, condition=None):
+        return x.flatten(1).sum(1)
+
+
+class Flattened(Straight):
+    def noise(self):
+        return Flat()
+
+
+class Columns(Uniform):
+    def sample_time(self, n, generator, part=(0, 1)):
+        return torch.rand(n, 1, generator=generator)
+
+
+def test_parts_that_give_other_shapes_than_promised_are_refused():
+    """Broadcasting would train on wrong pairs without an error."""
+    data, rows = Numbers(), range(16)
+    short = Batches(data, Straight(), OneShort(), Uniform(), 16, seed=0)
+    with pytest.raises(ComponentError, match=r"x0 of coupling OneShort .* got \(15, 1, 2, 2\)"):
+        short.pairs(0, rows)
+    flat = Batches(data, Flattened(), AsIs(), Uniform(), 16, seed=0)
+    with pytest.raises(ComponentError, match=r"a draw of source Flat .* got \(\d+, 4\)"):
+        flat.pairs(0, rows)
+    columns = Batches(data, Straight(), AsIs(), Columns(), 16, seed=0)
+    with pytest.raises(ComponentError, match=r"'t' as drawn by objective Columns .* \(16, 1\)"):
+        columns.draws(0, rows)
+
+
+def test_noise_of_another_shape_is_refused_when_sampling():
+    with pytest.raises(ComponentError, match=r"source Flat .* shape \(1, 2, 2\), got \(1, 4\)"):
+        noise_of(Flat(), [0, 1], (2, 2), 0)

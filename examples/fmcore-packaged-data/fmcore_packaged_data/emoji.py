@@ -1,4 +1,6 @@
-"""Emoji: small colour images in an npm package.
+"""Colour emoji from an npm package.
+
+    fmcore data show emoji root=package --plugin emoji.py
 
 Source: the npm packages emoji-datasource-google and emoji-datasource-twitter (MIT; the images are
 Apache-2.0 and CC-BY 4.0).
@@ -14,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, final
 
 from annotated_types import Gt
 
-from fmcore import DataError
+from fmcore import DataError, Register, hookimpl
 from fmcore_data.decoding import Background, Decoder
 from fmcore_data.encoded import Encoded, Files, number_by_name
 from fmcore_data.held_out import select_rows
@@ -24,16 +26,17 @@ from fmcore_data.storage import Images, StoredImages
 __all__ = ["Emoji"]
 
 PACKAGE = "emoji-datasource-google@16.0.0"
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a manifest of another form may raise."""
 
 
 @final
 @dataclass(frozen=True)
 class Emoji(StoredImages):
-    """The images of 64x64 in `root`, an unpacked npm package, on a plain background; the categories
-    are the classes.
+    """The images of 64x64 pixels in `root`, an unpacked npm package, on a plain background.
 
-    One emoji in ten is held out, with all its skin tones, and the same ones of every vendor.
-    `image_size` is at most 64.
+    The classes are the ten categories. One emoji in ten is held out; the skin tones of an emoji,
+    and the same emoji of two vendors, are always in the same split. `image_size` is at most 64.
     """
 
     root: str
@@ -73,14 +76,7 @@ class Emoji(StoredImages):
         place, manifest = found[0], found[0].parents[2] / "emoji.json"
         try:
             known = [*_listed(json.loads(manifest.read_text(encoding="utf-8")))]
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+        except DAMAGED as error:
             raise DataError(f"cannot read {manifest}: {error!r}") from error
         return place, [entry for entry in known if (place / entry.file).is_file()]
 
@@ -113,3 +109,9 @@ class _Paths(Files):
 
     def name(self, index: int) -> str:
         return str(self.paths[index])
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Offer the dataset where this file is loaded with `--plugin`."""
+    register("emoji", Emoji, summary="colour emoji, 64x64")

@@ -1,4 +1,7 @@
-"""Patches of photographs: natural image statistics at any size."""
+"""Patches of photographs: the statistics of natural images at any size.
+
+fmcore data show photos root=FOLDER --plugin photos.py
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import numpy.typing as npt
 import torch
 from annotated_types import Ge, Gt
 
-from fmcore import DataError, generator_for
+from fmcore import DataError, Register, generator_for, hookimpl
 from fmcore_data.decoding import SUFFIXES, Decoder
 from fmcore_data.held_out import select_rows
 from fmcore_data.listing import resolve_root, walk
@@ -26,12 +29,11 @@ BACKGROUNDS = "/usr/share/backgrounds/mate/nature"
 @final
 @dataclass(frozen=True)
 class Photos(StoredImages):
-    """`count` square patches of `image_size` from the photographs below `root`; a function of
-    (seed, split).
+    """`count` square patches of `image_size` pixels from the photographs in `root` and its folders.
 
-    Each photograph is first averaged down to a square of `size` pixels.  One photograph in five
-    (at least one) is held out, so that the splits share none.  The default `root` is the folder of
-    nature photographs in Debian's package mate-backgrounds.
+    The patches are a function of (seed, split). Each photograph is first averaged down to a square
+    of `size` pixels. One photograph in five (at least one) is held out, so that the splits share
+    none. The default `root` is the folder of Debian's package mate-backgrounds.
     """
 
     root: str = BACKGROUNDS
@@ -66,7 +68,7 @@ class Photos(StoredImages):
 
 @final
 class _Patches(Images):
-    """Patches: number i is cut from the photograph, at the row and column of `places[i]`."""
+    """Patches; `places[i]` is the photograph, the row and the column of patch i."""
 
     labels: Labels | None = None
     classes = 0
@@ -95,3 +97,9 @@ class _Patches(Images):
     def _photographs(self) -> Pixels:
         decode = Decoder(self.size)
         return np.stack([decode(path.read_bytes(), str(path)) for path in self.paths])
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Offer the dataset where this file is loaded with `--plugin`."""
+    register("photos", Photos, summary="patches of photographs")

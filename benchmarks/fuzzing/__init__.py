@@ -1,1 +1,0 @@
-"""Feed every reader of fmcore with broken and hostile files: see benchmarks/fuzz.py."""
