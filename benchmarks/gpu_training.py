@@ -40,7 +40,7 @@ from fmcore.errors import ExpectationError, Interrupted
 from fmcore.recipe.sections import Train
 from fmcore.stages import dry_run
 from fmcore.training.batches import Batches
-from fmcore.training.trainer import Training
+from fmcore.training.trainer import Trainer
 
 SMALL = (
     "model={name: unet, channels: 32, depth: 1, channel_mult: [1, 1], attention_resolutions: [16]}",
@@ -109,7 +109,9 @@ def ours(sizes: Sizes, options: dict[str, bool]) -> Callable[[], None]:
     batches = Batches(
         Pictures(pixels), *made, create("objective", "flow_matching"), sizes.batch, seed=0
     )
-    return Training(sizes.network(), batches, settings, Accelerator(mixed_precision="bf16")).advance
+    return Trainer(
+        sizes.network(), batches, settings, Accelerator(mixed_precision="bf16")
+    ).train_step
 
 
 def peers(sizes: Sizes, device: torch.device) -> Callable[[], None] | None:

@@ -35,7 +35,7 @@ from fmcore.interfaces.randomness import noise_of
 from fmcore.runs.files import atomic, write_json
 from fmcore.stages.components import Components
 from fmcore.training.batches import Batches
-from fmcore.training.trainer import Training
+from fmcore.training.trainer import Trainer
 
 SLICE = 20.0
 SAMPLES, NFE = 1000, 16
@@ -118,14 +118,14 @@ class Ours(Contestant):
         self.batches = Batches(
             made.data, made.path, made.coupling, made.objective, settings.batch_size, made.seed
         )
-        self.training = Training(made.model(), self.batches, settings, Accelerator(cpu=True))
+        self.training = Trainer(made.model(), self.batches, settings, Accelerator(cpu=True))
 
     @property
     def spent(self) -> float:
         return self.training.step / self.training.settings.steps
 
     def advance(self) -> None:
-        self.training.advance()
+        self.training.train_step()
 
     def weights(self) -> dict[str, nn.Module]:
         averaged = copy.deepcopy(self.training.model)

@@ -34,7 +34,7 @@ from fmcore import ImageDataset, create
 from fmcore.recipe.sections import Train
 from fmcore.training.batches import Batches
 from fmcore.training.ema import Exponential, MovingAverage
-from fmcore.training.trainer import Training
+from fmcore.training.trainer import Trainer
 from fmcore_nets.unet import UNet
 
 GOALS = {"outside": 0.02, "average": 0.1}
@@ -79,7 +79,7 @@ class Pictures(ImageDataset):
 PIXELS = torch.randint(0, 256, (Pictures.length, *SHAPE), dtype=torch.uint8)
 
 
-def training() -> Training:
+def training() -> Trainer:
     settings = Train(steps=10**6, batch_size=BATCH, grad_clip=1.0, ema=DECAY, lr=2e-4)
     batches = Batches(
         Pictures(),
@@ -89,10 +89,10 @@ def training() -> Training:
         BATCH,
         seed=0,
     )
-    return Training(UNet(shape=SHAPE, **NETWORK), batches, settings, Accelerator(cpu=True))
+    return Trainer(UNet(shape=SHAPE, **NETWORK), batches, settings, Accelerator(cpu=True))
 
 
-def parts_of_a_step(made: Training, steps: int) -> dict[str, float]:
+def parts_of_a_step(made: Trainer, steps: int) -> dict[str, float]:
     """Return the mean CPU seconds of each part of a step and of all of it, after one to warm up."""
     spent: Counter[str] = Counter()
 
@@ -118,7 +118,7 @@ def parts_of_a_step(made: Training, steps: int) -> dict[str, float]:
     for step in range(steps + 1):
         if step == 1:
             spent.clear()
-        timed("all", made.advance)()
+        timed("all", made.train_step)()
     return {name: seconds / steps for name, seconds in spent.items()}
 
 

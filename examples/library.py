@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Flow matching in one loop
 #
-# fmcore's parts, without a recipe or a command: a path, data, a network, one visible training loop,
-# then samples, likelihoods and a picture.  `examples/library.ipynb` holds the same as a notebook;
-# `python examples/library.py` runs it in half a minute on a CPU.
+# fmcore as a library, without a recipe or a command: a path, data, a network, a training loop, then
+# samples, likelihoods and a figure.  `examples/library.ipynb` is the same as a notebook;
+# `python examples/library.py` runs in half a minute on a CPU.
 
 # %%
 import matplotlib.pyplot as plt
@@ -16,21 +16,21 @@ STEPS, BATCH, SAMPLES = 600, 512, 2048
 # %% [markdown]
 # ## The parts
 #
-# `fmcore.create(kind, name, ...)` makes any component that is installed; `fmcore plugins` lists
-# them.  `x0` is noise, `x1` data, and time runs from 0 at the noise to 1 at the data.
+# `fmcore.create(kind, name, ...)` builds any installed component; `fmcore plugins` lists them.
+# `x0` is noise, `x1` is data, and time goes from 0 at the noise to 1 at the data.
 
 # %%
 path = fmcore.create("path", "ot", sigma_min=1e-4)
 data = fmcore.create("data", "toy", figure="checkerboard")
 objective = fmcore.create("objective", "flow_matching")
-torch.manual_seed(0)  # weights alone are drawn from torch's global generator
+torch.manual_seed(0)  # only weights are drawn from torch's global generator
 model = fmcore.create("model", "mlp", shape=data.shape, width=128, depth=4)
 
 # %% [markdown]
 # ## The loop
 #
-# A pair (x0, x1), a time t, the point xt between them and its velocity ut: the network learns to
-# give ut at (xt, t).
+# For a pair (x0, x1) and a time t, the path gives the point xt and its velocity ut; the network is
+# trained to predict ut at (xt, t).
 
 # %%
 random = fmcore.generator_for(0, "library")
@@ -54,8 +54,8 @@ print(f"mean loss of the last tenth: {sum(losses[-tenth:]) / tenth:.3f}")
 # %% [markdown]
 # ## Samples
 #
-# A solver carries noise to data along the field.  `stats.nfe` counts the evaluations of every
-# sample, which for an adaptive solver differ.
+# A solver integrates the field from noise to data.  `stats.nfe` is the number of evaluations of
+# each sample, which differs between samples for an adaptive solver.
 
 # %%
 field = fmcore.Field(model.eval(), path, objective)
@@ -68,8 +68,8 @@ print(f"NFE: {nfe.mean():.1f} on average, from {nfe.min():.0f} to {nfe.max():.0f
 # %% [markdown]
 # ## Likelihood
 #
-# The same field, solved backwards from held-out data.  The board's entropy is 3.68 nats: no model
-# can do better on average.
+# The same field, solved backwards from held-out data.  The entropy of the checkerboard, 3.68 nats,
+# is the smallest value that a model can have on average.
 
 # %%
 test = data.with_split("test").batch(range(min(SAMPLES, 500)))["x1"]
@@ -77,7 +77,7 @@ result = fmcore.log_prob(field, test, path=path, divergence="exact")
 print(f"negative log-likelihood: {-result.log_prob.mean():.3f} nats")
 
 # %% [markdown]
-# ## A picture
+# ## A figure
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout="constrained")

@@ -1,11 +1,11 @@
-"""A path in one file, by its two schedules alone.
+"""A path in one file, defined by alpha and sigma.
 
     fmcore explain smooth --plugin examples/one_file_path.py
     fmcore plugins check smooth --plugin examples/one_file_path.py
     fmcore run recipes/checkerboard.yaml path=smooth --plugin examples/one_file_path.py
 
-torch takes the derivatives; where a closed form matters, write `coefficients` of an `AffinePath`
-instead, as examples/fmcore-cosine does.
+torch differentiates them; for closed forms, write `coefficients` of an `AffinePath` instead, as
+examples/fmcore-cosine does.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from fmcore import SchedulePath, hookimpl
 
 @dataclass(frozen=True)
 class SmoothPath(SchedulePath):
-    """A straight path that starts and ends at rest: alpha = (3 - 2t) t^2 to the power `power`."""
+    """A straight path with velocity 0 at both ends: alpha = ((3 - 2t) t^2)^`power`."""
 
     power: Annotated[float, Ge(1)] = 1.0
 
@@ -32,4 +32,4 @@ class SmoothPath(SchedulePath):
 
 @hookimpl
 def register_paths(register):
-    register("smooth", SmoothPath, summary="straight, starting and ending at rest")
+    register("smooth", SmoothPath, summary="straight, with velocity 0 at both ends")

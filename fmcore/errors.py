@@ -1,16 +1,16 @@
-"""Everything fmcore raises on purpose, and the exit code each one ends the command with.
+"""The exceptions of fmcore, and the exit code of a command that one of them ends.
 
 FmcoreError                    1  the run failed
 ├── UserError                  2  something the user gave is wrong; printed without a traceback
 │   ├── RecipeError               a recipe or an override: one located message per fault
-│   ├── PluginError               a plugin cannot be found, loaded or told from another
-│   ├── ComponentError            an option of a component, or components that do not go together
+│   ├── PluginError               a plugin or component is not found, not loadable or ambiguous
+│   ├── ComponentError            an option of a component, or incompatible components
 │   ├── DataError                 data, weights or references, missing or not what they claim
 │   │   └── MissingSplitError     a dataset that has no such split
 │   ├── CheckpointError           a checkpoint that is unreadable, torn or of another run
 │   └── RunError                  a run folder that is not what the command needs
-├── SolverError                1  a solve ended badly and `throw=True` asked to hear of it
-├── TrainingError              1  training cannot go on (a loss that is not finite)
+├── SolverError                1  a solve failed and its solver has `throw=True`
+├── TrainingError              1  training cannot continue (a loss that is not finite)
 ├── ExpectationError           3  the run finished, but a bound under `expect:` was missed
 └── Interrupted              130  stopped by a signal, after saving a checkpoint
 """
@@ -44,32 +44,32 @@ __all__ = [
 
 
 class FmcoreError(Exception):
-    """The root: whatever fmcore raises on purpose is one of these."""
+    """The base class of all exceptions that fmcore raises."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UserError(FmcoreError):
-    """Something the user gave is wrong: the message says what, where and what to do."""
+    """An error in what the user gave: the message states what, where and what to do."""
 
     exit_code: ClassVar[int] = 2
 
 
 class RecipeError(UserError):
-    """All that is wrong with a recipe, one located message per fault in `faults`."""
+    """All errors of a recipe; `faults` holds one message per error, each with its place."""
 
     def __init__(self, faults: str | Iterable[str]) -> None:
-        told = (faults,) if isinstance(faults, str) else faults
-        self.faults: tuple[str, ...] = tuple(_printable(fault) for fault in told)
+        messages = (faults,) if isinstance(faults, str) else faults
+        self.faults: tuple[str, ...] = tuple(_escape_control(message) for message in messages)
         super().__init__("\n".join(self.faults))
 
 
 class PluginError(UserError):
-    """A plugin, or a component in one, cannot be found, loaded or told from another."""
+    """A plugin or a component is not found, not loadable, or its name is ambiguous."""
 
 
 class ComponentError(UserError):
-    """An option of a component is wrong, or components do not go together; says why."""
+    """An option of a component is invalid, or components are incompatible."""
 
 
 class DataError(UserError):
@@ -81,19 +81,19 @@ class MissingSplitError(DataError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is unreadable, torn or belongs to something else."""
+    """A checkpoint that is corrupt, or belongs to another run or network."""
 
 
 class RunError(UserError):
-    """A run folder that is not what the command needs."""
+    """A run folder that the command cannot use."""
 
 
 class SolverError(FmcoreError):
-    """A solve ended badly for at least one sample, and the caller asked to be told."""
+    """A solve failed for at least one sample, and its solver has `throw=True`."""
 
 
 class TrainingError(FmcoreError):
-    """Training cannot go on; the message names the step and the last good checkpoint."""
+    """Training cannot continue; the message names the step and the last valid checkpoint."""
 
 
 class ExpectationError(FmcoreError):
@@ -103,25 +103,24 @@ class ExpectationError(FmcoreError):
 
 
 class Interrupted(FmcoreError):
-    """Stopped by a signal, after saving; the message says how to go on."""
+    """Stopped by a signal, after saving; the message says how to resume."""
 
     exit_code: ClassVar[int] = 130
 
 
 class FmcoreWarning(UserWarning):
-    """Said beside a result that is given all the same: something asked for was not to be had."""
+    """A request could not be met; the result is returned nevertheless."""
 
 
-def _printable(text: str) -> str:
-    """Control characters, meant for the terminal by a stranger's recipe, written as escapes."""
+def _escape_control(text: str) -> str:
+    """Return the text with control characters as escapes: a recipe may hold terminal commands."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest choice, or nothing: to be put behind an error's first
-    half.
+    """Return `; did you mean 'x'?` for the choice most similar to `word`, '' if none is.
 
     >>> did_you_mean("sgima_min", ["sigma_min", "source"])
     "; did you mean 'sigma_min'?"
@@ -131,10 +130,10 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 @contextmanager
-def route_warnings(say: Callable[[str], object]) -> Iterator[None]:
-    """Meanwhile `say` hears every FmcoreWarning, instead of Python's own two lines with a path."""
+def route_warnings(sink: Callable[[str], object]) -> Iterator[None]:
+    """Send the text of FmcoreWarnings to `sink` inside this context, instead of to stderr."""
     with warnings.catch_warnings():
-        others = warnings.showwarning
+        original = warnings.showwarning
 
         def show(
             message: Warning | str,
@@ -145,9 +144,9 @@ def route_warnings(say: Callable[[str], object]) -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, FmcoreWarning):
-                say(str(message))
+                sink(str(message))
             else:
-                others(message, category, filename, lineno, file, line)
+                original(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield

@@ -1,7 +1,7 @@
 """The hooks that a plugin may implement: one for each kind of component, and one for recipes.
 
-A plugin is a module (or object) whose functions carry `@hookimpl` and one of these names.  Each is
-called once with `register`; what it registers is loaded when it is first used.
+A plugin is a module (or object) with functions of these names under `@hookimpl`.  Each is called
+once with `register`; what it registers is imported on first use.
 
     from fmcore import hookimpl
 
@@ -28,54 +28,54 @@ hookimpl = pluggy.HookimplMarker("fmcore")
 
 
 class Register(Protocol):
-    """What a hook calls for every component it offers."""
+    """The function that a hook calls for each component."""
 
     def __call__(
         self, name: str, target: str | type, *, summary: str = "", needs: Sequence[str] = ()
     ) -> None:
-        """Offer `target` under `name`."""
+        """Register `target` as `name`."""
 
 
 @hookspec
 def register_paths(register: Register) -> None:
-    """Offer probability paths (`fmcore.Path`)."""
+    """Register probability paths (`fmcore.Path`)."""
 
 
 @hookspec
 def register_sources(register: Register) -> None:
-    """Offer sources of x0 (`fmcore.Source`), which a path takes as its `source` option."""
+    """Register sources of x0 (`fmcore.Source`), the `source` option of a path."""
 
 
 @hookspec
 def register_couplings(register: Register) -> None:
-    """Offer couplings of noise and data (`fmcore.Coupling`)."""
+    """Register couplings of noise and data (`fmcore.Coupling`)."""
 
 
 @hookspec
 def register_objectives(register: Register) -> None:
-    """Offer training objectives (`fmcore.Objective`)."""
+    """Register training objectives (`fmcore.Objective`)."""
 
 
 @hookspec
 def register_models(register: Register) -> None:
-    """Offer networks (`fmcore.VectorField`)."""
+    """Register networks (`fmcore.VectorField`)."""
 
 
 @hookspec
 def register_solvers(register: Register) -> None:
-    """Offer ODE and SDE solvers (`fmcore.Solver`)."""
+    """Register ODE and SDE solvers (`fmcore.Solver`)."""
 
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Offer metrics (`fmcore.Metric`)."""
+    """Register metrics (`fmcore.Metric`)."""
 
 
 @hookspec
 def register_datasets(register: Register) -> None:
-    """Offer data sets (`fmcore.Dataset`)."""
+    """Register datasets (`fmcore.Dataset`)."""
 
 
 @hookspec
 def register_recipes(register: Register) -> None:
-    """Offer recipes: `target` is `"package:folder/file.yaml"`, a file that the package ships."""
+    """Register recipes: `target` is `"package:folder/file.yaml"`, a file that the package ships."""

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fmcore.recipe import sections
-from fmcore.recipe.dump import scalar
-from fmcore.recipe.nodes import Mark, plain
-from fmcore.recipe.schema import Option, default_node, options
+from fmcore.recipe.dump import to_yaml_line
+from fmcore.recipe.nodes import Mark, to_python
+from fmcore.recipe.options import Option, to_node
+from fmcore.recipe.schema import list_options
 from fmcore.registry import Entry, registry
 from fmcore.registry.entry import import_target
 from fmcore.registry.kinds import KINDS
@@ -53,7 +54,7 @@ def _place(section: type) -> int:
 
 def _settings(section: type) -> str:
     name = PLACES.get(section.__name__, f"`{section.__name__.lower()}`")
-    return f"\n### {name}\n\n{_doc(section)}\n{_table(options(section))}"
+    return f"\n### {name}\n\n{_doc(section)}\n{_table(list_options(section))}"
 
 
 def _component(entry: Entry) -> str:
@@ -63,7 +64,7 @@ def _component(entry: Entry) -> str:
     needs = f" Needs {', '.join(f'`{need}`' for need in entry.needs)}." if entry.needs else ""
     head = f"\n### {entry.kind} `{entry.name}`\n\n{summary}Plugin `{entry.plugin}`.{needs}\n"
     doc = _doc(target)
-    own = options(target, KINDS[entry.kind].given)
+    own = list_options(target, KINDS[entry.kind].given)
     return head + (f"\n{doc}\n" if doc else "") + (_table(own) if own else "\nNo options.\n")
 
 
@@ -85,8 +86,8 @@ def _default(option: Option) -> str:
         return "the data's"
     if option.required:
         return "required"
-    value: Any = plain(default_node(option.default, Mark("default")))
-    return f"`{_cell(scalar(value))}`" if not _is_settings(option) else "as below"
+    value: Any = to_python(to_node(option.default, Mark("default")))
+    return f"`{_cell(to_yaml_line(value))}`" if not _is_settings(option) else "as below"
 
 
 def _is_settings(option: Option) -> bool:

@@ -8,9 +8,9 @@ from typing import Any, Final, final, get_args
 
 from fmcore.errors import FmcoreError, RecipeError, did_you_mean
 from fmcore.recipe.create import create
-from fmcore.recipe.nodes import Items, plain
-from fmcore.recipe.overrides import value_of
-from fmcore.recipe.schema import options as options_of
+from fmcore.recipe.nodes import SequenceNode, to_python
+from fmcore.recipe.overrides import parse_value
+from fmcore.recipe.schema import list_options
 from fmcore.registry import registry
 from fmcore.solving.fixed.grids import GridName
 
@@ -40,7 +40,7 @@ class Chosen:
     def accepts(self, option: str) -> bool:
         """Whether its class has this option."""
         target = registry().entry(self.kind, self.name).load()
-        return any(known.name == option for known in options_of(target))
+        return any(known.name == option for known in list_options(target))
 
     def make(self, **more: Any) -> Any:
         """The component.  Raises ComponentError where it objects."""
@@ -107,8 +107,8 @@ def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
 
 def _values(axis: str, text: str) -> list[Any]:
     """The values between commas; `{...}` and `[...]` are read as YAML."""
-    node = value_of(f"[{text}]")
-    values: list[Any] = plain(node) if isinstance(node, Items) else []
+    node = parse_value(f"[{text}]")
+    values: list[Any] = to_python(node) if isinstance(node, SequenceNode) else []
     if len(values) == 1 and isinstance(values[0], list) and axis != "grid":
         values = values[0]  # brackets of the user's own
     if not values:

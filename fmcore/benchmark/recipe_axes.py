@@ -10,10 +10,10 @@ from typing import Any, Final, final
 
 from fmcore.benchmark.axes import Chosen
 from fmcore.errors import FmcoreError, RecipeError, did_you_mean
-from fmcore.recipe.nodes import Items, plain, walk
-from fmcore.recipe.overrides import value_of
+from fmcore.recipe.nodes import SequenceNode, to_python, walk
+from fmcore.recipe.overrides import parse_value
 from fmcore.recipe.recipe import Recipe
-from fmcore.recipe.schema import options
+from fmcore.recipe.schema import list_options
 from fmcore.recipe.sections import Sections
 
 __all__ = ["Combination", "RecipeAxes", "read_recipe_axes"]
@@ -97,7 +97,7 @@ def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
 
 def _fault(text: str, key: str, before: Mapping[str, Any], recipe: Recipe) -> str:
     """What is wrong with an argument; empty if nothing is."""
-    sections = [option.name for option in options(Sections)]
+    sections = [option.name for option in list_options(Sections)]
     if not key:
         return f"command line: '{text[:60]}' is not of the form key=value,value, as in path=ot,vp"
     if key in before:
@@ -119,8 +119,8 @@ def _fault(text: str, key: str, before: Mapping[str, Any], recipe: Recipe) -> st
 
 def _values(text: str) -> list[Any]:
     """The values between commas; `{...}` and `[...]` are one value each."""
-    node = value_of(f"[{text}]")
-    values: list[Any] = plain(node) if isinstance(node, Items) else []
+    node = parse_value(f"[{text}]")
+    values: list[Any] = to_python(node) if isinstance(node, SequenceNode) else []
     if not values:
         raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
     return values

@@ -28,7 +28,7 @@ from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
 from fmcore.recipe.create import create
-from fmcore.recipe.schema import options as options_of
+from fmcore.recipe.schema import list_options
 from fmcore.recipe.sections import Sample
 from fmcore.report.numbers import notes_in
 from fmcore.runs.cache import cache_folder
@@ -82,7 +82,7 @@ class Trained:
         """The path that the run was trained along, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
         name = options.pop("name")
-        optional = {o.name for o in options_of(type(self.components.path)) if not o.required}
+        optional = {o.name for o in list_options(type(self.components.path)) if not o.required}
         for option in [name for name in options if name in optional]:
             fewer = {key: value for key, value in options.items() if key != option}
             if Chosen("path", name, fewer).make() == self.components.path:

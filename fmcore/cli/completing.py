@@ -1,4 +1,4 @@
-"""What a shell offers for each argument.  Imports no torch: it is asked at every press of a key."""
+"""The completions of each argument.  Imports no torch: a shell waits for them at a key press."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from fmcore.cli.completion_schema import outline, outline_of
-from fmcore.cli.keys import SECTIONS, Chosen, continuations
-from fmcore.recipe.catalog import catalogue
+from fmcore.cli.completion_schema import read_component_options, read_options
+from fmcore.cli.keys import SECTIONS, TypedWords, complete_key
+from fmcore.recipe.catalog import list_recipes
 from fmcore.registry import registry
 from fmcore.registry.hooks import HOOKS
 from fmcore.registry.kinds import KINDS
@@ -30,53 +30,53 @@ __all__ = [
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
-MOST_RUNS = 20
-AXES = "fmcore.benchmark.axes:Axes"
+MAX_RUNS = 20
+AXES = "fmcore.benchmark.axes:Axes"  # read, not imported: it needs torch
 FILE: CompletionItem = CompletionItem("", type="file")
-"""Files as well, where none of the words fits."""
+"""Tells the shell to complete file names too."""
 
 
 def recipe_names(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Recipes that have a name, and files."""
+    """Complete recipes that have a name, and files."""
     from fmcore.cli.recipes.ls import description
 
-    found = [CompletionItem(r.name, help=description(r.file)) for r in catalogue()]
+    found = [CompletionItem(r.name, help=description(r.file)) for r in list_recipes()]
     return [*_beginning(found, incomplete), FILE]
 
 
 def recipe_words(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Recipes, and what may be overridden in the one that was named."""
+    """Complete recipes, and the keys of the one that was typed."""
     words = ctx.params.get("words") or ()
     named = [word for word in words if "=" not in word]
-    keys = continuations(incomplete, outline(SECTIONS), _chosen(named, words)) if named else ()
+    keys = complete_key(incomplete, read_options(SECTIONS), _select(named, words)) if named else ()
     return [*_items(keys), *recipe_names(ctx, parameter, incomplete)]
 
 
 def override_keys(section: str = "") -> Complete:
-    """Keys of a recipe, or of one `section` of it, and their values."""
+    """Complete keys of a recipe, or of one `section` of it, and their values."""
 
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         typed = ctx.params.get("overrides") or ()
-        options = outline(SECTIONS)
+        options = read_options(SECTIONS)
         if not section:
-            chosen = Chosen(ctx.params.get("recipe"), typed)
-            return _items(continuations(incomplete, options, chosen))
-        recipe = ctx.params.get("run")
-        chosen = Chosen(Path(recipe, "recipe.yaml") if recipe else None, typed, within=section)
-        inside = outline(options[section].inside)
-        return _items(continuations(incomplete, inside, chosen))
+            words = TypedWords(ctx.params.get("recipe"), typed)
+            return _items(complete_key(incomplete, options, words))
+        run = ctx.params.get("run")
+        words = TypedWords(Path(run, "recipe.yaml") if run else None, typed, section)
+        inside = read_options(options[section].settings)
+        return _items(complete_key(incomplete, inside, words))
 
     return complete
 
 
 def component_names(*kinds: str) -> Complete:
-    """Registered components of `kinds`, of the one `--kind` given, or of all."""
+    """Complete registered components of `kinds`, of the given `--kind`, or of all kinds."""
 
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str
@@ -93,23 +93,23 @@ def component_names(*kinds: str) -> Complete:
 def data_sources(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Data sets by name, and files."""
+    """Complete datasets by name, and files."""
     return [*component_names("data")(ctx, parameter, incomplete), FILE]
 
 
 def setting_keys(kind: str, holder: str) -> Complete:
-    """Options of the component that the argument `holder` names."""
+    """Complete options of the component that the argument `holder` names."""
 
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         asked = ctx.params.get("kind") or kind
-        # Before the value of an option, click leaves the arguments unsorted.
+        # while the value of an option is completed, click has not assigned the arguments yet
         name = ctx.params.get(holder) or next(iter(ctx.args), None)
         kinds = [asked] if asked else dict.fromkeys(HOOKS.values())
         entries = [e for each in kinds for e in registry().entries(each) if e.name == name]
-        own = outline_of(entries[0]) if entries and entries[0].kind != "recipe" else {}
-        return _items(continuations(incomplete, own, Chosen()))
+        own = read_component_options(entries[0]) if entries and entries[0].kind != "recipe" else {}
+        return _items(complete_key(incomplete, own, TypedWords()))
 
     return complete
 
@@ -117,11 +117,11 @@ def setting_keys(kind: str, holder: str) -> Complete:
 def path_words(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Paths, options of those that were named, and recipes."""
+    """Complete paths, the options of a typed one, and recipe files."""
     name, dot, rest = incomplete.partition(".")
     for entry in registry().entries("path") if dot else ():
         if entry.name == name:
-            keys = continuations(rest, outline_of(entry), Chosen())
+            keys = complete_key(rest, read_component_options(entry), TypedWords())
             return _items(f"{name}.{key}" for key in keys)
     return [*component_names("path")(ctx, parameter, incomplete), FILE]
 
@@ -129,8 +129,8 @@ def path_words(
 def run_folders(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The newest runs below `runs`, and folders."""
-    found = sorted(Path("runs").glob("*/*/recipe.yaml"), key=_age)[:MOST_RUNS]
+    """Complete the newest runs in `runs`, and folders."""
+    found = sorted(Path("runs").glob("*/*/recipe.yaml"), key=_age)[:MAX_RUNS]
     items = [CompletionItem(str(file.parent)) for file in found]
     return [*_beginning(items, incomplete), CompletionItem("", type="dir")]
 
@@ -138,12 +138,12 @@ def run_folders(
 def _age(file: Path) -> float:
     try:
         return -file.stat().st_mtime
-    except OSError:  # gone meanwhile
+    except OSError:  # deleted since glob listed it
         return 0.0
 
 
-def _chosen(named: list[str], words: Iterable[str]) -> Chosen:
-    return Chosen(named[-1], [word for word in words if "=" in word])
+def _select(named: list[str], words: Iterable[str]) -> TypedWords:
+    return TypedWords(named[-1], [word for word in words if "=" in word])
 
 
 def _items(words: Iterable[str]) -> list[CompletionItem]:
@@ -157,7 +157,7 @@ def _beginning(items: Iterable[CompletionItem], incomplete: str) -> list[Complet
 def benchmark_targets(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The closed-form problems, a recipe, or a run."""
+    """Complete the closed-form problems, recipes and runs."""
     known = _beginning([CompletionItem("closed-form")], incomplete)
     recipes = recipe_names(ctx, parameter, incomplete)
     return [*known, *recipes, *run_folders(ctx, parameter, incomplete)]
@@ -166,17 +166,18 @@ def benchmark_targets(
 def axis_keys(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The axes of a benchmark, and a recipe's own keys where one is measured; after a comma, one
-    more name of a component.
+    """Complete the axes of a benchmark, the keys of a recipe that is measured, and after a comma
+    another component of the axis.
     """
-    axes = outline(AXES)
+    axes = read_options(AXES)
     axis, equals, values = incomplete.partition("=")
     if not equals:
         own = [f"{name}=" for name in axes if name.startswith(axis)]
         target = ctx.params.get("target") or "closed-form"
         if target != "closed-form" and not Path(target).is_dir():
-            chosen = Chosen(target, ctx.params.get("axes") or ())
-            own += [k for k in continuations(axis, outline(SECTIONS), chosen) if k not in own]
+            words = TypedWords(target, ctx.params.get("axes") or ())
+            keys = complete_key(axis, read_options(SECTIONS), words)
+            own += [key for key in keys if key not in own]
         return _items(own)
     kind = axis if axis in KINDS else "metric" if axis == "metrics" else ""
     before, comma, last = values.rpartition(",")

@@ -1,4 +1,4 @@
-"""`fmcore completion`: commands, recipes, components and keys, completed by the shell."""
+"""`fmcore completion`: shell completion of commands, recipes, components and keys."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NOW = {
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes SHELL complete commands, recipes, components and KEY=VALUE.
+    """Print the script with which SHELL completes commands, recipes, components and KEY=VALUE.
 
     \b
-      eval "$(fmcore completion bash)"          now; for good, in ~/.bashrc
-      eval "$(fmcore completion zsh)"           now; for good, in ~/.zshrc
+      eval "$(fmcore completion bash)"          now; in ~/.bashrc, always
+      eval "$(fmcore completion zsh)"           now; in ~/.zshrc, always
       fmcore completion fish | source           now
     """
     made = SHELLS[shell](ctx.find_root().command, {}, "fmcore", VARIABLE)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.completing import override_keys, run_folders
-from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.options import changes_option, plugin_option, quiet_option
 from fmcore.cli.summary import summary
 
 __all__ = ["evaluate"]
@@ -19,9 +19,12 @@ __all__ = ["evaluate"]
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("evaluate")
 )
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@changes_option
 @plugin_option
 @quiet_option
-def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
+def evaluate(
+    run: Path, overrides: tuple[str, ...], device: str | None, accept_changes: bool, quiet: bool
+) -> None:
     """Measure the run in folder RUN again.
 
     KEY=VALUE overrides an option of its evaluate section.  Samples that were not kept are drawn
@@ -32,6 +35,9 @@ def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: b
     """
     from fmcore import stages
 
-    made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    if made.folder.leads:  # of several processes one speaks
+    made = stages.evaluate(
+        run, overrides, device=device, quiet=quiet, accept_changes=accept_changes, check=False
+    )
+    if made.folder.is_main:  # of several processes one prints
         click.echo(summary(made.folder.root, made.results))
+        made.check_expectations()

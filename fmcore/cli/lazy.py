@@ -1,4 +1,4 @@
-"""A group of commands that knows what each does without importing any."""
+"""A group of commands whose modules are imported when they are called."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["LazyGroup", "Target"]
 @final
 @dataclass(frozen=True)
 class Target:
-    """Where a command is, `"module:name"`, and its line in the group's help."""
+    """A command, `"module:name"`, and its line in the group's help."""
 
     where: str
     summary: str
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called.
+    """A group that imports a command when it is called, and lists all without importing any.
 
-    `default` is the command that a bare call of the group means: its help, if there is none.
+    `default` is the command of a call without one; without a default, that call shows the help.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if ctx.resilient_parsing:  # a shell asks what may come next
+        if ctx.resilient_parsing:  # shell completion
             return super().parse_args(ctx, args)
-        if self.default is not None and not self._asks_for_a_command(args):
+        if self.default is not None and not self._has_command(args):
             args = [self.default, *args]
         return super().parse_args(ctx, args or ["--help"])
 
@@ -75,6 +75,9 @@ class LazyGroup(click.Group):
         ]
         return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def _asks_for_a_command(self, args: list[str]) -> bool:
-        """Whether `args` name a command or want the group's own help; options are the default's."""
+    def _has_command(self, args: list[str]) -> bool:
+        """Return whether `args` begin with a command or ask for the group's help.
+
+        Other options are those of the default command.
+        """
         return bool(args) and (args[0] in ("-h", "--help") or not args[0].startswith("-"))

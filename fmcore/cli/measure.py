@@ -15,7 +15,7 @@ from fmcore.cli.summary import numbers
 
 if TYPE_CHECKING:
     from fmcore.recipe.sections import Measure
-    from fmcore.stages.measure import Given
+    from fmcore.stages.measure import SampleSource
 
 __all__ = ["measure"]
 
@@ -92,16 +92,16 @@ def _of(side: str, settings: Sequence[str]) -> list[str]:
     return [s.removeprefix(side) for s in settings if s.startswith(side)]
 
 
-def _given(source: str, settings: Sequence[str]) -> Given:
+def _given(source: str, settings: Sequence[str]) -> SampleSource:
     from fmcore.errors import RunError
     from fmcore.runs.folder import RunFolder
-    from fmcore.stages.measure import Given
+    from fmcore.stages.measure import SampleSource
 
     if not (Path(source) / "recipe.yaml").is_file():
-        return Given.of_data(opened(source, settings)[1])
+        return SampleSource.of_data(opened(source, settings)[1])
     if settings:
         raise RunError(f"{source} is a run, whose samples are as they are: leave out samples.*")
-    return Given.of_run(RunFolder.open(Path(source)))
+    return SampleSource.of_run(RunFolder.open(Path(source)))
 
 
 def _settings(given: Sequence[str]) -> Measure:

@@ -16,15 +16,16 @@ from fmcore.registry import registry
 from fmcore.registry.hooks import RECIPE
 from fmcore.registry.kinds import KINDS
 
-__all__ = ["json_option", "kind_option", "plugin_option", "quiet_option"]
+__all__ = ["changes_option", "json_option", "kind_option", "plugin_option", "quiet_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _load_plugins(ctx: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
-    """Load the files, and say in a line if an installed plugin failed."""
+    """Load the files, and warn in one line if an installed plugin failed."""
     known = registry()
     for file in files:
+        # shell completion shows no errors
         with suppress(PluginError) if ctx.resilient_parsing else nullcontext():
             known.add_file(file)
     failed = sorted({failure.plugin for failure in known.failures})
@@ -44,7 +45,7 @@ plugin_option: Decorator = click.option(
     callback=_load_plugins,
     help="Load a plugin of one file; may be given more than once.",
 )
-"""For every command that looks components up."""
+"""For every command that uses components."""
 
 json_option: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for other programs."
@@ -52,6 +53,12 @@ json_option: Decorator = click.option(
 
 quiet_option: Decorator = click.option(
     "--quiet", "-q", is_flag=True, help="Show no progress; warnings and errors stay."
+)
+
+changes_option: Decorator = click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on with data or plugins that changed since the run began; run.json records it.",
 )
 
 kind_option: Decorator = click.option(

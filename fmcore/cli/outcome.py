@@ -10,6 +10,7 @@ import click
 
 from fmcore.cli.console import complain
 from fmcore.errors import FmcoreError, Interrupted, route_warnings
+from fmcore.runs.signals import interruptible
 
 __all__ = ["debugging", "exit_code_of"]
 
@@ -22,7 +23,8 @@ def debugging() -> bool:
 def exit_code_of(command: Callable[[], object]) -> int:
     """Run `command`, say how it failed if it did, and return the exit code."""
     try:
-        with route_warnings(lambda text: complain(text, "warning")):
+        # every signal to stop ends every command with 130, not SIGINT alone
+        with interruptible(), route_warnings(lambda text: complain(text, "warning")):
             ended = command()
     except click.ClickException as error:
         return _usage(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.completing import override_keys, recipe_names
-from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.options import changes_option, plugin_option, quiet_option
 from fmcore.cli.summary import summary
 
 __all__ = ["run"]
@@ -20,12 +20,13 @@ __all__ = ["run"]
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The run folder; by default a new one under runs/.  Given again, the run goes on.",
+    help="The run folder; by default a new one under runs/.  Given again, the run is resumed.",
 )
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @click.option(
-    "--dry-run", is_flag=True, help="Say what it would take, and what is missing; do nothing."
+    "--dry-run", is_flag=True, help="Print what it would take, and what is missing; do nothing."
 )
+@changes_option
 @plugin_option
 @quiet_option
 def run(
@@ -34,6 +35,7 @@ def run(
     out: Path | None,
     device: str | None,
     dry_run: bool,
+    accept_changes: bool,
     quiet: bool,
 ) -> None:
     """Train, sample and evaluate what RECIPE describes, whichever sections it has.
@@ -42,7 +44,7 @@ def run(
 
     \b
       fmcore run digits train.steps=100
-      fmcore run digits --out runs/first        (again: goes on where it stopped)
+      fmcore run digits --out runs/first        (again: resumes where it stopped)
       fmcore run cifar10 --dry-run              (what it would take)
     """
     from fmcore import stages
@@ -52,6 +54,16 @@ def run(
         loaded = load_recipe(recipe, overrides, partial=True)
         click.echo("\n".join(stages.dry_run(loaded, device, probe=True).lines()))
         return
-    made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
-    if made.folder.leads:  # of several processes one speaks
+    made = stages.run(
+        recipe,
+        overrides,
+        out=out,
+        device=device,
+        quiet=quiet,
+        accept_changes=accept_changes,
+        check=False,
+    )
+    if made.folder.is_main:  # of several processes one prints
+        # the results before the bounds: they are needed most when a bound was missed
         click.echo(summary(made.folder.root, made.results))
+        made.check_expectations()

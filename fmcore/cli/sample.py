@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.completing import override_keys, run_folders
-from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.options import changes_option, plugin_option, quiet_option
 from fmcore.cli.summary import drawn
 
 __all__ = ["sample"]
@@ -20,22 +20,36 @@ __all__ = ["sample"]
 )
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @click.option(
+    "--to",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Draw into this folder; by default the run, or RUN/variants where it has other samples.",
+)
+@click.option(
     "--pairs",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write noise and sample of each pair to FILE instead, for reflow.",
 )
+@changes_option
 @plugin_option
 @quiet_option
 def sample(
-    run: Path, overrides: tuple[str, ...], device: str | None, pairs: Path | None, quiet: bool
+    run: Path,
+    overrides: tuple[str, ...],
+    device: str | None,
+    to: Path | None,
+    pairs: Path | None,
+    accept_changes: bool,
+    quiet: bool,
 ) -> None:
     """Draw samples from the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its sample section.
+    KEY=VALUE overrides an option of its sample section.  Samples and results that RUN has stay:
+    other samples go to a run folder of their own, which fmcore evaluate, report and compare take.
 
     \b
-      fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 count=64
+      fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 --to rk4
     """
     from fmcore import stages
 
@@ -43,7 +57,9 @@ def sample(
         stages.pairs(run, pairs, overrides, device=device)
         click.echo(pairs)
         return
-    made = stages.sample(run, overrides, device=device, quiet=quiet)
+    made = stages.sample(
+        run, overrides, to=to, device=device, quiet=quiet, accept_changes=accept_changes
+    )
     settings = made.components.sample
-    if made.folder.leads:  # of several processes one speaks
+    if made.folder.is_main:  # of several processes one prints
         click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))

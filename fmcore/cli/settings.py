@@ -1,4 +1,4 @@
-"""`KEY=VALUE` of the command line as the options of one component, outside any recipe."""
+"""`KEY=VALUE` of the command line as the options of one component, without a recipe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from fmcore.errors import ComponentError
+from fmcore.recipe.nodes import COMMAND_LINE, Diagnostics, MappingNode
+from fmcore.recipe.options import build_options, validate_options
+from fmcore.recipe.overrides import parse_overrides
+from fmcore.recipe.schema import list_options
+from fmcore.recipe.types import Validation
 from fmcore.registry import Entry
 from fmcore.registry.kinds import KINDS
 
@@ -15,33 +20,25 @@ T = TypeVar("T")
 
 
 def typed_options(entry: Entry, settings: Iterable[str]) -> dict[str, Any]:
-    """The options in their types.  Raises ComponentError with all that is wrong."""
-    from fmcore.recipe.nodes import COMMAND_LINE, Block, Faults
-    from fmcore.recipe.overrides import layer
-    from fmcore.recipe.schema import build_options, options, read_options
-    from fmcore.recipe.types import Reading
-
-    target, faults = entry.load(), Faults()
-    reading = Reading(faults=faults, construct=False, defaults=False)
-    own = options(target, KINDS[entry.kind].given)
+    """Return a component's options with their types.  Raises ComponentError with every error."""
+    diagnostics = Diagnostics()
+    # the caller constructs the component, whose constructor has the same defaults
+    validation = Validation(diagnostics, construct=False, defaults=False)
+    own = list_options(entry.load(), KINDS[entry.kind].given)
     what = f"{entry.kind} '{entry.name}'"
-    read = read_options(own, layer(settings, faults), what, "", reading)
-    if len(faults):
-        raise ComponentError("\n".join(f"{where}: {message}" for where, message in faults.found))
-    return build_options(target, Block(COMMAND_LINE, read))
+    checked = validate_options(own, parse_overrides(settings, diagnostics), what, "", validation)
+    if len(diagnostics):
+        raise ComponentError("\n".join(f"{mark}: {text}" for mark, text in diagnostics.found))
+    return build_options(own, MappingNode(COMMAND_LINE, checked))
 
 
 def typed_settings(target: type[T], settings: Iterable[str], what: str) -> T:
-    """The settings `target`, a dataclass.  Raises RecipeError with all that is wrong."""
-    from fmcore.recipe.nodes import COMMAND_LINE, Block, Faults
-    from fmcore.recipe.overrides import layer
-    from fmcore.recipe.schema import build_options, options, read_options
-    from fmcore.recipe.types import Reading
-
-    faults = Faults()
-    reading = Reading(faults=faults)
-    read = read_options(options(target), layer(settings, faults), what, "", reading)
-    for key, mark in reading.missing.items():
-        faults.add(mark, f"{key} must be given: add {key}=...")
-    faults.raise_any()
-    return target(**build_options(target, Block(COMMAND_LINE, read)))
+    """Return the dataclass `target` with these settings.  Raises RecipeError with every error."""
+    diagnostics = Diagnostics()
+    validation = Validation(diagnostics)
+    own = list_options(target)
+    checked = validate_options(own, parse_overrides(settings, diagnostics), what, "", validation)
+    for key, mark in validation.missing.items():
+        diagnostics.add(mark, f"{key} must be given: add {key}=...")
+    diagnostics.raise_any()
+    return target(**build_options(own, MappingNode(COMMAND_LINE, checked)))

@@ -1,7 +1,8 @@
-"""How shells ask fmcore what may come next: click's protocol, with words that hold `=`, `.`, `:`.
+"""Shell completion by click's protocol, for words with `=`, `.`, `:` and `,`.
 
-bash breaks words at `=` and `:`, and puts a space behind what it completes.  `path=vp` and
-`train.` need neither.
+click's own scripts cannot complete `KEY=VALUE`: that for bash receives the words that bash splits
+at `=` and `:`, and drops the other completions where files are one of them; that for fish cuts
+values at a comma; all add a space after `train.` and `train.lr=`.
 """
 
 from __future__ import annotations
@@ -75,7 +76,6 @@ fi
 """
 
 
-# click's own cuts descriptions at their first comma.
 _FISH = """\
 function %(complete_func)s
     for found in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) \\
@@ -100,7 +100,7 @@ class _Bash(BashComplete):
 
     def get_completion_args(self) -> tuple[list[str], str]:
         line = os.environ.get("COMP_LINE")
-        if line is None:  # asked by click's own script
+        if line is None:  # a script of click's, installed by hand
             return super().get_completion_args()
         point = int(os.environ.get("COMP_POINT") or len(line))
         typed = os.fsencode(line)[:point].decode("utf-8", "replace")
@@ -124,7 +124,7 @@ class _Fish(FishComplete):
 
 
 def _cut(item: CompletionItem, places: int) -> Any:
-    """What bash puts behind its last break."""
+    """Return what bash inserts after the last character at which it split the word."""
     return item.value[places:] if item.type == "plain" else item.value
 
 
@@ -132,6 +132,6 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _F
 
 
 def register() -> None:
-    """Let click use these for their shells."""
+    """Register these classes with click."""
     for name, shell in SHELLS.items():
         add_completion_class(shell, name)

@@ -37,7 +37,8 @@ def drawn(root: Path, nfe: Sequence[int], count: int) -> str:
     """What was drawn of `count` samples, at what cost, and where it lies."""
     cost = f"{min(nfe)}" if min(nfe) == max(nfe) else f"{min(nfe)} to {max(nfe)}"
     of = f" of {count}" if count > len(nfe) else ""
-    return "\n".join([f"{len(nfe)}{of} samples, {cost} NFE each", *_files(root, results=False)])
+    first = f"{len(nfe)}{of} samples in {root / 'samples'}, {cost} NFE each"
+    return "\n".join([first, *_files(root, results=False)])
 
 
 def numbers(results: Mapping[str, Any]) -> Iterator[str]:

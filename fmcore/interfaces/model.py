@@ -59,6 +59,8 @@ class VectorField(nn.Module, ABC):
     * `condition["label"]` holds class indices with -1 for the null class; `condition=None` means
       the null class for every row.  A network without labels ignores conditions that it does not
       declare.
+    * A network with labels has an attribute `classes`, the number of them: sampling draws labels
+      below it, and classifier-free guidance needs it.
     * Constructor arguments are typed keywords.  One called `shape` is the data's shape without the
       batch; a recipe need not say it.
     * Initialisation draws from torch's global generator only inside the constructor; the trainer

@@ -20,14 +20,15 @@ import annotated_types
 
 from fmcore.errors import ComponentError, did_you_mean
 
-__all__ = ["Options", "require_choice"]
+__all__ = ["COMPARISONS", "Options", "require_choice"]
 
-_RANGES: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
+COMPARISONS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
     annotated_types.Ge: ("ge", ">=", operator.ge),
     annotated_types.Gt: ("gt", ">", operator.gt),
     annotated_types.Le: ("le", "<=", operator.le),
     annotated_types.Lt: ("lt", "<", operator.lt),
 }
+"""The attribute that holds the bound, its sign in messages and its comparison, by annotation."""
 
 
 class Options:
@@ -60,8 +61,8 @@ def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None
     if get_args(hint)[0] is int and not isinstance(value, int):
         raise ComponentError(f"{component}: {name} must be an integer, got {value}")
     for rule in hint.__metadata__:
-        if type(rule) in _RANGES:
-            attribute, sign, holds = _RANGES[type(rule)]
+        if type(rule) in COMPARISONS:
+            attribute, sign, holds = COMPARISONS[type(rule)]
             bound = getattr(rule, attribute)
             if not holds(value, bound):
                 raise ComponentError(f"{component}: {name} must be {sign} {bound}, got {value}")

@@ -1,28 +1,36 @@
-"""The types made of other types: lists, tuples, mappings, alternatives and ranges."""
+"""The types made of other types: lists, tuples, mappings, unions and ranges."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 import annotated_types
 
-from fmcore.recipe.nodes import Block, Items, Leaf, Node, plain
-from fmcore.recipe.types import Misfit, Null, Reading, Type, is_open
+from fmcore.interfaces.options import COMPARISONS
+from fmcore.recipe.nodes import MappingNode, Node, ScalarNode, SequenceNode, to_python
+from fmcore.recipe.types import Null, Type, TypeMismatch, Validation, has_reference
 
-__all__ = ["Bounded", "ListOf", "MapOf", "OneOf", "TupleOf", "bounds_of"]
+__all__ = ["Bounded", "ListOf", "MapOf", "OneOf", "TupleOf", "collect_bounds"]
 
 
-def _items(node: Node) -> tuple[Node, ...]:
-    if isinstance(node, Items):
+def _require_items(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, SequenceNode):
         return node.items
-    if isinstance(node, Leaf) and isinstance(node.value, str | int | float):
-        huge = isinstance(node.value, int) and abs(node.value) >= 10**60  # too long to write out
-        raise Misfit("" if huge else f"; a list is written [{str(node.value)[:60]}]")
-    if isinstance(node, Block) and node.entries and all(key.isdigit() for key in node.entries):
-        raise Misfit("; there is no item of that index to change")
-    raise Misfit
+    if isinstance(node, ScalarNode) and isinstance(node.value, str | int | float):
+        # str() of an integer of thousands of digits raises
+        huge = isinstance(node.value, int) and abs(node.value) >= 10**60
+        hide = huge or node.reference is not None
+        raise TypeMismatch("" if hide else f"; a list is written [{str(node.value)[:60]}]")
+    if (
+        isinstance(node, MappingNode)
+        and node.entries
+        and all(key.isdigit() for key in node.entries)
+    ):
+        raise TypeMismatch("; there is no item of that index to change")
+    raise TypeMismatch
 
 
 @final
@@ -34,50 +42,50 @@ class ListOf(Type):
     make: Callable[[Iterable[Any]], Sequence[Any]] = list
 
     @property
-    def text(self) -> str:
-        return f"a list of {self.item.many}"
+    def singular(self) -> str:
+        return f"a list of {self.item.plural}"
 
     @property
-    def many(self) -> str:
-        return f"lists of {self.item.many}"
+    def plural(self) -> str:
+        return f"lists of {self.item.plural}"
 
-    def accept(self, node: Node, at: str, reading: Reading) -> Node:
-        read = (self.item.read(v, f"{at}.{i}", reading) for i, v in enumerate(_items(node)))
-        return Items(node.mark, tuple(read), key=node.key)
+    def check(self, node: Node, at: str, validation: Validation) -> Node:
+        items = _require_items(node)
+        checked = (self.item.validate(v, f"{at}.{i}", validation) for i, v in enumerate(items))
+        return SequenceNode(node.mark, tuple(checked), key=node.key)
 
     def build(self, node: Node) -> Any:
-        return self.make(self.item.build(child) for child in _items(node))
+        return self.make(self.item.build(child) for child in _require_items(node))
 
 
 @final
 @dataclass(frozen=True)
 class TupleOf(Type):
-    """`tuple[T, U]`: that many values, each of its type."""
+    """`tuple[T, U]`: as many values as types, each of its type."""
 
     parts: tuple[Type, ...]
 
     @property
-    def text(self) -> str:
-        if len({part.text for part in self.parts}) == 1:
-            return f"a list of {len(self.parts)} {self.parts[0].many}"
-        return f"a list of {', '.join(part.text for part in self.parts)}"
+    def singular(self) -> str:
+        if len({part.singular for part in self.parts}) == 1:
+            return f"a list of {len(self.parts)} {self.parts[0].plural}"
+        return f"a list of {', '.join(part.singular for part in self.parts)}"
 
     @property
-    def many(self) -> str:
-        return f"items, each {self.text}"
+    def plural(self) -> str:
+        return f"items, each {self.singular}"
 
-    def accept(self, node: Node, at: str, reading: Reading) -> Node:
-        items = _items(node)
+    def check(self, node: Node, at: str, validation: Validation) -> Node:
+        items = _require_items(node)
         if len(items) != len(self.parts):
-            raise Misfit(f" of {len(items)}")
+            raise TypeMismatch(f" of {len(items)}")
         pairs = zip(self.parts, items, strict=True)
-        read = (part.read(v, f"{at}.{i}", reading) for i, (part, v) in enumerate(pairs))
-        return Items(node.mark, tuple(read), key=node.key)
+        checked = (part.validate(v, f"{at}.{i}", validation) for i, (part, v) in enumerate(pairs))
+        return SequenceNode(node.mark, tuple(checked), key=node.key)
 
     def build(self, node: Node) -> tuple[Any, ...]:
-        return tuple(
-            part.build(child) for part, child in zip(self.parts, _items(node), strict=True)
-        )
+        pairs = zip(self.parts, _require_items(node), strict=True)
+        return tuple(part.build(child) for part, child in pairs)
 
 
 @final
@@ -88,129 +96,135 @@ class MapOf(Type):
     item: Type
 
     @property
-    def text(self) -> str:
-        return f"a mapping of names to {self.item.many}"
+    def singular(self) -> str:
+        return f"a mapping of names to {self.item.plural}"
 
     @property
-    def many(self) -> str:
-        return f"mappings of names to {self.item.many}"
+    def plural(self) -> str:
+        return f"mappings of names to {self.item.plural}"
 
-    def accept(self, node: Node, at: str, reading: Reading) -> Node:
-        if not isinstance(node, Block):
-            raise Misfit
-        read = {key: self.item.read(v, f"{at}.{key}", reading) for key, v in node.entries.items()}
-        return replace(node, entries=read)
+    def check(self, node: Node, at: str, validation: Validation) -> Node:
+        if not isinstance(node, MappingNode):
+            raise TypeMismatch
+        entries = node.entries.items()
+        checked = {key: self.item.validate(v, f"{at}.{key}", validation) for key, v in entries}
+        return replace(node, entries=checked)
 
     def build(self, node: Node) -> dict[str, Any]:
-        entries = node.entries if isinstance(node, Block) else {}
+        entries = node.entries if isinstance(node, MappingNode) else {}
         return {key: self.item.build(child) for key, child in entries.items()}
 
 
 @final
 @dataclass(frozen=True)
 class OneOf(Type):
-    """`T | U`: the first that fits; `T | None` is the common one."""
+    """`T | U`: the first type that fits; mostly `T | None`."""
 
     types: tuple[Type, ...]
 
     @property
-    def text(self) -> str:
-        words = [t.text for t in self._others]
-        return " or ".join(words if len(words) == len(self.types) else [*words, "null"])
+    def singular(self) -> str:
+        names = [t.singular for t in self._others]
+        return " or ".join(names if len(names) == len(self.types) else [*names, "null"])
 
     @property
-    def many(self) -> str:
-        return f"items, each {self.text}"
+    def plural(self) -> str:
+        return f"items, each {self.singular}"
 
     @property
     def _others(self) -> list[Type]:
         return [t for t in self.types if not isinstance(t, Null)]
 
-    def accept(self, node: Node, at: str, reading: Reading) -> Node:
+    def check(self, node: Node, at: str, validation: Validation) -> Node:
         nullable = len(self._others) < len(self.types)
-        if nullable and isinstance(node, Leaf) and node.value is None:
+        if nullable and isinstance(node, ScalarNode) and node.value is None:
             return replace(node, literal=True)
-        if len(self._others) == 1:
-            return self._others[0].accept(node, at, reading)
-        found = self._fitting(node, at, reading)
+        if len(self._others) == 1:  # its own errors are more precise than "expected T or null"
+            return self._others[0].check(node, at, validation)
+        found = self._find_fitting(node, at, validation)
         if found is None:
-            raise Misfit
-        trial, _, read = found
-        reading.take(trial)
-        return read
+            raise TypeMismatch
+        fork, _, checked = found
+        validation.merge(fork)
+        return checked
 
     def build(self, node: Node) -> Any:
-        if isinstance(node, Leaf) and node.value is None:
+        if isinstance(node, ScalarNode) and node.value is None:
             return None
         if len(self._others) == 1:
             return self._others[0].build(node)
-        found = self._fitting(node, "", Reading(construct=False))
+        found = self._find_fitting(node, "", Validation(construct=False))
         return None if found is None else found[1].build(node)
 
-    def _fitting(self, node: Node, at: str, reading: Reading) -> tuple[Reading, Type, Node] | None:
-        """The first type that reads the node without a fault: by its value, then by its text."""
+    def _find_fitting(
+        self, node: Node, at: str, validation: Validation
+    ) -> tuple[Validation, Type, Node] | None:
+        """Return the first type that accepts the node: as YAML reads it, or else as it was typed.
+
+        Text accepts everything typed, so that `int | str` would otherwise never be an integer.
+        """
         for candidate in (replace(node, text=None), node):
             for t in self._others:
-                trial = reading.trial()
-                read = t.read(candidate, at, trial)
-                if not len(trial.faults):
-                    return trial, t, replace(read, text=node.text)
+                fork = validation.fork()
+                checked = t.validate(candidate, at, fork)
+                if not len(fork.diagnostics):
+                    return fork, t, replace(checked, text=node.text)
         return None
 
 
 @final
 @dataclass(frozen=True)
 class Bounded(Type):
-    """`Annotated[T, Gt(0), ...]`: a type with bounds of the package annotated_types."""
+    """`Annotated[T, Gt(0), ...]`: a type with bounds of the package annotated_types.
+
+    A number with bounds is finite, as in fmcore.interfaces.options.
+    """
 
     inner: Type
     bounds: tuple[annotated_types.BaseMetadata, ...]
 
     @property
-    def text(self) -> str:
-        return f"{self.inner.text} {self._words}"
+    def singular(self) -> str:
+        return f"{self.inner.singular} {self._conditions}"
 
     @property
-    def many(self) -> str:
-        return f"{self.inner.many} {self._words}"
+    def plural(self) -> str:
+        return f"{self.inner.plural} {self._conditions}"
 
     @property
-    def _words(self) -> str:
-        return " and ".join(_in_words(bound) for bound in self.bounds)
+    def _conditions(self) -> str:
+        return " and ".join(_describe_bound(bound) for bound in self.bounds)
 
-    def accept(self, node: Node, at: str, reading: Reading) -> Node:
-        read = self.inner.accept(node, at, reading)
-        if not is_open(read) and not all(_holds(bound, plain(read)) for bound in self.bounds):
-            raise Misfit
-        return read
+    def check(self, node: Node, at: str, validation: Validation) -> Node:
+        checked = self.inner.check(node, at, validation)
+        if has_reference(checked):  # inside a union: checked again once it is resolved
+            return checked
+        value = to_python(checked)
+        if not all(_holds(bound, value) for bound in self.bounds):
+            raise TypeMismatch
+        if isinstance(value, float) and math.isinf(value):
+            raise TypeMismatch("; it has to be finite")
+        return checked
 
     def build(self, node: Node) -> Any:
         return self.inner.build(node)
 
 
-_COMPARISONS: tuple[tuple[type, str, str, Callable[[Any, Any], bool]], ...] = (
-    (annotated_types.Gt, "gt", ">", lambda value, bound: value > bound),
-    (annotated_types.Ge, "ge", ">=", lambda value, bound: value >= bound),
-    (annotated_types.Lt, "lt", "<", lambda value, bound: value < bound),
-    (annotated_types.Le, "le", "<=", lambda value, bound: value <= bound),
-)
-
-
-def bounds_of(metadata: Iterable[Any]) -> tuple[annotated_types.BaseMetadata, ...]:
-    """The bounds among an annotation's metadata, groups such as Interval and Len taken apart."""
+def collect_bounds(metadata: Iterable[Any]) -> tuple[annotated_types.BaseMetadata, ...]:
+    """Return the bounds in an annotation's metadata; groups such as Interval and Len are split."""
     found: list[annotated_types.BaseMetadata] = []
     for item in metadata:
         if isinstance(item, annotated_types.GroupedMetadata):
-            found += bounds_of(item)
+            found += collect_bounds(item)
         elif isinstance(item, annotated_types.MinLen) and item.min_length == 0:
-            continue  # Len's own default
+            continue  # the default of Len, which excludes nothing
         elif isinstance(item, annotated_types.BaseMetadata):
             found.append(item)
     return tuple(found)
 
 
-def _in_words(bound: annotated_types.BaseMetadata) -> str:
-    for kind, attribute, sign, _ in _COMPARISONS:
+def _describe_bound(bound: annotated_types.BaseMetadata) -> str:
+    for kind, (attribute, sign, _) in COMPARISONS.items():
         if isinstance(bound, kind):
             return f"{sign} {getattr(bound, attribute)}"
     if isinstance(bound, annotated_types.MultipleOf):
@@ -225,8 +239,9 @@ def _in_words(bound: annotated_types.BaseMetadata) -> str:
 
 
 def _holds(bound: annotated_types.BaseMetadata, value: Any) -> bool:
+    # A bound on `int | str` applies to the values that have an order or a length.
     number = isinstance(value, int | float)
-    for kind, attribute, _, holds in _COMPARISONS:
+    for kind, (attribute, _, holds) in COMPARISONS.items():
         if isinstance(bound, kind):
             return not number or holds(value, getattr(bound, attribute))
     if isinstance(bound, annotated_types.MultipleOf):

@@ -1,11 +1,14 @@
-"""Create a component by kind and name, its options checked against its constructor."""
+"""Create a component by kind and name, its options checked against its constructor.
+
+Imports no YAML: a program that uses components without recipes does not load it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from fmcore.recipe.schema import prepared
+from fmcore.recipe.schema import prepare_arguments
 from fmcore.registry import registry
 from fmcore.registry.construct import construct
 from fmcore.registry.entry import Entry
@@ -42,11 +45,11 @@ def create(kind: Literal["data"], name: str, /, **options: Any) -> Dataset: ...
 @overload
 def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:
-    """A component by kind and name: `create("path", "ot", sigma_min=1e-4)`.
+    """Return a component by kind and name: `create("path", "ot", sigma_min=1e-4)`.
 
     Kinds: path, source, coupling, objective, model, solver, metric, data.  Raises PluginError for a
     name that is not installed or not loadable, ComponentError for options that the component does
-    not take.
+    not have.
     """
     return create_from(registry().entry(kind, name), options)
 
@@ -55,6 +58,7 @@ def create_from(entry: Entry, options: Mapping[str, Any]) -> Any:
     """Create the component that `entry` registers; components among the options may be names.
 
     Raises PluginError if the class cannot be loaded, ComponentError if options are unknown, missing
-    or refused.
+    or invalid.
     """
-    return construct(entry, prepared(entry.load(), options, f"{entry.kind} '{entry.name}'"))
+    arguments = prepare_arguments(entry.load(), options, f"{entry.kind} '{entry.name}'")
+    return construct(entry, arguments)

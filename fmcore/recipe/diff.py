@@ -1,64 +1,64 @@
-"""A resolved recipe as YAML, with the source of every value behind it."""
+"""Show a complete recipe with the source of every value, and the differences of two recipes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, final
 
-from fmcore.recipe.dump import scalar
-from fmcore.recipe.nodes import Block, Items, Leaf, Mark, Node, plain
+from fmcore.recipe.dump import to_yaml_line
+from fmcore.recipe.nodes import MappingNode, Mark, Node, ScalarNode, SequenceNode, to_python
 from fmcore.recipe.recipe import Recipe
 
-__all__ = ["ABSENT", "Difference", "annotated", "diff"]
+__all__ = ["ABSENT", "Difference", "annotate", "diff", "format_value"]
 
-MAX_COLUMN = 56  # sources are aligned up to here; behind longer lines they follow after two spaces
+MAX_COLUMN = 56  # sources are aligned up to here; after longer lines they follow two spaces
 
 
-def annotated(recipe: Recipe) -> str:
-    """The complete recipe; comments say `file:line`, `command line` or `default`."""
-    lines = list(_lines(recipe.completed, ""))
+def annotate(recipe: Recipe) -> str:
+    """Return the complete recipe as YAML, with comments: `file:line`, `command line`, `default`."""
+    lines = list(_list_lines(recipe.completed, ""))
     width = max(len(text) for text, _ in lines if len(text) <= MAX_COLUMN)
     rows = (f"{text:<{width}}  # {_source(mark)}" if mark else text for text, mark in lines)
     return "\n".join(rows) + "\n"
 
 
-def _lines(node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
-    """Lines and where their values come from; None for lines that only open a block."""
-    if isinstance(node, Block):
+def _list_lines(node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
+    """Yield lines and the places of their values; None for lines that only open a block."""
+    if isinstance(node, MappingNode):
         for key, child in node.entries.items():
-            yield from _entry(f"{indent}{scalar(key)}:", child, indent + "  ")
-    elif isinstance(node, Items):
+            yield from _list_entry(f"{indent}{to_yaml_line(key)}:", child, indent + "  ")
+    elif isinstance(node, SequenceNode):
         for child in node.items:
-            yield from _item(child, indent)
+            yield from _list_item(child, indent)
 
 
-def _entry(head: str, node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
-    if _on_one_line(node):
-        yield f"{head} {scalar(plain(node))}", node.origin
+def _list_entry(head: str, node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
+    if _fits_one_line(node):
+        yield f"{head} {to_yaml_line(to_python(node, record=True))}", node.origin
     else:
         yield head, None
-        yield from _lines(node, indent)
+        yield from _list_lines(node, indent)
 
 
-def _item(node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
-    if _on_one_line(node):
-        yield f"{indent}- {scalar(plain(node))}", node.origin
+def _list_item(node: Node, indent: str) -> Iterator[tuple[str, Mark | None]]:
+    if _fits_one_line(node):
+        yield f"{indent}- {to_yaml_line(to_python(node, record=True))}", node.origin
         return
-    inside = list(_lines(node, indent + "  "))
-    text, mark = inside[0]
+    inside = list(_list_lines(node, indent + "  "))
+    text, mark = inside[0]  # the dash replaces the indent of the first line
     yield f"{indent}- {text[len(indent) + 2 :]}", mark
     yield from inside[1:]
 
 
-def _on_one_line(node: Node) -> bool:
-    if isinstance(node, Items):
-        return all(isinstance(item, Leaf) for item in node.items)
-    return isinstance(node, Leaf) or not node.entries
+def _fits_one_line(node: Node) -> bool:
+    if isinstance(node, SequenceNode):
+        return all(isinstance(item, ScalarNode) for item in node.items)
+    return isinstance(node, ScalarNode) or not node.entries
 
 
 def _source(mark: Mark) -> str:
     if mark.source.startswith("default"):
-        return "default"
+        return "default"  # of what is clear from the lines above it
     return f"{mark.source}:{mark.line}" if mark.line else mark.source
 
 
@@ -68,7 +68,7 @@ class _Absent:
 
 
 ABSENT: Any = _Absent()
-"""Stands for the value of a key that one of the recipes does not have."""
+"""The value of a key that one of the recipes does not have; None is a value."""
 
 
 @final
@@ -80,25 +80,26 @@ class Difference(NamedTuple):
     right: Any
 
     def __str__(self) -> str:
-        return f"{self.key}: {in_yaml(self.left)} -> {in_yaml(self.right)}"
+        return f"{self.key}: {format_value(self.left)} -> {format_value(self.right)}"
 
 
 def diff(left: Recipe, right: Recipe) -> list[Difference]:
-    """The keys in which two recipes differ, section by section; empty if they say the same."""
-    a, b = _flat(left.values), _flat(right.values)
+    """Return the keys in which two recipes differ, section by section; none for equal recipes."""
+    a, b = _flatten(left.values), _flatten(right.values)
     sections = list(left.values)
+    # a stable sort: keys of one recipe alone are listed with their section, in the order written
     keys = sorted(dict.fromkeys([*a, *b]), key=lambda key: sections.index(key.partition(".")[0]))
     pairs = [Difference(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in keys]
-    return [pair for pair in pairs if not _same(pair.left, pair.right)]
+    return [pair for pair in pairs if not _are_equal(pair.left, pair.right)]
 
 
-def in_yaml(value: Any) -> str:
-    """A value as a recipe writes it."""
-    return repr(value) if value is ABSENT else scalar(value)
+def format_value(value: Any) -> str:
+    """Return a value as a recipe writes it, or `(absent)`."""
+    return repr(value) if value is ABSENT else to_yaml_line(value)
 
 
-def _flat(value: Any, at: str = "") -> dict[str, Any]:
-    """Single values, empty mappings and lists of single values by their dotted keys."""
+def _flatten(value: Any, at: str = "") -> dict[str, Any]:
+    """Return scalars, empty mappings and lists of scalars by their dotted keys."""
     if isinstance(value, dict) and value:
         pairs = value.items()
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
@@ -107,9 +108,9 @@ def _flat(value: Any, at: str = "") -> dict[str, Any]:
         return {at: value}
     found: dict[str, Any] = {}
     for key, child in pairs:
-        found |= _flat(child, f"{at}.{key}" if at else key)
+        found |= _flatten(child, f"{at}.{key}" if at else key)
     return found
 
 
-def _same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and bool(left == right)
+def _are_equal(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and bool(left == right)  # True == 1 == 1.0 in Python

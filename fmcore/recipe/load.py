@@ -1,4 +1,4 @@
-"""A recipe file with everything that it extends, merged into one tree."""
+"""Load a recipe file with everything that it extends, and copy one."""
 
 from __future__ import annotations
 
@@ -11,102 +11,133 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.errors import RecipeError
-from fmcore.recipe.catalog import SUFFIXES, find, shown
+from fmcore.recipe.catalog import SUFFIXES, current_folder, display_path, find_recipe
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Block, Faults, Leaf, Mark, Node
-from fmcore.recipe.overrides import layer
-from fmcore.recipe.recipe import Recipe, resolved
-from fmcore.recipe.schema import default_node
+from fmcore.recipe.nodes import Diagnostics, MappingNode, Mark, Node, ScalarNode
+from fmcore.recipe.options import to_node
+from fmcore.recipe.overrides import parse_overrides
+from fmcore.recipe.recipe import Recipe, resolve
 from fmcore.recipe.yaml import MAX_BYTES, read_bytes
 
-__all__ = ["Layer", "chain", "composed", "copy_recipe", "load_recipe"]
+__all__ = ["Layer", "compose", "copy_recipe", "load_layers", "load_recipe"]
 
-MAX_CHAIN = 20
+MAX_LAYERS = 20
 
 
 @final
 @dataclass(frozen=True)
 class Layer:
-    """One file: its own sections, and what it says it extends."""
+    """One file: its own sections, and the value of its `extends`."""
 
     file: Path
-    block: Block
-    extends: Leaf | None = None
+    block: MappingNode
+    extends: ScalarNode | None = None
 
 
-def composed(file: Path, faults: Faults) -> Block:
-    """The file on top of what it extends, that on top of what it extends, and so on."""
-    blocks: list[Node] = [layer.block for layer in chain(file, faults)]
+def load_recipe(
+    source: str | PathLike[str] | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    name: str | None = None,
+    partial: bool = False,
+) -> Recipe:
+    """Return the recipe of a file, of an installed name or of a mapping, with `key=value`
+    overrides.
+
+    `partial=True` accepts `???`: such keys are in `Recipe.missing`, and components that need them
+    cannot be built.  Raises RecipeError with every error, each with its place.
+    """
+    diagnostics = Diagnostics()
+    if isinstance(source, Mapping):
+        mark = Mark("recipe", folder=current_folder())
+        tree, path = to_node(source, mark, literal=False), None
+    else:
+        path = find_recipe(source)
+        tree = compose(path, diagnostics)
+    tree = merge(tree, parse_overrides(overrides, diagnostics))
+    return resolve(name or (path.stem if path else "recipe"), path, tree, diagnostics, partial)
+
+
+def compose(file: Path, diagnostics: Diagnostics) -> MappingNode:
+    """Return the file merged into the one that it extends, that into the next, and so on."""
+    blocks: list[Node] = [layer.block for layer in load_layers(file, diagnostics)]
     merged = reduce(merge, reversed(blocks))
-    return merged if isinstance(merged, Block) else Block(Mark(shown(file), 1, 1), {})
+    return (
+        merged
+        if isinstance(merged, MappingNode)
+        else MappingNode(Mark(display_path(file), 1, 1), {})
+    )
 
 
-def chain(file: Path, faults: Faults) -> list[Layer]:
-    """The file and its bases, the file first."""
+def load_layers(file: Path, diagnostics: Diagnostics) -> list[Layer]:
+    """Return the file and its bases, the file first."""
     layers: list[Layer] = []
-    here: Path | None = file
-    while here is not None:
-        block = _read(here, faults)
-        extends = _extends(block, faults)
+    current: Path | None = file
+    while current is not None:
+        block = _read(current, diagnostics)
+        extends = _check_extends(block, diagnostics)
         own = {key: child for key, child in block.entries.items() if key != "extends"}
-        layers.append(Layer(here, replace(block, entries=own), extends))
-        here = None if extends is None else _base(extends, layers)
+        layers.append(Layer(current, replace(block, entries=own), extends))
+        current = None if extends is None else _find_base(extends, layers)
     return layers
 
 
-def _extends(block: Block, faults: Faults) -> Leaf | None:
+def _check_extends(block: MappingNode, diagnostics: Diagnostics) -> ScalarNode | None:
     node = block.entries.get("extends")
-    if node is None or (isinstance(node, Leaf) and isinstance(node.value, str) and node.value):
+    if node is None or (
+        isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value
+    ):
         return node
     hint = "as in `extends: _base/adm64.yaml`"
-    faults.add(node.mark, f"`extends` names one file or recipe, {hint}")
+    diagnostics.add(node.mark, f"`extends` names one file or recipe, {hint}")
     return None
 
 
-def _base(extends: Leaf, layers: list[Layer]) -> Path:
+def _find_base(extends: ScalarNode, layers: list[Layer]) -> Path:
     try:
-        base = find(extends.value, layers[-1].file.parent)
+        base = find_recipe(extends.value, layers[-1].file.parent)
     except RecipeError as error:
         raise RecipeError(f"{extends.mark}: {error}") from None
-    seen = [layer.file.resolve() for layer in layers]
+    seen = [layer.file.resolve() for layer in layers]  # two names may link to one file
     if base.resolve() in seen:
         loop = [*seen[seen.index(base.resolve()) :], base.resolve()]
-        names = " -> ".join(shown(file) for file in loop)
+        names = " -> ".join(display_path(file) for file in loop)
         raise RecipeError(f"{extends.mark}: a recipe cannot extend itself: {names}")
-    if len(layers) >= MAX_CHAIN:
-        raise RecipeError(f"{extends.mark}: more than {MAX_CHAIN} recipes extend one another")
+    if len(layers) >= MAX_LAYERS:
+        raise RecipeError(f"{extends.mark}: more than {MAX_LAYERS} recipes extend one another")
     return base
 
 
-def _read(file: Path, faults: Faults) -> Block:
-    source = shown(file)
+def _read(file: Path, diagnostics: Diagnostics) -> MappingNode:
+    source = display_path(file)
     try:
         with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            data = stream.read(MAX_BYTES + 1)  # one more, by which read_bytes sees the excess
     except OSError as error:
         raise RecipeError(f"{source}: cannot be read: {error.strerror}") from None
-    node = read_bytes(data, source, faults)
+    node = read_bytes(data, source, diagnostics, str(file.absolute().parent))
     if node is None:
         raise RecipeError(f"{source}:1:1: the recipe is empty")
-    if not isinstance(node, Block):
+    if not isinstance(node, MappingNode):
         raise RecipeError(f"{node.mark}: a recipe is a mapping of sections, as in `path: ot`")
     return node
 
 
 def copy_recipe(source: str, to: str | PathLike[str], force: bool = False) -> list[Path]:
-    """Copy a recipe, by name or file, to a file or into a folder; returns the files written.
+    """Copy a recipe, by name or file, to a file or into a folder; return the files written.
 
-    Bases keep their place relative to it; one that is there already with the same content is left.
-    Raises RecipeError, before anything is written, if a file is in the way and not `force`.
+    Bases keep their place relative to it.  Existing files with the same content are not written.
+    Raises RecipeError, before anything is written, if another file exists and not `force`.
     """
-    file = find(source)
-    faults = Faults()
-    layers = chain(file, faults)
-    faults.raise_any()
-    copies = {t: data for t, data in _copies(layers, _target(file, Path(to))) if _differs(t, data)}
-    standing = [target for target in copies if target.exists()]
-    if standing and not force:
-        names = ", ".join(shown(target) for target in standing)
+    file = find_recipe(source)
+    diagnostics = Diagnostics()
+    layers = load_layers(file, diagnostics)
+    diagnostics.raise_any()
+    planned = _plan_copies(layers, _target(file, Path(to)))
+    copies = {target: data for target, data in planned if _differs(target, data)}
+    existing = [target for target in copies if target.exists()]
+    if existing and not force:
+        names = ", ".join(display_path(target) for target in existing)
         raise RecipeError(f"{names}: there is a file already; use --force to replace it")
     for target, data in copies.items():
         _write(target, data)
@@ -121,19 +152,19 @@ def _target(file: Path, to: Path) -> Path:
     return to
 
 
-def _copies(layers: list[Layer], target: Path) -> list[tuple[Path, bytes]]:
-    """Where each file of the chain goes; a base that is extended by its name stays where it is."""
+def _plan_copies(layers: list[Layer], target: Path) -> list[tuple[Path, bytes]]:
+    """Return the target and content of each file; a base that is extended by name is not copied."""
     root = target.parent.resolve()
     copies = []
-    for inherited in layers:
-        copies.append((target, inherited.file.read_bytes()))
-        base = inherited.extends
-        if base is None or not Path(inherited.file.parent, base.value).is_file():
-            break
+    for layer in layers:
+        copies.append((target, layer.file.read_bytes()))
+        base = layer.extends
+        if base is None or not Path(layer.file.parent, base.value).is_file():
+            break  # an installed recipe is found by its name from everywhere
         target = target.parent / base.value
         if not target.resolve().is_relative_to(root):
             raise RecipeError(
-                f"{base.mark}: '{base.value}' lies outside the recipe's folder, so that a copy "
+                f"{base.mark}: '{base.value}' is outside the recipe's folder, so that a copy "
                 "would not find it; copy the files by hand"
             )
     return copies
@@ -144,7 +175,7 @@ def _differs(target: Path, data: bytes) -> bool:
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Write aside and move: a full disk leaves what was there."""
+    """Write to a temporary file and move it: a full disk leaves the old file."""
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -153,27 +184,4 @@ def _write(target: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise RecipeError(f"{shown(target)}: cannot be written: {error.strerror}") from None
-
-
-def load_recipe(
-    source: str | PathLike[str] | Mapping[str, Any],
-    overrides: Iterable[str] = (),
-    *,
-    name: str | None = None,
-    partial: bool = False,
-) -> Recipe:
-    """The recipe of a file, of a shipped or registered name, or of a mapping, with `key=value`
-    overrides.
-
-    `partial=True` lets `???` values stand: they are listed in `Recipe.missing`, and what needs them
-    cannot be built. Raises RecipeError with every fault, each with its place.
-    """
-    faults = Faults()
-    if isinstance(source, Mapping):
-        tree, path = default_node(source, Mark("recipe"), literal=False), None
-    else:
-        path = find(source)
-        tree = composed(path, faults)
-    tree = merge(tree, layer(overrides, faults))
-    return resolved(name or (path.stem if path else "recipe"), path, tree, faults, partial)
+        raise RecipeError(f"{display_path(target)}: cannot be written: {error.strerror}") from None

@@ -1,8 +1,9 @@
-"""A recipe as it is read: plain values that know where they were written."""
+"""The tree of a recipe: mappings, sequences and scalars that know where they were written."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -13,28 +14,47 @@ from fmcore.errors import RecipeError
 __all__ = [
     "COMMAND_LINE",
     "MISSING",
-    "Block",
-    "Faults",
-    "Items",
-    "Leaf",
+    "Diagnostics",
+    "MappingNode",
     "Mark",
     "Node",
-    "described",
+    "Reference",
+    "ScalarNode",
+    "SequenceNode",
+    "children",
+    "describe",
     "from_python",
     "lookup",
-    "mapped",
-    "plain",
+    "map_scalars",
+    "redact",
+    "to_python",
     "walk",
 ]
 
 MISSING = "???"
-"""What a recipe writes for a value that has to be given on the command line."""
+"""The value of a required option that the recipe does not set."""
+
+MAX_INDEX_DIGITS = 5  # int() of a long digit string is slow, and no list is that long
+
+
+class Reference(str):
+    """Text with `${oc.env:...}`, which values show in place of the `resolved` text.
+
+    Printed and saved, it does not reveal the text; `create` and `load_recipe` use the text.
+    """
+
+    resolved: str
+
+    def __new__(cls, text: str, resolved: str = "") -> Reference:
+        made = super().__new__(cls, text)
+        made.resolved = resolved
+        return made
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place: line and column of a file, both from 1, or something without lines such as the
-    command line.
+    """A place: line and column of a file, both from 1, or a source without lines such as the
+    command line.  `folder` is the absolute folder of the file, '' for other sources.
 
     >>> str(Mark("recipes/a.yaml", 7, 3)), str(Mark("command line"))
     ('recipes/a.yaml:7:3', 'command line')
@@ -43,6 +63,8 @@ class Mark:
     source: str
     line: int = 0
     column: int = 0
+    # not compared: two marks are equal if their messages are
+    folder: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
@@ -53,10 +75,10 @@ COMMAND_LINE = Mark("command line")
 
 @dataclass(frozen=True)
 class _Node:
-    """`mark` is where the value stands, `key` where its key does.
+    """`mark` is the place of the value, `key` that of its key.
 
-    `text` is what was typed, where the schema decides what it means: on the command line and in the
-    environment.
+    `text` is the typed text of a value whose type the schema decides: one from the command line or
+    the environment.
     """
 
     mark: Mark
@@ -65,138 +87,167 @@ class _Node:
 
     @property
     def origin(self) -> Mark:
-        """The key's place, or the value's where there is no key."""
+        """The place of the key, or of the value where there is no key."""
         return self.key or self.mark
 
 
 @dataclass(frozen=True)
-class Leaf(_Node):
-    """A single value.  `literal` ones are not searched for `${...}`."""
+class ScalarNode(_Node):
+    """A single value.
+
+    `literal` values are not searched for `${...}`.  `reference` is the text with `${oc.env:...}`
+    that the value came from; messages show it instead of the value, which may be secret.
+    """
 
     value: Any
     literal: bool = field(default=False, kw_only=True)
+    reference: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
-class Items(_Node):
+class SequenceNode(_Node):
     """A list."""
 
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Block(_Node):
-    """A mapping."""
+class MappingNode(_Node):
+    """A mapping.  One that `clears` replaces the mapping that it is merged into: `{}` in YAML."""
 
     entries: Mapping[str, Node]
+    clears: bool = field(default=False, kw_only=True)
 
 
-Node = Leaf | Items | Block
+Node = ScalarNode | SequenceNode | MappingNode
 
 
-def plain(node: Node) -> Any:
-    """The value without its places: dicts, lists and scalars."""
-    if isinstance(node, Block):
-        return {key: plain(child) for key, child in node.entries.items()}
-    if isinstance(node, Items):
-        return [plain(child) for child in node.items]
+def to_python(node: Node, *, record: bool = False) -> Any:
+    """Return dicts, lists and scalars: the values without their places.
+
+    For a `record`, text from the environment is returned as its Reference.
+    """
+    if isinstance(node, MappingNode):
+        return {key: to_python(child, record=record) for key, child in node.entries.items()}
+    if isinstance(node, SequenceNode):
+        return [to_python(child, record=record) for child in node.items]
+    if record and node.reference is not None:
+        return Reference(node.reference, node.value)
     return node.value
 
 
 def from_python(value: Any, mark: Mark, *, literal: bool = True) -> Node:
-    """Nodes for a Python value: the way back of `plain`, all at `mark`."""
+    """Return the nodes of a Python value, all at `mark`: the inverse of `to_python`."""
     if isinstance(value, Mapping):
         entries = {str(k): from_python(v, mark, literal=literal) for k, v in value.items()}
-        return Block(mark, entries)
+        return MappingNode(mark, entries)
     if isinstance(value, list | tuple):
-        return Items(mark, tuple(from_python(v, mark, literal=literal) for v in value))
-    return Leaf(mark, str(value) if isinstance(value, PurePath) else value, literal=literal)
+        return SequenceNode(mark, tuple(from_python(v, mark, literal=literal) for v in value))
+    if isinstance(value, Reference):
+        return ScalarNode(mark, value.resolved, literal=True, reference=str(value))
+    return ScalarNode(mark, str(value) if isinstance(value, PurePath) else value, literal=literal)
 
 
 def children(node: Node) -> Iterable[tuple[str, Node]]:
-    """The parts of a node by name; items are named by their index."""
-    if isinstance(node, Block):
+    """Return the children of a node by key; items are named by their index."""
+    if isinstance(node, MappingNode):
         return node.entries.items()
-    if isinstance(node, Items):
+    if isinstance(node, SequenceNode):
         return ((str(index), child) for index, child in enumerate(node.items))
     return ()
 
 
 def lookup(node: Node, parts: Iterable[str]) -> Node | None:
-    """The node at a path of keys and indices, or None."""
+    """Return the node at a path of keys and indices, or None."""
     found: Node | None = node
     for part in parts:
-        if isinstance(found, Block):
+        if isinstance(found, MappingNode):
             found = found.entries.get(part)
-        elif isinstance(found, Items) and part.isdecimal() and len(part) < 6:
-            found = found.items[int(part)] if int(part) < len(found.items) else None
+        elif isinstance(found, SequenceNode) and (index := to_index(part)) is not None:
+            found = found.items[index] if index < len(found.items) else None
         else:
             return None
     return found
 
 
-def mapped(
-    node: Node, change: Callable[[tuple[str, ...], Leaf], Leaf], at: tuple[str, ...] = ()
+def to_index(part: str) -> int | None:
+    """Return the list index that a part of a key is, or None."""
+    return int(part) if part.isdecimal() and len(part) <= MAX_INDEX_DIGITS else None
+
+
+def map_scalars(
+    node: Node,
+    change: Callable[[tuple[str, ...], ScalarNode], ScalarNode],
+    at: tuple[str, ...] = (),
 ) -> Node:
-    """The node with every leaf changed; `change` is told the path of keys to it."""
-    if isinstance(node, Block):
-        entries = {k: mapped(child, change, (*at, k)) for k, child in node.entries.items()}
+    """Return the node with `change(path of keys, scalar)` in place of every scalar."""
+    if isinstance(node, MappingNode):
+        entries = {k: map_scalars(child, change, (*at, k)) for k, child in node.entries.items()}
         return replace(node, entries=entries)
-    if isinstance(node, Items):
-        items = (mapped(child, change, (*at, str(i))) for i, child in enumerate(node.items))
+    if isinstance(node, SequenceNode):
+        items = (map_scalars(child, change, (*at, str(i))) for i, child in enumerate(node.items))
         return replace(node, items=tuple(items))
     return change(at, node)
 
 
-def walk(node: Node, at: str = "") -> Iterator[tuple[str, Leaf]]:
-    """Every leaf with its dotted key, in the order written."""
-    if isinstance(node, Leaf):
+def walk(node: Node, at: str = "") -> Iterator[tuple[str, ScalarNode]]:
+    """Yield every scalar with its dotted key, in the order written."""
+    if isinstance(node, ScalarNode):
         yield at, node
     for key, child in children(node):
         yield from walk(child, f"{at}.{key}" if at else key)
 
 
 @dataclass
-class Faults:
-    """The faults found so far, each once.
+class Diagnostics:
+    """The errors found so far, each once, by place and message.
 
-    `cause` is an exception behind one of them, for who asks for tracebacks.
+    `cause` is the exception behind one of them, shown where tracebacks are asked for.
     """
 
+    # a dict and not a set: errors at one place keep the order in which they were found
     found: dict[tuple[Mark, str], None] = field(default_factory=dict)
     cause: Exception | None = None
 
     def add(self, mark: Mark, message: str) -> None:
-        """Remember a fault at a place."""
+        """Add an error at a place."""
         self.found[mark, message] = None
 
     def __len__(self) -> int:
         return len(self.found)
 
+    @property
+    def messages(self) -> list[str]:
+        """The messages without their places, in the order found."""
+        return [message for _, message in self.found]
+
     def raise_any(self) -> None:
-        """Raise RecipeError with all of them, file by file and line by line, if there are any."""
+        """Raise RecipeError with all errors, file by file and line by line, if there are any."""
         if self.found:
-            told = [f"{mark}: {message}" for mark, message in self._sorted()]
-            raise RecipeError(told) from self.cause
+            raise RecipeError(f"{mark}: {message}" for mark, message in self._sorted()) from (
+                self.cause
+            )
 
     def _sorted(self) -> list[tuple[Mark, str]]:
         sources = list(dict.fromkeys(mark.source for mark, _ in self.found))
-        sources.sort(key=lambda source: source == "command line")  # stable: files first
+        sources.sort(key=lambda source: source == COMMAND_LINE.source)  # stable: files first
         rank = {source: index for index, source in enumerate(sources)}
         return sorted(self.found, key=lambda f: (rank[f[0].source], f[0].line, f[0].column))
 
 
-def described(node: Node) -> str:
-    """What was given, for `expected ..., got ...`."""
-    if isinstance(node, Block):
+def describe(node: Node) -> str:
+    """Return what a node holds, for `expected ..., got ...`."""
+    if isinstance(node, MappingNode):
         return "a mapping" if node.entries else "an empty mapping"
-    if isinstance(node, Items):
+    if isinstance(node, SequenceNode):
         return "a list" if node.items else "an empty list"
-    return described_value(node.value)
+    if node.reference is not None:
+        return f"the value of {node.reference}"
+    return _describe_value(node.value)
 
 
-def described_value(value: Any) -> str:
-    """A single value and, where it could be mistaken, its type."""
+def _describe_value(value: Any) -> str:
+    """Return a value as YAML writes it and, where it is ambiguous, its type."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -205,5 +256,19 @@ def described_value(value: Any) -> str:
         short = value if len(value) <= 60 else value[:57] + "..."
         return f"the text {json.dumps(short, ensure_ascii=False)}"
     if isinstance(value, int | float):
+        # str() of an int of more than 4300 digits raises ValueError
         return str(value) if isinstance(value, float) or abs(value) < 10**30 else "a huge number"
     return f"a {type(value).__name__}"
+
+
+def redact(message: str, node: Node) -> str:
+    """Return the message with references in place of values from the environment.
+
+    A constructor's own message may quote the value, which may be secret.
+    """
+    for _, scalar in walk(node):
+        if scalar.reference is not None and (value := str(scalar.value)):
+            # whole words only: the value "1" must not change "10"
+            quoted = scalar.reference.replace("\\", r"\\")  # as re.sub wants a replacement
+            message = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", quoted, message)
+    return message

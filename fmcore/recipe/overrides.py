@@ -1,4 +1,4 @@
-"""`key=value` of the command line as a layer to lay on a recipe."""
+"""Parse `key=value` of the command line into a layer to merge into a recipe."""
 
 from __future__ import annotations
 
@@ -6,60 +6,76 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fmcore.errors import RecipeError
+from fmcore.recipe.catalog import current_folder
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import COMMAND_LINE, Block, Faults, Items, Leaf, Node
+from fmcore.recipe.nodes import (
+    COMMAND_LINE,
+    Diagnostics,
+    MappingNode,
+    Mark,
+    Node,
+    ScalarNode,
+    SequenceNode,
+)
 from fmcore.recipe.yaml import MAX_DEPTH, read_text
 
-__all__ = ["layer"]
+__all__ = ["parse_overrides", "parse_value"]
 
 
-def layer(overrides: Iterable[str], faults: Faults) -> Block:
-    """One layer of all overrides.  Order matters between equal keys only: the last one counts."""
-    pairs = [pair for text in overrides if (pair := _split(text, faults)) is not None]
-    # `path=vp` beneath `path.beta_min=0.2`, in whichever order they were typed
+def parse_overrides(overrides: Iterable[str], diagnostics: Diagnostics) -> MappingNode:
+    """Return one layer of all overrides.  The last one of equal keys counts."""
+    pairs = [pair for text in overrides if (pair := _split(text, diagnostics)) is not None]
+    # `path=vp` goes beneath `path.beta_min=0.2`, in whichever order they were typed; the sort is
+    # stable, so that the last of equal keys stays last
     pairs.sort(key=lambda pair: len(pair[0]))
-    found: Node = Block(COMMAND_LINE, {})
+    layer: Node = MappingNode(COMMAND_LINE, {})
     for parts, value in pairs:
         for part in reversed(parts):
-            value = Block(COMMAND_LINE, {part: value})
-        found = merge(found, value)
-    return found if isinstance(found, Block) else Block(COMMAND_LINE, {})
+            value = MappingNode(COMMAND_LINE, {part: value})
+        layer = merge(layer, value)
+    return layer if isinstance(layer, MappingNode) else MappingNode(COMMAND_LINE, {})
 
 
-def _split(text: str, faults: Faults) -> tuple[list[str], Node] | None:
+def _split(text: str, diagnostics: Diagnostics) -> tuple[list[str], Node] | None:
     key, equals, value = text.partition("=")
     parts = key.split(".")
     if not equals or not all(parts) or len(parts) > MAX_DEPTH:
-        faults.add(COMMAND_LINE, f"'{text[:60]}' is not of the form key=value, as in train.lr=1e-4")
+        message = f"'{text[:60]}' is not of the form key=value, as in train.lr=1e-4"
+        diagnostics.add(COMMAND_LINE, message)
     elif parts[0] == "extends":
-        faults.add(COMMAND_LINE, "`extends` belongs in a recipe file; name that recipe instead")
+        message = "`extends` belongs in a recipe file; name that recipe instead"
+        diagnostics.add(COMMAND_LINE, message)
     else:
-        return parts, value_of(value)
+        return parts, parse_value(value)
     return None
 
 
-def value_of(text: str) -> Node:
-    """What was typed, as YAML reads it, or text if it cannot; the schema has the last word."""
-    quiet = Faults()
+def parse_value(text: str) -> Node:
+    """Return typed text as YAML reads it, or as text where it is not YAML.
+
+    The node keeps the text, from which the option's type decides: `data.root=1e5` is a path.
+    """
+    discarded = Diagnostics()
     try:
-        node = read_text(text, "command line", quiet)
+        node = read_text(text, COMMAND_LINE.source, discarded)
     except RecipeError:
         node = None
     else:
-        node = Leaf(COMMAND_LINE, None) if node is None else node
-    if node is None or len(quiet):
-        node = Leaf(COMMAND_LINE, text)
+        node = ScalarNode(COMMAND_LINE, None) if node is None else node
+    if node is None or len(discarded):
+        node = ScalarNode(COMMAND_LINE, text)
     quoted = text[:1] in ("'", '"')
-    if isinstance(node, Leaf) and isinstance(node.value, str) and not quoted:
-        node = replace(node, value=text)  # a plain scalar would end at " #"
-    return _unplaced(replace(node, text=text))
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and not quoted:
+        node = replace(node, value=text)  # in YAML, " #" begins a comment
+    return _without_places(replace(node, text=text), replace(COMMAND_LINE, folder=current_folder()))
 
 
-def _unplaced(node: Node) -> Node:
-    """The node without lines and columns, which mean nothing in an argument."""
-    node = replace(node, mark=COMMAND_LINE, key=None)
-    if isinstance(node, Block):
-        return replace(node, entries={k: _unplaced(v) for k, v in node.entries.items()})
-    if isinstance(node, Items):
-        return replace(node, items=tuple(_unplaced(v) for v in node.items))
+def _without_places(node: Node, mark: Mark) -> Node:
+    """Return the node without lines and columns, which mean nothing in an argument."""
+    node = replace(node, mark=mark, key=None)
+    if isinstance(node, MappingNode):
+        entries = {key: _without_places(child, mark) for key, child in node.entries.items()}
+        return replace(node, entries=entries)
+    if isinstance(node, SequenceNode):
+        return replace(node, items=tuple(_without_places(child, mark) for child in node.items))
     return node

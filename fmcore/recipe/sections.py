@@ -1,8 +1,8 @@
-"""What a recipe may say: the sections, each with its options, types, ranges and defaults.
+"""The sections of a recipe, each with its options, types, ranges and defaults.
 
-A section is either a component (data, path, ...: its options are the constructor's) or one of the
-settings below. The schema is read from these signatures, so a default lives here and nowhere else.
-Imports nothing heavy.
+A section is either a component (data, path, ...), whose options are the constructor's, or one of
+the settings below.  The schema is read from these signatures, so that a default is here and nowhere
+else.  Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
+
+from fmcore.errors import ComponentError
 
 if TYPE_CHECKING:
+    from pathlib import Path as FilePath
+
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset, Split
     from fmcore.interfaces.metric import Metric
@@ -26,13 +30,17 @@ __all__ = ["Best", "Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sectio
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
-Decay = Annotated[float, Ge(0), Le(1)]
+# Adam divides by 1 - beta^step, which is 0 for a beta of 1.
+Beta = Annotated[float, Ge(0), Lt(1)]
+# 1/sqrt(12) = 0.289 is the width of the uniform average over a whole training (exponent 0).
 Width = Annotated[float, Gt(0), Le(0.28)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """What is measured, on which split, on how many of its examples (`count`; all by default)."""
+    """The metrics of a run, with the split and the number of examples (`count`, default all) that
+    metrics of data are measured on.
+    """
 
     metrics: list[Metric]
     split: Split = "test"
@@ -42,7 +50,7 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """Which checkpoint is the best: the one whose `metric` is the least (`min`) or the greatest."""
+    """The result that selects the best checkpoint: the least (`min`) or greatest (`max`)."""
 
     metric: str
     mode: Literal["min", "max"] = "min"
@@ -50,40 +58,40 @@ class Best:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How the network is trained: Adam on the objective, a moving average of the weights,
-    checkpoints.
+    """Training: Adam on the objective, moving averages of the weights, checkpoints.
 
-    `batch_size` is the effective one: over all processes and `grad_accum` micro-batches.  `warmup`
-    steps rise linearly to `lr`; then it stays (`constant`), falls linearly (`linear`, the paper's
-    "polynomial") or along half a cosine to `lr_end` at the last step.
+    `batch_size` is the total over all processes and `grad_accum` micro-batches.  The learning rate
+    rises linearly to `lr` over `warmup` steps; then it is constant (`constant`), or falls to
+    `lr_end` at the last step, linearly (`linear`, the paper's "polynomial") or along half a cosine
+    (`cosine`).
 
-    `loss_weights` multiplies the losses of the objective and of the network by name; 1 where a name
-    is missing.  `ema` is the decay of the moving average, or of several; `ema_power` are widths of averages
-    whose memory grows with the training (arXiv 2312.02696), from which snapshots, saved every
-    `snapshot_every` steps, give one of any width afterwards.  `compile` compiles the network;
-    `channels_last` stores images with their channels innermost; every `sample_every` steps, samples
-    of the same noises are drawn into samples/progress.  Of the checkpoints the newest `keep_last` stay,
-    and those at multiples of `keep_every`.
+    `loss_weights` multiplies the losses of the objective and of the network by name; the default is
+    1.  `ema` is the decay of the moving average, or of several.  `ema_power` are the widths of
+    averages with power-function profiles (arXiv 2312.02696); from snapshots of them, saved every
+    `snapshot_every` steps, an average of any width can be reconstructed.  `compile` compiles the
+    network, `channels_last` stores images with channels innermost.  Every `sample_every` steps,
+    samples from the same noise are drawn into samples/progress.  The newest `keep_last` checkpoints
+    are kept, and those at multiples of `keep_every`.
 
-    Every `evaluate_every` steps, what `evaluate` says is measured with the first average on samples
-    as the recipe draws them; by default what the recipe's own `evaluate` says, on at most 1000.
-    `best` keeps the checkpoint that measures best, whatever `keep_last` says.  `trackers` are told the
-    lines of metrics.jsonl too.  `fsdp` cuts weights, gradients, averages and Adam's moments among
-    the processes (FSDP), for what does not fit one device.
+    Every `evaluate_every` steps, the metrics of `evaluate` are measured with the first average on
+    samples drawn as in `sample`; by default those of the recipe's section `evaluate`, on at most
+    1000 samples.  `best` keeps the best checkpoint in addition to `keep_last`.  `trackers` log the
+    lines of metrics.jsonl.  `fsdp` shards weights, gradients, averages and Adam's moments among the
+    processes (FSDP), for networks that do not fit one device.
     """
 
     steps: Positive
     batch_size: Positive = 128
     lr: Annotated[float, Gt(0)] = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: Annotated[float, Gt(0)] = 1e-8
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    eps: Annotated[float, Gt(0)] = 1e-8  # of torch.optim.Adam, as `betas`
     weight_decay: Annotated[float, Ge(0)] = 0.0
     warmup: Count = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    lr_end: Annotated[float, Ge(0)] = 1e-8
+    lr_end: Annotated[float, Ge(0)] = 1e-8  # as in the paper, appendix E
     loss_weights: dict[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
     grad_clip: Annotated[float, Gt(0)] | None = None
-    ema: Annotated[float, Ge(0), Le(1)] | tuple[Decay, ...] | None = 0.999
+    ema: Fraction | tuple[Fraction, ...] | None = 0.999
     ema_power: tuple[Width, ...] = ()
     snapshot_every: Positive | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -105,28 +113,34 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """Guide the samples: v = v_weak + scale (v_strong - v_weak), while t lies in `interval`.
+    """Guidance of samples: v = v_weak + scale (v_strong - v_weak) for t in `interval`, within
+    [0, 1].
 
     A scale of 1 is no guidance.  The weak field is the network without its label (train with
-    `label_dropout`), or the network of the run in folder `weak`.
+    `label_dropout`), or the network of the run in the folder `weak`.
     """
 
     scale: Annotated[float, Ge(0)]
-    interval: tuple[float, float] = (0.0, 1.0)
-    weak: str | None = None
+    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
+    weak: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        start, end = self.interval
+        if start > end:
+            raise ComponentError(f"interval has to begin before it ends, got [{start}, {end}]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """How samples are drawn: sample i is a function of (seed, i) alone.
+    """Sampling: sample i is a function of (seed, i) alone.
 
-    `keep_on_disk` is how many of `count` stay on disk, in whole batches (all by default): the others are
-    drawn when they are measured, batch by batch, and never held together.
-    `seed` defaults to the recipe's.  `weights` chooses the moving average (`ema`), the last step's
-    weights (`raw`), a profile by name (`ema:0.9999`, `power:0.05`), or the `best` checkpoint's
-    average.  `label` conditions every
-    sample on one class; by default classes take turns if the model has labels.  `path` is another
-    affine path to sample along than the one trained on.
+    `keep_on_disk` is how many of `count` samples are saved, rounded to whole batches (default all);
+    the others are drawn batch by batch when they are measured.  `seed` defaults to the recipe's.
+    `weights` selects the moving average (`ema`), the weights of the last step (`raw`), an average
+    by name (`ema:0.9999`, `power:0.05`), or the average of the `best` checkpoint.  `label`
+    conditions all samples on one class; by default, sample i of a model with labels has label i
+    modulo the number of classes.  `path` is an affine path to sample along other than the one
+    trained on.
     """
 
     solver: Solver
@@ -142,7 +156,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is measured of samples without a run, on the first `count` of them (all by default)."""
+    """The metrics of samples without a run, on the first `count` of them (default all)."""
 
     metrics: list[Metric]
     count: Positive | None = None
@@ -152,20 +166,29 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """The interval that a result must lie in; the run exits with 3 if it does not."""
+    """The interval that a result must lie in; the run exits with 3 if it does not.
+
+    `max_unfinished` is the share of its solves that may fail, for example by `max_steps`.
+    """
 
     min: float | None = None
     max: float | None = None
+    max_unfinished: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ComponentError(f"min has to be at most max, got {self.min} and {self.max}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """A whole recipe.  `train`, `sample`, `evaluate` are the stages: those that exist are run."""
+    """A complete recipe.  `train`, `sample`, `evaluate` are the stages: the present ones run."""
 
     seed: int = 0
     data: Dataset
     path: Path
-    coupling: Coupling = "independent"  # type: ignore[assignment]  # a component by its name, as in a recipe
+    # components by name, as a recipe writes them
+    coupling: Coupling = "independent"  # type: ignore[assignment]
     objective: Objective = "flow_matching"  # type: ignore[assignment]
     model: VectorField
     train: Train | None = None

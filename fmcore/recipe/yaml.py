@@ -1,4 +1,4 @@
-"""YAML text to located nodes.  Nothing is constructed, so that no recipe can run code.
+"""Read YAML text into nodes with places.  Nothing is constructed, so that no recipe can run code.
 
 Scalars follow the core schema of YAML 1.2: `1e-5` is a number, `yes` and `12:30` are text.
 """
@@ -11,13 +11,21 @@ from dataclasses import dataclass, field, replace
 import yaml
 
 from fmcore.errors import RecipeError
-from fmcore.recipe.nodes import MISSING, Block, Faults, Items, Leaf, Mark, Node
+from fmcore.recipe.nodes import (
+    MISSING,
+    Diagnostics,
+    MappingNode,
+    Mark,
+    Node,
+    ScalarNode,
+    SequenceNode,
+)
 
 __all__ = ["CORE_SCHEMA", "MAX_BYTES", "read_bytes", "read_text"]
 
-MAX_BYTES = 256 * 1024  # a recipe is a page; this is where a wrong file is told from a long one
-MAX_NODES = 10_000  # after expanding aliases: nine lines of them can stand for a billion values
-MAX_DEPTH = 50
+MAX_BYTES = 256 * 1024  # a recipe is a page; a larger file is data, given by mistake
+MAX_NODES = 10_000  # after expanding aliases: nine lines of them can expand to a billion values
+MAX_DEPTH = 50  # far below Python's recursion limit, and far above any recipe
 
 CORE_SCHEMA: dict[str, str] = {
     "null": r"~|null|Null|NULL|",
@@ -26,8 +34,8 @@ CORE_SCHEMA: dict[str, str] = {
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
 }
-"""What plain scalars mean, tried in this order (section 10.3.2 of https://yaml.org/spec/1.2.2); all
-else is text."""
+"""The types of plain scalars, tried in this order (section 10.3.2 of
+https://yaml.org/spec/1.2.2); all else is text."""
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -35,9 +43,10 @@ _TAG = "tag:yaml.org,2002:"
 class _Loader(yaml.SafeLoader):
     """PyYAML up to its nodes, with the scalars of YAML 1.2, and with `???` inside `{...}` too."""
 
-    # PyYAML's own table, here without the scalars of YAML 1.1
+    # an own table: PyYAML's holds the scalars of YAML 1.1
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
+    # In `{...}`, PyYAML reads `?` as the beginning of a complex key.
     def check_key(self) -> bool:
         return bool(self.prefix(3) != MISSING and super().check_key())
 
@@ -53,7 +62,10 @@ class _Loader(yaml.SafeLoader):
         return bool(super().add_indent(column))
 
     def _check_depth(self, depth: int) -> None:
-        """Here and not only on the tree: a line of 100,000 brackets takes seconds to become one."""
+        """Raise ScannerError if the text is nested too deeply.
+
+        While scanning, since a line of 100,000 brackets takes seconds to become a tree.
+        """
         if depth > MAX_DEPTH:
             problem = f"nested more than {MAX_DEPTH} levels deep"
             raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
@@ -63,7 +75,7 @@ class _Loader(yaml.SafeLoader):
             return super().scan_plain()
         start = self.get_mark()
         self.forward(3)
-        self.allow_simple_key = False
+        self.allow_simple_key = False  # as after any plain scalar in `{...}`
         return yaml.ScalarToken(MISSING, True, start, self.get_mark())
 
 
@@ -71,8 +83,12 @@ for _name, _pattern in CORE_SCHEMA.items():
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$", re.ASCII), None)
 
 
-def read_bytes(data: bytes, source: str, faults: Faults) -> Node | None:
-    """The nodes of a file's content; None if it is empty.  Raises RecipeError if it is no YAML."""
+def read_bytes(data: bytes, source: str, diagnostics: Diagnostics, folder: str = "") -> Node | None:
+    """Return the nodes of a file's content; None if it is empty.
+
+    `folder` is the file's, which relative paths in it are relative to.  Raises RecipeError if the
+    content is not YAML.
+    """
     if len(data) > MAX_BYTES:
         raise RecipeError(f"{source}: longer than {MAX_BYTES // 1024} KiB, which is no recipe")
     try:
@@ -84,17 +100,17 @@ def read_bytes(data: bytes, source: str, faults: Faults) -> Node | None:
         raise RecipeError(
             f"{source}:{line}:{column}: not UTF-8 text (byte 0x{byte:02x}); save the file as UTF-8"
         ) from None
-    return read_text(text, source, faults)
+    return read_text(text, source, diagnostics, folder)
 
 
-def read_text(text: str, source: str, faults: Faults) -> Node | None:
-    """The nodes of YAML text; None if it is empty.
+def read_text(text: str, source: str, diagnostics: Diagnostics, folder: str = "") -> Node | None:
+    """Return the nodes of YAML text; None if it is empty.
 
-    Syntax errors and limits raise RecipeError; duplicate keys, tags and the like go to `faults`,
-    and reading goes on.
+    Syntax errors and limits raise RecipeError.  Duplicate keys, tags and the like are added to
+    `diagnostics`, and reading continues.
     """
     try:
-        root = _composed(text)
+        root = _compose(text)
     except yaml.MarkedYAMLError as error:
         raise RecipeError(_syntax_error(error, source, text)) from None
     except yaml.reader.ReaderError as error:
@@ -107,12 +123,12 @@ def read_text(text: str, source: str, faults: Faults) -> Node | None:
         ) from None
     except RecursionError:
         raise RecipeError(f"{source}: nested too deeply") from None
-    except (ValueError, OverflowError) as error:  # PyYAML lets some through, as for "\UFFFFFFFF"
+    except (ValueError, OverflowError) as error:  # PyYAML does not catch them: "\UFFFFFFFF"
         raise RecipeError(f"{source}: not valid YAML: {error}") from None
-    return None if root is None else _Builder(source, faults).build(root)
+    return None if root is None else _Builder(source, folder, diagnostics).build(root)
 
 
-def _composed(text: str) -> yaml.Node | None:
+def _compose(text: str) -> yaml.Node | None:
     loader = _Loader(text)
     try:
         return loader.get_single_node()
@@ -138,10 +154,11 @@ def _position(text: str, index: int) -> tuple[int, int]:
 
 @dataclass
 class _Builder:
-    """Turns PyYAML's graph, in which an alias is the anchored node itself, into a tree of ours."""
+    """Converts PyYAML's graph, in which an alias is the anchored node itself, into a tree."""
 
     source: str
-    faults: Faults
+    folder: str
+    diagnostics: Diagnostics
     count: int = field(default=0, init=False)
 
     def build(self, node: yaml.Node, depth: int = 0) -> Node:
@@ -151,64 +168,70 @@ class _Builder:
             raise RecipeError(
                 f"{mark}: more than {MAX_NODES} values once its aliases are written out"
             )
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH:  # an alias inside its own anchor
             raise RecipeError(f"{mark}: nested more than {MAX_DEPTH} levels deep")
         if isinstance(node, yaml.MappingNode):
-            return self._block(node, mark, depth)
+            return self._build_mapping(node, mark, depth)
         if isinstance(node, yaml.SequenceNode):
             self._check_tag(node, "seq", mark)
-            return Items(mark, tuple(self.build(item, depth + 1) for item in node.value))
-        return self._leaf(node, mark)
+            return SequenceNode(mark, tuple(self.build(item, depth + 1) for item in node.value))
+        return self._build_scalar(node, mark)
 
-    def _block(self, node: yaml.MappingNode, mark: Mark, depth: int) -> Block:
+    def _build_mapping(self, node: yaml.MappingNode, mark: Mark, depth: int) -> MappingNode:
         self._check_tag(node, "map", mark)
         entries: dict[str, Node] = {}
         for key_node, value_node in node.value:
-            key = self._key(key_node, entries)
+            key = self._read_key(key_node, entries)
             child = self.build(value_node, depth + 1)
             if key is not None:
                 entries[key] = replace(child, key=self._mark(key_node))
-        return Block(mark, entries)
+        return MappingNode(mark, entries, clears=not node.value)
 
-    def _key(self, node: yaml.Node, entries: dict[str, Node]) -> str | None:
-        """The key, or None with a word on why it cannot be one."""
+    def _read_key(self, node: yaml.Node, entries: dict[str, Node]) -> str | None:
+        """Return the key, or None after adding the reason why it cannot be one."""
         mark = self._mark(node)
         if not isinstance(node, yaml.ScalarNode) or node.tag != _TAG + "str":
-            self.faults.add(mark, "a key must be text; put it in quotes")
+            self.diagnostics.add(mark, "a key must be text; put it in quotes")
         elif node.value == "<<" and node.style is None:
-            self.faults.add(mark, "merge keys (<<) are not used in recipes; use `extends: file`")
+            self.diagnostics.add(
+                mark, "merge keys (<<) are not used in recipes; use `extends: file`"
+            )
         elif node.value in entries:
             first = entries[node.value].key
-            self.faults.add(mark, f"duplicate key '{node.value}', first given at {first}")
+            self.diagnostics.add(mark, f"duplicate key '{node.value}', first given at {first}")
         else:
             return str(node.value)
         return None
 
-    def _leaf(self, node: yaml.Node, mark: Mark) -> Leaf:
+    def _build_scalar(self, node: yaml.Node, mark: Mark) -> ScalarNode:
         kind = node.tag.removeprefix(_TAG)
         try:
-            value = _scalar(kind, node.value)
-        except KeyError:
+            value = _parse_scalar(kind, node.value)
+        except KeyError:  # text, or a tag that is refused
             self._check_tag(node, "str", mark)
             value = node.value
         except ValueError:
-            self.faults.add(mark, f"{node.value[:40]!r} cannot be read as {kind}")
+            self.diagnostics.add(mark, f"{node.value[:40]!r} cannot be read as {kind}")
             value = node.value
-        return Leaf(mark, value)
+        return ScalarNode(mark, value)
 
     def _check_tag(self, node: yaml.Node, expected: str, mark: Mark) -> None:
         if node.tag != _TAG + expected:
             tag = node.tag.replace(_TAG, "!!")
-            self.faults.add(
+            self.diagnostics.add(
                 mark, f"the tag {tag} is refused: a recipe is plain data and builds no objects"
             )
 
     def _mark(self, node: yaml.Node) -> Mark:
-        return Mark(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
+        start = node.start_mark
+        return Mark(self.source, start.line + 1, start.column + 1, self.folder)
 
 
-def _scalar(kind: str, text: str) -> str | int | float | bool | None:
-    """The value of a scalar; KeyError for a tag of no core type, ValueError for a misfit."""
+def _parse_scalar(kind: str, text: str) -> str | int | float | bool | None:
+    """Return the value of a scalar.
+
+    Raises KeyError for a tag outside the core schema, ValueError for text that is not of the type.
+    """
     if kind == "str":
         return text
     if not re.fullmatch(CORE_SCHEMA[kind], text, re.ASCII):
@@ -218,5 +241,6 @@ def _scalar(kind: str, text: str) -> str | int | float | bool | None:
     if kind == "bool":
         return text.lower() == "true"
     if kind == "int":
+        # base 0 reads 0o and 0x, but refuses 007, which is decimal here
         return int(text, 10 if text[:2] not in ("0o", "0x") else 0)
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))

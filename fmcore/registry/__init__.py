@@ -1,7 +1,7 @@
-"""Find plugins and look components up by name.  Nothing here imports torch.
+"""Find plugins and look up components by name.  Nothing here imports torch.
 
 A plugin is an entry point of group `fmcore`: a light module of `@hookimpl` functions (see
-`fmcore.hookspecs`) that register components by name.  Each is loaded on its own: one that fails is
+`fmcore.hookspecs`) that register components by name.  Each is loaded separately: one that fails is
 kept in `registry().failures` and does not affect the others.  A component's class is imported on
 first use.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from fmcore.registry.discovery import ALLOW_LIST, Plugin, installed
+from fmcore.registry.discovery import ALLOW_LIST, Plugin, find_entry_points
 from fmcore.registry.entry import Entry
 from fmcore.registry.failure import Failure
 from fmcore.registry.lookup import Registry
@@ -22,7 +22,7 @@ __all__ = ["Entry", "Failure", "Plugin", "Registry", "entry_of", "forget", "regi
 
 
 def registry() -> Registry:
-    """The registry of this process; plugins are found on the first call."""
+    """Return the registry of this process; the first call finds the plugins."""
     return _discovered()
 
 
@@ -33,10 +33,10 @@ def forget() -> None:
 
 @cache
 def _discovered() -> Registry:
-    points, failures = installed()
+    points, failures = find_entry_points()
     return Registry(points, os.environ.get(ALLOW_LIST, ""), failures)
 
 
 def entry_of(component: object) -> Entry | None:
-    """How `component`, an instance or a class, is registered; None if it is not."""
+    """Return the entry of `component`, an instance or a class; None if it is not registered."""
     return registry().entry_of(component)

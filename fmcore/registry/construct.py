@@ -1,4 +1,4 @@
-"""Make a component from its kind, its name and its options."""
+"""Construct a registered component."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["construct"]
 
 
 def construct(entry: Entry, arguments: Mapping[str, Any]) -> Any:
-    """An instance of `entry`'s class from arguments that were checked (see `fmcore.create`).
+    """Return an instance of `entry`'s class, from arguments that are checked (see `fmcore.create`).
 
-    Raises PluginError if the class cannot be loaded, ComponentError if its constructor refuses.
+    Raises PluginError if the class cannot be loaded, ComponentError if its constructor raises.
     """
     cls = entry.load()
     try:
         return cls(**arguments)
-    except FmcoreError:
+    except FmcoreError:  # a message for the user already
         raise
     except Exception as error:  # a third party's constructor may raise anything
         reason, where = describe(error)

@@ -1,4 +1,4 @@
-"""One registered component: what it is called, who offers it, and how its class is loaded."""
+"""One registered component: its name, its plugin, and how its class is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Entry", "import_target"]
 @final
 @dataclass(frozen=True)
 class Entry:
-    """A component that `plugin` offers under `name`.
+    """A component that `plugin` registers as `name`.
 
     `target` is `"module:Class"`, imported when the component is used, or the class itself; for a
     recipe it is `"package:folder/file.yaml"`.  `needs` are requirements as pip writes them.
@@ -35,23 +35,27 @@ class Entry:
 
     @property
     def qualified(self) -> str:
-        """`plugin/name`, which never means another plugin's component."""
+        """`plugin/name`, which is never ambiguous."""
         return f"{self.plugin}/{self.name}"
 
     @property
     def title(self) -> str:
-        """How messages call it: `path 'ot' of plugin acme 1.0`."""
+        """As in messages: `path 'ot' of plugin acme 1.0`."""
         return f"{self.kind} '{self.name}' of plugin {self.plugin} {self.version}"
 
     @property
     def target_text(self) -> str:
-        """`module:Class`, whichever way the target was given."""
+        """`module:Class`, also of a target that is a class."""
         if isinstance(self.target, str):
             return self.target
         return f"{self.target.__module__}:{self.target.__qualname__}"
 
     def load(self) -> type[Any]:
-        """The class.  Raises PluginError, saying whose it is and why, if there is none to use."""
+        """Import and return the class.
+
+        Raises PluginError, with the plugin and the reason, if it cannot be imported, needs a
+        distribution that is not installed, or does not implement the interface of its kind.
+        """
         self._require_needs()
         loaded = self._import()
         interface = import_target(KINDS[self.kind].interface)
@@ -78,7 +82,7 @@ class Entry:
             return import_target(self.target)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # whatever a stranger's module raises, SystemExit too
+        except BaseException as error:  # SystemExit too: a plugin must not end the command
             reason, where = describe(error)
             place = f" ({where})" if where else ""
             raise PluginError(
@@ -87,6 +91,6 @@ class Entry:
 
 
 def import_target(target: str) -> Any:
-    """The object that `"module:Class"` names."""
+    """Import and return the object `"module:Class"`."""
     module, _, attribute = target.partition(":")
     return operator.attrgetter(attribute)(importlib.import_module(module))

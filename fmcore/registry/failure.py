@@ -1,4 +1,4 @@
-"""What went wrong with a plugin, kept so that everything else can go on."""
+"""The failure of one plugin, which does not affect the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pluggy
 
 __all__ = ["Failure", "describe"]
 
-_NOT_THEIRS = (
+# frames of the import system, of fmcore and of pluggy do not show where a plugin failed
+_INTERNAL = (
     "<frozen ",
     str(Path(__file__).parents[1]),
     *(str(Path(inspect.getfile(module)).parent) for module in (importlib, pluggy)),
@@ -23,7 +24,7 @@ _NOT_THEIRS = (
 @final
 @dataclass(frozen=True)
 class Failure:
-    """A fault of one plugin; `where` is the nearest `file:line` outside fmcore, or ''."""
+    """An error of one plugin; `where` is the innermost `file:line` outside fmcore, or ''."""
 
     plugin: str
     version: str
@@ -33,7 +34,7 @@ class Failure:
 
     @classmethod
     def of(cls, plugin: str, version: str, error: BaseException) -> Failure:
-        """What is worth keeping of an exception that a plugin raised."""
+        """Return the failure for an exception that a plugin raised."""
         text, where = describe(error)
         return cls(plugin, version, text, where, "".join(traceback.format_exception(error)))
 
@@ -43,19 +44,19 @@ class Failure:
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """What was raised, in one line, and the nearest `file:line` outside fmcore, or ''."""
+    """Return the exception in one line, and the innermost `file:line` outside fmcore, or ''."""
     message = " ".join(str(error).split())
     name = type(error).__name__
-    return (f"{name}: {message}" if message else name), _place(error)
+    return (f"{name}: {message}" if message else name), _find_place(error)
 
 
-def _place(error: BaseException) -> str:
+def _find_place(error: BaseException) -> str:
+    # a syntax error is raised by the import system, in no frame of the plugin
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _foreign(f.filename)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_external(f.filename)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-def _foreign(filename: str) -> bool:
-    """Whether a frame is neither ours nor of the import and hook machinery."""
-    return not filename.startswith(_NOT_THEIRS)
+def _is_external(filename: str) -> bool:
+    return not filename.startswith(_INTERNAL)

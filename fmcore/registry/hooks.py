@@ -1,8 +1,7 @@
-"""Call the hooks of one plugin and keep what it registers.
+"""Call the hooks of one plugin and collect what it registers.
 
-pluggy reads the hooks; each plugin gets a manager of its own and each hook a call of its own, so
-that nothing a plugin does reaches another.  A hook registers all that it asks for or, if it raises,
-nothing; the plugin's other hooks stand.
+Each plugin has its own pluggy manager and each hook its own call, so that plugins cannot affect one
+another.  A hook that raises registers nothing; the plugin's other hooks are not affected.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from fmcore.errors import did_you_mean
 from fmcore.registry.entry import Entry
 from fmcore.registry.failure import Failure
 from fmcore.registry.kinds import KINDS
-from fmcore.registry.needs import validated
+from fmcore.registry.needs import check_needs
 
 __all__ = ["HOOKS", "RECIPE", "Collected", "collect"]
 
 RECIPE = "recipe"
-"""The kind of what `register_recipes` registers: files, which no interface describes."""
+"""The kind of what `register_recipes` registers: files, which have no interface."""
 
 HOOKS: dict[str, str] = {kind.hook: kind.name for kind in KINDS.values()} | {
     "register_recipes": RECIPE
@@ -42,14 +41,14 @@ _FILE = re.compile(r"[A-Za-z_][\w.]*:[^:]+\.ya?ml")
 @final
 @dataclass(frozen=True)
 class Collected:
-    """What one plugin registered, and what was wrong with it."""
+    """What one plugin registered, and its errors."""
 
     entries: tuple[Entry, ...] = ()
     failures: tuple[Failure, ...] = ()
 
 
 def collect(plugin: object, name: str, version: str) -> Collected:
-    """The components of `plugin`, a module or an object whose functions carry `@hookimpl`."""
+    """Return the components of `plugin`, a module or object with functions under `@hookimpl`."""
     manager = pluggy.PluginManager("fmcore")
     manager.add_hookspecs(hookspecs)
     try:
@@ -59,19 +58,19 @@ def collect(plugin: object, name: str, version: str) -> Collected:
     except BaseException as error:  # a hook with arguments that its spec does not have
         return Collected(failures=(Failure.of(name, version, error),))
     entries: list[Entry] = []
-    failures = [Failure(name, version, fault) for fault in _faults(plugin, manager)]
+    failures = [Failure(name, version, error) for error in _find_mistakes(plugin, manager)]
     for hook, kind in HOOKS.items():
         try:
             entries += _call(manager, hook, kind, name, version)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # whatever a stranger's hook raises, SystemExit too
+        except BaseException as error:  # SystemExit too: a plugin must not end the command
             failures.append(Failure.of(name, version, error))
     return Collected(tuple(entries), tuple(failures))
 
 
-def _faults(plugin: object, manager: pluggy.PluginManager) -> Iterator[str]:
-    """Hooks that would otherwise pass in silence: misspelt, or without their decorator."""
+def _find_mistakes(plugin: object, manager: pluggy.PluginManager) -> Iterator[str]:
+    """Yield mistakes that pluggy ignores: a misspelt hook, or one without its decorator."""
     used = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
     for name in sorted(used - set(HOOKS)):
         if not all(impl.optionalhook for impl in getattr(manager.hook, name).get_hookimpls()):
@@ -97,9 +96,9 @@ def _call(
         if name in entries:
             raise ValueError(f"{kind} '{name}' is registered twice; give one another name")
         line = " ".join(summary.split())
-        entries[name] = Entry(kind, name, target, plugin, version, line, validated(needs))
+        entries[name] = Entry(kind, name, target, plugin, version, line, check_needs(needs))
 
-    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the command's result
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is the result of the command
         getattr(manager.hook, hook)(register=register)
     return list(entries.values())
 

@@ -1,7 +1,6 @@
 """The kinds of component that a plugin can register.  Imports nothing heavy.
 
-A kind ties together the word used in `create(kind, name)`, the recipe section of that name, the
-hook that registers components, and the interface that they implement.
+The name of a kind is that in `create(kind, name)` and of the recipe's section.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ __all__ = ["KINDS", "Kind"]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of component.
+    """One kind of component: its name, the hook that registers it, and its interface.
 
-    `given` names constructor arguments that the framework fills in where a recipe leaves them out:
-    a model's `shape` is the data's.
+    `given` names constructor arguments that the framework fills in where a recipe omits them: a
+    model's `shape` is the data's.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every component that is to be had, by kind and name."""
+"""Look up the installed components by kind and name."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["Registry"]
 
 @final
 class Registry:
-    """The components of the plugins behind `points`, as far as the allow-list `allow` lets them in.
+    """The components of the plugins at the entry points that the allow-list includes.
 
-    Two plugins may register the same name: it is then an error to use the bare name, and
-    `plugin/name` always works. A plugin that fails stands in `failures` and hinders nobody.
+    Two plugins may register the same name: the bare name is then an error, and `plugin/name` always
+    works.  A plugin that fails is in `failures` and does not affect the others.
     """
 
     def __init__(
@@ -63,55 +63,56 @@ class Registry:
         return plugin
 
     def entries(self, kind: str) -> list[Entry]:
-        """The components of a kind, by name and then plugin; `recipe` is a kind too."""
+        """Return the components of a kind, sorted by name and plugin; `recipe` is a kind too."""
         _check_kind(kind)
         of_kind = (entry for entry in self._entries if entry.kind == kind)
         return sorted(of_kind, key=lambda entry: (entry.name, entry.plugin))
 
     def names(self, kind: str) -> list[str]:
-        """The bare names of a kind, sorted, each once."""
+        """Return the bare names of a kind, sorted, each once."""
         return sorted({entry.name for entry in self.entries(kind)})
 
     def entry(self, kind: str, name: str) -> Entry:
-        """The component called `name` or `plugin/name`.  Raises PluginError unless there is one."""
+        """Return the component `name` or `plugin/name`.  Raises PluginError if there is not one."""
         entries = self.entries(kind)
         matches = [entry for entry in entries if name in (entry.name, entry.qualified)]
         if not matches:
-            raise PluginError(self._unknown(kind, name))
+            raise PluginError(self._describe_unknown(kind, name))
         if len(matches) > 1:
             which = ", ".join(entry.qualified for entry in matches)
             raise PluginError(
-                f"{kind} '{name}' is registered by {len(matches)} plugins; say which: {which}"
+                f"{kind} '{name}' is registered by {len(matches)} plugins; write one of: {which}"
             )
         return matches[0]
 
     def find(self, name: str) -> list[Entry]:
-        """The components called `name` or `plugin/name`, of whatever kind."""
+        """Return the components `name` or `plugin/name` of all kinds."""
         kinds = dict.fromkeys(HOOKS.values())
         return [e for kind in kinds for e in self.entries(kind) if name in (e.name, e.qualified)]
 
     def entry_of(self, component: object) -> Entry | None:
-        """The first entry whose class is `component` or its class; imports nothing."""
+        """Return the entry of an instance or a class, None if there is none; imports nothing."""
         cls = component if isinstance(component, type) else type(component)
         return next((entry for entry in self._entries if _is_target(entry.target, cls)), None)
 
-    def _unknown(self, kind: str, name: str) -> str:
+    def _describe_unknown(self, kind: str, name: str) -> str:
         known = self.names(kind)
         choices = [e.qualified for e in self.entries(kind)] if "/" in name else known
         hint = did_you_mean(name, choices)
         elsewhere = [entry.kind for entry in self.find(name)]
         other = f"; there is a {' and a '.join(elsewhere)} of that name;" if elsewhere else ";"
         installed = ", ".join(known) or "none"
-        return f"no {kind} named '{name}'{hint or other} installed: {installed}{self._absent()}"
+        absent = self._describe_absent()
+        return f"no {kind} named '{name}'{hint or other} installed: {installed}{absent}"
 
-    def _absent(self) -> str:
-        """A word on plugins that might have had it."""
+    def _describe_absent(self) -> str:
+        """Return the plugins that are not loaded, one of which may have the component."""
         broken = sorted({failure.plugin for failure in self.failures})
-        words = f"; not loaded, see `fmcore plugins`: {', '.join(broken)}" if broken else ""
+        text = f"; not loaded, see `fmcore plugins`: {', '.join(broken)}" if broken else ""
         if self.left_out:
             names = ", ".join(plugin.name for plugin in self.left_out)
-            words += f"; left out by {discovery.ALLOW_LIST}: {names}"
-        return words
+            text += f"; left out by {discovery.ALLOW_LIST}: {names}"
+        return text
 
 
 def _check_kind(kind: str) -> None:
@@ -131,6 +132,6 @@ def _is_target(target: str | type, cls: type) -> bool:
         return False
     try:
         found: Any = operator.attrgetter(attribute)(sys.modules[module])
-    except Exception:  # gone, or a lazy attribute that raises whatever it likes
+    except Exception:  # deleted, or a lazy attribute, which may raise any exception
         return False
     return found is cls

@@ -1,16 +1,16 @@
-"""The distributions that a component says it needs."""
+"""The distributions that a component needs."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
 
-__all__ = ["missing", "pip_line", "validated"]
+__all__ = ["check_needs", "missing", "pip_line"]
 
 
-def validated(needs: Sequence[str]) -> tuple[str, ...]:
-    """`needs` as a tuple.  Raises ValueError if one is not a requirement as pip reads it."""
-    if isinstance(needs, str):
+def check_needs(needs: Sequence[str]) -> tuple[str, ...]:
+    """Return `needs` as a tuple.  Raises ValueError if one is not a requirement as pip reads it."""
+    if isinstance(needs, str):  # a sequence of letters
         raise ValueError(f"needs takes a list of requirements: needs=[{needs!r}]")
     for text in needs:
         _check(text)
@@ -18,12 +18,12 @@ def validated(needs: Sequence[str]) -> tuple[str, ...]:
 
 
 def missing(needs: Iterable[str]) -> tuple[str, ...]:
-    """Those of `needs` that are not installed, or not in a version that will do."""
+    """Return those of `needs` that are not installed, or not in a version that satisfies them."""
     return tuple(text for text in needs if not _installed(text))
 
 
 def pip_line(needs: Iterable[str]) -> str:
-    """The command that installs `needs`."""
+    """Return the command that installs `needs`."""
     return f"pip install {shlex.join(needs)}"
 
 
@@ -43,7 +43,7 @@ def _installed(text: str) -> bool:
 
     requirement = Requirement(text)
     if requirement.marker is not None and not requirement.marker.evaluate():
-        return True
+        return True  # needed on other platforms
     try:
         return requirement.specifier.contains(version(requirement.name), prereleases=True)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Plugins of one file, named on the command line with `--plugin FILE`."""
+"""One-file plugins, given on the command line as `--plugin FILE`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["load_file"]
 def load_file(file: Path) -> tuple[Plugin, Collected]:
     """Run `file` as a module and call its hooks.
 
-    The plugin is called as the file is, without its suffix; its version is the beginning of the
-    file's SHA-256. Whoever names a file wants it: anything wrong with it raises PluginError.
+    The plugin's name is that of the file without its suffix, its version the beginning of the
+    file's SHA-256.  Raises PluginError for every error, since the user asked for this file.
     """
     source = _read(file)
     sha256 = hashlib.sha256(source).hexdigest()
@@ -28,12 +28,12 @@ def load_file(file: Path) -> tuple[Plugin, Collected]:
     collected = collect(_execute(file, source, sha256), plugin.name, plugin.version)
     if collected.failures:
         raise PluginError(
-            "\n".join(f"{file}: {_located(f.error, f.where)}" for f in collected.failures)
+            "\n".join(f"{file}: {_with_place(f.error, f.where)}" for f in collected.failures)
         )
     return plugin, collected
 
 
-def _located(error: str, where: str) -> str:
+def _with_place(error: str, where: str) -> str:
     return f"{error} ({where})" if where else error
 
 
@@ -45,16 +45,16 @@ def _read(file: Path) -> bytes:
 
 
 def _execute(file: Path, source: bytes, sha256: str) -> ModuleType:
-    """The module, run from the very bytes that were hashed."""
+    """Return the module, run from the bytes that were hashed: the file may change meanwhile."""
     module = ModuleType(f"fmcore_file_{sha256[:12]}_{file.stem}")
     module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # where dataclasses and annotations look names up
+    sys.modules[module.__name__] = module  # dataclasses and annotations look names up there
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the command's result
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is the result of the command
             exec(compile(source, str(file), "exec"), vars(module))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a plugin must not end the command
         del sys.modules[module.__name__]
-        raise PluginError(f"{file}: {_located(*describe(error))}") from error
+        raise PluginError(f"{file}: {_with_place(*describe(error))}") from error
     return module

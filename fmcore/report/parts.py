@@ -65,7 +65,7 @@ def shard_files(samples: Path) -> list[Path]:
     """
     from fmcore.runs.samples import Shards  # the stages write reports at their end
 
-    return Shards.there(samples).files() if (samples / "made.json").is_file() else []
+    return Shards.on_disk(samples).files() if (samples / "made.json").is_file() else []
 
 
 def data_uri(file: Path) -> str | None:

@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its checkpoints, and what is recorded beside every number."""
+"""A run on disk (folder, checkpoints, samples, results) and the processes that write it."""

@@ -1,4 +1,4 @@
-"""Where what is computed once for all runs is kept: statistics of reference data."""
+"""The folder of data computed once for all runs, such as statistics of reference data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CACHE = "FMCORE_CACHE"
 
 
 def cache_folder() -> Path:
-    """`$FMCORE_CACHE`, else `fmcore` in the user's cache folder; it need not exist."""
+    """Return `$FMCORE_CACHE`, else `fmcore` in the user's cache folder; it may not exist yet."""
     named = os.environ.get(CACHE)
     if named:
         return Path(named)

@@ -1,7 +1,7 @@
-"""Checkpoints: tensors in one safetensors file, and beside it JSON with its checksum.
+"""Checkpoints: tensors in a safetensors file, and a JSON file with their checksum.
 
-The JSON is written last, so its presence says that the tensors are whole; its checksum says that
-they still are. Reading executes nothing.
+The JSON is written last: its presence means that the tensors were written completely, its checksum
+detects later damage.  Reading executes no code.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["Checkpoint", "CheckpointFolder", "load_into", "require_fitting"]
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training after `step` steps: named tensors on the CPU, and facts as JSON."""
+    """The state of a training after `step` steps: named tensors on the CPU, and `facts` as JSON."""
 
     step: int
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, Tensor]:
-        """The tensors called `name/...`, without that prefix."""
+        """Return the tensors called `name/...`, without that prefix."""
         prefix = f"{name}/"
         return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
 
@@ -40,14 +40,15 @@ class Checkpoint:
 @final
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """The checkpoints of a run; `warn` hears of every torn one that is passed over."""
+    """The checkpoints of a run; `warn` is called with a line for each corrupt one skipped."""
 
     root: Path
     warn: Callable[[str], None] = print
 
     def save(self, checkpoint: Checkpoint, keep: int | None, keep_every: int | None = None) -> Path:
-        """Write a checkpoint, whole or not at all, then remove all but the newest `keep` (None:
-        keep all), those at multiples of `keep_every`, and the best.
+        """Write a checkpoint atomically, then remove old ones.
+
+        The newest `keep` stay (None: all), those at multiples of `keep_every`, and the best.
         """
         path = self._tensors(checkpoint.step)
         tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}
@@ -56,11 +57,11 @@ class CheckpointFolder:
             path.with_suffix(".json"),
             {"step": checkpoint.step, "sha256": sha256_of(path), "facts": dict(checkpoint.facts)},
         )
-        self._retain(keep, keep_every)
+        self._prune(keep, keep_every)
         return path
 
     def steps(self) -> list[int]:
-        """The steps that have a checkpoint, oldest first, whole or not."""
+        """Return the steps that have a checkpoint, valid or not, in ascending order."""
         found = (
             re.fullmatch(r"step-([0-9]{9,15})", path.stem) for path in self.root.glob("*.json")
         )
@@ -68,52 +69,53 @@ class CheckpointFolder:
 
     @property
     def best(self) -> int | None:
-        """The step that was marked as the best; None if none was.  It may not be saved yet."""
-        if not self._mark.exists():
+        """The step marked as best, or None; its checkpoint may not be saved yet."""
+        if not self._best_file.exists():
             return None
-        return int(_facts(self._mark).get("step", -1))
+        return int(_facts(self._best_file).get("step", -1))
 
     def mark_best(self, step: int | None, facts: Mapping[str, Any] | None = None) -> None:
-        """From now on the checkpoint of `step` is the best (None: none is), for the reason in
-        `facts`.  To be called before it is saved, so that the one before is kept until then.
+        """Mark the checkpoint of `step` as the best (None: remove the mark), with its `facts`.
+
+        Call it before that checkpoint is saved, so that the previous best stays until then.
         """
         if step is None:
-            self._mark.unlink(missing_ok=True)
+            self._best_file.unlink(missing_ok=True)
         else:
-            write_json(self._mark, {"step": step, **(facts or {})})
+            write_json(self._best_file, {"step": step, **(facts or {})})
 
     def latest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; torn ones are passed over with a word.
+        """Return the newest valid checkpoint, or None if there are none.
 
-        Returns None if there is none at all.  Raises CheckpointError if there are some and none is
-        whole.
+        Corrupt ones are skipped with a warning.  Raises CheckpointError if all are corrupt.
         """
         steps = self.steps()
         for step in reversed(steps):
             try:
                 return self.load(step)
             except CheckpointError as error:
-                self.warn(f"warning: {error}; going back to the one before it")
+                self.warn(f"warning: {error}; falling back to the checkpoint before it")
         if steps:
             raise CheckpointError(
-                f"{self.root}: no checkpoint is whole; delete the folder to start again"
+                f"{self.root}: no checkpoint is valid; delete the folder to train from the start"
             )
         return None
 
     def sha256(self, step: int) -> str:
-        """The checksum recorded of the checkpoint of `step`.  Raises CheckpointError."""
+        """Return the recorded checksum of the checkpoint of `step`.  Raises CheckpointError."""
         return str(_facts(self._tensors(step).with_suffix(".json")).get("sha256"))
 
     def load(self, step: int) -> Checkpoint:
-        """The checkpoint of `step`.  Raises CheckpointError if it is missing, torn or not a
-        checkpoint.
+        """Return the checkpoint of `step`.
+
+        Raises CheckpointError if it is missing, corrupt or not a checkpoint.
         """
         path = self._tensors(step)
         facts = _facts(path.with_suffix(".json"))
         if not path.is_file():
             raise CheckpointError(f"{path}: the tensors are missing")
         if sha256_of(path) != facts.get("sha256"):
-            raise CheckpointError(f"{path}: torn or changed: its checksum is not the one recorded")
+            raise CheckpointError(f"{path}: corrupt: its checksum differs from the recorded one")
         try:
             tensors = tensors_in(path)
         except ValueError as error:
@@ -127,22 +129,20 @@ class CheckpointFolder:
         return self.root / f"step-{step:09d}.safetensors"
 
     @property
-    def _mark(self) -> Path:
+    def _best_file(self) -> Path:
         return self.root / "best.json"
 
-    def _retain(self, keep: int | None, every: int | None) -> None:
+    def _prune(self, keep: int | None, every: int | None) -> None:
         old = [] if keep is None else self.steps()[:-keep]
-        spared = self.best
-        for step in [s for s in old if s != spared and (every is None or s % every)]:
-            # the JSON first: a crash between the two leaves tensors that nothing points to, never
-            # the reverse
+        best = self.best
+        for step in [s for s in old if s != best and (every is None or s % every)]:
+            # The JSON first: a crash between the two leaves tensors without a description, which
+            # are ignored; a description without tensors would count as a corrupt checkpoint.
             self._tensors(step).with_suffix(".json").unlink(missing_ok=True)
             self._tensors(step).unlink(missing_ok=True)
         for orphan in self.root.glob("step-*.safetensors"):
             if not orphan.with_suffix(".json").exists():
                 orphan.unlink(missing_ok=True)
-        for part in self.root.glob(".*.part"):
-            part.unlink(missing_ok=True)
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -153,13 +153,15 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy `tensors` into `module`.  Raises CheckpointError naming what does not fit."""
+    """Copy `tensors` into `module`.  Raises CheckpointError, naming `where` they are from, if their
+    names or shapes differ.
+    """
     require_fitting(module, tensors, where)
     module.load_state_dict(dict(tensors))
 
 
 def require_fitting(module: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Raise CheckpointError, naming what does not fit, if `tensors` are not of this `module`."""
+    """Raise CheckpointError if names or shapes of `tensors` differ from those of `module`."""
     own = module.state_dict()
     wrong = [k for k in own if k not in tensors or tensors[k].shape != own[k].shape]
     wrong += [k for k in tensors if k not in own]

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written aside, synced, then moved into place."""
+"""Atomic writing (a file is the old one or the new one) and safe reading of a run's files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from safetensors import SafetensorError
 from fmcore.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import BinaryIO
 
     from torch import Tensor
@@ -27,7 +26,9 @@ __all__ = [
     "atomic",
     "json_object",
     "opened_for_adding",
+    "remove_parts",
     "sha256_of",
+    "sha256_of_tensors",
     "tensors_in",
     "writable",
     "write_json",
@@ -46,61 +47,88 @@ _REMEDIES = {
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Turn what a disk refuses into a RunError that says what to do."""
+    """Turn the system's errors of writing `path` into a RunError that says what to do."""
     try:
         yield
     except (OSError, SafetensorError) as error:
-        remedy = _REMEDIES.get(_number_of(error))
+        remedy = _REMEDIES.get(_errno_of(error))
         if remedy is None:
             raise
         raise RunError(f"{path}: cannot be written: {remedy}") from error
 
 
-def _number_of(error: OSError | SafetensorError) -> int:
-    """The system's number of an error; safetensors tells it in its text alone."""
+def _errno_of(error: OSError | SafetensorError) -> int:
+    """Return the system's error number, 0 if unknown."""
     if isinstance(error, OSError):
         return error.errno or 0
-    told = re.search(r"\(os error (\d+)\)", str(error))
-    return int(told[1]) if told else 0
+    # safetensors gives the number in the text of its error only
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return int(number[1]) if number else 0
 
 
 def atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file in the same folder, sync it, and move it to `path`.
 
-    A crash at any moment leaves the old file or the new one.  Raises RunError on a full or
-    read-only disk.
+    A crash at any moment leaves the old file or the new one.  The file's mode follows the umask.
+    Raises RunError on a full or read-only disk.
     """
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        # not tempfile.mkstemp, whose files are private to the user whatever the umask is
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
-            write(Path(name))
-            _sync(Path(name))
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-            _sync(path.parent)
+            write(part)
+            _sync(part)
+            os.replace(part, path)
+            _sync(path.parent)  # the new name is durable only once its folder is synced
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
 
 
+def remove_parts(root: Path, skip: str | None = None) -> None:
+    """Remove the temporary files that killed processes left in `root` and the folders in it.
+
+    Call it only while holding the lock of `root`: another process may be writing.  Folders below
+    `root` that hold a file called `skip` have a lock of their own, and are left alone.
+    """
+    for folder, below, names in os.walk(root):  # os.walk follows no links
+        below[:] = [b for b in below if skip is None or not Path(folder, b, skip).exists()]
+        for name in names:
+            if name.startswith(".") and name.endswith(".part"):
+                Path(folder, name).unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` to `path` atomically."""
     atomic(path, lambda part: _fill(part, text))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; a number that is not finite is refused rather than written as
-    invalid JSON.
+    """Write `value` as indented JSON, atomically.
+
+    Raises ValueError for a number that is not finite, which JSON cannot hold.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and values, in hexadecimal."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _fill(path: Path, text: str) -> None:
@@ -116,10 +144,8 @@ def _sync(path: Path) -> None:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`.  Raises ValueError, saying why, for anything else.
-
-    A link to a device, which would never end, is no file here.
-    """
+    """Return the JSON object in `path`.  Raises ValueError, with the reason, for anything else."""
+    # a link to a device such as /dev/zero would never end: only regular files are read
     if not path.is_file():
         raise ValueError("there is no such file")
     try:
@@ -132,20 +158,24 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def tensors_in(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.  Raises ValueError, saying why, for anything else."""
+    """Return the tensors of a safetensors file.
+
+    Raises ValueError, with the reason, for anything else.
+    """
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise ValueError("there is no such file")
     try:
         return load_file(path)
-    except Exception as error:  # of a damaged header, and of types that torch does not have
+    except Exception as error:  # a damaged header, or a dtype that torch does not have
         raise ValueError(f"not a safetensors file: {error}") from error
 
 
 @contextmanager
 def opened_for_adding(path: Path) -> Iterator[BinaryIO]:
-    """`path`, made if need be, to write at its end.  Raises OSError if it is a link."""
+    """Open `path`, created if needed, to append bytes.  Raises OSError if it is a link."""
+    # no links: a shared folder could send what is appended to any file of the user
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o644), "ab", buffering=0) as stream:
+    with os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0) as stream:
         yield stream

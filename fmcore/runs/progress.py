@@ -1,33 +1,32 @@
-"""Progress on stderr: a bar on a terminal, a line every so often elsewhere, nothing when asked to
-be quiet.
-"""
+"""Progress on stderr: a bar on a terminal, a line every ten seconds elsewhere, nothing if quiet."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, final
 
 __all__ = ["Advance", "Pace", "progress"]
 
 SECONDS_BETWEEN_LINES = 10.0
-BAR = 24  # letters
+BAR = 24
+"""The width of the bar, in letters."""
 
 
 class Advance(Protocol):
-    """Called with how far the work is, and a few words on how it goes."""
+    """Called after each unit of work; it draws only every so often, so calling it is cheap."""
 
     def __call__(self, done: int, /, note: str = "") -> None:
-        """Show that `done` of the total are done."""
+        """Show that `done` of the total are done; the last `note` that is not empty is shown."""
 
 
 @final
 class Pace:
-    """How fast the work goes, and how long the rest takes at that speed.
+    """The rate of the work, and the time left at that rate.
 
-    What was `done` before this process began does not count: a resumed run is not a fast one.
+    Units that were `done` before this process began do not count towards the rate.
     """
 
     def __init__(self, total: int, done: int) -> None:
@@ -35,16 +34,16 @@ class Pace:
         self._began = time.monotonic()
 
     def rate(self, now: int) -> float:
-        """Units a second."""
+        """Return the units per second."""
         return (now - self._done) / max(1e-9, time.monotonic() - self._began)
 
     def speed(self, now: int) -> str:
-        """The rate in three digits or more."""
+        """Return the rate with at least three digits."""
         rate = self.rate(now)
         return f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
 
     def left(self, now: int) -> str:
-        """The time to the end, `m:ss` or `h:mm:ss`; `?` while nothing is known."""
+        """Return the time left, `m:ss` or `h:mm:ss`; `?` before the first unit."""
         rate = self.rate(now)
         if rate <= 0:
             return "?"
@@ -57,7 +56,7 @@ class Pace:
 def progress(
     what: str, total: int, unit: str, done: int = 0, quiet: bool = False
 ) -> Iterator[Advance]:
-    """Show how far `what` is on its way to `total`, begun at `done`, with rate and time left."""
+    """Show the progress of `what` from `done` to `total` units, with rate and time left."""
     if quiet:
         yield lambda done, note="": None
     elif sys.stderr.isatty():
@@ -74,33 +73,49 @@ def _bar(what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
     )
+    from rich.text import Text
+
+    pace = Pace(total, done)
+
+    class Computed(ProgressColumn):
+        """A column computed when it is drawn, ten times a second, not at each call."""
+
+        def __init__(self, text: Callable[[int], str]) -> None:
+            super().__init__()
+            self.text = text
+
+        def render(self, task: Task) -> Text:
+            return Text(self.text(int(task.completed)))
 
     console = Console(stderr=True)
     kinds = {
         "what": TextColumn("{task.description}"),
         "bar": BarColumn(bar_width=BAR),
         "count": MofNCompleteColumn(),
-        "rate": TextColumn("{task.fields[rate]}"),
-        "left": TextColumn("{task.fields[left]}"),
+        "rate": Computed(lambda now: f"{pace.speed(now)} {unit}/s"),
+        "left": Computed(lambda now: f"{pace.left(now)} left"),
         "note": TextColumn("{task.fields[note]}"),
     }
     shown = _fitting(console.width, what, total, unit)
     columns = [column for name, column in kinds.items() if name in shown]
-    pace = Pace(total, done)
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=total, completed=done, note="", rate="", left="")
+        number = bar.add_task(what, total=total, completed=done, note="")
+        task = bar.tasks[number]
 
         def advance(now: int, note: str = "") -> None:
-            rate, left = f"{pace.speed(now)} {unit}/s", f"{pace.left(now)} left"
-            bar.update(task, completed=now, note=note, rate=rate, left=left)
+            # plain assignments, which the drawing thread picks up: this is called at every step
+            task.completed = now
+            task.fields["note"] = note or task.fields["note"]
 
         yield advance
 
 
 def _fitting(width: int, what: str, total: int, unit: str) -> set[str]:
-    """The parts of a bar that fit into `width` letters, chosen by what a person needs most."""
+    """Return the parts of a bar that fit into `width` letters, the most useful ones first."""
     parts = {
         "what": len(what),
         "count": 2 * len(str(total)) + 1,
@@ -118,15 +133,16 @@ def _fitting(width: int, what: str, total: int, unit: str) -> set[str]:
 
 
 def _lines(what: str, total: int, unit: str, done: int) -> Advance:
-    pace, said = Pace(total, done), time.monotonic()
+    pace, printed, last = Pace(total, done), time.monotonic(), ""
 
     def advance(now: int, note: str = "") -> None:
-        nonlocal said
+        nonlocal printed, last
+        last = note or last
         moment = time.monotonic()
-        if moment - said < SECONDS_BETWEEN_LINES:
+        if moment - printed < SECONDS_BETWEEN_LINES:
             return
-        said = moment
-        told = f"{what}: {now}/{total} {unit}, {pace.speed(now)}/s, {pace.left(now)} left"
-        print(f"{told}  {note}".rstrip(), file=sys.stderr, flush=True)
+        printed = moment
+        line = f"{what}: {now}/{total} {unit}, {pace.speed(now)}/s, {pace.left(now)} left"
+        print(f"{line}  {last}".rstrip(), file=sys.stderr, flush=True)
 
     return advance

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, source, machine."""
+"""The environment of a run: versions, source commit, plugins, machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, git commit of the code, plugins, and the machine, as JSON."""
+    """Return versions, git commit of fmcore, plugins, command and machine, as JSON."""
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "git": _git_commit(),
@@ -45,23 +45,36 @@ def _versions() -> dict[str, str]:
 
 
 def _plugins() -> dict[str, str]:
-    """Plugin name -> version; a one-file plugin's version is its hash."""
+    """Return the version of each plugin; that of a one-file plugin is its hash."""
     return {plugin.name: plugin.version for plugin in registry().plugins}
 
 
 def _git_commit() -> str | None:
-    """The commit of this checkout, with `+` if files differ from it; None outside one."""
-    here = Path(__file__).parent
+    """Return the commit of fmcore's own checkout, `+` added if files differ from it.
+
+    None where fmcore is installed, also inside the repository of another project.
+    """
+    package = Path(__file__).parents[1]
     try:
-        commit = _git(here, "rev-parse", "HEAD")
-        return commit + ("+" if _git(here, "status", "--porcelain", "-uno") else "")
+        # An installed fmcore may lie in any repository, for example in a .venv of one: the commit
+        # counts only if that repository tracks the package itself.
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")
+        commit = _git(package, "rev-parse", "HEAD")
+        return commit + ("+" if _git(package, "status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def _git(folder: Path, *words: str) -> str:
+    # without optional locks: `git status` would refresh the index, and block the user's own git
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     done = subprocess.run(
-        ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+        ["git", "-C", str(folder), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+        env=environment,
     )
     return done.stdout.strip()
 

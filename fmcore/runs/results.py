@@ -1,4 +1,4 @@
-"""What was measured, as a run folder holds it: results.json, and the values of single samples."""
+"""Results of metrics in a run folder: results.json, and the values of single samples."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fmcore.errors import RunError
 from fmcore.interfaces.metric import Result
-from fmcore.runs.files import atomic, write_json
+from fmcore.runs.files import atomic
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
 
@@ -17,7 +18,7 @@ __all__ = ["as_json", "save_results"]
 
 
 def save_results(results: Mapping[str, Result], folder: RunFolder) -> None:
-    """Write `results` beside those that are still true, and their values of single samples."""
+    """Add `results` to results.json, and save their values of single samples."""
     for name, result in results.items():
         if result.per_sample is not None:
             kept: dict[str, Tensor] = {"values": result.per_sample.contiguous().cpu()}
@@ -26,23 +27,27 @@ def save_results(results: Mapping[str, Result], folder: RunFolder) -> None:
                 lambda part, kept=kept: save_file(kept, part),  # type: ignore[misc]
             )
     new = as_json(results)
-    write_json(folder.results_file, {**_still_true(folder, new), **new})
+    folder.save_results({**_still_valid(folder, new), **new})
 
 
-def _still_true(folder: RunFolder, new: Mapping[str, Any]) -> dict[str, Any]:
-    """The earlier results but for those of samples that were replaced since: an NFE of theirs would
-    stand beside a distance of others.
-    """
-    before = {name: r for name, r in folder.results().items() if name not in new}
-    made = Shards.made_there(folder.samples)
+def _still_valid(folder: RunFolder, new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the earlier results that are not replaced, and not of samples drawn since."""
+    # else the NFE of one set of samples would appear next to a distance of another
+    try:
+        known = folder.results()
+    except RunError as error:  # the new results replace what cannot be trusted
+        folder.log(f"warning: {error}; the earlier results are dropped")
+        return {}
+    before = {name: r for name, r in known.items() if name not in new}
+    made = Shards.provenance_in(folder.samples)
     outdated = [n for n, r in before.items() if r["provenance"].get("sampler", made) != made]
     if outdated:
-        folder.log(f"left out, as they are of earlier samples: {', '.join(outdated)}")
+        folder.log(f"results of earlier samples removed: {', '.join(outdated)}")
     return {name: result for name, result in before.items() if name not in outdated}
 
 
 def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
-    """Results as results.json holds them."""
+    """Return results in the form of results.json."""
     return {
         name: {
             "value": _finite(result.value),
@@ -55,6 +60,6 @@ def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
 
 
 def _finite(value: float) -> float | str:
-    """JSON has no infinities: they are written as words."""
+    """Return the number, or `inf`, `-inf`, `nan` as a string: JSON cannot hold those."""
     number = float(value)
     return number if abs(number) < float("inf") else str(number)

@@ -1,4 +1,4 @@
-"""Ask a loop to end at its next step when the process is told to stop.
+"""Stop a command on a signal: at the next safe point of a loop, at once elsewhere.
 
 SIGINT is Ctrl-C; SIGTERM is how a cluster ends a job, some seconds before it kills it; SIGUSR1 is
 what Slurm sends ahead of a time limit where `--signal=USR1@SECONDS` asks for it.
@@ -8,40 +8,80 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import final
 
-__all__ = ["STOPPING", "StopRequest", "stop_on_signal"]
+__all__ = ["STOPPING", "StopRequest", "interruptible", "stop_on_signal"]
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+SECONDS_TO_UNWIND = 3.0
+"""Time that an interrupted command has to clean up before a repeated signal interrupts it again."""
 
 
 @final
 class StopRequest:
-    """Whether a signal of STOPPING has come, and which."""
+    """The signal of STOPPING that has come, if any: true once there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
         self.signal: signal.Signals | None = None
+        self._at_once = at_once
+        self._raised = float("-inf")
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:  # Ctrl-C twice: at once
-            raise KeyboardInterrupt
-        # clusters repeat themselves, also while a checkpoint is written: their last word is SIGKILL
+        repeated = self.signal is not None
         self.signal = self.signal or signal.Signals(number)
+        if number == signal.SIGINT and repeated:  # Ctrl-C twice: at once, whatever is going on
+            raise KeyboardInterrupt
+        # Clusters repeat their signals, also while a stopped command cleans up; but a library may
+        # have swallowed the first KeyboardInterrupt, so later ones count again.
+        if self._at_once and time.monotonic() - self._raised > SECONDS_TO_UNWIND:
+            self._raised = time.monotonic()
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt for a signal inside this context, or one that came before.
+
+        For work that may be lost, such as a batch that is being drawn.
+        """
+        self._at_once = True  # before the check: a signal between the two must not be missed
+        try:
+            if self:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """A request that turns true on the first signal to stop; a SIGINT after it interrupts at once.
+    """Yield a request that a signal makes true; a SIGINT after it interrupts at once.
 
-    Outside the main thread signals cannot be caught, and the request stays false.
+    A request that the code inside did not act on raises KeyboardInterrupt at the end.  Outside the
+    main thread signals cannot be caught, and the request stays false.
     """
-    request = StopRequest()
+    with _handling(StopRequest()) as request:
+        yield request
+    if request:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt for every signal of STOPPING, as Python does for SIGINT alone."""
+    with _handling(StopRequest(at_once=True)):
+        yield
+
+
+@contextmanager
+def _handling(request: StopRequest) -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -50,4 +90,5 @@ def stop_on_signal() -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None stands for a handler that was not installed by Python
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

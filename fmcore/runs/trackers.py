@@ -1,7 +1,7 @@
-"""Other places that hear of a training: TensorBoard, Weights & Biases, by accelerate's trackers.
+"""Experiment trackers: TensorBoard and Weights & Biases, through accelerate.
 
-They are told what metrics.jsonl holds, in the leading process.  What was told of steps that are
-taken again is not told twice: TensorBoard drops it, Weights & Biases is told what is new.
+The main process passes on the lines of metrics.jsonl.  Steps that a resumed training takes again
+are not reported twice: TensorBoard discards the old ones, Weights & Biases gets the new ones only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = "tracking"
 
 
 def require_trackers(names: Sequence[str]) -> None:
-    """Raise ComponentError for trackers whose package is not there."""
+    """Raise ComponentError for trackers whose package is not installed."""
     for name in names:
         if importlib.util.find_spec(name) is None:
             raise ComponentError(
@@ -38,27 +38,27 @@ def require_trackers(names: Sequence[str]) -> None:
 
 @contextmanager
 def trackers(names: Sequence[str], folder: RunFolder, step: int) -> Iterator[Trackers]:
-    """Trackers of a run that goes on after `step`; none but in the leading process."""
-    told = Trackers(folder, [_made(n, folder, step) for n in names] if folder.leads else [])
+    """Open the trackers of a run that continues after `step`; none outside the main process."""
+    opened = Trackers(folder, [_tracker(n, folder, step) for n in names] if folder.is_main else [])
     try:
-        for tracker in told.all:
+        for tracker in opened.all:
             tracker.start()
-        yield told
+        yield opened
     finally:
-        for tracker in told.all:
+        for tracker in opened.all:
             tracker.finish()
 
 
 @final
 class Trackers:
-    """The trackers of a run, which may be none."""
+    """The open trackers of a run; there may be none."""
 
-    def __init__(self, folder: RunFolder, them: Sequence[GeneralTracker]) -> None:
+    def __init__(self, folder: RunFolder, opened: Sequence[GeneralTracker]) -> None:
         self.folder = folder
-        self.all = them
+        self.all = opened
 
-    def tell(self, line: Mapping[str, Any]) -> None:
-        """Tell them a line of metrics.jsonl; what is no finite number is left out."""
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Pass on the finite numbers of a line of metrics.jsonl."""
         step = line["step"]
         numbers = {k: float(v) for k, v in line.items() if k != "step" and _finite(v)}
         with writable(self.folder.root / FOLDER):
@@ -67,41 +67,41 @@ class Trackers:
                     tracker.log(numbers, step=step)
 
 
-def _made(name: str, folder: RunFolder, step: int) -> GeneralTracker:
+def _tracker(name: str, folder: RunFolder, step: int) -> GeneralTracker:
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     place = folder.root / FOLDER
     with writable(place):
         place.mkdir(exist_ok=True)
-    made: GeneralTracker
+    tracker: GeneralTracker
     if name == "tensorboard":
-        # a reader drops what a killed process told of later steps
+        # readers discard later steps that a killed process had logged
         purge = {"purge_step": step + 1} if step else {}
-        made = LOGGER_TYPE_TO_CLASS[name](name, logging_dir=str(place), **purge)
+        tracker = LOGGER_TYPE_TO_CLASS[name](name, logging_dir=str(place), **purge)
     else:
         recipe = folder.recipe()
-        made = LOGGER_TYPE_TO_CLASS[name](
+        tracker = LOGGER_TYPE_TO_CLASS[name](
             recipe.name,
             name=folder.root.name,
             id=_identity(folder),
             dir=str(place),
             config=recipe.values,
             resume="allow",
-            # nothing leaves the machine because a recipe says so: the user's environment has to
+            # a recipe alone must not send data off the machine: the user's environment decides
             mode=os.environ.get("WANDB_MODE", "offline"),
         )
-    return made
+    return tracker
 
 
 def _identity(folder: RunFolder) -> str:
-    """The same for a run that goes on, another for any other."""
+    """Return an id that a resumed run keeps, and no other run has."""
     facts = folder.facts()
-    told = f"{facts.get('digest')} {facts.get('began')} {folder.root.name}"
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = f"{facts.get('digest')} {facts.get('began')} {folder.root.name}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _next_step(tracker: GeneralTracker) -> int:
-    """The first step that Weights & Biases has not heard of yet; it refuses those before."""
+    """Return the first step that Weights & Biases accepts; it refuses earlier ones."""
     return int(getattr(tracker.tracker, "step", 0)) if tracker.name == "wandb" else 0
 
 

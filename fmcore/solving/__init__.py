@@ -15,8 +15,7 @@ from fmcore.interfaces.problem import (
     Stats,
     Status,
 )
-from fmcore.solving.adaptive.controller import Controller
-from fmcore.solving.adaptive.options import StepControl
+from fmcore.solving.adaptive.controller import Controller, StepControl
 from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.solving.backends.compiled import CompiledSteps
 from fmcore.solving.backends.eager import execute

@@ -1,10 +1,11 @@
-"""The components of a recipe, built once and handed from stage to stage."""
+"""The components of a recipe, built once for all stages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, final
 
 import torch
 
@@ -12,6 +13,7 @@ from fmcore.errors import ComponentError, DataError, RunError
 from fmcore.flow.compatibility import check_network, check_pretrained, check_together
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
+from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
@@ -19,18 +21,22 @@ from fmcore.interfaces.randomness import stream_seed
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.sections import Bound, Evaluate, Sample, Train
 from fmcore.runs.trackers import require_trackers
+from fmcore.training.batches import Batches
 from fmcore.training.ema import width_of
 
-__all__ = ["Components"]
+__all__ = ["MAX_VALIDATION_SAMPLES", "Components"]
 
-WATCHED = 1000
-"""Samples that are measured while training, unless `train.evaluate` says another number."""
+MAX_VALIDATION_SAMPLES = 1000
+"""Samples measured during training, unless `train.evaluate.count` is given."""
 
 
 @final
 @dataclass(frozen=True)
 class Components:
-    """What a recipe describes, all but the network, which each stage builds where it needs it."""
+    """The components and settings of a recipe; the network is built by the stages.
+
+    `networks` caches the trained network of a command (see `fmcore.stages.weights`).
+    """
 
     recipe: Recipe
     seed: int
@@ -42,13 +48,18 @@ class Components:
     sample: Sample | None
     evaluate: Evaluate | None
     expect: Mapping[str, Bound]
+    networks: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, recipe: Recipe) -> Components:
-        """Build them.  Raises RecipeError or ComponentError with every reason."""
+        """Build the components of `recipe`.
+
+        Raises RecipeError or ComponentError with every reason.
+        """
+        values = recipe.values
         return cls(
             recipe=recipe,
-            seed=recipe.values["seed"],
+            seed=values["seed"],
             data=recipe.build("data"),
             path=recipe.build("path"),
             coupling=recipe.build("coupling"),
@@ -56,15 +67,23 @@ class Components:
             train=recipe.settings("train"),
             sample=recipe.settings("sample"),
             evaluate=recipe.settings("evaluate"),
-            expect={k: Bound(**v) for k, v in recipe.values["expect"].items()},
+            expect={name: Bound(**bound) for name, bound in values["expect"].items()},
         )
 
-    def model(self, device: torch.device | str = "cpu") -> VectorField:
-        """The network as it begins: its initial weights are a function of the seed alone, or those
-        that it brings.
+    @cached_property
+    def evaluated_data(self) -> Dataset:
+        """The split that `evaluate` measures; the training split without that section."""
+        # once a command: a dataset keeps what it read, and a new one would read it again
+        split = self.evaluate.split if self.evaluate else self.data.split
+        return self.data if split == self.data.split else self.data.with_split(split)
 
-        Raises ComponentError if it brings weights that do not go with path and objective.
+    def model(self, device: torch.device | str = "cpu") -> VectorField:
+        """Build the network: its initial weights are a function of the seed alone.
+
+        A pretrained network has its own weights.  Raises ComponentError if they were trained for
+        another path or objective.
         """
+        # constructors draw from torch's global generator: leave the caller's state as it was
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.seed, "init"))
             model: VectorField = self.recipe.build(
@@ -74,62 +93,82 @@ class Components:
         check_network(model, self.path, self.objective, self.data.shape)
         return model.to(device)
 
-    @property
-    def watched(self) -> Evaluate | None:
-        """What is measured while training; None where nothing is.
+    def batches(self, train: Train) -> Batches:
+        """Return the training batches."""
+        return Batches(
+            self.data,
+            self.path,
+            self.coupling,
+            self.objective,
+            train.batch_size,
+            self.seed,
+            train.label_dropout,
+        )
 
-        Raises ComponentError for a `train` section that cannot be measured so.
+    @property
+    def validation(self) -> Evaluate | None:
+        """The measurements during training, or None.
+
+        Raises ComponentError if the `train` section asks for what cannot be measured.
         """
         train = self.train
         if train is None or train.evaluate_every is None:
             if train is not None and (train.best or train.evaluate):
+                option = "best" if train.best else "evaluate"
                 raise ComponentError(
-                    f"train.{'best' if train.best else 'evaluate'} needs train.evaluate_every: how "
-                    "many steps lie between two measurements"
+                    f"train.{option} needs train.evaluate_every: the number of steps between two "
+                    "measurements"
                 )
             return None
         settings = train.evaluate or self.evaluate
         if settings is None:
             raise ComponentError(
-                "train.evaluate_every: nothing says what to measure; give train.evaluate.metrics, "
-                "or a section evaluate"
+                "train.evaluate_every: there are no metrics to measure; give "
+                "train.evaluate.metrics, or a section evaluate"
             )
         drawn = [m for m in settings.metrics if m.consumes == "samples"]
         if drawn and self.sample is None:
             raise ComponentError(
                 f"train.evaluate_every: {type(drawn[0]).__name__} measures samples, and the recipe "
-                "has no section sample that says how to draw them"
+                "has no section sample to draw them"
             )
-        most = WATCHED if settings.count is None or train.evaluate is None else settings.count
-        return replace(settings, count=min(settings.count or most, most))
+        # a count under train.evaluate is meant for training; one under evaluate is not
+        own = train.evaluate is not None and settings.count is not None
+        limit = settings.count if own and settings.count else MAX_VALIDATION_SAMPLES
+        return replace(settings, count=min(settings.count or limit, limit))
+
+    def metrics(self) -> list[Metric]:
+        """Return every metric of the recipe, of training too."""
+        sections = (self.evaluate, self.validation)
+        return [m for section in sections if section is not None for m in section.metrics]
 
     def missing(self, section: str) -> RunError:
-        """The error of a stage whose section the recipe lacks."""
+        """Return the error of a stage whose section the recipe lacks."""
         return RunError(
             f"recipe '{self.recipe.name}' has no section '{section}': add one, "
-            f"or give its options on the command line"
+            "or give its options on the command line"
         )
 
     def check(self) -> None:
-        """Refuse, before anything is spent, what cannot work: with the reason.
+        """Refuse what cannot work, before anything is computed or written.
 
-        Raises ComponentError for components that do not go together and DataError for missing data.
+        Raises ComponentError for components that cannot be combined, DataError for missing data,
+        RunError for a missing section.
         """
-        watched = self.watched
         check_together(
             self.path,
             self.coupling,
             self.objective,
             data=self.data,
             solver=self.sample.solver if self.sample else None,
-            metrics=[
-                *(self.evaluate.metrics if self.evaluate else ()),
-                *(watched.metrics if watched else ()),
-            ],
+            metrics=self.metrics(),
         )
-        if self.train is not None:
-            require_trackers(self.train.trackers)
-        if self.train is not None and self.sample is not None:
-            width_of(self.sample.weights, self.train)
+        train = self.train
+        if train is not None:
+            require_trackers(train.trackers)
+            if train.sample_every is not None and self.sample is None:
+                raise self.missing("sample")
+            if self.sample is not None:
+                width_of(self.sample.weights, train)
         if self.data.length == 0:
-            raise DataError("the data set holds no example")
+            raise DataError("the dataset holds no examples")

@@ -1,7 +1,8 @@
-"""What a recipe would take, without doing any of it: the network lives on torch's meta device.
+"""Forecast of a recipe's cost, without running it: the network is built on torch's meta device.
 
-FLOPs count multiply and add as two.  Memory of activations is what autograd keeps for one
-micro-batch in float32, with the largest part that is computed again where the network does so.
+FLOPs count a multiplication and an addition as two.  The memory of activations is what autograd
+keeps for one micro-batch in float32, plus the largest part that is recomputed, if the network
+recomputes.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmcore.errors import ComponentError, DataError, RecipeError
+from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError
 from fmcore.flow.compatibility import check_together
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.recipe import Recipe
@@ -24,16 +25,35 @@ from fmcore.stages.devices import accelerator_for
 from fmcore.stages.probe import Activations, Fit, Probe, fit_of, probe_of, size_text
 from fmcore.training.ema import profiles_of
 
-__all__ = ["Forecast", "dry_run"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Forecast", "dry_run", "require_memory"]
 
 BYTES = 4
 STATE_COPIES = {"weights": 1, "gradients": 1, "Adam's moments": 2}
+
+MARGIN = 4
+"""How far the estimate of activations may be off: mixed precision, compilation and in-place
+operations keep less than what autograd keeps in float32."""
+
+
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """What training needs: parameters, bytes, FLOPs a step, and whether the device can hold it."""
+
+    parameters: int
+    state_bytes: int
+    activation_bytes: int
+    flops_per_step: int
+    fit: Fit
 
 
 @final
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would take.  `missing` says what has to be provided first, a message each."""
+    """The cost of a run.  `missing` lists what has to be provided first, a message each."""
 
     parameters: int
     state_bytes: int
@@ -45,7 +65,7 @@ class Forecast:
     time: Probe | None = None
 
     def lines(self) -> list[str]:
-        """The forecast as a person reads it."""
+        """Return the forecast as text."""
         return [
             f"parameters       {self.parameters:,}  ({self.parameters / 1e6:.1f} M)",
             f"training state   {size_text(self.state_bytes)}  "
@@ -63,39 +83,22 @@ class Forecast:
 def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> Forecast:
     """Forecast `recipe` on `device`.  Builds everything that needs no data; writes nothing.
 
-    With `probe`, and where nothing but metrics' files is missing, a few steps are taken and timed.
-    Raises RecipeError or ComponentError for what is wrong rather than missing.
+    With `probe`, a few steps are taken and timed, unless data are missing.  Raises RecipeError or
+    ComponentError for what is wrong rather than missing.
     """
     _require_what_is_built(recipe)
     components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
     accelerator = accelerator_for(components, device)
-    processes = accelerator.num_processes
-    batch = components.train.batch_size if components.train else 1
-    micro = max(1, batch // processes // (components.train.grad_accum if components.train else 1))
-    shape = components.data.shape
-    with torch.device("meta"):
-        model: VectorField = recipe.build("model", shape=shape, span=components.objective.spans)
-    parameters = sum(p.numel() for p in model.parameters())
-    averages = len(profiles_of(components.train)) if components.train else 0
-    copies = sum(STATE_COPIES.values()) + averages
-    flops, kept = _one_example(model, shape)
-    cut = processes if components.train and components.train.fsdp else 1
-    state = parameters * copies * BYTES // cut
-    flops_per_step = flops * batch
+    cost = estimate(components, accelerator)
     missing_data = _missing_data(components, recipe)
-    fit = fit_of(state, kept, batch // processes, micro, accelerator.device)
-    tried = (
-        probe_of(components, components.train, accelerator, flops_per_step, fit)
-        if probe and components.train is not None and not (recipe.missing or missing_data)
-        else None
-    )
+    ready = probe and components.train is not None and not (recipe.missing or missing_data)
     return Forecast(
-        parameters=parameters,
-        state_bytes=state,
-        activation_bytes=kept * micro,
-        flops_per_step=flops_per_step,
+        parameters=cost.parameters,
+        state_bytes=cost.state_bytes,
+        activation_bytes=cost.activation_bytes,
+        flops_per_step=cost.flops_per_step,
         steps=components.train.steps if components.train else 0,
         missing=(
             *map(_must_be_given, recipe.missing),
@@ -103,34 +106,82 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
             *_missing_of_metrics(components),
             *_missing_trackers(components),
         ),
-        fit=fit,
-        time=tried,
+        fit=cost.fit,
+        time=probe_of(components, accelerator, cost.flops_per_step, cost.fit) if ready else None,
     )
 
 
+def estimate(components: Components, accelerator: Accelerator) -> Estimate:
+    """Estimate memory and FLOPs of a training step from one example on the meta device."""
+    train, processes = components.train, accelerator.num_processes
+    batch = train.batch_size if train else 1
+    micro = max(1, batch // processes // (train.grad_accum if train else 1))
+    shape = components.data.shape
+    with torch.device("meta"):
+        model: VectorField = components.recipe.build(
+            "model", shape=shape, span=components.objective.spans
+        )
+    parameters = sum(p.numel() for p in model.parameters())
+    copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
+    flops, kept = _one_example(model, shape)
+    shards = processes if train and train.fsdp else 1
+    state = parameters * copies * BYTES // shards
+    return Estimate(
+        parameters=parameters,
+        state_bytes=state,
+        activation_bytes=kept * micro,
+        flops_per_step=flops * batch,
+        fit=fit_of(state, kept, batch // processes, micro, accelerator.device),
+    )
+
+
+def require_memory(components: Components, accelerator: Accelerator) -> None:
+    """Refuse a training that cannot fit the device, before anything is written.
+
+    Raises ComponentError if the state alone, or the state and a quarter of the activations, is
+    larger than the memory, and for a network that cannot be built.
+    """
+    if components.train is None:
+        return
+    try:
+        cost = estimate(components, accelerator)
+    except FmcoreError:
+        raise
+    except Exception:  # a network that the meta device cannot run may train all the same
+        return
+    least = cost.state_bytes + cost.activation_bytes // MARGIN
+    if least > cost.fit.there:
+        raise ComponentError(f"the training does not fit: memory: {cost.fit.line()}")
+
+
 def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
-    """FLOPs of a forward and backward pass of one example, and bytes that are held for it at once:
-    what autograd keeps, and the largest part that is computed again.
+    """Return FLOPs of forward and backward of one example, and the bytes it holds at most.
+
+    Those are what autograd keeps, and the largest part that is recomputed.
     """
     t, one = torch.zeros((1,), device="meta"), torch.ones((), device="meta")
     counter, kept = FlopCounterMode(display=False), Activations()
     with counter, kept:
         loss = model(torch.zeros((1, *shape), device="meta"), t).sum()
         held = kept.held() - loss.nbytes
-        again = kept.again(partial(loss.backward, one))
-    return counter.get_total_flops(), held + again
+        recomputed = kept.recomputed(partial(loss.backward, one))
+    return counter.get_total_flops(), held + recomputed
 
 
 PLACEHOLDER = "not-given"
 
 
 def _filled(recipe: Recipe) -> Recipe:
-    """The recipe with a placeholder for every value that must still be given."""
-    return recipe.override([f"{key}={PLACEHOLDER}" for key in recipe.missing])
+    """Return the recipe with a placeholder for every value that must still be given."""
+    return (
+        recipe
+        if not recipe.missing
+        else recipe.override([f"{key}={PLACEHOLDER}" for key in recipe.missing])
+    )
 
 
 def _require_what_is_built(recipe: Recipe) -> None:
-    """Raise RecipeError for missing values that nothing can stand for, such as a network's file."""
+    """Raise RecipeError for missing values of the network and the path, which are built."""
     keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path")]
     if keys:
         raise RecipeError(map(_must_be_given, keys))
@@ -141,22 +192,21 @@ def _must_be_given(key: str) -> str:
 
 
 def _missing_data(components: Components, recipe: Recipe) -> tuple[str, ...]:
-    """What training would stop at for want of files."""
+    """Return why the data cannot be read, if they cannot."""
     if any(key.startswith("data.") for key in recipe.missing):
         return ()
     return _unmet([lambda: components.data.length])
 
 
 def _missing_of_metrics(components: Components) -> tuple[str, ...]:
-    """What the evaluation would stop at for want of files."""
-    measured = [s for s in (components.evaluate, components.watched) if s is not None]
+    """Return which files the metrics lack."""
     data, path = components.data, components.path
-    checks = [partial(m.check, data, path) for s in measured for m in s.metrics]
+    checks = [partial(m.check, data, path) for m in components.metrics()]
     return tuple(dict.fromkeys(_unmet(checks)))
 
 
 def _missing_trackers(components: Components) -> tuple[str, ...]:
-    """What training would stop at for want of a tracker's package."""
+    """Return which trackers lack their package."""
     try:
         require_trackers(components.train.trackers if components.train else ())
     except ComponentError as error:

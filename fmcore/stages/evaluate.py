@@ -1,6 +1,6 @@
 """Measure a run: every metric over one stream of samples, or of held-out data.
 
-Samples that were not kept are drawn as they are measured; processes take turns at the pieces of
+Samples that were not kept on disk are drawn as they are measured.  Processes share the pieces of
 both streams.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,71 +24,80 @@ from fmcore.interfaces.problem import Status
 from fmcore.recipe.sections import Bound, Evaluate
 from fmcore.registry import registry
 from fmcore.runs.cache import cache_folder
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
+from fmcore.runs.files import sha256_of_tensors
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.results import save_results
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
-from fmcore.stages.metric_stream import Measuring, Stream
+from fmcore.stages.metric_stream import MetricRunner, Stream
 from fmcore.stages.sample import sampler_of
-from fmcore.stages.weights import trained_field, weights_of
+from fmcore.stages.weights import shared_field, weights_of
 
-__all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "on_cpu"]
+__all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "missed_bounds", "on_cpu"]
 
 NOT_CONDITIONS = ("x", "nfe", "forwards", "status")
-"""What a shard holds beside the conditions of its samples."""
+"""The tensors of a shard that are not conditions of its samples."""
 
 
 def evaluate(
     components: Components,
     folder: RunFolder,
     device: torch.device,
-    team: Team,
+    processes: Distributed,
     quiet: bool = False,
 ) -> dict[str, Result]:
-    """Compute the recipe's metrics, and write them to results.json with how each was made.
+    """Compute the recipe's metrics, and write them to results.json with their provenance.
 
-    Returns the results in the leading process, nothing in the others.  What was measured before a
-    stop is kept in the folder's tally/, and gone on from if metrics, weights and samples are still
-    the same; it goes once the results are written.  Raises KeyboardInterrupt on a signal, after
-    finishing a piece.
+    Returns the results in the main process, {} in the others.  States measured before a stop are
+    kept in the folder, and used if metrics, weights and samples are still the same.  Raises
+    KeyboardInterrupt on a signal.
     """
     settings = components.evaluate
     if settings is None:
         raise components.missing("evaluate")
     evaluation = _evaluation(components, folder, settings, device)
-    measuring = Measuring(evaluation, team, folder.log, quiet)
+    runner = MetricRunner(evaluation, processes, folder.log, quiet)
     found: dict[int, dict[str, Result]] = {}
-    for consumes, read in (("samples", _samples), ("data", _held_out)):
-        own = [m for m in settings.metrics if m.consumes == consumes]
-        if own:
-            stream, made = read(components, folder, evaluation, device)
-            tallies = Tallies(folder.tally / consumes, _digest(components, evaluation, made))
-            results = measuring.results(own, stream, tallies)
-            found |= dict(zip(map(id, own), results, strict=False))
-            if team.leads and consumes == "samples":
-                _warn_of_failures(folder, stream, tallies)
-    if not team.leads:
+    for consumes, stream_of in (("samples", _samples), ("data", _held_out)):
+        metrics = [m for m in settings.metrics if m.consumes == consumes]
+        if not metrics:
+            continue
+        stream, provenance = stream_of(components, folder, evaluation, device)
+        digest = _digest(components, evaluation, provenance)
+        partial = PartialMetrics(folder.partial_metrics / consumes, digest)
+        results = runner.results(metrics, stream, partial)
+        made = dict(evaluation.provenance)
+        if processes.is_main and consumes == "samples":
+            made["sampler"] = provenance
+            results = _with_unfinished(results, stream, partial, folder)
+        for metric, own in zip(metrics, results, strict=False):
+            found[id(metric)] = {
+                name: replace(result, provenance={**made, **result.provenance})
+                for name, result in own.items()
+            }
+    if not processes.is_main:
         return {}
-    whole = _with_provenance(settings, evaluation, folder, found)
-    save_results(whole, folder)
-    shutil.rmtree(folder.tally, ignore_errors=True)
-    return whole
+    # in the recipe's order, which the two streams do not keep
+    ordered = {k: v for metric in settings.metrics for k, v in found[id(metric)].items()}
+    save_results(ordered, folder)
+    shutil.rmtree(folder.partial_metrics, ignore_errors=True)
+    return ordered
 
 
 def _evaluation(
     components: Components, folder: RunFolder, settings: Evaluate, device: torch.device
 ) -> Evaluation:
     weights = components.sample.weights if components.sample else "ema"
-    field, checkpoint = trained_field(components, folder, weights, device)
+    field, checkpoint = shared_field(components, folder, weights, device)
     provenance = {
         "step": checkpoint.step,
         "weights": weights_of(checkpoint, weights),
         "device": device.type,
     }
     return Evaluation(
-        data=components.data.with_split(settings.split),
+        data=components.evaluated_data,
         train_data=components.data.with_split("train"),
         path=components.path,
         field=field,
@@ -102,23 +111,20 @@ def _evaluation(
 def _samples(
     components: Components, folder: RunFolder, evaluation: Evaluation, device: torch.device
 ) -> tuple[Stream, Mapping[str, Any]]:
-    """The samples that were drawn last, shard by shard, and how they were made.
-
-    Shards that were not kept are drawn as they are read.
-    """
-    shards = Shards.there(folder.samples)
+    """Return the stream of the samples drawn last, shard by shard, and their provenance."""
+    shards = Shards.on_disk(folder.samples)
     pieces, kept = shards.ranges(), shards.kept()
     shape = tuple(components.data.shape)
-    read: Callable[[range], Mapping[str, Tensor]] = shards.whole
+    read: Callable[[range], Mapping[str, Tensor]] = shards.load
     if len(kept) < len(pieces):
-        sampler, there = sampler_of(components, folder, device), set(kept)
+        sampler, on_disk = sampler_of(components, folder, device), set(kept)
         folder.log(
             f"of {shards.count} samples {shards.count - kept[-1].stop} were not kept: "
             "they are drawn as they are measured"
         )
 
         def read(piece: range) -> Mapping[str, Tensor]:
-            return shards.whole(piece) if piece in there else on_cpu(sampler.draw(piece))
+            return shards.load(piece) if piece in on_disk else on_cpu(sampler.draw(piece))
 
     def measured(piece: range) -> MetricBatch:
         tensors = read(piece)
@@ -129,11 +135,11 @@ def _samples(
             )
         return as_measured(components.data, piece, tensors)
 
-    return Stream("measure samples", pieces, measured), shards.made()
+    return Stream("measure samples", pieces, measured), shards.provenance()
 
 
 def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> MetricBatch:
-    """The samples `indices` of `data`'s kind, as a shard holds them, for metrics of samples."""
+    """Return the samples `indices`, given as a shard stores them, as a batch for metrics."""
     images = isinstance(data, ImageDataset)
     return MetricBatch(
         indices=torch.tensor(list(indices)),
@@ -146,7 +152,7 @@ def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> M
 
 
 def held_out(data: Dataset, count: int | None, batch_size: int) -> Stream:
-    """The first `count` examples of `data`, or all, as metrics of data take them."""
+    """Return the stream of the first `count` examples of `data` (None: all)."""
     count = data.length if count is None else min(count, data.length)
     pieces = [range(a, min(a + batch_size, count)) for a in range(0, count, batch_size)]
 
@@ -166,23 +172,22 @@ def held_out(data: Dataset, count: int | None, batch_size: int) -> Stream:
 def _held_out(
     components: Components, folder: RunFolder, evaluation: Evaluation, device: torch.device
 ) -> tuple[Stream, Mapping[str, Any]]:
-    """The examples of the split that is evaluated, and which they are."""
-    asked = components.evaluate.count if components.evaluate else None
-    stream = held_out(evaluation.data, asked, evaluation.batch_size)
+    """Return the stream of the evaluated split, and which examples it holds."""
+    count = components.evaluate.count if components.evaluate else None
+    stream = held_out(evaluation.data, count, evaluation.batch_size)
     return stream, {"split": evaluation.data.split, "count": stream.count}
 
 
 def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same on the CPU, without a graph."""
+    """Return the tensors on the CPU, detached."""
     return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
 
 
-def _digest(components: Components, evaluation: Evaluation, made: Mapping[str, Any]) -> str:
-    """Of everything that what a metric keeps of a row may depend on: options, weights, data, and
-    how the stream is made.
-    """
+def _digest(components: Components, evaluation: Evaluation, provenance: Mapping[str, Any]) -> str:
+    """Return a hash of everything that a metric's state of a row may depend on."""
     metrics = components.recipe.values["evaluate"]["metrics"]
     entries = [registry().entry("metric", metric["name"]) for metric in metrics]
+    weights = {} if evaluation.field is None else evaluation.field.model.state_dict()
     facts = {
         "metrics": metrics,
         "plugins": [[entry.plugin, str(entry.version)] for entry in entries],
@@ -191,64 +196,61 @@ def _digest(components: Components, evaluation: Evaluation, made: Mapping[str, A
         "data": evaluation.data.fingerprint,
         "path": components.recipe.values["path"],
         "objective": components.recipe.values["objective"],
-        "weights": _weights_hash(evaluation),
+        "weights": sha256_of_tensors(weights),
         "torch": torch.__version__,
         "evaluation": dict(evaluation.provenance),
-        "stream": dict(made),
+        "stream": dict(provenance),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _weights_hash(evaluation: Evaluation) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    if evaluation.field is not None:
-        for name, tensor in evaluation.field.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(
-                tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            )
-    return digest.hexdigest()
-
-
-def _with_provenance(
-    settings: Evaluate,
-    evaluation: Evaluation,
+def _with_unfinished(
+    results: Sequence[Mapping[str, Result]],
+    stream: Stream,
+    partial: PartialMetrics,
     folder: RunFolder,
-    found: Mapping[int, Mapping[str, Result]],
-) -> dict[str, Result]:
-    results: dict[str, Result] = {}
-    for metric in settings.metrics:
-        beside = dict(evaluation.provenance)
-        if metric.consumes == "samples":
-            beside["sampler"] = Shards.there(folder.samples).made()
-        for name, result in found[id(metric)].items():
-            results[name] = replace(result, provenance={**beside, **result.provenance})
-    return results
-
-
-def _warn_of_failures(folder: RunFolder, stream: Stream, tallies: Tallies) -> None:
-    """Of the samples that were drawn for measuring alone; of the kept ones the sampler told."""
-    kept = set(Shards.there(folder.samples).kept())
+) -> list[dict[str, Result]]:
+    """Add to each result the share of its samples that the solver did not finish, if any."""
+    shards = Shards.on_disk(folder.samples)
+    kept = set(shards.kept())
+    drawn: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     for piece in stream.pieces:
-        if piece not in kept:
-            ends.update(tallies.ended(piece))
-    failed = {name: n for name, n in sorted(ends.items()) if name != Status.SUCCESS.name}
-    if failed:
-        folder.log(
-            f"warning: not every sample that was measured and not kept reached the end: {failed}"
-        )
+        # a metric without states leaves none on disk; the shards of kept samples still hold them
+        own = Counter(partial.statuses(piece))
+        if not own and piece in kept:
+            codes = shards.load(piece)["status"].tolist()
+            own = Counter(Status(code).name for code in codes)
+        ends += own
+        drawn += own if piece not in kept else Counter()
+    failed = {name: n for name, n in sorted(drawn.items()) if name != Status.SUCCESS.name}
+    if failed:  # of the kept ones the sampling warned
+        folder.log(f"warning: the solver did not finish every sample drawn for measuring: {failed}")
+    share = 1 - ends[Status.SUCCESS.name] / max(1, ends.total()) if ends else 0.0
+    return [{name: _noted(result, share) for name, result in own.items()} for own in results]
+
+
+def _noted(result: Result, share: float) -> Result:
+    """Return the result with the detail `unfinished`: a share of its own samples, if it knows."""
+    own = result.details.get("unfinished_samples")
+    if own is not None:
+        share = own / max(1, int(result.provenance.get("count", own)))
+    return replace(result, details={**result.details, "unfinished": share}) if share else result
 
 
 def check_expectations(components: Components, results: Mapping[str, Any]) -> None:
     """Raise ExpectationError naming every result outside the recipe's `expect:` bounds."""
-    missed = [
+    if missed := missed_bounds(components, results):
+        raise ExpectationError("results outside the bounds of expect:\n  " + "\n  ".join(missed))
+
+
+def missed_bounds(components: Components, results: Mapping[str, Any]) -> list[str]:
+    """Return a line for every result outside the recipe's `expect:` bounds."""
+    return [
         line
         for name, bound in components.expect.items()
         for line in _missed(name, bound, results.get(name))
     ]
-    if missed:
-        raise ExpectationError("expected otherwise:\n  " + "\n  ".join(missed))
 
 
 def _missed(name: str, bound: Bound, result: Mapping[str, Any] | None) -> Iterator[str]:
@@ -256,7 +258,21 @@ def _missed(name: str, bound: Bound, result: Mapping[str, Any] | None) -> Iterat
         yield f"{name}: expected a value, but it was not measured"
         return
     value = float(result["value"])
+    # `not >=` rather than `<`: a value that is not a number lies within no bound
     if bound.min is not None and not value >= bound.min:
         yield f"{name} = {value:.6g}, expected at least {bound.min}"
     if bound.max is not None and not value <= bound.max:
         yield f"{name} = {value:.6g}, expected at most {bound.max}"
+    unfinished = _unfinished_share(result)
+    if unfinished > bound.max_unfinished:
+        yield (
+            f"{name}: {unfinished:.3g} of its solves did not finish, allowed are "
+            f"{bound.max_unfinished:g} (expect.{name}.max_unfinished)"
+        )
+
+
+def _unfinished_share(result: Mapping[str, Any]) -> float:
+    found = result.get("details", {}).get("unfinished", 0)
+    # metrics that solve on held-out data give a number of examples
+    is_count = isinstance(found, int)
+    return found / max(1, result["provenance"].get("count", found)) if is_count else float(found)

@@ -1,9 +1,12 @@
-"""The pictures of a run: training curve, samples, and trajectories from noise to data."""
+"""The pictures of a run: training curve, samples, and trajectories from noise to data.
+
+A picture that fails is a warning: the numbers of the run do not depend on it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,94 +21,45 @@ from fmcore.report.plots.curve import save_curve
 from fmcore.report.plots.grid import save_grid
 from fmcore.report.plots.points import save_densities, save_paths
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.metrics_log import Curve
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
-from fmcore.stages.sample import Sampler, led
+from fmcore.stages.sample import Sampler, wrap_path_and_guidance
 
-__all__ = ["illustrate_samples", "illustrate_training", "preview"]
+__all__ = ["attempt", "illustrate_samples", "illustrate_training", "preview"]
 
-SHOWN = 64
-
-TRAVELLERS = 8
-
-PANELS = 6
-
-TIMES = 11
-
-POINTS = 4096
+GRID_IMAGES = 64
+FILM_IMAGES, FILM_TIMES = 8, 11
+DENSITY_POINTS, DENSITY_TIMES = 4096, 6
+PATH_POINTS, PATH_TIMES = 200, 41
+PREVIEW_IMAGES, PREVIEW_POINTS = 64, 1024
 
 
-def illustrate_training(folder: RunFolder) -> list[Path]:
-    """The training curve, if anything was trained."""
-    lines = Curve(folder.curve_file).lines()
-    if not any("loss" in line for line in lines):
-        return []
-    path = folder.root / "training.png"
-    save_curve(path, lines)
-    return [path]
+def attempt(what: str, draw: Callable[[], object], folder: RunFolder) -> None:
+    """Call `draw`; log a warning if it fails."""
+    try:
+        draw()
+    except Exception as error:  # a limit of an image format, say: no picture may cost the numbers
+        folder.log(f"warning: {what} is left out: {type(error).__name__}: {error}")
 
 
-def illustrate_samples(sampler: Sampler, folder: RunFolder) -> list[Path]:
-    """A grid and a filmstrip of images, or densities and ways of points in the plane."""
+def illustrate_training(folder: RunFolder) -> None:
+    """Draw the training curve, if anything was trained."""
+    lines = folder.curve.lines()
+    if any("loss" in line for line in lines):
+        attempt(
+            "the training curve", lambda: save_curve(folder.root / "training.png", lines), folder
+        )
+
+
+def illustrate_samples(sampler: Sampler, folder: RunFolder) -> None:
+    """Draw a grid and a film of images, or densities and trajectories of points in the plane."""
     data = sampler.components.data
     if isinstance(data, ImageDataset):
-        return _images(sampler, data, folder)
-    if data.shape == (2,):
-        return _points(sampler, folder)
-    return []
-
-
-def _images(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> list[Path]:
-    grid, film = folder.samples / "grid.png", folder.samples / "trajectories.png"
-    moving = folder.samples / "trajectories.webp"
-    shards = Shards.there(folder.samples)
-    drawn = shards.first(min(SHOWN, shards.kept()[-1].stop))["x"]
-    save_grid(grid, drawn, data.levels, columns=8)
-    states = _states(sampler, range(min(TRAVELLERS, sampler.settings.count)), TIMES)
-    levels = to_levels(states, data.levels, data.dequantize)
-    save_grid(film, levels.transpose(0, 1).flatten(0, 1), data.levels, columns=TIMES)
-    save_images_moving(moving, levels, data.levels, columns=4)
-    return [grid, film, moving]
-
-
-def _points(sampler: Sampler, folder: RunFolder) -> list[Path]:
-    density, ways = folder.samples / "density.png", folder.samples / "trajectories.png"
-    moving = folder.samples / "trajectories.webp"
-    data = sampler.components.data
-    states = _states(sampler, range(min(POINTS, sampler.settings.count)), PANELS)
-    real = data.batch(range(min(POINTS, data.length)))["x1"]
-    titles = [f"t = {t:.1f}" for t in torch.linspace(0, 1, PANELS)]
-    save_densities(density, [*states, real], [*titles, "data"])
-    travelled = _states(sampler, range(min(200, sampler.settings.count)), 41)
-    save_paths(ways, travelled)
-    save_points_moving(moving, travelled)
-    return [density, ways, moving]
-
-
-def _states(sampler: Sampler, indices: range, times: int) -> Tensor:
-    """Where the samples `indices` are at evenly spaced times, `(times, n, *shape)`, on the CPU."""
-    path = sampler.field.path
-    stops = torch.linspace(path.t_min, path.t_max, times, dtype=torch.float64).tolist()
-    noise = sampler.noise(indices)
-    try:
-        there = sampler.solve(noise, indices, times=tuple(stops)).trajectory
-    except ComponentError:  # the solver's budget is less than a step for each time
-        there = None
-    return _leg_by_leg(sampler, noise, indices, stops) if there is None else there.cpu()
-
-
-def _leg_by_leg(sampler: Sampler, noise: Tensor, indices: range, stops: list[float]) -> Tensor:
-    """The same with a solve from each time to the next: more evaluations, for any solver."""
-    states = [noise]
-    for t0, t1 in pairwise(stops):
-        states.append(sampler.solve(states[-1], indices, t0, t1).x.cpu())
-    return torch.stack(states)
-
-
-IMAGES = 64
-
-POINTS = 1024
+        attempt("the sample grid", lambda: _grid(data, folder), folder)
+        attempt("the trajectories", lambda: _film(sampler, data, folder), folder)
+    elif data.shape == (2,):
+        attempt("the density", lambda: _density(sampler, folder), folder)
+        attempt("the trajectories", lambda: _paths(sampler, folder), folder)
 
 
 def preview(
@@ -117,8 +71,9 @@ def preview(
     if not images and data.shape != (2,):
         return
     device = next(field.model.parameters()).device
-    sampler = Sampler(components, settings, led(field, settings, device), device)
-    indices = range(min(settings.count, IMAGES if images else POINTS))
+    guided = wrap_path_and_guidance(field, settings, device)
+    sampler = Sampler(components, settings, guided, device)
+    indices = range(min(settings.count, PREVIEW_IMAGES if images else PREVIEW_POINTS))
     drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x).cpu()
     file = folder.samples / "progress" / f"step-{step:09d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,3 +81,51 @@ def preview(
         save_grid(file, drawn, data.levels, columns=8)
     else:
         save_densities(file, [drawn], [f"step {step}"])
+
+
+def _grid(data: ImageDataset, folder: RunFolder) -> None:
+    shards = Shards.on_disk(folder.samples)
+    drawn = shards.first(min(GRID_IMAGES, shards.kept()[-1].stop))["x"]
+    save_grid(folder.samples / "grid.png", drawn, data.levels, columns=8)
+
+
+def _film(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> None:
+    states = _states(sampler, range(min(FILM_IMAGES, sampler.settings.count)), FILM_TIMES)
+    levels = to_levels(states, data.levels, data.dequantize)
+    still = levels.transpose(0, 1).flatten(0, 1)  # a row an image, a column a time
+    save_grid(folder.samples / "trajectories.png", still, data.levels, columns=FILM_TIMES)
+    save_images_moving(folder.samples / "trajectories.webp", levels, data.levels, columns=4)
+
+
+def _density(sampler: Sampler, folder: RunFolder) -> None:
+    data = sampler.components.data
+    states = _states(sampler, range(min(DENSITY_POINTS, sampler.settings.count)), DENSITY_TIMES)
+    real = data.batch(range(min(DENSITY_POINTS, data.length)))["x1"]
+    titles = [f"t = {t:.1f}" for t in torch.linspace(0, 1, DENSITY_TIMES)]
+    save_densities(folder.samples / "density.png", [*states, real], [*titles, "data"])
+
+
+def _paths(sampler: Sampler, folder: RunFolder) -> None:
+    states = _states(sampler, range(min(PATH_POINTS, sampler.settings.count)), PATH_TIMES)
+    save_paths(folder.samples / "trajectories.png", states)
+    save_points_moving(folder.samples / "trajectories.webp", states)
+
+
+def _states(sampler: Sampler, indices: range, times: int) -> Tensor:
+    """Return the states of samples `indices` at evenly spaced times, `(times, n, *shape)`."""
+    path = sampler.field.path
+    stops = torch.linspace(path.t_min, path.t_max, times, dtype=torch.float64).tolist()
+    noise = sampler.noise(indices)
+    try:
+        states = sampler.solve(noise, indices, times=tuple(stops)).trajectory
+    except ComponentError:  # the solver's budget has fewer steps than there are times
+        states = None
+    return _state_by_state(sampler, noise, indices, stops) if states is None else states.cpu()
+
+
+def _state_by_state(sampler: Sampler, noise: Tensor, indices: range, stops: list[float]) -> Tensor:
+    """Return the same by a solve from each time to the next: more evaluations, for any solver."""
+    states = [noise]
+    for t0, t1 in pairwise(stops):
+        states.append(sampler.solve(states[-1], indices, t0, t1).x.cpu())
+    return torch.stack(states)

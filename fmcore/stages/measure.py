@@ -1,45 +1,48 @@
-"""Measure samples without a run: a data set, or what a run left, against another data set."""
+"""Measure samples without a network: a dataset, or the samples of a run, against a dataset."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, final
 
 import torch
 
-from fmcore.errors import ComponentError, DataError
+from fmcore.errors import ComponentError, DataError, RunError
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Evaluation, MetricBatch, Result
 from fmcore.recipe.create import create
 from fmcore.recipe.sections import Measure
 from fmcore.runs.cache import cache_folder
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.lock import locked
+from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
-from fmcore.stages.metric_stream import Measuring, Stream
+from fmcore.stages.metric_stream import MetricRunner, Stream
 
-__all__ = ["Given", "measure"]
+__all__ = ["SampleSource", "measure"]
 
 
 @final
 @dataclass(frozen=True)
-class Given:
-    """Samples that are there: `read` gives those of some indices, `made` says what they are."""
+class SampleSource:
+    """Samples on disk: `read` returns those of some indices, `provenance` identifies them."""
 
     shape: tuple[int, ...]
     levels: int | None
     count: int
     read: Callable[[range], MetricBatch]
-    made: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
     @classmethod
-    def of_data(cls, data: Dataset) -> Given:
-        """The examples of a data set, in order."""
+    def of_data(cls, data: Dataset) -> SampleSource:
+        """Return the examples of a dataset, in order."""
 
         def read(piece: range) -> MetricBatch:
             batch = data.batch(piece)
@@ -48,13 +51,13 @@ class Given:
             indices = torch.tensor(list(piece))
             return MetricBatch(indices, x1 if flat else None, None if flat else x1, batch)
 
-        made = {"samples": data.fingerprint, "samples_split": data.split}
-        return cls(data.shape, data.levels, data.length, read, made)
+        provenance = {"samples": data.fingerprint, "samples_split": data.split}
+        return cls(data.shape, data.levels, data.length, read, provenance)
 
     @classmethod
-    def of_run(cls, folder: RunFolder) -> Given:
-        """The samples that a run keeps on disk."""
-        shards = Shards.there(folder.samples)
+    def of_run(cls, folder: RunFolder) -> SampleSource:
+        """Return the samples that a run keeps on disk."""
+        shards = Shards.on_disk(folder.samples)
         data: Dataset = folder.recipe().build("data")
         kept = shards.first(shards.kept()[-1].stop)
         flat = data.levels is None
@@ -70,12 +73,12 @@ class Given:
                 status=kept["status"][own],
             )
 
-        made = {"sampler": shards.made()}
-        return cls(data.shape, data.levels, len(kept["x"]), read, made)
+        provenance = {"sampler": shards.provenance()}
+        return cls(data.shape, data.levels, len(kept["x"]), read, provenance)
 
 
 def measure(
-    samples: Given,
+    samples: SampleSource,
     reference: Dataset,
     settings: Measure,
     *,
@@ -83,10 +86,11 @@ def measure(
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> dict[str, Result]:
-    """Compute the metrics of `samples` against `reference`, with how each was made.
+    """Compute the metrics of `samples` against `reference`, with their provenance.
 
-    The same call goes on where it was stopped, from the tallies in fmcore's cache.  Raises
-    ComponentError or DataError, with the reason, for what cannot be compared.
+    The same call resumes where it was interrupted, from states in fmcore's cache; of several equal
+    calls at once one measures at a time.  Raises ComponentError or DataError, with the reason, for
+    samples and metrics that cannot be compared.
     """
     evaluation = _evaluation(reference, settings, torch.device(device))
     _check(samples, evaluation, settings)
@@ -94,23 +98,42 @@ def measure(
     size = settings.batch_size
     pieces = [range(first, min(first + size, count)) for first in range(0, count, size)]
     digest = _digest(samples, evaluation, settings)
-    tallies = Tallies(cache_folder() / "tally" / digest[:16], digest)
-    measuring = Measuring(evaluation, Team(), say, quiet)
+    partial = PartialMetrics(cache_folder() / "partial_metrics" / digest[:16], digest)
+    processes = Distributed()
+    runner = MetricRunner(evaluation, processes, say, quiet)
     stream = Stream("measure samples", pieces, samples.read)
-    found = measuring.results(settings.metrics, stream, tallies)
-    shutil.rmtree(tallies.root, ignore_errors=True)
+    with ExitStack() as held:
+        # the lock lies elsewhere than the states, whose folder is removed at the end
+        lock = cache_folder() / "locks" / f"{digest[:16]}.lock"
+        processes.on_main(lambda: held.enter_context(_waiting(lock, say)))
+        found = runner.results(settings.metrics, stream, partial)
+        if processes.is_main:
+            shutil.rmtree(partial.root, ignore_errors=True)
     return {
-        name: replace(result, provenance={**samples.made, **result.provenance})
+        name: replace(result, provenance={**samples.provenance, **result.provenance})
         for results in found
         for name, result in results.items()
     }
+
+
+@contextmanager
+def _waiting(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold `lock`, waiting for an equal measurement of another process."""
+    busy = "another process measures the same samples: waiting for it"
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(lock, busy))
+        except RunError:
+            say(busy)
+            held.enter_context(locked(lock, busy, wait=True))
+        yield
 
 
 def _evaluation(reference: Dataset, settings: Measure, device: torch.device) -> Evaluation:
     return Evaluation(
         data=reference,
         train_data=reference,
-        path=create("path", "ot"),  # which nobody asks about samples that are there
+        path=create("path", "ot"),  # no metric of samples depends on it
         field=None,
         seed=settings.seed,
         batch_size=settings.batch_size,
@@ -119,22 +142,22 @@ def _evaluation(reference: Dataset, settings: Measure, device: torch.device) -> 
     )
 
 
-def _check(samples: Given, evaluation: Evaluation, settings: Measure) -> None:
+def _check(samples: SampleSource, evaluation: Evaluation, settings: Measure) -> None:
     data = evaluation.data
     for metric in settings.metrics:
         if metric.consumes != "samples":
             raise ComponentError(
-                f"{type(metric).__name__} measures a network on held-out data, and these are "
-                "samples alone: use fmcore evaluate RUN"
+                f"{type(metric).__name__} measures a network on held-out data, and here are "
+                "only samples: use fmcore evaluate RUN"
             )
         metric.check(data, evaluation.path)
     if samples.count == 0:
-        raise DataError("there is no sample to measure")
+        raise DataError("there are no samples to measure")
     if tuple(samples.shape) != tuple(data.shape):
         raise DataError(
             f"samples of shape {tuple(samples.shape)} cannot be compared with a reference of shape "
-            f"{tuple(data.shape)}: say how both are read, as in samples.channels=1 or "
-            "reference.image_size=32"
+            f"{tuple(data.shape)}: give options that make both equal, such as samples.channels=1 "
+            "or reference.image_size=32"
         )
     if samples.levels != data.levels:
         raise DataError(
@@ -143,7 +166,7 @@ def _check(samples: Given, evaluation: Evaluation, settings: Measure) -> None:
         )
 
 
-def _digest(samples: Given, evaluation: Evaluation, settings: Measure) -> str:
+def _digest(samples: SampleSource, evaluation: Evaluation, settings: Measure) -> str:
     facts = {
         "metrics": list(map(repr, settings.metrics)),
         "batch_size": settings.batch_size,
@@ -151,6 +174,6 @@ def _digest(samples: Given, evaluation: Evaluation, settings: Measure) -> str:
         "reference": evaluation.data.fingerprint,
         "device": evaluation.home.type,
         "torch": torch.__version__,
-        **samples.made,
+        **samples.provenance,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

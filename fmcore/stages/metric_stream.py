@@ -1,8 +1,8 @@
-"""Put a stream of examples through metrics, piece by piece, and let each piece be forgotten.
+"""Measure a stream of examples, piece by piece.
 
-Pieces are shared out among the processes by their place in the stream; what the metrics keep of
-each goes to disk.  So the numbers have the same bits however many processes there are and however
-often they were stopped, and memory holds one piece, and in the end what one metric kept of all.
+Processes share the pieces by their place in the stream; the metrics' states of each are written to
+disk.  So the numbers are bit-identical for any number of processes and interruptions, and memory
+holds one piece at a time and, at the end, the states of one metric.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.interfaces.problem import Status
 from fmcore.interfaces.row_metric import RowMetric
-from fmcore.runs.distributed import Team
-from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.distributed import Distributed
+from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.progress import Advance, progress
-from fmcore.runs.signals import stop_on_signal
+from fmcore.runs.signals import StopRequest, stop_on_signal
 
-__all__ = ["Measuring", "Stream"]
+__all__ = ["MetricRunner", "Stream"]
 
 Results = dict[str, Result]
 
@@ -30,7 +30,7 @@ Results = dict[str, Result]
 @final
 @dataclass(frozen=True)
 class Stream:
-    """Examples by their indices, in `pieces`; `read` gives those of one, always the same."""
+    """Examples by their indices, in `pieces`; `read` returns those of one, always the same."""
 
     what: str
     pieces: Sequence[range]
@@ -38,11 +38,11 @@ class Stream:
 
     @property
     def count(self) -> int:
-        """How many examples there are."""
+        """The number of examples."""
         return sum(map(len, self.pieces))
 
     def up_to(self, count: int | None) -> Stream:
-        """The pieces that hold the first `count` examples."""
+        """Return the pieces that hold the first `count` examples."""
         if count is None:
             return self
         return Stream(self.what, [p for p in self.pieces if p.start < count], self.read)
@@ -50,28 +50,36 @@ class Stream:
 
 @final
 @dataclass(frozen=True)
-class Measuring:
-    """How streams are measured: by whom, with what in view, and who hears of it."""
+class MetricRunner:
+    """Runs metrics over a stream, across processes; `say` is called with each message."""
 
     evaluation: Evaluation
-    team: Team
+    processes: Distributed
     say: Callable[[str], None]
     quiet: bool = False
 
-    def results(self, metrics: Sequence[Metric], stream: Stream, tallies: Tallies) -> list[Results]:
-        """What each metric found in `stream`, in the leading process; nothing in the others.
+    def results(
+        self, metrics: Sequence[Metric], stream: Stream, partial: PartialMetrics
+    ) -> list[Results]:
+        """Return the results of each metric in the main process; [] in the others.
 
-        Raises KeyboardInterrupt on a signal, after finishing a piece; what was measured is kept in
-        `tallies`, from which the next call goes on.
+        Raises KeyboardInterrupt on a signal; the states of finished pieces stay in `partial`, from
+        which the next call resumes.
         """
-        parted = [m for m in metrics if self._goes_in_parts(m)]
-        seen = stream.up_to(_needed(parted))
-        if parted:
-            self._tally(parted, seen, tallies)
-        concluded = self.team.first(lambda: self._conclude(metrics, parted, stream, seen, tallies))
-        return concluded if self.team.leads else []
+        with stop_on_signal() as stop:
+            parted = [m for m in metrics if self._has_state(m)]
+            seen = stream.up_to(_needed(parted))
+            if parted:
+                self._measure(parted, seen, partial, stop)
 
-    def _goes_in_parts(self, metric: Metric) -> bool:
+            def conclude() -> list[Results]:
+                with stop.at_once():
+                    return self._conclude(metrics, parted, stream, seen, partial)
+
+            concluded = self.processes.on_main(conclude)
+        return concluded if self.processes.is_main else []
+
+    def _has_state(self, metric: Metric) -> bool:
         metric.begin(self.evaluation)
         try:
             metric.state()
@@ -79,36 +87,43 @@ class Measuring:
             return False
         return True
 
-    def _tally(self, metrics: Sequence[Metric], stream: Stream, tallies: Tallies) -> None:
-        """Let the processes take turns at the pieces that were not measured before."""
-        team = self.team
-        team.first(tallies.begin)
-        missing = team.first(lambda: [p for p in stream.pieces if not tallies.whole(p)])
+    def _measure(
+        self, metrics: Sequence[Metric], stream: Stream, partial: PartialMetrics, stop: StopRequest
+    ) -> None:
+        """Measure the pieces that were not measured before; processes take turns."""
+        processes = self.processes
+        processes.on_main(partial.begin)
+        missing = processes.on_main(lambda: [p for p in stream.pieces if not partial.is_valid(p)])
         done = stream.count - sum(map(len, missing))
         if done and missing:
-            self.say(f"{stream.what}: going on from {done} of {stream.count} examples")
-        with (
-            stop_on_signal() as stop,
-            self._progress(stream, done) as show,
-        ):
-            for first in range(0, len(missing), team.size):
-                turn = missing[first : first + team.size]
-                team.each(lambda turn=turn: self._take(metrics, stream, tallies, turn))  # type: ignore[misc]
+            self.say(f"{stream.what}: resuming from {done} of {stream.count} examples")
+        with self._progress(stream, done) as show:
+            for first in range(0, len(missing), processes.size):
+                turn = missing[first : first + processes.size]
+                own = turn[processes.rank : processes.rank + 1]
+                processes.on_all(
+                    lambda own=own: self._measure_pieces(metrics, stream, partial, own, stop)  # type: ignore[misc]
+                )
+                if processes.any(bool(stop)):
+                    raise KeyboardInterrupt
                 done += sum(map(len, turn))
                 show(done)
-                if team.any(bool(stop)) and done < stream.count:
-                    raise KeyboardInterrupt
 
-    def _take(
-        self, metrics: Sequence[Metric], stream: Stream, tallies: Tallies, turn: Sequence[range]
+    def _measure_pieces(
+        self,
+        metrics: Sequence[Metric],
+        stream: Stream,
+        partial: PartialMetrics,
+        pieces: Sequence[range],
+        stop: StopRequest,
     ) -> None:
-        """This process's piece of a turn, if there is one."""
-        for piece in turn[self.team.rank : self.team.rank + 1]:
-            batch = stream.read(piece)
-            for metric in metrics:
-                metric.begin(self.evaluation)
-                metric.update(batch)
-            tallies.write(piece, [metric.state() for metric in metrics], _ended(batch))
+        for piece in pieces:
+            with stop.at_once():  # a piece may take minutes, and is measured again on resuming
+                batch = stream.read(piece)
+                for metric in metrics:
+                    metric.begin(self.evaluation)
+                    metric.update(batch)
+            partial.write(piece, [metric.state() for metric in metrics], _statuses(batch))
 
     def _conclude(
         self,
@@ -116,52 +131,52 @@ class Measuring:
         parted: Sequence[Metric],
         stream: Stream,
         seen: Stream,
-        tallies: Tallies,
+        partial: PartialMetrics,
     ) -> list[Results]:
-        """One metric after the other, so that what they kept is never in memory together."""
+        """Compute one metric after the other, so that one metric's rows are in memory at a time."""
         places = {id(metric): place for place, metric in enumerate(parted)}
         return [
-            self._merged(metric, places[id(metric)], seen, tallies)
+            self._merged(metric, places[id(metric)], seen, partial)
             if id(metric) in places
-            else self._at_once(metric, stream)
+            else self._in_one_pass(metric, stream)
             for metric in metrics
         ]
 
-    def _merged(self, metric: Metric, place: int, stream: Stream, tallies: Tallies) -> Results:
+    def _merged(
+        self, metric: Metric, place: int, stream: Stream, partial: PartialMetrics
+    ) -> Results:
         metric.begin(self.evaluation)
         for piece in stream.pieces:
-            metric.merge(tallies.state(piece, place))
+            metric.merge(partial.state(piece, place))
         results = metric.compute()
-        metric.begin(self.evaluation)  # lets go of the rows
+        metric.begin(self.evaluation)  # frees the rows
         return results
 
-    def _at_once(self, metric: Metric, stream: Stream) -> Results:
-        """A metric that cannot be measured in parts goes through the whole stream alone."""
+    def _in_one_pass(self, metric: Metric, stream: Stream) -> Results:
+        """Measure a metric without states over the whole stream, in this process."""
         name = type(metric).__name__
         self.say(
-            f"{name} cannot be measured in parts: one process goes through all "
-            f"{stream.count} examples for it, from the beginning after an interruption"
+            f"{name} cannot be measured in parts: one process measures all {stream.count} "
+            "examples for it, from the start after an interruption"
         )
         metric.begin(self.evaluation)
-        with stop_on_signal() as stop, self._progress(stream, 0) as show:
+        with self._progress(stream, 0) as show:
             for piece in stream.pieces:
-                if stop:
-                    raise KeyboardInterrupt
                 metric.update(stream.read(piece))
                 show(piece.stop, name)
         return metric.compute()
 
     def _progress(self, stream: Stream, done: int) -> AbstractContextManager[Advance]:
-        quiet = self.quiet or not self.team.leads
-        return progress(stream.what, stream.count, "examples", done, quiet)
+        hidden = self.quiet or not self.processes.is_main
+        return progress(stream.what, stream.count, "examples", done, hidden)
 
 
 def _needed(metrics: Sequence[Metric]) -> int | None:
-    """How many examples the metrics look at; None if one of them looks at all."""
+    """Return how many examples the metrics need; None if one of them needs all."""
     counts = [m.count if isinstance(m, RowMetric) else None for m in metrics]
     return None if None in counts else max((c for c in counts if c is not None), default=None)
 
 
-def _ended(batch: MetricBatch) -> dict[str, int]:
+def _statuses(batch: MetricBatch) -> dict[str, int]:
     codes: Iterator[int] = iter(() if batch.status is None else batch.status.tolist())
     return dict(Counter(Status(code).name for code in codes))

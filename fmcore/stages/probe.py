@@ -1,4 +1,4 @@
-"""How long a step takes on this machine, and whether the training fits its memory."""
+"""Memory and time of a training step on this machine: estimated, and measured."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from fmcore.recipe.sections import Train
 from fmcore.stages.components import Components
-from fmcore.training.batches import Batches
-from fmcore.training.trainer import Training
+from fmcore.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -27,16 +25,18 @@ __all__ = ["Activations", "Fit", "Probe", "fit_of", "probe_of", "size_text"]
 WARM_UP, STEPS = 2, 10
 
 SECONDS = 30
-"""A probe that would take longer is not begun."""
+"""A probe that may take longer is not started."""
 
 CAUTIOUS_RATE = {"cpu": 3e10, "mps": 1e12, "cuda": 1e13}
-"""FLOPs a second that any such device reaches: a bound, not a measurement."""
+"""FLOPs per second that any such device reaches: a bound, not a measurement."""
 
 
 @final
 @dataclass(frozen=True)
 class Fit:
-    """What training needs of a device's memory, in bytes; `accumulate` is the least that fits."""
+    """The bytes that training needs and the device has; `accumulate` is the least train.grad_accum
+    that fits, None if none does.
+    """
 
     needed: int
     there: int
@@ -45,72 +45,64 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether it fits, by the estimate."""
+        """Whether the training fits, by the estimate."""
         return self.needed <= self.there
 
     def line(self) -> str:
-        """The verdict as a person reads it."""
-        told = f"{size_text(self.needed)} needed, {size_text(self.there)} on this {self.device}"
+        """Return the verdict as text."""
+        sizes = f"{size_text(self.needed)} needed, {size_text(self.there)} on this {self.device}"
         if self.fits:
-            return f"{told}: fits"
+            return f"{sizes}: fits"
         if self.accumulate is None:
-            return f"{told}: does not fit, whatever train.grad_accum is"
-        return f"{told}: does not fit; train.grad_accum={self.accumulate} would"
+            return f"{sizes}: does not fit with any train.grad_accum; use a smaller network"
+        return f"{sizes}: does not fit; train.grad_accum={self.accumulate} would"
 
 
 @final
 @dataclass(frozen=True)
 class Probe:
-    """Seconds of a step, measured; None where it was not tried, for the reason in `why_not`."""
+    """The measured seconds of a step; None if it was not tried, for the reason `why_not`."""
 
     seconds: float | None
     why_not: str = ""
 
     def line(self, steps: int) -> str:
-        """The measurement as a person reads it."""
+        """Return the measurement as text."""
         if self.seconds is None:
             return f"not tried: {self.why_not}"
-        whole = self.seconds * steps
-        return f"{self.seconds:.3g} s a step over {STEPS} steps, {_duration(whole)} for training"
+        total = _duration(self.seconds * steps)
+        return f"{self.seconds:.3g} s a step over {STEPS} steps, {total} for training"
 
 
 def fit_of(state: int, kept: int, batch: int, micro: int, device: torch.device) -> Fit:
-    """Whether `state` bytes, and `kept` bytes for each of `micro` examples, fit `device`."""
+    """Compare `state` bytes, and `kept` bytes for each of `micro` examples, with `device`."""
     there = _memory(device)
     shares = [n for n in range(1, batch + 1) if batch % n == 0]
     least = next((n for n in shares if state + kept * (batch // n) <= there), None)
     return Fit(state + kept * micro, there, device.type, least)
 
 
-def probe_of(
-    components: Components, settings: Train, accelerator: Accelerator, flops: int, fit: Fit
-) -> Probe:
+def probe_of(components: Components, accelerator: Accelerator, flops: int, fit: Fit) -> Probe:
     """Take a few steps of the recipe's training, and time them; nothing is written."""
+    if components.train is None:
+        return Probe(None, "there is no section train")
     if not fit.fits:
         return Probe(None, "it does not fit")
     rate = CAUTIOUS_RATE[accelerator.device.type]
     if flops * (WARM_UP + STEPS) / rate > SECONDS:
         return Probe(None, f"{WARM_UP + STEPS} steps may take over {SECONDS} s")
-    batches = Batches(
-        components.data,
-        components.path,
-        components.coupling,
-        components.objective,
-        settings.batch_size,
-        components.seed,
-        settings.label_dropout,
-    )
-    training = Training(components.model(), batches, settings, accelerator)
-    _advance(training, WARM_UP)
+    batches = components.batches(components.train)
+    trainer = Trainer(components.model(), batches, components.train, accelerator)
+    _take_steps(trainer, WARM_UP)  # the first steps allocate memory and choose kernels
     began = time.monotonic()
-    _advance(training, STEPS)
+    _take_steps(trainer, STEPS)
     return Probe((time.monotonic() - began) / STEPS)
 
 
-def _advance(training: Training, steps: int) -> None:
+def _take_steps(trainer: Trainer, steps: int) -> None:
     for _ in range(steps):
-        training.advance()
-    training.read_tally()  # waits for the device
+        trainer.train_step()
+    trainer.read_stats()  # waits for the device: else only the launches would be timed
 
 
 def _memory(device: torch.device) -> int:
@@ -127,7 +119,7 @@ def _duration(seconds: float) -> str:
 
 
 def size_text(n: float) -> str:
-    """Bytes as a person reads them.
+    """Return bytes as text.
 
     >>> size_text(3 * 2**30)
     '3 GiB'
@@ -141,16 +133,16 @@ def size_text(n: float) -> str:
 
 @final
 class Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Bytes of what is computed in here for a gradient, and is still held.
+    """Counts the bytes of tensors computed inside this mode for a gradient, and still in memory.
 
-    A backward pass itself runs without gradients: what is recorded meanwhile is computed again
+    A backward pass itself runs without gradients: what is recorded during it is recomputed
     (activation checkpointing).
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._there: dict[int, tuple[StorageWeakRef, int]] = {}
-        self._most = 0
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._peak = 0
 
     def __torch_dispatch__(
         self,
@@ -159,29 +151,30 @@ class Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         arguments: Sequence[Any] = (),
         options: Mapping[str, Any] | None = None,
     ) -> Any:
-        made = operation(*arguments, **(options or {}))
+        result = operation(*arguments, **(options or {}))
         if torch.is_grad_enabled():
-            given = _storages((arguments, options))
-            for place, storage in _storages(made).items():
-                if place not in given:  # else it is a view, perhaps of a parameter
-                    self._there[place] = _weak(storage), storage.nbytes()
-            self._most = max(self._most, self.held())
-        return made
+            inputs = _storages((arguments, options))
+            for place, storage in _storages(result).items():
+                if place not in inputs:  # else it is a view, perhaps of a parameter
+                    # weak: this mode must not keep alive what it counts
+                    self._alive[place] = _weak(storage), storage.nbytes()
+            self._peak = max(self._peak, self.held())
+        return result
 
     def held(self) -> int:
-        """Bytes that are held now."""
-        self._there = {k: v for k, v in self._there.items() if not _gone(v[0])}
-        return sum(size for _, size in self._there.values())
+        """Return the bytes in memory now."""
+        self._alive = {k: v for k, v in self._alive.items() if not _gone(v[0])}
+        return sum(size for _, size in self._alive.values())
 
-    def again(self, backward: Callable[[], object]) -> int:
-        """The most bytes that `backward` holds at once of what it computes again."""
-        self._there, self._most = {}, 0
+    def recomputed(self, backward: Callable[[], object]) -> int:
+        """Return the most bytes of recomputed tensors that `backward` holds at once."""
+        self._alive, self._peak = {}, 0
         backward()
-        return self._most
+        return self._peak
 
 
 def _storages(values: object) -> dict[int, torch.UntypedStorage]:
-    """The memory of every tensor in `values`, by its place."""
+    """Return the storage of every tensor in `values`, by its address."""
     tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
     return {s._cdata: s for s in (tensor.untyped_storage() for tensor in tensors)}
 

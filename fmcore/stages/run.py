@@ -2,283 +2,460 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import torch
 
-from fmcore.errors import Interrupted
+from fmcore.errors import Interrupted, RunError
 from fmcore.flow.field import Field
 from fmcore.flow.reflow import write_pairs
 from fmcore.recipe.load import load_recipe
+from fmcore.recipe.nodes import COMMAND_LINE
 from fmcore.recipe.recipe import Recipe
 from fmcore.registry import registry
 from fmcore.report.page import write_report
-from fmcore.runs.distributed import Team
-from fmcore.runs.files import write_text
+from fmcore.runs.distributed import Distributed
+from fmcore.runs.files import sha256_of, write_text
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.provenance import environment
 from fmcore.runs.samples import Shards
+from fmcore.runs.signals import interruptible
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
-from fmcore.stages.evaluate import check_expectations
+from fmcore.stages.dry_run import require_memory
+from fmcore.stages.evaluate import check_expectations, missed_bounds
 from fmcore.stages.evaluate import evaluate as evaluate_stage
+from fmcore.stages.identity import identity_of, record_start
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
-from fmcore.stages.sample import Sampler, sampling_field
+from fmcore.stages.sample import Sampler, provenance_of, sampling_field, shards_of
 from fmcore.stages.sample import sample as sample_stage
 from fmcore.stages.train import train as train_stage
-from fmcore.stages.weights import trained_field
+from fmcore.stages.weights import shared_field, trained_field
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = ["Run", "evaluate", "pairs", "run", "sample"]
 
+RESUME_WITH_OUT = "give the same command with --out {root}"
+RESUME_HINT = "give the same command again"
+MAX_NAME = 80
+"""Letters of the name of a folder of variants."""
+
 
 @final
 @dataclass(frozen=True)
 class Run:
-    """A run that has been made: its folder, and what can be read from it."""
+    """A run: its folder, and what can be read from it."""
 
     folder: RunFolder
     components: Components
 
     @property
     def results(self) -> dict[str, Any]:
-        """Each metric's value, error and provenance."""
+        """The value, error and provenance of each metric."""
         return self.folder.results()
 
     def field(self, weights: str = "ema", device: str = "cpu") -> Field:
-        """The trained velocity field, in evaluation mode."""
+        """Return the trained velocity field, in evaluation mode."""
         return trained_field(self.components, self.folder, weights, device)[0]
 
     def nfe(self) -> list[int]:
-        """The NFE of every sample that is kept."""
-        counts = [t["nfe"] for _, t in Shards.there(self.folder.samples).all()]
+        """Return the NFE of every sample that is kept."""
+        counts = [t["nfe"] for _, t in Shards.on_disk(self.folder.samples).all()]
         return [int(n) for n in torch.cat(counts)]
 
     def samples(self, n: int) -> torch.Tensor:
-        """The first `n` samples: uint8 levels of images, else float32 points.
+        """Return the first `n` samples: uint8 levels of images, else float32 points.
 
         Raises RunError for more than `sample.keep_on_disk` left on disk.
         """
-        return Shards.there(self.folder.samples).first(n)["x"]
+        return Shards.on_disk(self.folder.samples).first(n)["x"]
+
+    def check_expectations(self) -> None:
+        """Raise ExpectationError if a result is outside the recipe's `expect:` bounds.
+
+        A recipe with options of the command line is another experiment than the one that the bounds
+        were written for: there, each missed bound is a warning.
+        """
+        overridden = self.folder.facts().get("overridden")
+        if not overridden:
+            check_expectations(self.components, self.results)
+            return
+        for line in missed_bounds(self.components, self.results):
+            self.folder.log(
+                f"warning: {line}; expected for the recipe without {', '.join(overridden)}"
+            )
+
+
+@final
+@dataclass(frozen=True)
+class _Job:
+    """A command on a run: what every stage needs."""
+
+    made: Run
+    accelerator: Accelerator
+    processes: Distributed
+    quiet: bool
+
+    @property
+    def folder(self) -> RunFolder:
+        return self.made.folder
+
+    @property
+    def components(self) -> Components:
+        return self.made.components
+
+    def sample(self, reuse: Path | None = None) -> Sampler:
+        device = self.accelerator.device
+        return sample_stage(self.components, self.folder, device, self.processes, self.quiet, reuse)
+
+    def evaluate(self) -> None:
+        device = self.accelerator.device
+        evaluate_stage(self.components, self.folder, device, self.processes, self.quiet)
 
 
 def run(
     recipe: Recipe | str | Path,
-    overrides: tuple[str, ...] = (),
+    overrides: Sequence[str] = (),
     *,
     out: str | Path | None = None,
     device: str | None = None,
     quiet: bool = False,
+    accept_changes: bool = False,
+    check: bool = True,
 ) -> Run:
-    """Do what `recipe` says, in `out` or a new folder; a folder with the same recipe is gone on
-    with.
+    """Run the stages of `recipe`, in `out` or a new folder; resume a folder with the same recipe.
 
-    Raises the errors of its stages, RunError if `out` holds something else, and ExpectationError
-    if a bound under `expect:` was missed.
+    `accept_changes` resumes also with data, plugins or a guiding run that changed since the start,
+    and records that.  Raises the errors of the stages, RunError if `out` holds something else, and,
+    if `check`, ExpectationError if a bound under `expect:` was missed.
     """
-    if isinstance(recipe, Recipe):
-        whole = recipe.override(overrides) if overrides else recipe
-    else:
-        whole = load_recipe(recipe, overrides)
-    components = Components.of(whole)
-    components.check()
-    say = _warnings_only if quiet else _to_stderr
-    accelerator = accelerator_for(components, device)
-    team = Team()
-    asked = None if out is None else Path(out)
-    root = team.first(lambda: RunFolder.begin(components.recipe, asked, say).root)
-    made = Run(RunFolder(root, say, team.leads), components)
-    with _claimed(made.folder, team):
-        _run_stages(made, accelerator, team, quiet)
-    return made
+    with interruptible(), ExitStack() as held:
+        if isinstance(recipe, Recipe):
+            complete = recipe.override(overrides) if overrides else recipe
+        else:
+            complete = load_recipe(recipe, overrides)
+        complete.check()
+        components = Components.of(complete)
+        components.check()
+        accelerator = accelerator_for(components, device)
+        # before the folder is made: a recipe that cannot train must not occupy it
+        require_memory(components, accelerator)
+        processes = Distributed()
+        say = _warnings_only if quiet else _to_stderr
+        held.enter_context(processes.reporting_lost())
+
+        def claim() -> Path:
+            folder = RunFolder.located(complete, None if out is None else Path(out), say)
+            held.enter_context(folder.claimed())
+            folder.adopt(complete, {"recipe": complete.name, "overridden": _overridden(complete)})
+            if folder.parent is not None:
+                raise RunError(
+                    f"{folder.root}: holds samples of the run {folder.parent}: use fmcore sample "
+                    "and fmcore evaluate there, or another --out"
+                )
+            _record(folder, components, accelerator.device, processes, accept_changes)
+            return folder.root
+
+        root = processes.on_main(claim)
+        folder = RunFolder(root, say, processes.is_main)
+        folder.remember(complete)
+        job = _Job(Run(folder, components), accelerator, processes, quiet)
+        _run_stages(job)
+    if check and processes.is_main:
+        job.made.check_expectations()
+    return job.made
 
 
 def sample(
     root: str | Path,
-    overrides: tuple[str, ...] = (),
+    overrides: Sequence[str] = (),
     *,
+    to: str | Path | None = None,
     device: str | None = None,
     quiet: bool = False,
+    accept_changes: bool = False,
 ) -> Run:
-    """Draw samples from the run at `root` again; `overrides` are of its `sample` section."""
-    made, team, accelerator = _reopened(root, "sample", overrides, device, quiet)
-    with _claimed(made.folder, team), _timed(made.folder, "sample", AGAIN):
-        sampler = sample_stage(made.components, made.folder, accelerator.device, team, quiet)
-        if team.leads:
-            illustrate_samples(sampler, made.folder)
-            write_report(made.folder)
-    return made
+    """Draw samples from the run at `root`; `overrides` are of its `sample` section.
+
+    Samples that the run has already are neither replaced nor described otherwise: where `overrides`
+    would do that, and with `to`, they go to a folder of their own, `to` or RUN/variants/NAME.  That
+    is a run folder too, with the network of the run.
+    """
+    with interruptible(), ExitStack() as held:
+        opened = _opened(root, "sample", overrides, device, quiet)
+        held.enter_context(opened.processes.reporting_lost())
+        chosen = opened.processes.on_main(lambda: _sample_root(opened, overrides, to))
+        parent = opened.folder
+        folder = parent
+        if chosen != parent.root:
+            folder = RunFolder(chosen, parent.say, parent.is_main)
+        job = _Job(
+            Run(folder, opened.components), opened.accelerator, opened.processes, opened.quiet
+        )
+
+        def claim() -> None:
+            held.enter_context(folder.claimed())
+            if folder is not parent:
+                _adopt_variant(job, parent)
+            device = job.accelerator.device
+            _record(folder, job.components, device, job.processes, accept_changes)
+
+        job.processes.on_main(claim)
+        with _timed(folder, "sample", RESUME_HINT):
+            sampler = job.sample(reuse=None if folder is parent else parent.samples)
+            if job.processes.is_main:
+                illustrate_samples(sampler, folder)
+                write_report(folder)
+    return job.made
 
 
 def pairs(
     root: str | Path,
     file: str | Path,
-    overrides: tuple[str, ...] = (),
+    overrides: Sequence[str] = (),
     *,
     device: str | None = None,
 ) -> None:
-    """Write where each sample of the run at `root` begins and ends, for a second flow to learn.
+    """Write the first and last point of each sample of the run at `root`, to train a second flow.
 
-    Train on the file with data `pairs` and coupling `reflow` (arXiv 2209.03003).
+    Train it with data `pairs` and coupling `reflow` (arXiv 2209.03003).
     """
-    made, _, accelerator = _reopened(root, "sample", overrides, device, quiet=False)
-    chosen = accelerator.device
-    settings = made.components.sample
-    if settings is None:
-        raise made.components.missing("sample")
-    field, _ = sampling_field(made.components, settings, made.folder, chosen)
-    sampler = Sampler(made.components, settings, field, chosen)
-    write_pairs(
-        file,
-        field,
-        field.path,
-        settings.solver,
-        shape=made.components.data.shape,
-        count=settings.count,
-        condition=sampler.condition(range(settings.count)),
-        seed=sampler.seed,
-        batch_size=settings.batch_size,
-        device=chosen,
-    )
+    with interruptible():
+        opened = _opened(root, "sample", overrides, device, quiet=False)
+        components, chosen = opened.components, opened.accelerator.device
+        settings = components.sample
+        if settings is None:
+            raise components.missing("sample")
+        field, _ = sampling_field(components, settings, opened.folder, chosen)
+        sampler = Sampler(components, settings, field, chosen)
+        write_pairs(
+            file,
+            field,
+            field.path,
+            settings.solver,
+            shape=components.data.shape,
+            count=settings.count,
+            condition=sampler.condition(range(settings.count)),
+            seed=sampler.seed,
+            batch_size=settings.batch_size,
+            device=chosen,
+        )
 
 
 def evaluate(
     root: str | Path,
-    overrides: tuple[str, ...] = (),
+    overrides: Sequence[str] = (),
     *,
     device: str | None = None,
     quiet: bool = False,
+    accept_changes: bool = False,
+    check: bool = True,
 ) -> Run:
     """Measure the run at `root` again; `overrides` are of its `evaluate` section.
 
-    Samples that were not kept are drawn again.  Several processes share the work.
+    Samples that were not kept are drawn again.  Several processes share the work.  Raises
+    ExpectationError, if `check`, as `run` does.
     """
-    made, team, accelerator = _reopened(root, "evaluate", overrides, device, quiet)
-    with _claimed(made.folder, team):
-        with _timed(made.folder, "evaluate", AGAIN):
-            evaluate_stage(made.components, made.folder, accelerator.device, team, quiet)
-        made.folder.record({"measured": None})  # perhaps by other options than the recipe's
-        if team.leads:
-            write_report(made.folder)
-    if team.leads:
-        check_expectations(made.components, made.results)
-    return made
+    with interruptible(), ExitStack() as held:
+        job = _opened(root, "evaluate", overrides, device, quiet)
+        folder, processes = job.folder, job.processes
+        held.enter_context(processes.reporting_lost())
+
+        def claim() -> None:
+            held.enter_context(folder.claimed())
+            _record(folder, job.components, job.accelerator.device, processes, accept_changes)
+
+        processes.on_main(claim)
+        with _timed(folder, "evaluate", RESUME_HINT):
+            job.evaluate()
+            # options other than the recipe's may have been measured: `run` measures again
+            folder.record({"measured": None})
+            if processes.is_main:
+                write_report(folder)
+    if check and processes.is_main:
+        job.made.check_expectations()
+    return job.made
 
 
-def _run_stages(made: Run, accelerator: Accelerator, team: Team, quiet: bool) -> None:
-    components, folder = made.components, made.folder
-    team.first(lambda: _record_beginning(components, folder, accelerator.device, team))
+def _run_stages(job: _Job) -> None:
+    components, folder, processes = job.components, job.folder, job.processes
     with _timed(folder, "train"):
-        train_stage(components, folder, accelerator, team, quiet)
+        train_stage(components, folder, job.accelerator, processes, job.quiet)
+    sampler: Sampler | None = None
     if components.sample is not None:
         with _timed(folder, "sample"):
-            sampler: Sampler = sample_stage(components, folder, accelerator.device, team, quiet)
-    if team.leads:
-        illustrate_training(folder)
-        if components.sample is not None:
-            illustrate_samples(sampler, folder)
-    if components.evaluate is not None and not team.first(lambda: _measured(components, folder)):
-        with _timed(folder, "evaluate"):
-            evaluate_stage(components, folder, accelerator.device, team, quiet)
-        folder.record({"measured": _to_be_measured(components, folder)})
-    if not team.leads:
-        return  # what is left is the work of one
-    write_report(folder)
-    check_expectations(components, folder.results())
+            sampler = job.sample()
+    if processes.is_main:
+        with _stoppable(folder, "pictures"):
+            illustrate_training(folder)
+            if sampler is not None:
+                illustrate_samples(sampler, folder)
+    if components.evaluate is not None:
+        measured = _to_be_measured(components, folder)
+        if not processes.on_main(lambda: _is_measured(folder, measured)):
+            with _timed(folder, "evaluate"):
+                job.evaluate()
+            folder.record({"measured": measured})
+    if processes.is_main:  # the others have nothing left to do
+        with _stoppable(folder, "report"):
+            write_report(folder)
 
 
-@contextmanager
-def _claimed(folder: RunFolder, team: Team) -> Iterator[None]:
-    """Hold the folder, in the process that leads."""
-    with ExitStack() as held:
-        team.first(lambda: held.enter_context(folder.claimed()))
-        yield
-
-
-def _measured(components: Components, folder: RunFolder) -> bool:
-    """Whether the results that are there are those of this recipe's samples and weights."""
-    return folder.facts().get("measured") == _to_be_measured(components, folder)
+def _is_measured(folder: RunFolder, measured: dict[str, Any]) -> bool:
+    """Return whether results.json is valid and of these samples, weights and data."""
+    if folder.facts().get("measured") != measured:
+        return False
+    try:
+        return bool(folder.results())
+    except RunError as error:
+        folder.log(f"warning: {error}")
+        return False
 
 
 def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]:
-    samples = Shards.there(folder.samples) if components.sample else None
+    samples = Shards.on_disk(folder.samples) if components.sample else None
     return {
         "digest": components.recipe.digest,
         "step": max(folder.checkpoints.steps(), default=0),
-        "samples": samples.made() if samples else None,
+        "samples": samples.provenance() if samples else None,
+        "identity": identity_of(components),
     }
 
 
-def _reopened(
-    root: str | Path, section: str, overrides: tuple[str, ...], device: str | None, quiet: bool
-) -> tuple[Run, Team, Accelerator]:
+def _opened(
+    root: str | Path, section: str, overrides: Sequence[str], device: str | None, quiet: bool
+) -> _Job:
+    """Return the run at `root` with `overrides` of one section."""
     folder = RunFolder.open(Path(root), _warnings_only if quiet else _to_stderr)
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
     components.check()
     accelerator = accelerator_for(components, device)
-    team = Team()
-    return Run(replace(folder, leads=team.leads), components), team, accelerator
+    processes = Distributed()
+    folder = RunFolder(folder.root, folder.say, processes.is_main)
+    folder.remember(recipe)
+    return _Job(Run(folder, components), accelerator, processes, quiet)
 
 
-def _record_beginning(
-    components: Components, folder: RunFolder, device: torch.device, team: Team
+def _sample_root(job: _Job, overrides: Sequence[str], to: str | Path | None) -> Path:
+    """Return the folder that samples go to: the run's own if nothing there would be replaced."""
+    settings, folder = job.components.sample, job.folder
+    if settings is None:
+        raise job.components.missing("sample")
+    if to is not None and Path(to).resolve() != folder.root.resolve():
+        return Path(to)
+    _, checkpoint = shared_field(job.components, folder, settings.weights, job.accelerator.device)
+    provenance = provenance_of(job.components, settings, checkpoint)
+    if not overrides or not shards_of(settings, folder).would_replace(provenance):
+        return folder.root
+    if to is not None:
+        raise RunError(f"{folder.root}: has other samples: give another folder with --to")
+    return folder.root / "variants" / _name_of(overrides)
+
+
+def _name_of(overrides: Sequence[str]) -> str:
+    """Return a folder's name for `overrides`, readable where they are short and plain."""
+    text = ",".join(overrides)
+    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "-", text)[:MAX_NAME].strip(".-")
+    exact = name == text
+    return name if exact else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _adopt_variant(job: _Job, parent: RunFolder) -> None:
+    """Make the job's folder one of samples drawn with the network of `parent`."""
+    folder, components = job.folder, job.components
+    network = parent.parent or parent.root
+    above = os.path.relpath(network.resolve(), folder.root.resolve())
+    facts = {**parent.facts(), "recipe": components.recipe.name, "checkpoints_of": above}
+    for own in ("sha256", "seconds", "measured", "history"):
+        facts.pop(own, None)
+    facts |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "command": sys.argv}
+    # what the parent was trained with is compared with what is there now; a guiding run that these
+    # options name is not the parent's
+    identity = dict(facts.get("identity", {}))
+    if components.recipe.values["sample"] != parent.recipe().values["sample"]:
+        identity.pop("guide", None)
+    facts["identity"] = identity
+    known = facts.get("overridden", [])
+    facts["overridden"] = list(dict.fromkeys([*known, *_overridden(components.recipe)]))
+    folder.adopt(components.recipe, facts)
+    if folder.parent is None or folder.parent.resolve() != network.resolve():
+        raise RunError(f"{folder.root}: is no folder of samples of {network}; give another --to")
+
+
+def _record(
+    folder: RunFolder,
+    components: Components,
+    device: torch.device,
+    processes: Distributed,
+    accept_changes: bool,
 ) -> None:
-    facts: Mapping[str, Any] = {
-        "recipe": components.recipe.name,
-        "digest": components.recipe.digest,
-        "began": folder.facts().get("began", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"),
-        "data": {
-            "fingerprint": components.data.fingerprint,
-            "length": components.data.length,
-            "shape": list(components.data.shape),
-            "levels": components.data.levels,
-        },
-        "processes": team.size,
-        **environment(device),
-    }
-    folder.record(facts)
+    record_start(folder, components, device, processes.size, accept_changes)
     for plugin in registry().plugins:
         if plugin.file:
-            source = Path(plugin.file).read_text(encoding="utf-8")
-            write_text(folder.root / "plugins" / Path(plugin.file).name, source)
+            _copy(Path(plugin.file), folder.root / "plugins")
 
 
-HERE = "give the same command with --out {root}"
-AGAIN = "give the same command again"
+def _copy(file: Path, to: Path) -> None:
+    """Copy a one-file plugin; an accepted change keeps the earlier copy under its hash."""
+    source, copy = file.read_text(encoding="utf-8"), to / file.name
+    if copy.is_file():
+        if copy.read_text(encoding="utf-8") == source:
+            return
+        copy.rename(to / f"{file.name}.{sha256_of(copy)[:12]}")
+    write_text(copy, source)
+
+
+def _overridden(recipe: Recipe) -> list[str]:
+    """Return the options that the command line changed.
+
+    Bounds are not among them, nor values that the recipe requires from the command line.
+    """
+    keys = [k for k, origin in recipe.origins.items() if origin == str(COMMAND_LINE)]
+    keys = [k for k in keys if k.partition(".")[0] != "expect"]
+    if not keys or not recipe.values["expect"] or recipe.path is None:
+        return keys
+    required = load_recipe(recipe.path, partial=True).missing
+    return [k for k in keys if not any(k == r or k.startswith(f"{r}.") for r in required)]
 
 
 @contextmanager
-def _timed(folder: RunFolder, stage: str, how: str = HERE) -> Iterator[None]:
-    """Add the seconds of a stage to run.json, also of one that was stopped.
-
-    Raises Interrupted, which says how to go on, for a KeyboardInterrupt.
-    """
+def _timed(folder: RunFolder, stage: str, how: str = RESUME_WITH_OUT) -> Iterator[None]:
+    """Add the seconds of a stage to run.json, also of one that was stopped."""
     began = time.monotonic()
     try:
-        yield
-    except KeyboardInterrupt as stopped:
-        raise Interrupted(
-            f"stopped in {stage}; what is done is saved.  To go on, {how.format(root=folder.root)}"
-        ) from stopped
+        with _stoppable(folder, stage, how):
+            yield
     finally:
         before = folder.facts().get("seconds", {})
         spent = before.get(stage, 0.0) + time.monotonic() - began
         folder.record({"seconds": {**before, stage: round(spent, 2)}})
 
 
-def _to_stderr(line: str) -> None:
-    import sys
+@contextmanager
+def _stoppable(folder: RunFolder, stage: str, how: str = RESUME_WITH_OUT) -> Iterator[None]:
+    """Turn a KeyboardInterrupt into Interrupted, with how to resume."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(
+            f"stopped in {stage}; what is done is saved.  To resume, {how.format(root=folder.root)}"
+        ) from stopped
 
+
+def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

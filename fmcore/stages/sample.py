@@ -1,4 +1,4 @@
-"""Draw samples from a trained run: sample i is a function of (seed, i), whatever the batch."""
+"""Draw samples from a trained run: sample i is a function of (seed, i), whatever the batch size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -26,22 +26,36 @@ from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 from fmcore.recipe.sections import Guidance, Sample
 from fmcore.runs.checkpoint import Checkpoint
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import Advance, progress
 from fmcore.runs.samples import Shards
-from fmcore.runs.signals import stop_on_signal
+from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.stages.components import Components
-from fmcore.stages.weights import trained_field, weights_of
+from fmcore.stages.identity import guide_of, used_plugins
+from fmcore.stages.weights import shared_field, trained_field, weights_of
 
-__all__ = ["Sampler", "led", "sample", "sampler_of", "sampling_field", "window", "with_refill"]
+__all__ = [
+    "Sampler",
+    "provenance_of",
+    "sample",
+    "sampler_of",
+    "sampling_field",
+    "shards_of",
+    "shards_per_solve",
+    "with_refill",
+    "wrap_path_and_guidance",
+]
+
+MAX_SHARDS_PER_SOLVE = 8
+"""Their states are in memory together, and a stop discards all of them."""
 
 
 @final
 @dataclass(frozen=True)
 class Sampler:
-    """What draws sample i: the field, the settings, and where the noise comes from."""
+    """Draws samples by their index, with a field and the recipe's settings."""
 
     components: Components
     settings: Sample
@@ -55,7 +69,7 @@ class Sampler:
         return self.components.seed if own is None else own
 
     def condition(self, indices: Sequence[int]) -> Condition | None:
-        """Labels taking turns, or the one asked for; None for a network without labels."""
+        """Return the labels, cyclic or `sample.label`; None for a network without classes."""
         classes = getattr(self.field.model, "classes", 0)
         if not classes:
             return None
@@ -64,7 +78,7 @@ class Sampler:
         return {"label": labels}
 
     def noise(self, indices: Sequence[int]) -> Tensor:
-        """Where the samples `indices` start."""
+        """Return the initial states of samples `indices`, on the CPU."""
         return noise_of(
             self.field.path.prior(),
             indices,
@@ -84,8 +98,9 @@ class Sampler:
         solver: Solver | None = None,
         callback: Callback | None = None,
     ) -> Solution:
-        """Carry `x`, the states of samples `indices` at t0, to t1, by way of `times`; by the
-        settings' solver unless another is given.
+        """Integrate `x`, the states of samples `indices` at t0, to t1, recording `times`.
+
+        `solver` defaults to that of the settings.
         """
         condition = self.condition(indices)
         if condition is not None:
@@ -106,30 +121,31 @@ class Sampler:
             return (solver or self.settings.solver).solve(problem)
 
     def draw(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """The samples `indices` as a shard holds them."""
-        return self._kept(indices, self.solve(self.noise(indices), indices))
+        """Return the samples `indices` with the entries of a shard."""
+        return self._shard(indices, self.solve(self.noise(indices), indices))
 
     def draw_together(
         self, shards: Sequence[range], callback: Callback | None = None
     ) -> list[dict[str, Tensor]]:
-        """The samples of several shards, each as `draw` gives it to rounding.
+        """Return the samples of several shards, each equal to that of `draw` up to rounding.
 
-        Where the solver can, in one solve of `batch_size` samples at a time, those that wait taking
-        the place of those that have arrived; `callback` looks on.
+        An adaptive solver draws all in one solve of `batch_size` samples at a time, in which
+        waiting samples replace finished ones; `callback` is called with its progress.
         """
         refilling = with_refill(self.settings.solver, self.settings.batch_size)
         if refilling is None or not shards:
             return [self.draw(shard) for shard in shards]
         indices = [i for shard in shards for i in shard]
         solution = self.solve(self.noise(indices), indices, solver=refilling, callback=callback)
-        drawn = self._kept(indices, solution)
+        drawn = self._shard(indices, solution)
         ends = list(accumulate(map(len, shards)))
         spans = [slice(end - len(shard), end) for shard, end in zip(shards, ends, strict=True)]
         return [{name: rows[span] for name, rows in drawn.items()} for span in spans]
 
-    def _kept(self, indices: Sequence[int], solution: Solution) -> dict[str, Tensor]:
+    def _shard(self, indices: Sequence[int], solution: Solution) -> dict[str, Tensor]:
         stats = solution.stats
-        forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)  # a velocity's, by guidance
+        # network evaluations per velocity evaluation: guidance makes it two
+        forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)
         return {
             "x": self.stored(solution.x),
             "nfe": stats.nfe,
@@ -139,7 +155,7 @@ class Sampler:
         }
 
     def stored(self, x: Tensor) -> Tensor:
-        """Points as they are kept: levels of images, else float32."""
+        """Return points as shards store them: levels of images, else float32."""
         data = self.components.data
         if isinstance(data, ImageDataset):
             return to_levels(x, data.levels, data.dequantize)
@@ -150,64 +166,86 @@ def sample(
     components: Components,
     folder: RunFolder,
     device: torch.device,
-    team: Team,
+    processes: Distributed,
     quiet: bool = False,
+    reuse: Path | None = None,
 ) -> Sampler:
-    """Draw the samples that are to lie on disk and are not there yet, and return what drew them.
+    """Draw the samples to be kept on disk that are missing there, and return the sampler.
 
-    Processes take turns at the shards, or at windows of several if the solver lets samples take the
-    place of others.  Raises KeyboardInterrupt on a signal, after finishing a shard or window; what
-    was drawn is kept.
+    Shards of the same samples in the folder `reuse` are not drawn again.  Processes share the work.
+    Raises KeyboardInterrupt on a signal; the shards written so far are kept.
     """
     settings = _settings(components)
-    field, checkpoint = sampling_field(components, settings, folder, device)
-    sampler = Sampler(components, settings, field, device)
-    shards = Shards(folder.samples, settings.count, settings.batch_size, settings.keep_on_disk)
-    team.first(lambda: shards.begin(_made(components, settings, checkpoint, sampler.seed)))
-    ranges, total = team.first(shards.missing), shards.kept()[-1].stop
-    done = total - sum(map(len, ranges))
-    width = window(settings.solver, len(ranges), team.size)
-    turn = width * team.size
-    with (
-        stop_on_signal() as stop,
-        route_warnings(lambda text: folder.log(f"warning: {text}")),
-        progress("sample", total, "samples", done, quiet or not team.leads) as show,
-    ):
-        for first in range(0, len(ranges), turn):
-            mine = ranges[first + team.rank * width :][:width]
-            before, done = done, done + sum(map(len, ranges[first : first + turn]))
-            drawn = sampler.draw_together(mine, _between(before, done, show))
-            for indices, tensors in zip(mine, drawn, strict=True):
-                shards.write(indices, tensors)
-            show(done)
-            if team.any(bool(stop)):
-                raise KeyboardInterrupt
-    if team.leads:
+    with stop_on_signal() as stop:
+        field, checkpoint = sampling_field(components, settings, folder, device)
+        sampler = Sampler(components, settings, field, device)
+        shards = shards_of(settings, folder)
+        provenance = provenance_of(components, settings, checkpoint)
+        processes.on_main(lambda: shards.begin(provenance, folder.log))
+        if reuse is not None:
+            processes.on_main(lambda: shards.take_over(reuse, provenance))
+        missing = processes.on_main(lambda: shards.missing(folder.log))
+        with route_warnings(lambda text: folder.log(f"warning: {text}")):
+            _draw_missing(sampler, shards, missing, processes, stop, quiet)
+    if processes.is_main:
         _warn_of_failures(folder, shards)
-        if total < settings.count:
+        kept = shards.kept()[-1].stop
+        if kept < settings.count:
             folder.log(
-                f"the first {total} of {settings.count} samples are kept; "
+                f"the first {kept} of {settings.count} samples are kept on disk; "
                 "the others are drawn when they are measured"
             )
     return sampler
 
 
+def shards_of(settings: Sample, folder: RunFolder) -> Shards:
+    """Return the shards that the settings ask for."""
+    return Shards(folder.samples, settings.count, settings.batch_size, settings.keep_on_disk)
+
+
+def _draw_missing(
+    sampler: Sampler,
+    shards: Shards,
+    missing: Sequence[range],
+    processes: Distributed,
+    stop: StopRequest,
+    quiet: bool,
+) -> None:
+    total = shards.kept()[-1].stop
+    done = total - sum(map(len, missing))
+    width = shards_per_solve(sampler.settings.solver, len(missing), processes.size)
+    turn = width * processes.size
+    hidden = quiet or not processes.is_main
+    with progress("sample", total, "samples", done, hidden) as show:
+        for first in range(0, len(missing), turn):
+            own = missing[first + processes.rank * width :][:width]
+            before, done = done, done + sum(map(len, missing[first : first + turn]))
+            try:
+                with stop.at_once():
+                    drawn = sampler.draw_together(own, _between(before, done, show))
+            except KeyboardInterrupt:
+                drawn = []  # the other processes wait below: stop together with them
+            for indices, tensors in zip(own, drawn, strict=False):
+                shards.write(indices, tensors)
+            if processes.any(bool(stop)):
+                raise KeyboardInterrupt
+            show(done)
+
+
 def _between(begun: int, end: int, show: Advance) -> Callback:
-    """Shows a solve's progress as samples from `begun` to `end`."""
+    """Return a callback that shows a solve's progress as samples from `begun` to `end`."""
     return lambda moment: show(begun + int(moment.progress * (end - begun)))
 
 
 def sampler_of(components: Components, folder: RunFolder, device: torch.device) -> Sampler:
-    """What drew the samples that are there, to draw those that were not kept, whatever the recipe
-    says now.
+    """Return the sampler of the samples on disk, by their provenance, to draw those not kept.
 
-    Raises RunError if the network was trained on since.
+    Raises RunError if the network was trained further since.
     """
-    made = Shards.there(folder.samples).made()
+    made = Shards.on_disk(folder.samples).provenance()
     options = {f.name for f in fields(Sample)}
     values = {k: v for k, v in made.items() if k in options} | {"path": made.get("along")}
-    recipe = components.recipe.override([f"sample={json.dumps(values)}"])
-    settings = _settings(replace(components, recipe=recipe, sample=recipe.settings("sample")))
+    settings = components.recipe.override([f"sample={json.dumps(values)}"]).settings("sample")
     field, checkpoint = sampling_field(components, settings, folder, device)
     if checkpoint.step != made["step"]:
         raise RunError(
@@ -221,14 +259,13 @@ def sampler_of(components: Components, folder: RunFolder, device: torch.device) 
 def sampling_field(
     components: Components, settings: Sample, folder: RunFolder, device: torch.device
 ) -> tuple[Predictor, Checkpoint]:
-    """The trained field, led along another path and guided as the settings say, and the checkpoint
-    that it is of."""
-    trained, checkpoint = trained_field(components, folder, settings.weights, device)
-    return led(trained, settings, device), checkpoint
+    """Return the trained field, with the path and guidance of the settings, and its checkpoint."""
+    trained, checkpoint = shared_field(components, folder, settings.weights, device)
+    return wrap_path_and_guidance(trained, settings, device), checkpoint
 
 
-def led(trained: Predictor, settings: Sample, device: torch.device) -> Predictor:
-    """The trained field, along another path and guided as the settings say."""
+def wrap_path_and_guidance(trained: Predictor, settings: Sample, device: torch.device) -> Predictor:
+    """Return the trained field along `settings.path`, guided by `settings.guidance`."""
     field = trained
     if settings.path is not None:
         settings.solver.check(settings.path)
@@ -242,31 +279,39 @@ def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torc
     if guidance.weak is None:
         if not getattr(field.model, "classes", 0):
             raise ComponentError(
-                "sample.guidance: the network knows no classes to leave out: train with "
+                "sample.guidance: the network has no classes to leave out: train with "
                 "model.classes and train.label_dropout, or guide by a weaker run: "
                 "sample.guidance.weak=RUN"
             )
         return Guided(field, guidance.scale, interval=guidance.interval)
-    folder = RunFolder.open(FilePath(guidance.weak))
+    folder = RunFolder.open(Path(guidance.weak))
     weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
-    led = weak if settings.path is None else ChangedSchedule(weak, settings.path)
-    return Guided(field, guidance.scale, led, guidance.interval)
+    # both fields must follow the same path, or their difference means nothing
+    rescheduled = weak if settings.path is None else ChangedSchedule(weak, settings.path)
+    return Guided(field, guidance.scale, rescheduled, guidance.interval)
 
 
-def _made(
-    components: Components, settings: Sample, checkpoint: Checkpoint, seed: int
+def provenance_of(
+    components: Components, settings: Sample, checkpoint: Checkpoint
 ) -> Mapping[str, Any]:
-    """How the samples are made: `path` is the one trained on, `along` another that leads them."""
+    """Return how the samples are made, as made.json and results record it.
+
+    `path` is the one trained on, `along` another one sampled along.
+    """
     values = dict(components.recipe.values["sample"])
     values.pop("keep_on_disk")
-    along = values.pop("path")
-    own = {
+    along, guide, plugins = values.pop("path"), guide_of(settings), used_plugins(components, True)
+    return {
+        **values,
         "weights": weights_of(checkpoint, settings.weights),
-        "seed": seed,
+        "seed": components.seed if settings.seed is None else settings.seed,
         "step": checkpoint.step,
         "path": components.recipe.values["path"],
+        **({} if along is None else {"along": along}),
+        # files that the recipe names without their content
+        **({} if guide is None else {"guide": guide}),
+        **({"plugins": plugins} if plugins else {}),
     }
-    return {**values, **own, **({} if along is None else {"along": along})}
 
 
 def _settings(components: Components) -> Sample:
@@ -280,26 +325,24 @@ def _warn_of_failures(folder: RunFolder, shards: Shards) -> None:
     failed = {Status(c).name: n for c, n in sorted(statuses.items()) if c != Status.SUCCESS}
     if failed:
         folder.log(
-            f"warning: not every sample reached the end: {failed}; they are kept as they are"
+            f"warning: the solver did not finish every sample: {failed}; they are kept as they are"
         )
 
 
-LARGEST = 8
-"""Shards in a window: their states are in memory together, and a stop waits for them."""
+def shards_per_solve(solver: Solver, shards: int, processes: int = 1) -> int:
+    """Return how many of `shards` each process draws in one solve.
 
-
-def window(solver: Solver, shards: int, processes: int = 1) -> int:
-    """How many of `shards` each process draws at once: as evenly as they go into windows of 8 at
-    most, or one by one where nothing is won.
+    At most 8, in solves of equal size; 1 if the solver cannot replace finished samples.
     """
     if with_refill(solver, 1) is None:
         return 1
-    each = max(1, math.ceil(shards / processes))
-    return math.ceil(each / math.ceil(each / LARGEST))
+    share = max(1, math.ceil(shards / processes))
+    return math.ceil(share / math.ceil(share / MAX_SHARDS_PER_SOLVE))
 
 
-def with_refill(solver: Solver, lanes: int) -> Solver | None:
-    """`solver` with no more than `lanes` samples on their way at once; None if it cannot."""
+def with_refill(solver: Solver, max_active: int) -> Solver | None:
+    """Return `solver` with at most `max_active` samples active at once; None if it cannot."""
+    # a shared step size depends on all samples of a batch: replacing one would change the others
     if not isinstance(solver, AdaptiveSolver) or solver.step_control != "per_sample":
         return None
-    return replace(solver, max_active=min(lanes, solver.max_active or lanes))
+    return replace(solver, max_active=min(max_active, solver.max_active or max_active))

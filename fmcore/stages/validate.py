@@ -1,7 +1,7 @@
-"""Measure a network while it trains, and keep the checkpoint that measures best.
+"""Validation: measure a network during its training, and keep the checkpoint that measures best.
 
-Samples are those that the run would draw, their number apart; processes take turns at them.
-Nothing that training depends on is touched, so its weights are the same with and without.
+Samples are drawn as the run would draw them; processes share the drawing.  Validation changes
+nothing that training depends on, so the weights are the same with and without it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.flow.field import Field
 from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.recipe.sections import Best, Evaluate, Sample
 from fmcore.runs.cache import cache_folder
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.files import write_json
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import MEASURED
@@ -26,9 +27,9 @@ from fmcore.runs.results import as_json
 from fmcore.runs.signals import StopRequest
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import as_measured, held_out, on_cpu
-from fmcore.stages.sample import Sampler, led
+from fmcore.stages.sample import Sampler, wrap_path_and_guidance
 
-__all__ = ["Watch", "best_step"]
+__all__ = ["Validator", "best_step"]
 
 WEIGHTS = "ema"
 Line = Mapping[str, Any]
@@ -36,32 +37,32 @@ Line = Mapping[str, Any]
 
 @final
 @dataclass(frozen=True)
-class Watch:
-    """What is measured of the field at a step of its training; the leading process measures."""
+class Validator:
+    """Measures the field at a step of its training; the main process computes the metrics."""
 
     components: Components
     settings: Evaluate
     folder: RunFolder
-    team: Team
+    processes: Distributed
     stop: StopRequest
 
     def measure(self, field: Field, step: int) -> dict[str, float | str] | None:
-        """Each result by its name, in the leading process; all of it into evaluations/step-N.json.
+        """Return each result by its name in the main process, and write evaluations/step-N.json.
 
-        None, in all processes, if a signal asked to stop meanwhile.
+        Returns None, in every process, if a signal asked to stop.
         """
         metrics = self.settings.metrics
         evaluation = self._evaluation(field, step)
         for metric in metrics:
             metric.begin(evaluation)
-        whole = self._take_in(metrics, "samples", self._drawn(field))
-        whole = whole and self._take_in(metrics, "data", self._held_out(evaluation))
-        return self.team.first(lambda: self._results(evaluation)) if whole else None
+        complete = self._update(metrics, "samples", self._drawn(field))
+        complete = complete and self._update(metrics, "data", self._held_out(evaluation))
+        return self.processes.on_main(lambda: self._results(evaluation)) if complete else None
 
-    def _take_in(
+    def _update(
         self, metrics: Sequence[Metric], kind: str, turns: Iterator[list[MetricBatch]]
     ) -> bool:
-        """Give every batch to the metrics that want it; False if a signal asked to stop."""
+        """Give every batch to the metrics of its kind; return False if a signal asked to stop."""
         chosen = [metric for metric in metrics if metric.consumes == kind]
         if not chosen:
             return True
@@ -69,39 +70,53 @@ class Watch:
             for batch in batches:
                 for metric in chosen:
                     metric.update(batch)
-            if self.team.any(bool(self.stop)):
+            if self.processes.any(bool(self.stop)):
                 return False
         return True
 
     def _drawn(self, field: Field) -> Iterator[list[MetricBatch]]:
-        """The samples, a batch for each process at a time, in the leading process."""
+        """Yield the samples in the main process, a batch of every process at a time."""
         device, settings = _device(field), self._sample
-        sampler = Sampler(self.components, settings, led(field, settings, device), device)
+        guided = wrap_path_and_guidance(field, settings, device)
+        sampler = Sampler(self.components, settings, guided, device)
         ranges = _ranges(self.settings.count or 0, settings.batch_size)
-        for first in range(0, len(ranges), self.team.size):
-            turn = ranges[first : first + self.team.size]
-            own = turn[self.team.rank : self.team.rank + 1]
-            given = [(indices, on_cpu(sampler.draw(indices))) for indices in own]
+        for first in range(0, len(ranges), self.processes.size):
+            turn = ranges[first : first + self.processes.size]
+            own = turn[self.processes.rank : self.processes.rank + 1]
+            drawn = self._draw(sampler, own)
             yield [
-                as_measured(self.components.data, indices, drawn)
-                for part in self.team.gather(given)
-                for indices, drawn in part
+                as_measured(self.components.data, indices, tensors)
+                for part in self.processes.gather(drawn)
+                for indices, tensors in part
             ]
 
+    def _draw(
+        self, sampler: Sampler, ranges: Sequence[range]
+    ) -> list[tuple[range, dict[str, Tensor]]]:
+        """Draw samples; none once a signal has come, so that a long draw does not delay the stop.
+
+        The exchange with the other processes must follow in either case.
+        """
+        try:
+            with self.stop.at_once():
+                return [(indices, on_cpu(sampler.draw(indices))) for indices in ranges]
+        except KeyboardInterrupt:
+            return []
+
     def _held_out(self, evaluation: Evaluation) -> Iterator[list[MetricBatch]]:
-        """Examples of the data, in the leading process; the others come along."""
+        """Yield examples of the data in the main process, nothing in the others."""
         stream = held_out(evaluation.data, self.settings.count, self.settings.batch_size)
         for piece in stream.pieces:
-            yield [stream.read(piece)] if self.team.leads else []
+            yield [stream.read(piece)] if self.processes.is_main else []
 
     def _results(self, evaluation: Evaluation) -> dict[str, float | str]:
         results: dict[str, Result] = {}
         for metric in self.settings.metrics:
-            made = dict(evaluation.provenance)
+            provenance = dict(evaluation.provenance)
             if metric.consumes == "samples":
-                made["sampler"] = self._made()
+                provenance["sampler"] = self._provenance()
             for name, result in metric.compute().items():
-                results[name] = replace(result, provenance={**made, **result.provenance})
+                results[name] = replace(result, provenance={**provenance, **result.provenance})
         step = evaluation.provenance["step"]
         plain = as_json(results)
         write_json(self.folder.root / "evaluations" / f"step-{step:09d}.json", plain)
@@ -126,7 +141,8 @@ class Watch:
             raise self.components.missing("sample")
         return self.components.sample
 
-    def _made(self) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, Any]:
+        """Return how the samples were drawn, as results record it."""
         values = self.components.recipe.values
         seed = self._sample.seed
         return {
@@ -139,9 +155,9 @@ class Watch:
 
 
 def best_step(lines: Sequence[Line], best: Best) -> int | None:
-    """The first step whose value is the best of all; None where there is no finite one.
+    """Return the first step with the best value; None if no value is finite.
 
-    Raises ComponentError if measurements have no such name.
+    Raises ComponentError if no measurement has the metric's name.
     """
     key, found = f"{MEASURED}{best.metric}", list[tuple[float, int]]()
     for line in lines:
@@ -149,8 +165,8 @@ def best_step(lines: Sequence[Line], best: Best) -> int | None:
         if names and best.metric not in names:
             hint = did_you_mean(best.metric, names) or ";"
             raise ComponentError(
-                f"train.best.metric: nothing measured is called '{best.metric}'{hint} "
-                f"measured are {', '.join(names)}"
+                f"train.best.metric: no result is called '{best.metric}'{hint} "
+                f"there are {', '.join(names)}"
             )
         if names and math.isfinite(float(line[key])):
             sign = 1 if best.mode == "min" else -1

@@ -1,4 +1,4 @@
-"""Conformance suites for plugin authors: one class a kind, one method a law.
+"""Conformance suites for plugin authors: one class per kind of component, one method per law.
 
     class TestMyPath(fmcore.testing.PathSuite):
         def component(self):

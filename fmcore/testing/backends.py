@@ -1,4 +1,4 @@
-"""The laws of a fixed solver's backends: all give the same answer, and a new grid costs nothing."""
+"""Checks of a fixed solver's backends: equal results, and no new compilation for a new grid."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ __all__ = ["BackendChecks", "run_again"]
 
 PATH = StraightPath()
 ENDS = (0.1, 0.9)
-"""Where lam of the straight path is finite, so that no step is special but the first and last."""
+"""An interval with finite lam on the straight path: only the first and last steps differ from the
+others."""
 
 
 class BackendChecks:
-    """Checks of `SolverSuite` that concern solvers with a plan."""
+    """Checks of solvers with a plan; part of `SolverSuite`."""
 
     def test_backends_give_the_eager_answer(self) -> None:
-        """Sums gathered into one kernel, and steps recorded over memory that stays, end where the
-        solver does, to rounding; also with a condition and at asked-for times.
+        """The fused and the recorded backend give the solver's result up to rounding, also with a
+        condition and at requested times.
         """
         solver, field, x0 = _planned(self), Decay(), starts(4)
         rate = starts(4)[:, 0]
@@ -46,14 +47,14 @@ class BackendChecks:
             require_close(found.x, wanted.x, f"x by {name}", rtol=1e-9, atol=1e-9)
             require(
                 found.trajectory is not None and wanted.trajectory is not None,
-                f"times were asked for, and {name} gives no trajectory",
+                f"the problem has times, and {name} returns no trajectory",
             )
             for ours, theirs in zip(_states(found), _states(wanted), strict=True):
                 require_close(ours, theirs, f"states by {name}", rtol=1e-9, atol=1e-9)
 
     def test_new_grid_makes_no_new_kind_of_step(self) -> None:
-        """More steps, and steps of other lengths, do what fewer do, with other numbers: what was
-        compiled or recorded once serves them all.
+        """More steps, and steps of other lengths, differ from fewer in their numbers alone, so that
+        a step that was compiled or recorded once is used for all.
         """
         solver, field = _planned(self), Decay()
         problem = Problem(field, starts(3), *ENDS, path=PATH)
@@ -67,12 +68,12 @@ class BackendChecks:
         require(
             counts == counts[:1] * 3,
             f"8 steps are of {counts[0]} kinds; with 11, and 11 of other lengths, there are "
-            f"{counts[1]} and {counts[2]}: a step must not depend on how many went before",
+            f"{counts[1]} and {counts[2]}: a step must not depend on the number of steps before it",
         )
 
 
 def run_again() -> Recorder:
-    """Stands for CUDA graphs where there are none: what is recorded is run again."""
+    """Return a substitute for CUDA graphs on any device: replaying a recording runs it again."""
 
     def record(step: Callable[[], None]) -> Callable[[], None]:
         step()
@@ -84,7 +85,7 @@ def run_again() -> Recorder:
 def _planned(suite: Any) -> FixedSolver:
     component = suite.component()
     if not isinstance(component, FixedSolver):
-        skip("only a fixed solver has a plan, and backends that run it")
+        skip("only a fixed solver has a plan and backends")
     return component
 
 

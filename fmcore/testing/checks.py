@@ -1,4 +1,4 @@
-"""What the checks of every suite share: how to demand something, with numbers in the message."""
+"""Assertions for the checks of every suite, with numbers in their messages."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["generator", "require", "require_close", "require_equal", "skip", "un
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise AssertionError with `message`, for the author of the plugin, unless `condition`."""
+    """Raise AssertionError with `message`, addressed to the plugin's author, unless `condition`."""
     if not condition:
         raise AssertionError(message)
 
 
 def skip(reason: str) -> NoReturn:
-    """Leave out a check that does not apply to this component; pytest and `run_suite` tell why."""
+    """Skip a check that does not apply to this component, with the reason."""
     raise SkipTest(reason)
 
 
 def require_close(
     found: Tensor, wanted: Tensor, message: str, *, rtol: float = 1e-9, atol: float = 1e-9
 ) -> None:
-    """Demand equal shapes and values within `atol + rtol |wanted|`; tells the worst element."""
+    """Require equal shapes and values within `atol + rtol |wanted|`; report the worst element."""
     require(
         found.shape == wanted.shape,
         f"{message}: shape {tuple(found.shape)}, should be {tuple(wanted.shape)}",
@@ -48,30 +48,30 @@ def require_close(
 
 
 def require_equal(found: Tensor, wanted: Tensor, message: str) -> None:
-    """Demand equal shapes, dtypes and bits."""
+    """Require equal shapes, dtypes and bits."""
     require(found.dtype == wanted.dtype, f"{message}: {found.dtype}, should be {wanted.dtype}")
     require_close(found, wanted, message, rtol=0, atol=0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A CPU generator: no check touches the global one."""
+    """Return a CPU generator; checks do not use the global one."""
     return torch.Generator().manual_seed(seed)
 
 
 @contextmanager
 def untouched_randomness(what: str) -> Iterator[None]:
-    """Demand that `what` draws from no global generator: torch's, numpy's or Python's."""
+    """Require that `what` draws from no global generator of torch, numpy or Python."""
     before = _generators()
     yield
     for name, state in _generators().items():
         require(
             state == before[name],
-            f"{what} drew from the global generator of {name}; use the one it is given",
+            f"{what} drew from the global generator of {name}; use the generator in its arguments",
         )
 
 
 def _generators() -> dict[str, object]:
-    """The states of the global generators, in a form that compares."""
+    """Return the states of the global generators in comparable form."""
     return {
         "torch": torch.random.get_rng_state().numpy().tobytes(),
         "numpy": repr(np.random.get_state()),

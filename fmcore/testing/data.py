@@ -1,4 +1,4 @@
-"""The laws of `Dataset`, as checks on one data set."""
+"""Checks of the laws of `Dataset`, on one dataset."""
 
 from __future__ import annotations
 
@@ -21,21 +21,24 @@ from fmcore.testing.suite import Suite
 
 __all__ = ["DatasetSuite"]
 
-LOOKED_AT = 65_536
-"""How many examples of a split are compared with the other's; real sets have millions."""
+COMPARED_SAMPLES = 65_536
+"""The most samples of a split that are compared with the other split; real datasets have
+millions."""
 
 CHANCE_REPEATS = 0.05
-"""Real sets hold a few pictures twice; a split that leaks holds them all."""
+"""The largest share of samples that both splits may hold: real datasets repeat a few images, a leak
+repeats all of a split."""
 
 
 class DatasetSuite(Suite):
-    """Override `component()` to build the data set; its files, if any, must be there.
+    """Override `component()` to build the dataset; its files, if any, must exist.
 
-    `missing()` builds it with its files away; by default its option `root` is pointed nowhere.
+    `missing()` builds it without its files; by default its option `root` is a path that does not
+    exist.
     """
 
     def missing(self) -> Dataset | None:
-        """The data set without its files; None if it needs none."""
+        """Return the dataset without its files; None if it needs none."""
         data = self.component()
         if "root" not in {field.name for field in dataclasses.fields(data)}:
             return None
@@ -43,7 +46,7 @@ class DatasetSuite(Suite):
         return away
 
     def test_is_a_frozen_dataclass(self) -> None:
-        """A data set is a frozen dataclass derived from Dataset: its fields are its options."""
+        """A dataset is a frozen dataclass derived from Dataset: its fields are its options."""
         data = self.component()
         require(isinstance(data, Dataset), f"{type(data).__name__} is not a Dataset")
         parameters = getattr(type(data), "__dataclass_params__", None)
@@ -53,7 +56,7 @@ class DatasetSuite(Suite):
         )
 
     def test_constructing_opens_no_file(self) -> None:
-        """The constructor is cheap: only a look at the content opens files."""
+        """The constructor opens no file; only reading the content does."""
         data = self.component()
         with _opened_files() as opened:
             data.with_split(data.split)
@@ -62,11 +65,11 @@ class DatasetSuite(Suite):
     def test_batches_have_the_declared_shape_and_type(self) -> None:
         """`x1` is `(batch, *shape)` on the CPU: uint8 below `levels`, or float32 without levels."""
         data = self.component()
-        require(data.length > 0, "the data set holds no example")
+        require(data.length > 0, "the dataset has no sample")
         x1 = data.batch(_some(data))["x1"]
         wanted = (len(_some(data)), *data.shape)
         require(x1.shape == wanted, f"x1 has shape {tuple(x1.shape)}, should be {wanted}")
-        require(x1.device.type == "cpu", f"x1 lies on {x1.device}, should be on the CPU")
+        require(x1.device.type == "cpu", f"x1 is on {x1.device}, should be on the CPU")
         kind = torch.float32 if data.levels is None else torch.uint8
         require(x1.dtype == kind, f"x1 is {x1.dtype}, should be {kind} (levels = {data.levels})")
         if data.levels is None:
@@ -75,12 +78,12 @@ class DatasetSuite(Suite):
             require(int(x1.max()) < data.levels, f"x1 reaches {x1.max()}, levels = {data.levels}")
 
     def test_labels_lie_below_classes(self) -> None:
-        """Conditions have a row per example; `label` is int64 in [0, classes), and exists exactly
-        if `classes` > 0."""
+        """Conditions have a row per sample; `label` is int64 in [0, classes), and is there if and
+        only if `classes` > 0."""
         data = self.component()
         batch, n = data.batch(_some(data)), len(_some(data))
         for name, value in batch.items():
-            require(len(value) == n, f"'{name}' has {len(value)} rows for {n} examples")
+            require(len(value) == n, f"'{name}' has {len(value)} rows for {n} samples")
         if "label" not in batch:
             require(data.classes == 0, f"classes = {data.classes}, but batches have no 'label'")
             return
@@ -89,21 +92,23 @@ class DatasetSuite(Suite):
         low, high = int(label.min()), int(label.max())
         require(
             0 <= low <= high < data.classes,
-            f"labels run from {low} to {high}, should be in [0, {data.classes})",
+            f"labels range from {low} to {high}, should be in [0, {data.classes})",
         )
 
     def test_equal_options_give_equal_examples(self) -> None:
-        """Two data sets of equal options give the same bits, without any global random numbers."""
+        """Two datasets of equal options give the same bits; no global generator is used."""
         first, second = self.component(), self.component()
         state = _global_randomness()
         one, other = first.batch(_some(first)), second.batch(_some(second))
         require(_global_randomness() == state, "reading drew from a global random generator")
         require(one.keys() == other.keys(), f"entries differ: {[*one]} and {[*other]}")
         for name in one:
-            require_equal(other[name], one[name], f"'{name}' of a second data set like the first")
+            require_equal(
+                other[name], one[name], f"'{name}' of a second dataset with equal options"
+            )
 
     def test_row_i_comes_from_index_i_alone(self) -> None:
-        """Whatever the order, the company or the repeats, index i gives the same row."""
+        """Index i gives the same row in any order, in any batch and when repeated."""
         data = self.component()
         indices = _some(data)
         ordered = data.batch(indices)
@@ -116,60 +121,63 @@ class DatasetSuite(Suite):
             again = torch.cat([value.flip(0), value[:1], value[:1]])
             require_equal(mixed[name], again, f"'{name}' in reverse order, with repeats")
 
-    def test_a_batch_belongs_to_the_caller(self) -> None:
-        """Writing into a batch changes nothing that is read later."""
+    def test_batches_share_no_memory(self) -> None:
+        """Writing into a batch does not change later batches."""
         data = self.component()
         indices = _some(data)
-        taken = data.batch(indices)
-        before = {name: value.clone() for name, value in taken.items()}
-        for value in taken.values():
+        batch = data.batch(indices)
+        before = {name: value.clone() for name, value in batch.items()}
+        for value in batch.values():
             value.zero_()
         for name, value in data.batch(indices).items():
             require_equal(value, before[name], f"'{name}', read again after the first was zeroed")
 
-    def test_the_fingerprint_names_the_content(self) -> None:
-        """Equal data have equal fingerprints, short and hexadecimal; the two splits' differ."""
+    def test_fingerprint_identifies_the_content(self) -> None:
+        """Equal data have equal fingerprints of 8 to 64 hexadecimal digits; the splits' differ."""
         data = self.component()
-        mark = data.fingerprint
+        fingerprint = data.fingerprint
         require(
-            re.fullmatch(r"[0-9a-f]{8,64}", mark) is not None,
-            f"fingerprint {mark!r} is not 8 to 64 hexadecimal digits",
+            re.fullmatch(r"[0-9a-f]{8,64}", fingerprint) is not None,
+            f"fingerprint {fingerprint!r} is not 8 to 64 hexadecimal digits",
         )
         again = self.component().fingerprint
-        require(again == mark, f"fingerprint {mark}, and {again} of the same data built again")
+        require(
+            again == fingerprint,
+            f"fingerprint {fingerprint}, but {again} of an equal dataset built again",
+        )
         other = _other(data)
-        require(other.fingerprint != mark, f"both splits have the fingerprint {mark}")
+        require(other.fingerprint != fingerprint, f"both splits have fingerprint {fingerprint}")
 
     def test_splits_share_no_example(self) -> None:
-        """No example of one split is in the other."""
+        """No sample of one split is in the other."""
         data = self.component()
         here, there = (_examples(split) for split in (data, _other(data)))
-        # Points on a grid or tiny pictures may meet by chance; a leak repeats all of a split.
+        # points on a grid or tiny images can be equal by chance; a leak repeats all of a split
         shared = len(here & there) / min(len(here), len(there))
         require(
             shared <= CHANCE_REPEATS,
-            f"{shared:.0%} of the smaller split's examples are in the other split too",
+            f"{shared:.0%} of the smaller split's samples are in the other split too",
         )
 
-    def test_with_split_comes_back(self) -> None:
-        """The other split of the other split is this data set."""
+    def test_with_split_is_reversible(self) -> None:
+        """The other split of the other split is this dataset."""
         data = self.component()
         back = _other(data).with_split(data.split)
         require(back == data, f"{data!r} became {back!r}")
-        require(back.fingerprint == data.fingerprint, "its fingerprint changed on the way")
+        require(back.fingerprint == data.fingerprint, "its fingerprint changed")
 
     def test_missing_files_are_a_data_error_with_a_remedy(self) -> None:
-        """Without its files, the first look raises DataError naming the option that says where they
-        are."""
+        """Without its files, reading the dataset raises DataError, which names the option for their
+        location."""
         data = self.missing()
         if data is None:
             skip("needs no files")
         try:
-            data.length  # noqa: B018  # the look
+            data.length  # noqa: B018  # opens the files
         except DataError as error:
             require(
                 "data." in str(error),
-                f"the message names no option (data.root=..., say) to set: {error}",
+                f"the message names no option to set, such as data.root=...: {error}",
             )
             return
         except Exception as error:
@@ -178,13 +186,13 @@ class DatasetSuite(Suite):
 
 
 def _some(data: Dataset) -> list[int]:
-    """A few indices from one end to the other, not in order."""
+    """Return a few indices between the first and the last, unordered."""
     last = data.length - 1
     return list(dict.fromkeys([last, 0, last // 2, last // 3, min(1, last)]))
 
 
 def _other(data: Dataset) -> Dataset:
-    """The other split; a set that has only one skips the check."""
+    """Return the other split; skip the check if there is none."""
     other = data.with_split("test" if data.split == "train" else "train")
     try:
         other.length  # noqa: B018  # opens the files
@@ -194,7 +202,7 @@ def _other(data: Dataset) -> Dataset:
 
 
 def _examples(data: Dataset) -> set[bytes]:
-    step = max(1, -(-data.length // LOOKED_AT))
+    step = max(1, -(-data.length // COMPARED_SAMPLES))
     found: set[bytes] = set()
     indices = range(0, data.length, step)
     for first in range(0, len(indices), 512):
@@ -208,32 +216,32 @@ def _global_randomness() -> tuple[Any, ...]:
     return random.getstate(), numpy_state, torch.get_rng_state().numpy().tobytes()
 
 
-class _Watch(threading.local):
+class _OpenedFiles(threading.local):
     opened: list[str] | None = None
 
 
-_watch = _Watch()
+_thread = _OpenedFiles()
 
 
-def _note(event: str, arguments: Sequence[Any]) -> None:
-    if _watch.opened is not None and event == "open" and isinstance(arguments[0], str | bytes):
+def _record_open(event: str, arguments: Sequence[Any]) -> None:
+    if _thread.opened is not None and event == "open" and isinstance(arguments[0], str | bytes):
         name = arguments[0] if isinstance(arguments[0], str) else arguments[0].decode()
         if not name.endswith((".py", ".pyc", ".so")):
-            _watch.opened.append(name)
+            _thread.opened.append(name)
 
 
 @contextmanager
 def _opened_files() -> Iterator[list[str]]:
-    """The files that this thread opens, modules apart."""
-    if _note not in _hooked:  # an audit hook stays for good, so there is one
-        sys.addaudithook(_note)
-        _hooked.append(_note)
+    """Collect the files that this thread opens, except for modules."""
+    if _record_open not in _hooked:  # an audit hook cannot be removed, so it is added once
+        sys.addaudithook(_record_open)
+        _hooked.append(_record_open)
     opened: list[str] = []
-    _watch.opened = opened
+    _thread.opened = opened
     try:
         yield opened
     finally:
-        _watch.opened = None
+        _thread.opened = None
 
 
 _hooked: list[Any] = []

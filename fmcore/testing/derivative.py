@@ -1,4 +1,4 @@
-"""Derivatives that a check compares with an author's own."""
+"""Numerical derivatives, to compare with those of a component."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ __all__ = ["central_difference", "derivative"]
 
 
 def derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
-    """df / dt of each row, for f whose row i depends on t[i] alone: forward mode where every
-    operation allows it, else central differences.
+    """Return df / dt of each row, for f whose row i depends on t[i] alone.
+
+    By forward-mode differentiation if every operation supports it, else by central differences.
     """
     try:
         return with_derivative(f, t)[1]
@@ -22,5 +23,5 @@ def derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
 
 
 def central_difference(f: Callable[[Tensor], Tensor], t: Tensor, h: float = 1e-5) -> Tensor:
-    """(f(t + h) - f(t - h)) / 2h, good to about 1e-9 in float64 where f is smooth."""
+    """Return (f(t + h) - f(t - h)) / 2h, accurate to about 1e-9 in float64 for smooth f."""
     return (f(t + h) - f(t - h)) / (2 * h)

@@ -1,5 +1,5 @@
-"""Flows whose solutions are known, fields that keep a record, and a counter of waits: what solvers
-are tested with.
+"""Flows with known solutions, a field that records its calls, and a counter of synchronisations,
+for tests of solvers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StraightPath(AffinePath):
 
 @final
 class Decay:
-    """u = -(1 + t) x^2 for every element: nonlinear, and depending on time."""
+    """u = -(1 + t) x^2 for every element: nonlinear and time-dependent."""
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         rate = 1.0 if condition is None else append_dims(condition["rate"], x)
@@ -40,26 +40,26 @@ class Decay:
 
     @staticmethod
     def exact(x: Tensor, t0: float, t1: float, rate: Tensor | float = 1.0) -> Tensor:
-        """1/x grows by rate times t + t^2/2."""
+        """Return x(t1) from x at t0: 1/x increases by rate times t + t^2/2."""
         grown = (t1 + t1**2 / 2) - (t0 + t0**2 / 2)
         rate = append_dims(rate, x) if isinstance(rate, Tensor) else rate
         return 1 / (1 / x + rate * grown)
 
     @staticmethod
     def logdet(x: Tensor, end: Tensor) -> Tensor:
-        """The integral of the divergence, `(batch,)`: d end / d x = (end / x)^2."""
+        """Return the integral of the divergence, `(batch,)`: d end / d x = (end / x)^2."""
         return 2 * (end / x).log().flatten(1).sum(1)
 
 
 def starts(n: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """`n` initial states between 0.2 and 0.4, from which `Decay` is tame in both directions."""
+    """Return `n` states between 0.2 and 0.4, from which `Decay` stays finite in both directions."""
     return 0.2 + 0.2 * torch.rand((n, *(shape or (3,))), generator=generator(), dtype=dtype)
 
 
 @final
 @dataclass
 class Recording:
-    """Calls `velocity` and writes down the times, dtypes and shapes that it was called with."""
+    """Calls `velocity` and records the times, dtypes and shapes of its arguments."""
 
     velocity: Any
     times: list[Tensor] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Recording:
 
     @property
     def calls(self) -> int:
-        """How often the field was called."""
+        """The number of calls."""
         return len(self.times)
 
     @property
@@ -88,7 +88,7 @@ class Recording:
 
 
 class _Reads(TorchFunctionMode):
-    """Counts whole tensors read by the host, which the dispatcher does not see."""
+    """Counts tensors that the host reads as a whole, which the dispatcher does not see."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,9 +102,7 @@ class _Reads(TorchFunctionMode):
 
 @final
 class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch's
-    """Counts what makes the host wait for a value of the device, and all operations, while it is
-    entered.
-    """
+    """Counts operations, and those for which the host waits for the device, inside its context."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The laws of `Metric`, as checks on one metric."""
+"""Checks of the laws of `Metric`, on one metric."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from fmcore.testing.suite import Suite
 __all__ = ["MetricSuite"]
 
 COUNT = 16
-"""Rows in a stream: few, as some metrics look at each for long."""
+"""The number of rows: small, since some metrics are slow."""
 
 RTOL, ATOL = 1e-4, 1e-6
-"""How far batching and order may move a value: the rounding of a network in float32."""
+"""The tolerance for other batches and orders: rounding of a network in float32."""
 
 UNEVEN = (range(5), range(5, 6), range(6, COUNT))
 
@@ -37,14 +37,14 @@ Results = Mapping[str, Result]
 
 
 class MetricSuite(ComponentChecks, Suite):
-    """Override `component()` to build the metric; and `data()` if it is made for other data than
-    points in the plane or small pictures.
+    """Override `component()` to build the metric, and `data()` if it measures neither points in the
+    plane nor small images.
     """
 
     interface = Metric
 
     def data(self) -> Dataset:
-        """Something that this metric measures: the first small data set that its `check` takes."""
+        """Return the first small dataset that the metric's `check` accepts."""
         refusals = []
         for data in data_sets():
             try:
@@ -55,45 +55,47 @@ class MetricSuite(ComponentChecks, Suite):
             except ComponentError as reason:
                 refusals.append(str(reason))
         raise AssertionError(
-            "`check` refuses points and pictures alike; override data() of the suite:\n  "
+            "`check` refuses points and images; override data() of the suite:\n  "
             + "\n  ".join(refusals)
         )
 
-    def test_refuses_with_a_reason(self) -> None:
-        """`check` raises nothing but ComponentError and DataError, with words."""
+    def test_check_refuses_with_a_reason(self) -> None:
+        """`check` raises only ComponentError and DataError, with a message."""
         for data in data_sets():
             try:
                 self.component().check(data, evaluation_of(data, Path()).path)
             except (ComponentError, DataError) as reason:
-                require(bool(str(reason)), f"`check` refuses {type(data).__name__} without a word")
+                require(
+                    bool(str(reason)), f"`check` refuses {type(data).__name__} without a message"
+                )
 
-    def test_begin_empties_the_tally(self) -> None:
-        """What came before `begin` leaves no trace in the results."""
+    def test_begin_resets_the_metric(self) -> None:
+        """Rows before `begin` do not affect the results."""
         with _evaluation(self.data()) as evaluation:
             metric = self.component()
             _measured(metric, evaluation, [self._rows(range(COUNT // 2, COUNT))])
             again = _measured(metric, evaluation, [self._rows(range(COUNT // 2))])
             fresh = _measured(self.component(), evaluation, [self._rows(range(COUNT // 2))])
-        _require_same(again, fresh, "after rows of another tally")
+        _require_same(again, fresh, "after other rows and begin()")
 
-    def test_batches_do_not_matter(self) -> None:
-        """The same rows in one batch, in uneven ones and one by one give the same results."""
+    def test_results_do_not_depend_on_batching(self) -> None:
+        """The same rows in one batch, in uneven batches and one by one give the same results."""
         with _evaluation(self.data()) as evaluation:
             whole = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
             for parts in (UNEVEN, [range(i, i + 1) for i in range(COUNT)]):
                 found = _measured(self.component(), evaluation, map(self._rows, parts))
                 _require_same(found, whole, f"in {len(parts)} batches instead of one")
 
-    def test_order_does_not_matter(self) -> None:
-        """Rows in another order, each with its index, give the same results."""
+    def test_results_do_not_depend_on_order(self) -> None:
+        """The same rows in another order, each with its index, give the same results."""
         shuffled = sorted(range(COUNT), key=lambda i: (7 * i) % COUNT)
         with _evaluation(self.data()) as evaluation:
             whole = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
             found = _measured(self.component(), evaluation, [self._rows(shuffled)])
         _require_same(found, whole, "in another order")
 
-    def test_compute_only_looks(self) -> None:
-        """`compute` twice gives the same, and rows may follow it."""
+    def test_compute_can_be_repeated(self) -> None:
+        """A second `compute` gives the same results, and more rows can follow."""
         with _evaluation(self.data()) as evaluation:
             metric = self.component()
             first = _measured(metric, evaluation, [self._rows(range(COUNT // 2))])
@@ -102,8 +104,8 @@ class MetricSuite(ComponentChecks, Suite):
             whole = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
             _require_same(metric.compute(), whole, "with rows added after `compute`")
 
-    def test_leaves_the_batch_as_it_was(self) -> None:
-        """`update` changes nothing in the batch: other metrics see it too."""
+    def test_update_does_not_modify_the_batch(self) -> None:
+        """`update` does not modify the batch, which other metrics read too."""
         with _evaluation(self.data()) as evaluation:
             batch, kept = self._rows(range(COUNT)), self._rows(range(COUNT))
             _measured(self.component(), evaluation, [batch])
@@ -112,12 +114,12 @@ class MetricSuite(ComponentChecks, Suite):
                 require_equal(getattr(batch, name), getattr(kept, name), f"{name} after `update`")
 
     def test_results_are_numbers_with_names(self) -> None:
-        """Each result has a float, an error >= 0 if any, and a number per row if it keeps them; a
-        single result is called as the metric is."""
+        """Each result has a float value, an error >= 0 or None, and one value per row if it keeps
+        them; a single result has the name of the metric."""
         with _evaluation(self.data()) as evaluation:
             metric = self.component()
             results = _measured(metric, evaluation, [self._rows(range(COUNT))])
-        require(bool(results), "`compute` gave no result")
+        require(bool(results), "`compute` returned no result")
         for name, result in results.items():
             require(isinstance(result.value, float), f"{name} is a {type(result.value).__name__}")
             error = result.error
@@ -130,11 +132,11 @@ class MetricSuite(ComponentChecks, Suite):
         entry = entry_of(metric)
         require(
             entry is None or len(results) > 1 or entry.name in results,
-            f"the one result is called {', '.join(results)}, the metric {entry and entry.name}",
+            f"the result is named {', '.join(results)}, the metric {entry and entry.name}",
         )
 
     def test_provenance_is_json_and_counts(self) -> None:
-        """Provenance and details can be written as JSON, and the number of rows is in `count`."""
+        """Provenance and details are JSON, and the number of rows is in `count`."""
         with _evaluation(self.data()) as evaluation:
             results = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
         for name, result in results.items():
@@ -146,9 +148,8 @@ class MetricSuite(ComponentChecks, Suite):
             count = result.provenance.get("count")
             require(count == COUNT, f"{name} has count {count} in its provenance, not {COUNT}")
 
-    def test_what_changes_a_value_is_told(self) -> None:
-        """Another seed, fewer rows or other data may change a value only if they change its
-        provenance."""
+    def test_provenance_changes_with_the_value(self) -> None:
+        """If another seed, fewer rows or other data change a value, they change its provenance."""
         data = self.data()
         other = _other(data)
         batch, fewer = self._rows(range(COUNT)), self._rows(range(COUNT // 2))
@@ -165,28 +166,28 @@ class MetricSuite(ComponentChecks, Suite):
         for cause, found in cases.items():
             for name in results.keys() & found.keys():
                 moved = not _close(found[name].value, results[name].value)
-                told = dict(found[name].provenance) != dict(results[name].provenance)
+                recorded = dict(found[name].provenance) != dict(results[name].provenance)
                 require(
-                    told or not moved,
+                    recorded or not moved,
                     f"{name} is {results[name].value:.6g}, with {cause} {found[name].value:.6g}: "
                     "the provenance is the same",
                 )
 
-    def test_the_cache_belongs_to_its_data(self) -> None:
-        """What was kept for other data is not taken for this one's."""
+    def test_cache_depends_on_the_data(self) -> None:
+        """A cache entry of other data is not used for these data."""
         data = self.data()
         if not hasattr(data, "contrast"):
-            skip("only with the suite's own data sets")
+            skip("only with the suite's own datasets")
         batch = self._rows(range(COUNT))
         with _evaluation(data) as given, _evaluation(data) as fresh:
             other = evaluation_of(_other(data), given.cache)
             _measured(self.component(), other, [batch])
             found = _measured(self.component(), given, [batch])
             wanted = _measured(self.component(), fresh, [batch])
-        _require_same(found, wanted, "with a cache that other data has used")
+        _require_same(found, wanted, "with a cache filled for other data")
 
-    def test_no_row_is_no_number(self) -> None:
-        """Without any row, `compute` raises a user's error or says in the details what is wrong."""
+    def test_no_samples_give_no_number(self) -> None:
+        """Without rows, `compute` raises UserError or explains the value in the details."""
         with _evaluation(self.data()) as evaluation:
             try:
                 results = _measured(self.component(), evaluation, [])
@@ -195,19 +196,19 @@ class MetricSuite(ComponentChecks, Suite):
         for name, result in results.items():
             require(
                 not math.isfinite(result.value) or bool(result.details),
-                f"{name} is {result.value} from no row at all, and says nothing about it",
+                f"{name} is {result.value} without any row, and its details are empty",
             )
 
     def test_samples_that_are_not_finite_give_no_finite_number(self) -> None:
-        """NaN in a sample is refused, or shows in the result; it is never left out in silence."""
+        """NaN in a sample raises UserError or makes the result not finite."""
         data = self.data()
         batch = self._sampled(data)
         x = points_of(batch, data).clone()
         x[3].fill_(math.nan)
         with _evaluation(data) as evaluation:
             plain = _measured(self.component(), evaluation, [batch])
-            if not self._looks_at_samples(plain, evaluation, data):
-                skip("it does not look at the samples' values")
+            if not self._reads_samples(plain, evaluation, data):
+                skip("it does not read the samples' values")
             try:
                 found = _measured(self.component(), evaluation, [replace(batch, x=x)])
             except UserError:
@@ -219,13 +220,13 @@ class MetricSuite(ComponentChecks, Suite):
             )
 
     def test_samples_of_another_shape_are_refused(self) -> None:
-        """Samples that are not of the data's shape raise a user's error."""
+        """Samples of another shape than the data's raise UserError."""
         data = self.data()
         batch = self._sampled(data)
         with _evaluation(data) as evaluation:
             plain = _measured(self.component(), evaluation, [batch])
-            if not self._looks_at_samples(plain, evaluation, data):
-                skip("it does not look at the samples' values")
+            if not self._reads_samples(plain, evaluation, data):
+                skip("it does not read the samples' values")
             wider: dict[str, Any] = {
                 name: torch.cat([value, value], dim=1)
                 for name in ("x", "levels")
@@ -240,9 +241,10 @@ class MetricSuite(ComponentChecks, Suite):
                 f"samples of shape {shape} were compared with data of {data.shape}"
             )
 
-    def test_tallies_merge_to_the_bits_of_the_whole(self) -> None:
-        """`state` goes through a file, and `merge` of two halves, in any order, gives the bits of
-        one tally; or both say that this metric cannot be measured in parts."""
+    def test_merged_parts_equal_the_whole(self) -> None:
+        """`state` can be saved to a file, and `merge` of two halves, in any order, gives the bits
+        of a single pass; or both refuse to measure this metric in parts.
+        """
         first, second = self._rows(range(0, COUNT, 2)), self._rows(range(1, COUNT, 2))
         with _evaluation(self.data()) as evaluation:
             whole = self.component()
@@ -270,22 +272,22 @@ class MetricSuite(ComponentChecks, Suite):
             skip("it measures held-out data, not samples")
         return self._rows(range(COUNT))
 
-    def _looks_at_samples(self, plain: Results, evaluation: Evaluation, data: Dataset) -> bool:
-        """Whether other values of the samples, all else equal, change a result."""
+    def _reads_samples(self, plain: Results, evaluation: Evaluation, data: Dataset) -> bool:
+        """Return whether a result changes with the values of the samples."""
         other = rows_of(_other(data), "samples", range(COUNT))
         found = _measured(self.component(), evaluation, [other])
         return any(not _close(found[name].value, plain[name].value) for name in plain)
 
 
 def _other(data: Dataset) -> Dataset:
-    """The suite's own data set with less contrast; another as it is."""
+    """Return the suite's own dataset with less contrast; any other dataset unchanged."""
     less: dict[str, Any] = {"contrast": 0.5} if hasattr(data, "contrast") else {}
     return replace(data, **less)
 
 
 @contextmanager
 def _evaluation(data: Dataset) -> Iterator[Evaluation]:
-    """An evaluation with an empty cache, which goes with it."""
+    """Yield an evaluation with an empty cache, which is deleted afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         yield evaluation_of(data, Path(folder))
 

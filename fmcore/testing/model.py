@@ -1,4 +1,4 @@
-"""The laws of `VectorField`, as checks on one network."""
+"""Checks of the laws of `VectorField`, on one network."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from fmcore.testing.suite import Suite
 __all__ = ["ModelSuite"]
 
 PERTURBATION = 0.05
-"""How far weights are moved from where they begin: networks often begin as zero, and a zero network
-hides every fault."""
+"""The standard deviation of the noise that is added to the weights: many networks are zero at
+initialisation, and a zero network passes most checks."""
 
 
 class ModelSuite(Suite):
-    """Override `component()` to build the network for data of `shape`; say `classes` if it takes
-    labels.
+    """Override `component()` to build the network for data of `shape`, and set `classes` if it
+    takes labels.
 
-    Checks look at the network with its weights moved at random, as training would move them.
+    The checks add random noise to the weights, so that no layer is zero.
     """
 
     shape: tuple[int, ...] = (3, 8, 8)
@@ -34,7 +34,9 @@ class ModelSuite(Suite):
     span: bool = False
 
     def test_is_a_vector_field_with_closed_options(self) -> None:
-        """A model derives from VectorField, and its options are typed keywords, none swallowed."""
+        """A model derives from VectorField; its options are typed keywords, without *args,
+        **kwargs.
+        """
         model = _built(self)
         require(isinstance(model, VectorField), f"{type(model).__name__} is not a VectorField")
         for option in inspect.signature(type(model).__init__).parameters.values():
@@ -42,13 +44,13 @@ class ModelSuite(Suite):
                 continue
             require(
                 option.kind in (option.POSITIONAL_OR_KEYWORD, option.KEYWORD_ONLY),
-                f"the constructor takes *{option.name}, which swallows misspelt options",
+                f"the constructor takes *{option.name}, which accepts misspelt options",
             )
             require(option.annotation is not option.empty, f"option '{option.name}' has no type")
 
     def test_gives_the_shape_and_dtype_of_x(self) -> None:
         """The result has x's shape and dtype, for one row and for several."""
-        model = _moved(self)
+        model = _perturbed(self)
         for batch in (1, 3):
             x, t, condition = _arguments(self, batch)
             y = model(x, t, condition)
@@ -59,9 +61,9 @@ class ModelSuite(Suite):
             require(y.dtype == x.dtype, f"the result is {y.dtype} for x of {x.dtype}")
             require(bool(y.isfinite().all()), "the result is not finite")
 
-    def test_rows_do_not_see_each_other(self) -> None:
+    def test_rows_are_independent(self) -> None:
         """Row i depends on row i of x, t and the condition alone, in evaluation and in training."""
-        model = _moved(self)
+        model = _perturbed(self)
         x, t, condition = _arguments(self, 4)
         together = model(x, t, condition)
         for i in range(4):
@@ -70,7 +72,7 @@ class ModelSuite(Suite):
                 alone,
                 together[i : i + 1],
                 f"row {i} alone, and in a batch of 4",
-                **_about(together),
+                **_rounding(together),
             )
         model.train()
         other = torch.cat([3 * x[:1] + 1, x[1:]])
@@ -79,12 +81,12 @@ class ModelSuite(Suite):
             after[1:],
             before[1:],
             "in training mode, rows 1 to 3 after row 0 changed (batch statistics?)",
-            **_about(before),
+            **_rounding(before),
         )
 
-    def test_tells_times_apart(self) -> None:
-        """Different times give different results, down to a thousandth of the interval."""
-        model = _moved(self)
+    def test_depends_on_time(self) -> None:
+        """Times that differ by a thousandth of the interval give different results."""
+        model = _perturbed(self)
         x, _, condition = _arguments(self, 1)
         for early, late in ((0.0, 1.0), (0.5, 0.501)):
             results = [model(x, torch.tensor([t]), condition) for t in (early, late)]
@@ -92,13 +94,13 @@ class ModelSuite(Suite):
             require(
                 change > 1e-6,
                 f"t = {early} and t = {late} give the same result (relative change {change:.1e}): "
-                "t lies in [0, 1], and a network that counts in steps must scale it",
+                "t is in [0, 1], and a network that counts in steps must scale it",
             )
 
     def test_the_null_class_is_the_default(self) -> None:
-        """No condition means the null class, -1, for every row; a network without labels ignores
+        """Without a condition, every row has the null class, -1; a network without labels ignores
         them."""
-        model = _moved(self)
+        model = _perturbed(self)
         x, t, _ = _arguments(self, 3)
         absent = model(x, t)
         null = torch.full((3,), -1)
@@ -106,15 +108,22 @@ class ModelSuite(Suite):
         require_close(
             model(x, t, {"label": labels}),
             absent,
-            f"with label {int(labels[0])}, and without a condition",
-            **_about(absent),
+            f"with label {int(labels[0])}, compared with no condition",
+            **_rounding(absent),
         )
 
-    def test_tells_classes_apart(self) -> None:
-        """Each class gives a result of its own, other than the null class's."""
+    def test_depends_on_the_class(self) -> None:
+        """Every class gives another result than the null class, and the network declares the number
+        of classes as `classes`, which sampling and guidance read."""
         if self.classes == 0:
             skip("takes no labels")
-        model = _moved(self)
+        model = _perturbed(self)
+        declared = getattr(model, "classes", 0)
+        require(
+            declared == self.classes,
+            f"the network's attribute `classes` is {declared}, should be {self.classes}: sampling "
+            "and guidance read it",
+        )
         x, t, _ = _arguments(self, 1)
         labels = range(-1, min(self.classes, 4))
         results = [model(x, t, {"label": torch.tensor([label])}) for label in labels]
@@ -125,21 +134,21 @@ class ModelSuite(Suite):
             )
 
     def test_evaluation_is_deterministic(self) -> None:
-        """In evaluation mode the result is a function of the arguments: no global random numbers,
-        no state."""
-        model = _moved(self)
+        """In evaluation mode the result is a function of the arguments: the network draws no random
+        numbers and keeps no state."""
+        model = _perturbed(self)
         arguments = _arguments(self, 2)
         state = torch.get_rng_state()
         first, second = model(*arguments), model(*arguments)
         require(
             torch.equal(torch.get_rng_state(), state),
-            "evaluating drew from torch's global generator",
+            "the network drew from torch's global generator in evaluation mode",
         )
         require_equal(second, first, "a second evaluation at the same arguments")
 
-    def test_leaves_its_arguments_alone(self) -> None:
-        """x, t and the condition are not changed in place."""
-        model = _moved(self)
+    def test_does_not_modify_its_arguments(self) -> None:
+        """x, t and the condition are not modified in place."""
+        model = _perturbed(self)
         x, t, condition = _arguments(self, 2)
         before = [x.clone(), t.clone(), condition["label"].clone()]
         model(x, t, condition)
@@ -148,22 +157,21 @@ class ModelSuite(Suite):
         require_equal(condition["label"], before[2], "the label after the evaluation")
 
     def test_the_state_dict_is_the_whole_state(self) -> None:
-        """A network with another's state dict gives the other's results: nothing that matters is
-        kept elsewhere."""
-        model, other = _moved(self), _built(self, seed=1)
+        """A network that loads another's state dict gives the other's results."""
+        model, other = _perturbed(self), _built(self, seed=1)
         other.load_state_dict(model.state_dict())
         arguments = _arguments(self, 2)
         require_equal(other(*arguments), model(*arguments), "after loading the state dict")
 
-    def test_begins_as_a_function_of_the_seed(self) -> None:
+    def test_initial_weights_depend_on_the_seed_alone(self) -> None:
         """Two networks built after the same `torch.manual_seed` have equal weights."""
         first, second = (_built(self).state_dict() for _ in range(2))
         for name, tensor in first.items():
-            require_equal(second[name], tensor, f"{name}, built twice from one seed")
+            require_equal(second[name], tensor, f"{name}, built twice from the same seed")
 
     def test_runs_under_bfloat16_autocast(self) -> None:
-        """Under autocast the result stays near the one in float32."""
-        model = _moved(self)
+        """Under bfloat16 autocast the result is within 10 % of the float32 result."""
+        model = _perturbed(self)
         arguments = _arguments(self, 2)
         exact = model(*arguments)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -178,7 +186,7 @@ class ModelSuite(Suite):
 
     def test_every_parameter_is_trained(self) -> None:
         """The gradient of a loss reaches every parameter."""
-        model = _moved(self).requires_grad_(True)
+        model = _perturbed(self).requires_grad_(True)
         batch = max(4, self.classes)
         x, t, condition = _arguments(self, batch)
         if self.classes:
@@ -192,21 +200,22 @@ class ModelSuite(Suite):
             )
 
     def test_x_has_a_gradient(self) -> None:
-        """The result can be differentiated by x, which likelihoods need."""
-        model = _moved(self)
+        """The result is differentiable in x, which likelihoods need."""
+        model = _perturbed(self)
         x, t, condition = _arguments(self, 2)
         x.requires_grad_(True)
         y = model(x, t, condition)
-        require(y.requires_grad, "the result is detached from x: is there a no_grad inside?")
+        require(y.requires_grad, "the result is detached from x: does the network use no_grad?")
         (gradient,) = torch.autograd.grad(y.square().sum(), x, allow_unused=True)
         require(
             gradient is not None and bool((gradient != 0).any() and gradient.isfinite().all()),
-            "the gradient by x is zero or not finite",
+            "the gradient in x is zero or not finite",
         )
 
-    def test_can_be_planned_on_the_meta_device(self) -> None:
-        """Built and run under `torch.device("meta")` it has the same parameters and shapes: so a
-        dry run counts."""
+    def test_runs_on_the_meta_device(self) -> None:
+        """Built and run under `torch.device("meta")`, the network has the same parameters and
+        shapes, which a dry run counts.
+        """
         real = {name: tensor.shape for name, tensor in _built(self).state_dict().items()}
         with torch.device("meta"):
             model = self.component()
@@ -220,15 +229,15 @@ class ModelSuite(Suite):
 
 
 def _built(suite: ModelSuite, seed: int = 0) -> VectorField:
-    """The network as it begins, in evaluation mode; the global generator is left as it was."""
+    """Return the initial network in evaluation mode; the global generator keeps its state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: VectorField = suite.component()
     return model.eval()
 
 
-def _moved(suite: ModelSuite) -> VectorField:
-    """The network with its weights moved at random, taking no gradients by its parameters."""
+def _perturbed(suite: ModelSuite) -> VectorField:
+    """Return the network with random noise added to its weights, without gradients for them."""
     model, random = _built(suite).requires_grad_(False), generator(1)
     for parameter in model.parameters():
         parameter.add_(torch.randn(parameter.shape, generator=random), alpha=PERTURBATION)
@@ -236,7 +245,7 @@ def _moved(suite: ModelSuite) -> VectorField:
 
 
 def _arguments(suite: ModelSuite, batch: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """x, t and labels, all different from row to row."""
+    """Return x, t and labels that differ from row to row."""
     x = torch.randn(batch, *suite.shape, generator=generator(2))
     t = torch.linspace(0.1, 0.9, batch)
     label = torch.arange(batch) % (suite.classes or 1)
@@ -248,7 +257,7 @@ def _row(condition: Condition, i: int) -> dict[str, Tensor]:
 
 
 def _seeded(model: VectorField, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-    """The result in training mode with the same dropout each time."""
+    """Return the result in training mode, with the same dropout at every call."""
     with _from_seed(0):
         result: Tensor = model(x, t, condition)
     return result
@@ -261,6 +270,6 @@ def _from_seed(seed: int) -> Iterator[None]:
         yield
 
 
-def _about(result: Tensor) -> dict[str, float]:
-    """Tolerances for sums in another order: float32 rounding of results of this size."""
+def _rounding(result: Tensor) -> dict[str, float]:
+    """Return tolerances for float32 sums in another order, for results of this size."""
     return {"rtol": 1e-4, "atol": 1e-4 * float(result.abs().max())}

@@ -1,4 +1,4 @@
-"""The laws of `Objective`, as checks on one objective."""
+"""Checks of the laws of `Objective`, on one objective."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ N = 512
 
 
 class ObjectiveSuite(ComponentChecks, Suite):
-    """Override `component()` to build the objective; `path` if it is made for one kind of path.
+    """Override `component()` to build the objective, and `path` if it needs a special path.
 
     By default it is trained along a quarter circle, cut where either end is a tenth.  Checks on
     weights and targets concern a `Regression` only, checks on flow maps one that `spans`.
@@ -41,7 +41,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
     interface = Objective
 
     def path(self) -> Path:
-        """The path to train along."""
+        """Return the path to train on."""
         return _Arc()
 
     def times(self, n: int = N, seed: int = 0) -> Tensor:
@@ -111,8 +111,8 @@ class ObjectiveSuite(ComponentChecks, Suite):
             require(not torch.equal(value, other[name]), f"another generator gives equal '{name}'")
 
     def test_parts_of_a_batch_are_drawn_like_the_whole(self) -> None:
-        """The parts (k, of) of a batch, drawn on their own, have together the distribution of a
-        batch drawn at once."""
+        """The parts (k, of) of a batch, drawn separately, together have the distribution of a batch
+        drawn at once."""
         objective = self.component()
         parts = [objective.draw(N, generator(k), (k, 8)) for k in range(8)]
         for k, part in enumerate(parts):
@@ -157,7 +157,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
             require(good, f"{found}; should be ({len(batch.x0)},), at least float32")
             require(bool(loss.isfinite().all()), f"'{name}' is not finite")
 
-    def test_losses_of_rows_are_their_own(self) -> None:
+    def test_losses_of_rows_are_independent(self) -> None:
         """Row i of every loss depends on row i of the batch alone."""
         objective, batch = self.component(), self.batch(8)
         net = FunctionNet(_some_field)
@@ -231,7 +231,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
         positive = float((weight > 0).double().mean())
         require(positive >= 0.75, f"only {positive:.0%} of the drawn times have a positive weight")
 
-    def test_weights_of_rows_are_their_own(self) -> None:
+    def test_weights_of_rows_are_independent(self) -> None:
         """The weight of row i depends on t[i] alone."""
         objective, path = self._regression(), self.path()
         t = self.times(16).double()
@@ -239,7 +239,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
         require_close(objective.weight(path, t), alone, "weights together and one by one")
 
     def test_target_is_what_was_drawn(self) -> None:
-        """The target of a drawn pair is its ut, x1, x0, or the score of N(alpha x1, sigma^2) at
+        """The target of a drawn pair is its ut, x1 or x0, or the score of N(alpha x1, sigma^2) at
         xt."""
         objective, path, s = self._regression(), self.path(), self.drawn()
         wanted = {"velocity": s.ut, "data": s.x1, "noise": s.x0}
@@ -267,7 +267,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
             mask[..., 0] = 0
             condition = {"mask": mask}
             found = objective.loss(path, s, target + 2 + 7 * (1 - mask), condition)
-            require_close(found, 4 * weight, "the loss 2 off the target, more behind the mask")
+            require_close(found, 4 * weight, "the loss 2 off the target, and more where mask is 0")
 
 
 def _some_field(x: Tensor, t: Tensor, until: Tensor) -> Tensor:
@@ -298,7 +298,7 @@ def _exact_map(x: Tensor, t: Tensor, until: Tensor) -> Tensor:
 
 
 def _below(ordered: Tensor, grid: Tensor) -> Tensor:
-    """The share of values below each point of the grid."""
+    """Return the share of values below each point of the grid."""
     return torch.searchsorted(ordered, grid).double() / len(ordered)
 
 

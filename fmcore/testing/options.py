@@ -1,4 +1,4 @@
-"""What every component with options must bear: checks that several suites share."""
+"""Checks of a component's constructor and options, shared by several suites."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from fmcore.recipe.create import create
-from fmcore.recipe.schema import prepared
+from fmcore.recipe.schema import prepare_arguments
 from fmcore.registry import entry_of
 from fmcore.registry.kinds import KINDS
 from fmcore.testing.checks import require
@@ -18,18 +18,18 @@ UNKNOWN = "no_such_option"
 
 
 class ComponentChecks:
-    """Checks on the constructor of a component that is a frozen dataclass; a suite inherits them
-    and names its `interface`.
+    """Checks of the constructor of a component that is a frozen dataclass; the suite sets
+    `interface`.
     """
 
     interface: type
 
     def component(self) -> Any:
-        """The component to test."""
+        """Return the component to test."""
         raise NotImplementedError
 
     def test_is_a_frozen_dataclass_of_its_interface(self) -> None:
-        """A component derives from its interface and cannot change once built."""
+        """A component derives from its interface and is immutable."""
         component = self.component()
         name = type(component).__name__
         wanted = self.interface.__name__
@@ -41,12 +41,12 @@ class ComponentChecks:
         )
 
     def test_options_are_closed_and_typed(self) -> None:
-        """The constructor names every option with its type; a misspelt one is an error."""
+        """The constructor declares every option with its type; a misspelt option is an error."""
         cls = type(self.component())
         for option in inspect.signature(cls).parameters.values():
             require(
                 option.kind not in (option.VAR_POSITIONAL, option.VAR_KEYWORD),
-                f"{cls.__name__}(...) takes *{option.name}, which swallows misspelt options",
+                f"{cls.__name__}(...) takes *{option.name}, which accepts misspelt options",
             )
             require(
                 option.annotation is not option.empty,
@@ -54,22 +54,22 @@ class ComponentChecks:
             )
 
     def test_round_trip_through_a_recipe(self) -> None:
-        """A component, written as the options of a recipe and built from them, is the same."""
+        """A component built from its own options, as a recipe stores them, is equal to it."""
         component = self.component()
         again = _rebuilt(component)
         require(
             again == component,
-            f"built again from its own options, {component} is {again}: an option is not kept "
-            "under its own name, or changed on the way",
+            f"built again from its own options, {component} is {again}: an option is not stored "
+            "under its own name, or is changed",
         )
 
 
 def _rebuilt(component: Any) -> Any:
-    """What a recipe that holds the component's options would build."""
+    """Return the component that a recipe with the same options builds."""
     entry = entry_of(component)
     if entry is None:  # a class under test that no plugin registers
         cls = type(component)
-        return cls(**prepared(cls, _options(component), cls.__name__))
+        return cls(**prepare_arguments(cls, _options(component), cls.__name__))
     return create(entry.kind, entry.qualified, **_options(component))
 
 
@@ -80,15 +80,15 @@ def _options(component: Any) -> dict[str, Any]:
             continue
         require(
             hasattr(component, name),
-            f"{type(component).__name__} keeps no attribute '{name}': a recipe could not write "
-            "down what it was built with",
+            f"{type(component).__name__} has no attribute '{name}', so that a recipe cannot store "
+            "its options",
         )
         options[name] = _plain(getattr(component, name))
     return options
 
 
 def _plain(value: Any) -> Any:
-    """Nested components as mappings, where a recipe could name them."""
+    """Return nested components as mappings, if a recipe can name them."""
     if getattr(type(value), "kind", None) not in KINDS or not dataclasses.is_dataclass(value):
         return value
     entry = entry_of(value)

@@ -1,4 +1,4 @@
-"""The laws of `Path`, as checks on one path, in float64 unless said otherwise."""
+"""Checks of the laws of `Path`, on one path, in float64 by default."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ __all__ = ["PathSuite"]
 
 
 class PathSuite(AffineChecks, BridgeChecks, TrajectoryChecks, ComponentChecks, Suite):
-    """Override `component()` to build the path; `pairs` too if x0 or x1 must be of a special kind,
-    such as points of a manifold.
+    """Override `component()` to build the path, and `pairs` if x0 or x1 must be special, such as
+    points of a manifold.
     """
 
     interface = Path
 
     def pairs(self, n: int, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
-        """`n` draws of x0, from the path's noise, and of x1, each `(n, *shape)` in float64."""
+        """Return `n` draws of x0, from the path's noise, and of x1: `(n, *shape)`, float64."""
         g = generator(seed)
         x0 = self.component().noise().sample(n, shape, g, dtype=torch.float64)
         return x0, 0.5 + 0.7 * torch.randn((n, *shape), generator=g, dtype=torch.float64)
 
     def test_takes_every_shape(self) -> None:
-        """Numbers, vectors and images alike, a batch as wide as an image too: time stands against
-        the leading dimension."""
+        """Numbers, vectors and images work, also if the batch is as large as an image is wide: time
+        broadcasts from the leading dimension."""
         path = joined(self.component())
         t = inside(path, 4)
         for shape in ((1,), (4,), (4, 4), (2, 3, 4, 4)):
@@ -49,29 +49,31 @@ class PathSuite(AffineChecks, BridgeChecks, TrajectoryChecks, ComponentChecks, S
                 message = f"{name} of 4 points of shape {shape}, together and one by one"
                 require_close(value, alone, f"{message} (t is (batch,): fmcore.append_dims)")
 
-    def test_rows_do_not_see_each_other(self) -> None:
+    def test_rows_are_independent(self) -> None:
         """Row i of a sample depends on row i of the arguments alone."""
         path = joined(self.component())
         t = inside(path, 5)
         x0, x1 = self.pairs(5, VECTOR)
         others = [torch.cat([x[:1], 2 * x[1:] - 3]) for x in (x0, x1)]
-        beside = dict(fields_of(path.sample(others[0], others[1], t)))
+        changed = dict(fields_of(path.sample(others[0], others[1], t)))
         for name, value in fields_of(path.sample(x0, x1, t)):
-            require_close(beside[name][0], value[0], f"{name} of row 0 beside other rows")
+            require_close(changed[name][0], value[0], f"{name} of row 0 with other rows changed")
 
     def test_results_have_the_dtype_of_the_data(self) -> None:
-        """xt and ut have x1's dtype, whatever t's is."""
+        """xt and ut have x1's dtype for any dtype of t."""
         path = joined(self.component())
         t = inside(path, 4)
         x0, x1 = self.pairs(4, VECTOR)
         for data in (torch.float64, torch.float32, torch.bfloat16):
             for time in (torch.float64, torch.float32):
                 for name, value in fields_of(path.sample(x0.to(data), x1.to(data), t.to(time))):
-                    told = f"{name} is {value.dtype} for x1 of {data} and t of {time}"
-                    require(value.dtype == data, told)
+                    message = f"{name} is {value.dtype} for x1 of {data} and t of {time}"
+                    require(value.dtype == data, message)
 
     def test_single_precision_is_enough(self) -> None:
-        """In float32, xt and ut stay within 1e-3 of float64's, up to the ends of the interval."""
+        """In float32, xt and ut are within 1e-3 of the float64 values, up to the ends of the
+        interval.
+        """
         path = joined(self.component())
         near = torch.tensor([0.0, 1e-6, 1e-4, 1e-2], dtype=torch.float64)
         t = torch.cat([path.t_min + near, inside(path, 8), path.t_max - near])
@@ -84,12 +86,12 @@ class PathSuite(AffineChecks, BridgeChecks, TrajectoryChecks, ComponentChecks, S
             require_close(
                 (value / scale)[finite],
                 (exact[name] / scale)[finite],
-                f"{name} in float32 at t = {shown(t)} (a difference of nearly equal numbers?)",
+                f"{name} in float32 at t = {shown(t)} (cancellation?)",
                 atol=1e-3,
             )
 
     def test_equal_arguments_give_equal_samples(self) -> None:
-        """A sample is a function of its arguments: no generator, no state."""
+        """A sample is a function of its arguments, without random numbers or state."""
         path = joined(self.component())
         t = inside(path, 4)
         x0, x1 = self.pairs(4, VECTOR)

@@ -1,4 +1,4 @@
-"""The laws of `Solver`, as checks on one solver; a law that does not concern it is skipped with the
+"""Checks of the laws of `Solver`, on one solver; checks that do not apply are skipped with the
 reason.
 """
 
@@ -33,7 +33,7 @@ class SolverSuite(
 ):
     """Override `component()` to build the solver, with any budget or tolerance.
 
-    Checks use the field u = -(1 + t) x^2, whose solution is known, on the straight path.
+    The checks solve u = -(1 + t) x^2, whose solution is known, on the straight path.
     """
 
     interface = Solver

@@ -1,4 +1,4 @@
-"""The laws of `Source`, as checks on one source."""
+"""Checks of the laws of `Source`, on one source."""
 
 from __future__ import annotations
 
@@ -21,31 +21,33 @@ from fmcore.testing.suite import Suite
 __all__ = ["SourceSuite"]
 
 DRAWS = 20_000
-"""Enough for the distance of two distribution functions to stay below 0.02 but once in 10^6."""
+"""The number of draws: two empirical distribution functions of this size differ by 0.02 once in
+10^6 times.
+"""
 
 
 class SourceSuite(ComponentChecks, Suite):
-    """Override `component()` to build the source, `shape` where it gives one shape only, and
-    `condition` where it needs one.
+    """Override `component()` to build the source, `shape` if it draws one shape only, and
+    `condition` if it needs one.
     """
 
     interface = Source
     shape: tuple[int, ...] = (2,)
 
     def condition(self, n: int, shape: tuple[int, ...]) -> Condition | None:
-        """The condition beside `n` draws of `shape`; by default none."""
+        """Return the condition of `n` draws of `shape`; None by default."""
         return None
 
     def draw(self, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-        """`n` draws of `shape`."""
+        """Return `n` draws of `shape`."""
         source, condition = self.component(), self.condition(n, self.shape)
         if source.conditional and condition is None:
-            skip(f"{type(source).__name__} draws from a condition: override condition() to give it")
+            skip(f"{type(source).__name__} draws from a condition: override condition()")
         drawn: Tensor = source.sample(n, self.shape, generator(seed), condition, dtype)
         return drawn
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log-density at `x`; skips the check for a source without one."""
+        """Return the log-density at `x`; skip the check for a source without one."""
         try:
             found: Tensor = self.component().log_prob(x, self.condition(len(x), self.shape))
         except ComponentError as refused:
@@ -53,24 +55,25 @@ class SourceSuite(ComponentChecks, Suite):
         return found
 
     def test_draws_have_the_shape_and_dtype_asked_for(self) -> None:
-        """`sample(n, shape, ...)` is `(n, *shape)` on the CPU, float32 unless another is named."""
+        """`sample(n, shape, ...)` is `(n, *shape)` on the CPU, float32 by default."""
         for dtype in (torch.float32, torch.float64):
             x = self.draw(5, dtype=dtype)
             wanted = (5, *self.shape)
             require(tuple(x.shape) == wanted, f"5 draws are {tuple(x.shape)}, should be {wanted}")
             require(x.dtype == dtype, f"draws are {x.dtype}, should be {dtype}")
-            require(x.device.type == "cpu", f"draws lie on {x.device}, should be on the CPU")
+            require(x.device.type == "cpu", f"draws are on {x.device}, should be on the CPU")
             require(bool(x.isfinite().all()), "draws are not finite")
 
     def test_draws_come_from_the_generator_alone(self) -> None:
-        """Equal generators give equal draws, another generator others; no global one is touched."""
+        """Equal generators give equal draws, different ones different draws; no global generator is
+        used."""
         with untouched_randomness("sample"):
             first, again, other = self.draw(8), self.draw(8), self.draw(8, seed=1)
         require_equal(again, first, "draws from an equal generator")
         require(not torch.equal(first, other), "another generator gives the same draws")
 
     def test_rows_are_independent_draws(self) -> None:
-        """Rows differ, and no row tells the next."""
+        """Rows differ, and neighbouring rows are uncorrelated."""
         x = self.draw(DRAWS, dtype=torch.float64).flatten(1)
         here, there = x[0::2] - x[0::2].mean(0), x[1::2] - x[1::2].mean(0)
         size = (here.square().mean(0) * there.square().mean(0)).sqrt().clamp_min(1e-12)
@@ -86,16 +89,16 @@ class SourceSuite(ComponentChecks, Suite):
             require(tuple(found.shape) == (6,), f"log_prob of 6 rows is {tuple(found.shape)}")
             require(found.dtype == dtype, f"log_prob is {found.dtype} for x of {dtype}")
         moved = self.log_prob(torch.cat([x[:1], x[1:] + 0.5]))
-        require_close(moved[:1], found[:1], "log_prob of row 0 beside other rows", rtol=1e-6)
+        require_close(moved[:1], found[:1], "log_prob of row 0 with other rows changed", rtol=1e-6)
 
     def test_density_integrates_to_one(self) -> None:
-        """exp(log_prob) integrates to 1: the expectation of p over a wider Gaussian's density."""
+        """exp(log_prob) integrates to 1, estimated by importance sampling from a wider Gaussian."""
         x = self.draw(DRAWS, dtype=torch.float64)
         wide = 1.5 * x.std(0, correction=0)
         z = torch.randn(x.shape, generator=generator(1), dtype=torch.float64)
         points = x.mean(0) + wide * z
         if self.condition(1, self.shape) is not None:
-            skip("the condition of each row shifts the density; see the next check")
+            skip("each row has another density; the next check covers it")
         log_wide = torch.distributions.Normal(x.mean(0), wide).log_prob(points).flatten(1).sum(1)  # type: ignore[no-untyped-call]
         ratio = (self.log_prob(points) - log_wide).exp()
         total, error = float(ratio.mean()), float(ratio.std() / len(ratio) ** 0.5)
@@ -105,8 +108,9 @@ class SourceSuite(ComponentChecks, Suite):
         )
 
     def test_draws_follow_the_density(self) -> None:
-        """The gradient of log_prob has expectation 0 under the draws, and -x . grad the dimension
-        (both by parts): sample and log_prob are of one distribution."""
+        """Under the draws, the gradient of log_prob has expectation 0 and -x . grad has the
+        dimension as expectation (by parts): `sample` and `log_prob` are of the same distribution.
+        """
         x = self.draw(DRAWS, dtype=torch.float64).requires_grad_()
         log_prob = self.log_prob(x)
         (score,) = torch.autograd.grad(log_prob.sum(), x)

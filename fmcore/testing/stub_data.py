@@ -1,4 +1,4 @@
-"""Something to measure: small data sets, a flow, and the rows of a stream, all of known seeds."""
+"""Small datasets, a flow and batches of samples from fixed seeds, for tests of metrics."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from fmcore.interfaces.path import AffinePath, Coefficients, Path, Quantity
 __all__ = ["Pictures", "Points", "data_sets", "evaluation_of", "rows_of"]
 
 HELD_OUT = 10_000
-"""Added to the index of a held-out example to seed it."""
+"""Added to the index of a held-out sample to give its seed."""
 
 
 @final
 @dataclass(frozen=True)
 class Points(Dataset):
-    """Normal points in the plane, stretched by `contrast`."""
+    """Standard normal points in the plane, multiplied by `contrast`."""
 
     length: int = 48
     contrast: float = 1.0
@@ -48,7 +48,7 @@ class Points(Dataset):
 @final
 @dataclass(frozen=True)
 class Pictures(ImageDataset):
-    """Smooth noise of 17 levels and two classes, stretched by `contrast`."""
+    """Smooth noise of 17 levels and two classes, multiplied by `contrast`."""
 
     channels: int = 1
     length: int = 48
@@ -78,14 +78,14 @@ class Pictures(ImageDataset):
 
 
 def data_sets() -> Iterator[Dataset]:
-    """What a metric may be made for: points, gray pictures, coloured ones."""
+    """Yield the kinds of data that metrics measure: points, gray images and colour images."""
     yield Points()
     yield Pictures()
     yield Pictures(channels=3)
 
 
 def evaluation_of(data: Dataset, cache: FilePath, seed: int = 0) -> Evaluation:
-    """An evaluation of the held-out split, with a flow that is not trivial."""
+    """Return an evaluation of the held-out split, with a flow that is not the identity."""
     path = _Straight()
     return Evaluation(
         data=data.with_split("test"),
@@ -99,7 +99,7 @@ def evaluation_of(data: Dataset, cache: FilePath, seed: int = 0) -> Evaluation:
 
 
 def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> MetricBatch:
-    """Held-out rows, or rows to pass as samples, as an evaluation streams them."""
+    """Return a batch of held-out rows, or of rows in the role of samples, as in an evaluation."""
     batch = data.with_split("test").batch(indices)
     x1 = batch.pop("x1")
     continuous = data.levels is None
@@ -113,7 +113,7 @@ def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> MetricBatch
 
 
 def points_of(batch: MetricBatch, data: Dataset) -> Tensor:
-    """The points of model space that a batch of samples stands for, float32."""
+    """Return the points of model space of a batch of samples, float32."""
     if batch.levels is None or data.levels is None:
         return torch.empty(0) if batch.x is None else batch.x
     return from_levels(batch.levels, data.levels, "none", torch.Generator())

@@ -1,4 +1,4 @@
-"""A conformance suite: a class of checks on one component, run by pytest or without it."""
+"""A conformance suite: a class of checks of one component, run by pytest or without it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Suite:
     """Checks that every component of a kind must pass; each is a method `test_...` whose docstring
     states the law.
 
-    A plugin author subclasses the suite of the kind in a test module, and says what to test:
+    A plugin author subclasses the suite in a test module and overrides `component`:
 
         class TestMyPath(fmcore.testing.PathSuite):
             def component(self):
@@ -23,16 +23,17 @@ class Suite:
     """
 
     def component(self) -> Any:
-        """The component to test, built anew at each call."""
+        """Return the component to test, built anew at each call."""
         raise NotImplementedError(
-            f"{type(self).__name__} must override component(), which returns what to test"
+            f"{type(self).__name__} must override component() to return the component to test"
         )
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """How one check ended.  `message` says what is wrong, or why it was skipped; `law` is what the
-    check demands."""
+    """The outcome of one check: `message` is the failure or the reason for skipping, `law` the
+    requirement.
+    """
 
     name: str
     passed: bool
@@ -42,15 +43,15 @@ class CheckResult:
 
 
 def run_suite(suite: Suite | type[Suite]) -> list[CheckResult]:
-    """Run every check of `suite`, in the order they are written; needs no pytest and raises
-    nothing.
+    """Run every check of `suite` in the order of definition, without pytest; exceptions become
+    failed results.
     """
     built = suite() if isinstance(suite, type) else suite
     return [_run(built, name) for name in _checks(type(built))]
 
 
 def _checks(suite: type[Suite]) -> Iterator[str]:
-    """The names of the checks, the oldest class first, each once."""
+    """Yield the names of the checks once each, base classes first."""
     seen: dict[str, None] = {}
     for owner in reversed(suite.__mro__):
         for name in vars(owner):
@@ -68,11 +69,11 @@ def _run(suite: Suite, name: str) -> CheckResult:
         return CheckResult(name, True, str(reason), skipped=True, law=law)
     except AssertionError as failure:
         return CheckResult(name, False, str(failure), law=law)
-    except Exception as error:  # the component's own: told with where it arose
-        return CheckResult(name, False, _told(error), law=law)
+    except Exception as error:  # raised by the component: report it with its location
+        return CheckResult(name, False, _located(error), law=law)
     return CheckResult(name, True, law=law)
 
 
-def _told(error: Exception) -> str:
+def _located(error: Exception) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {where.filename}:{where.lineno}: {error}"

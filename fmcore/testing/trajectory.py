@@ -1,4 +1,4 @@
-"""Where a path leads and how fast: its interval, its ends, its velocity; part of `PathSuite`."""
+"""Checks of a path's interval, ends and velocity; part of `PathSuite`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from fmcore.testing.times import from_end_to_end, inside, shown
 __all__ = ["VECTOR", "TrajectoryChecks", "fields_of"]
 
 END_TOLERANCE = 0.1
-"""How much of the data may show at t_min, and of the noise at t_max, as shares of their spread."""
+"""The largest effect of the data at t_min and of the noise at t_max, relative to their standard
+deviation."""
 
 VECTOR = (3,)
-"""The shape of a point where shapes are not what is looked at."""
+"""The shape of a point in checks that do not concern shapes."""
 
 
 def fields_of(sample: PathSample) -> Iterator[tuple[str, Tensor]]:
-    """The point and the velocity, by name."""
+    """Yield the point and the velocity with their names."""
     yield "xt", sample.xt
     yield "ut", sample.ut
 
 
 class TrajectoryChecks:
-    """Checks on one path, in float64 unless said otherwise."""
+    """Checks of one path, in float64 by default."""
 
     def component(self) -> Any:
-        """The path to test."""
+        """Return the path to test."""
         raise NotImplementedError
 
     def pairs(self, n: int, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Draws of x0 and of x1."""
+        """Return `n` draws of x0 and of x1."""
         raise NotImplementedError
 
     def test_interval_lies_within_zero_and_one(self) -> None:
@@ -46,11 +47,11 @@ class TrajectoryChecks:
         path = joined(self.component())
         require(
             0 <= path.t_min < path.t_max <= 1,
-            f"the interval [{path.t_min}, {path.t_max}] must lie in [0, 1] and not be empty",
+            f"the interval [{path.t_min}, {path.t_max}] must be in [0, 1] and not empty",
         )
 
     def test_point_and_velocity_are_finite_on_the_closed_interval(self) -> None:
-        """xt and ut are finite at t_min, at t_max and between, in float32 too."""
+        """xt and ut are finite from t_min to t_max inclusive, in float64 and float32."""
         path = joined(self.component())
         for dtype in (torch.float64, torch.float32):
             t = from_end_to_end(path, 33, dtype)
@@ -60,14 +61,14 @@ class TrajectoryChecks:
                 require(
                     len(bad) == 0,
                     f"{name} is not finite at t = {shown(bad)} in {dtype}; "
-                    "let t_min and t_max keep off such times",
+                    "set t_min and t_max so that such times are outside",
                 )
 
     def test_begins_at_its_prior(self) -> None:
-        """At t_min, xt has the mean and spread of prior(), and hardly depends on x1."""
+        """At t_min, xt has the mean and standard deviation of prior() and hardly depends on x1."""
         path, n = joined(self.component()), 20_000
         prior = path.prior()
-        require(isinstance(prior, Source), f"prior() gives {type(prior).__name__}, not a Source")
+        require(isinstance(prior, Source), f"prior() returns {type(prior).__name__}, not a Source")
         x0, x1 = self.pairs(n, VECTOR)
         t = torch.full((n,), path.t_min, dtype=torch.float64)
         begun = path.sample(x0, x1, t).xt
@@ -75,26 +76,26 @@ class TrajectoryChecks:
         spread = drawn.std()
         for name, found, wanted in (
             ("mean", begun.mean(0), drawn.mean(0)),
-            ("spread", begun.std(0), drawn.std(0)),
+            ("standard deviation", begun.std(0), drawn.std(0)),
         ):
-            message = f"{name} of xt at t_min, in units of the prior's spread"
+            message = f"{name} of xt at t_min, relative to the prior's standard deviation"
             require_close(found / spread, wanted / spread, message, atol=0.05)
         moved = float((path.sample(x0, x1.flip(0), t).xt - begun).std() / spread)
         require(
             moved < END_TOLERANCE,
-            f"at t_min another x1 moves xt by {moved:.3g} of the prior's spread: "
-            "the flow would have to know its end before it starts",
+            f"at t_min another x1 moves xt by {moved:.3g} of the prior's standard deviation: "
+            "sampling does not know x1 when it draws xt",
         )
 
     def test_ends_at_the_data(self) -> None:
-        """At t_max, xt is x1 up to a small rest of noise."""
+        """At t_max, xt is x1 up to little noise."""
         path = joined(self.component())
         x0, x1 = self.pairs(512, VECTOR)
         end = path.sample(x0, x1, torch.full((512,), path.t_max, dtype=torch.float64)).xt
         away = float((end - x1).square().mean().sqrt() / x1.std())
         require(
             away < END_TOLERANCE,
-            f"at t_max, xt is {away:.3g} of the data's spread away from x1",
+            f"at t_max, xt differs from x1 by {away:.3g} of the data's standard deviation",
         )
 
     def test_velocity_is_the_derivative_of_the_point(self) -> None:
@@ -107,7 +108,7 @@ class TrajectoryChecks:
         require_close(found, wanted, f"ut at t = {shown(t)}", rtol=1e-6, atol=1e-6)
 
     def test_continuity_equation(self) -> None:
-        """d/dt E f(xt) = E [ut . grad f(xt)] for smooth f over drawn pairs: mass moves with ut."""
+        """d/dt E f(xt) = E [ut . grad f(xt)] for smooth f over drawn pairs."""
         path, n = joined(self.component()), 256
         x0, x1 = self.pairs(n, VECTOR)
         wave = torch.randn((8, *VECTOR), generator=generator(2), dtype=torch.float64) / 3

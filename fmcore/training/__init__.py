@@ -1,1 +1,1 @@
-"""What a step of training is made of: batches, the learning rate, the moving average."""
+"""One training step and its state: batches, learning rate, moving averages, optimizer."""

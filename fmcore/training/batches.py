@@ -1,8 +1,7 @@
-"""What step `step` trains on: a function of (seed, step) and of which rows of the batch are asked
-for.
+"""Training batches as functions of (seed, step, row).
 
-Rows are drawn in blocks of BLOCK, each with a random stream of its own, so that however many
-processes or micro-batches share a batch, its rows are the same.
+Rows are drawn in blocks of BLOCK, each with its own random stream, so that a batch has the same
+rows however many processes or micro-batches share it.
 """
 
 from __future__ import annotations
@@ -28,12 +27,10 @@ from fmcore.interfaces.source import Source
 __all__ = ["BLOCK", "Batches"]
 
 BLOCK = 32
-"""Rows per random stream: small enough to split a batch evenly, large enough for a stream to cost
-nothing.
-"""
+"""Rows per random stream: few enough to split a batch evenly, enough to make a stream cheap."""
 
-POOLS_KEPT = 8
-"""Pools held in memory: one for each micro-batch of a step, as a rule."""
+MAX_POOLS = 8
+"""Pools held in memory: usually one for each micro-batch of a step."""
 
 
 @final
@@ -51,8 +48,9 @@ class Batches:
     _pools: dict[tuple[int, range], Pairing] = field(default_factory=dict, init=False, repr=False)
 
     def indices(self, step: int, rows: range) -> list[int]:
-        """Which examples are `rows` of step `step`: every epoch visits each example once, in an
-        order of its own.
+        """Return the examples that are `rows` of step `step`.
+
+        Every epoch visits each example once, in its own order.
         """
         first = step * self.batch_size
         return [self._example(first + row) for row in rows]
@@ -79,10 +77,9 @@ class Batches:
         return self._blockwise(source, "bridge", step, rows, {})
 
     def pairs(self, step: int, rows: range) -> Pairing:
-        """Paired noise and data of `rows`, on the CPU.
+        """Return paired noise and data of `rows`, on the CPU.
 
-        A coupling with a pool pairs these rows of `pool` consecutive steps at once; a step then
-        takes its own.
+        A coupling with a pool pairs these rows of `pool` consecutive steps at once.
         """
         pool = self.coupling.pool
         if pool == 1:
@@ -98,7 +95,7 @@ class Batches:
         if key not in self._pools:
             first = group * self.coupling.pool
             drawn = [self._drawn(step, rows) for step in range(first, first + self.coupling.pool)]
-            if len(self._pools) >= POOLS_KEPT:
+            if len(self._pools) >= MAX_POOLS:  # the oldest: dictionaries keep their order
                 self._pools.pop(next(iter(self._pools)))
             self._pools[key] = self._paired(drawn, first, rows)
         return self._pools[key]
@@ -117,8 +114,8 @@ class Batches:
     def _drawn(self, step: int, rows: range) -> _Drawn:
         batch = self.data.batch(self.indices(step, rows))
         x1 = self._points(batch.pop("x1"), step, rows)
-        x0 = batch.pop("x0", None)  # a data set of pairs brings its own noise
-        condition = self._dropped(batch, step, rows)
+        x0 = batch.pop("x0", None)  # a dataset of pairs provides the noise
+        condition = self._with_label_dropout(batch, step, rows)
         if x0 is None:
             x0 = self._noise(step, rows, condition)
         return _Drawn(x0=x0, x1=x1, condition=condition)
@@ -151,15 +148,17 @@ class Batches:
         parts = []
         for block, padded, own in _blocks(rows):
             generator = generator_for(self.seed, purpose, step, block)
-            beside = {k: v[padded] for k, v in condition.items()} or None
-            drawn = source.sample(BLOCK, self.data.shape, generator, beside)
+            given = {k: v[padded] for k, v in condition.items()} or None
+            drawn = source.sample(BLOCK, self.data.shape, generator, given)
             wanted = (BLOCK, *self.data.shape)
             require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
             parts.append(drawn[own])
         return torch.cat(parts)
 
-    def _dropped(self, condition: dict[str, Tensor], step: int, rows: range) -> dict[str, Tensor]:
-        """Labels, each replaced by the null class with probability `label_dropout`, row by row."""
+    def _with_label_dropout(
+        self, condition: dict[str, Tensor], step: int, rows: range
+    ) -> dict[str, Tensor]:
+        """Replace each label by the null class with probability `label_dropout`."""
         if self.label_dropout == 0 or "label" not in condition:
             return condition
         chance = torch.rand(self.batch_size, generator=generator_for(self.seed, "drop", step))
@@ -175,11 +174,10 @@ class _Drawn:
 
 
 def _blocks(rows: range) -> Iterator[tuple[int, Tensor, slice]]:
-    """The blocks that `rows` touch: each block's number, its BLOCK rows as indices into `rows`, and
-    which are asked for.
+    """Yield the blocks that overlap `rows`: number, BLOCK indices into `rows`, the slice wanted.
 
-    A block is always drawn whole, so that a row is the same wherever the batch is cut; beside the
-    rows asked for, indices repeat the nearest one.
+    A block is always drawn completely, so that a row does not depend on where the batch is split;
+    indices outside `rows` repeat the nearest one inside.
     """
     for block in range(rows.start // BLOCK, -(-rows.stop // BLOCK)):
         positions = torch.arange(block * BLOCK, (block + 1) * BLOCK) - rows.start

@@ -1,7 +1,7 @@
-"""Weights cut among processes (FSDP2), and whole again: a checkpoint knows nothing of the cut.
+"""Sharding of weights among processes (FSDP2), and its inverse for checkpoints.
 
-A cut tensor is one of torch's DTensors.  What is computed element by element, such as a moving
-average, each process computes on its own part.
+A sharded tensor is a torch DTensor.  Element-wise computations, such as a moving average, run on
+the local shard of each process.
 """
 
 from __future__ import annotations
@@ -12,82 +12,96 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fill", "gathered", "is_cut", "like", "part", "shard", "units", "whole"]
+__all__ = [
+    "copy_shard_",
+    "distribute_like",
+    "fsdp_units",
+    "full_tensor",
+    "gather_full",
+    "is_dtensor",
+    "local_shard",
+    "shard",
+]
 
 
 def shard(model: nn.Module, device: torch.device) -> None:
-    """Cut `model`'s parameters among all processes, in place.
+    """Shard `model`'s parameters among all processes, in place.
 
-    Before a unit computes, its parameters are gathered; afterwards each process keeps its part.
+    Before a unit computes, its parameters are gathered; afterwards each process keeps its shard.
     """
     from torch.distributed import get_world_size
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (get_world_size(),))
-    for unit in units(model):
+    for unit in fsdp_units(model):
         fully_shard(unit, mesh=mesh)
     fully_shard(model, mesh=mesh)
 
 
-def units(model: nn.Module) -> Iterator[nn.Module]:
-    """What is gathered at once: the members of lists of modules, and the other parts."""
+def fsdp_units(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield the modules that are gathered at once: members of lists, and other direct children."""
     for child in model.children():
+        # a whole list at once would gather most of the network: its members one by one
         if isinstance(child, nn.ModuleList | nn.Sequential):
             yield from (member for member in child if _has_parameters(member))
         elif _has_parameters(child):
             yield child
 
 
-def is_cut(tensor: Tensor) -> bool:
-    """Whether this process holds only a part of `tensor`."""
+def is_dtensor(tensor: Tensor) -> bool:
+    """Return whether this process holds only a shard of `tensor`."""
+    # by its method: importing DTensor costs a second, also where nothing is sharded
     return hasattr(tensor, "full_tensor")
 
 
-def part(tensor: Tensor) -> Tensor:
-    """What this process holds of `tensor`, in the same memory."""
-    return tensor.to_local() if is_cut(tensor) else tensor  # type: ignore[attr-defined]
+def local_shard(tensor: Tensor) -> Tensor:
+    """Return this process's shard of `tensor`, in the same memory."""
+    return tensor.to_local() if is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def gathered(tensor: Tensor) -> Tensor:
-    """All of `tensor`, where it is; every process has to ask."""
-    return tensor.full_tensor() if is_cut(tensor) else tensor  # type: ignore[attr-defined]
+def full_tensor(tensor: Tensor) -> Tensor:
+    """Return all of `tensor`, on its device; every process must call it."""
+    return tensor.full_tensor() if is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole(tensor: Tensor, keep: bool = True) -> Tensor:
-    """All of `tensor`, on the CPU where it was cut; every process has to ask.
+def gather_full(tensor: Tensor, keep: bool = True) -> Tensor:
+    """Return all of `tensor`, on the CPU if it is sharded; every process must call it.
 
-    One that does not `keep` it gets nothing, so that no process but the leading one needs room.
+    A process with `keep=False` gets an empty tensor, so that only the main one needs the memory.
     """
-    if not is_cut(tensor):
+    if not is_dtensor(tensor):
         return tensor
-    full = gathered(tensor)
+    full = full_tensor(tensor)
     return full.cpu() if keep else full.new_empty(0)
 
 
 @torch.no_grad()
-def fill(tensor: Tensor, full: Tensor) -> None:
-    """Copy what belongs to this process of `full` into `tensor`."""
-    part(tensor).copy_(_own(full, tensor))
+def copy_shard_(tensor: Tensor, full: Tensor) -> None:
+    """Copy this process's shard of `full` into `tensor`."""
+    local_shard(tensor).copy_(_own(full, tensor))
 
 
-def like(full: Tensor, pattern: Any) -> Tensor:
-    """`full`, cut as `pattern` of the same shape is; uncut where that is, or the shapes differ."""
-    if not is_cut(pattern) or full.shape != pattern.shape:
+def distribute_like(full: Tensor, pattern: Any) -> Tensor:
+    """Return `full` sharded as `pattern` of the same shape is; unchanged if that is not sharded, or
+    the shapes differ.
+    """
+    if not is_dtensor(pattern) or full.shape != pattern.shape:
         return full
     from torch.distributed.tensor import DTensor
 
     own = _own(full, pattern).to(pattern.device).contiguous()
-    made: Tensor = DTensor.from_local(
+    sharded: Tensor = DTensor.from_local(
         own, pattern.device_mesh, pattern.placements, shape=full.shape, stride=full.stride()
     )
-    return made
+    return sharded
 
 
 def _own(full: Tensor, pattern: Any) -> Tensor:
-    """The rows of `full` that this process holds: torch cuts along the first dimension."""
-    if not is_cut(pattern):
+    """Return the rows of `full` that this process holds of `pattern`."""
+    if not is_dtensor(pattern):
         return full
+    # fully_shard cuts along the first dimension, in torch.chunk's sizes
     parts = full.chunk(pattern.device_mesh.size(), dim=0)
     rank = pattern.device_mesh.get_local_rank()
     return parts[rank] if rank < len(parts) else full[:0]

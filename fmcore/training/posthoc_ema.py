@@ -1,7 +1,7 @@
-"""A power average of any width, made after training from snapshots of a few widths.
+"""A power average of any width, computed after training from snapshots of a few widths.
 
-Each snapshot is the average of the weights under a known profile p(tau) on [0, t]; the wanted one
-is the least-squares combination of them, and so is the average.
+Each snapshot is the average of the weights under a known profile p(tau) on [0, t].  The wanted
+profile is approximated by a least-squares combination of them; the weights are combined alike.
 Source: Karras et al., arXiv 2312.02696, section 3.2 and appendix C.
 """
 
@@ -14,32 +14,32 @@ from typing import final
 import torch
 from torch import Tensor
 
-__all__ = ["Kept", "combination", "combined"]
+__all__ = ["EmaProfile", "combination_weights", "combine"]
 
 
 @final
 @dataclass(frozen=True)
-class Kept:
+class EmaProfile:
     """The profile (gamma + 1) tau^gamma / t^(gamma + 1) of an average over the steps up to t."""
 
     gamma: float
     t: float
 
 
-def combination(kept: Sequence[Kept], wanted: Kept) -> Tensor:
-    """The weights, one for each of `kept` in float64, whose sum of profiles comes closest to
-    `wanted` in L2.
-    """
+def combination_weights(kept: Sequence[EmaProfile], wanted: EmaProfile) -> Tensor:
+    """Return the weights, float64 `(len(kept),)`, of the sum of profiles nearest `wanted` in L2."""
     gram = torch.tensor([[_inner(a, b) for b in kept] for a in kept], dtype=torch.float64)
-    towards = torch.tensor([[_inner(a, wanted)] for a in kept], dtype=torch.float64)
-    # profiles of neighbouring snapshots are nearly the same: the least norm among the best
-    solved: Tensor = torch.linalg.lstsq(gram, towards, driver="gelsd").solution
+    target = torch.tensor([[_inner(a, wanted)] for a in kept], dtype=torch.float64)
+    # Profiles of neighbouring snapshots are nearly equal, so the Gram matrix is nearly singular:
+    # gelsd gives the solution of least norm.
+    solved: Tensor = torch.linalg.lstsq(gram, target, driver="gelsd").solution
     return solved.flatten()
 
 
-def combined(averages: Iterable[dict[str, Tensor]], weights: Tensor) -> dict[str, Tensor]:
-    """The weighted sum of averages, read one after the other; what is not a number comes from the
-    last.
+def combine(averages: Iterable[dict[str, Tensor]], weights: Tensor) -> dict[str, Tensor]:
+    """Return the weighted sum of `averages`; tensors that are not floating point are the last's.
+
+    `averages` may be a generator: only one of them is in memory at a time.
     """
     total: dict[str, Tensor] = {}
     for average, weight in zip(averages, weights.tolist(), strict=True):
@@ -53,8 +53,8 @@ def combined(averages: Iterable[dict[str, Tensor]], weights: Tensor) -> dict[str
     return total
 
 
-def _inner(a: Kept, b: Kept) -> float:
-    """The integral of both profiles' product, over the steps that both have seen."""
+def _inner(a: EmaProfile, b: EmaProfile) -> float:
+    """Return the integral of the product of both profiles, over the steps that both cover."""
     first, later = (a, b) if a.t <= b.t else (b, a)
     scale = (a.gamma + 1) * (b.gamma + 1) / (a.gamma + b.gamma + 1)
     return scale * float((first.t / later.t) ** later.gamma) / later.t

@@ -1,7 +1,7 @@
-"""A training under way: one step, and the state that a checkpoint holds.
+"""The trainer: one training step, and the state that a checkpoint holds.
 
-A step is a function of the state and of (seed, step): nothing else is remembered, so a run that
-goes on from a checkpoint ends with the weights that it would have had.
+A step is a function of that state and of (seed, step) alone, so a training resumed from a
+checkpoint ends with the same weights as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -22,26 +22,30 @@ from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, require_fitting
 from fmcore.training.batches import Batches
 from fmcore.training.ema import MovingAverage, Power, parts_of, profiles_of
-from fmcore.training.fsdp import fill, gathered, like, shard, whole
+from fmcore.training.fsdp import (
+    copy_shard_,
+    distribute_like,
+    full_tensor,
+    gather_full,
+    shard,
+)
 from fmcore.training.lr_schedule import learning_rate
 from fmcore.training.step import Step
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Tally", "Training"]
+__all__ = ["StepStats", "Trainer"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
-"""What the optimizer remembers of each parameter."""
+"""The optimizer's state of each parameter."""
 
 
 @dataclass
-class Tally:
-    """Sums since the last time they were read; they stay on the device, so that a step never waits
-    for it.
-    """
+class StepStats:
+    """Sums of loss and gradient norm since they were last read, on the device."""
 
     loss: Tensor
     norm: Tensor
@@ -50,8 +54,8 @@ class Tally:
 
 
 @final
-class Training:
-    """The network, its optimiser and its moving average after `step` steps."""
+class Trainer:
+    """The network, its optimizer and its moving averages after `step` steps."""
 
     def __init__(
         self, model: VectorField, batches: Batches, settings: Train, accelerator: Accelerator
@@ -92,14 +96,15 @@ class Training:
         self.optimizer = _adam(self.model, settings)
         self.prepared = accelerator.prepare_optimizer(self.optimizer)
         self._rows = _rows_of_process(settings, accelerator)
+        # on the device, as the sums are: reading a loss at every step would wait for the device
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=accelerator.device)
-        self._tally = self._empty()
+        self._stats = self._empty()
 
-    def advance(self) -> None:
-        """Take one step of gradient descent."""
+    def train_step(self) -> None:
+        """Take one optimizer step on the effective batch of this step."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
-        if self.losses.has_dropout:  # dropout alone draws from torch's global generators
+        if self.losses.has_dropout:  # it draws from torch's global generator; nothing else does
             torch.manual_seed(
                 stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
             )
@@ -114,35 +119,40 @@ class Training:
         for average in self.averages.values():
             average.update(self.step)
 
-    def read_tally(self) -> dict[str, float]:
-        """Mean loss and gradient norm since the last reading, over all processes; waits for the
-        device.
+    def read_stats(self) -> dict[str, float]:
+        """Return mean loss and gradient norm since the last call, over all processes.
+
+        Waits for the device.
         """
-        tally, self._tally = self._tally, self._empty()
-        sums = torch.cat([tally.loss[None], tally.norm[None], tally.named])
-        means = self.accelerator.reduce(sums, reduction="mean") / max(1, tally.steps)
+        stats, self._stats = self._stats, self._empty()
+        sums = torch.cat([stats.loss[None], stats.norm[None], stats.named])
+        means = self.accelerator.reduce(sums, reduction="mean") / max(1, stats.steps)
         loss, norm, *named = means.tolist()
         names = self.losses.loss_names
         each = {f"loss/{n}": v for n, v in zip(names, named, strict=True)} if named[1:] else {}
         return {"loss": loss, **each, "grad_norm": norm}
 
     def first_bad_step(self) -> int | None:
-        """The first step whose loss or gradient was not finite in some process, if there was one;
-        waits for the device.
+        """Return the first step whose loss or gradient was not finite in some process, or None.
+
+        Waits for the device.
         """
         steps = self.accelerator.gather(self._first_bad.reshape(1)).tolist()
         return min((step for step in steps if step >= 0), default=None)
 
     def weights(self) -> dict[str, Tensor]:
-        """The first moving average, or the weights where none is kept; all processes must ask."""
+        """Return the first moving average, or the weights if there is none.
+
+        Every process must call it.
+        """
         average = self.averages.get("ema")
         state = self.model.state_dict() if average is None else average.state()
-        return {name: whole(tensor) for name, tensor in state.items()}
+        return {name: gather_full(tensor) for name, tensor in state.items()}
 
     def checkpoint(self) -> Checkpoint:
-        """Everything that the next step depends on.
+        """Return everything that the next step depends on.
 
-        All processes must ask; where the training is sharded, only the leading one gets tensors.
+        Every process must call it; if the weights are sharded, only the main one gets tensors.
         """
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         for part, average in self.averages.items():
@@ -152,23 +162,23 @@ class Training:
                 tensors[f"optimizer/{name}/{key}"] = torch.as_tensor(value)
         scaler = self.accelerator.scaler
         facts = {"scaler": scaler.state_dict() if scaler else None}
-        return Checkpoint(self.step, self._kept(tensors), facts)
+        return Checkpoint(self.step, self._gathered(tensors), facts)
 
     def snapshot(self) -> Checkpoint:
-        """The power averages, from which one of another width can be made afterwards.
+        """Return the power averages, from which one of another width can be computed later.
 
-        All processes must ask, as for `checkpoint`.
+        Every process must call it, as `checkpoint`.
         """
-        kept = [a for a in self.averages.values() if isinstance(a.profile, Power)]
-        tensors = {f"{a.profile.name}/{k}": v for a in kept for k, v in a.state().items()}
-        return Checkpoint(self.step, self._kept(tensors))
+        powers = [a for a in self.averages.values() if isinstance(a.profile, Power)]
+        tensors = {f"{a.profile.name}/{k}": v for a in powers for k, v in a.state().items()}
+        return Checkpoint(self.step, self._gathered(tensors))
 
     def resume(self, checkpoint: Checkpoint, where: str) -> None:
-        """Go on from `checkpoint`.  Raises CheckpointError if it is of another network."""
+        """Restore `checkpoint`.  Raises CheckpointError if it is of another network."""
         weights = checkpoint.part("model")
         require_fitting(self.model, weights, where)
         for name, own in self.model.state_dict(keep_vars=True).items():
-            fill(own, weights[name])
+            copy_shard_(own, weights[name])
         for part, average in self.averages.items():
             average.load(checkpoint.part(part))
         self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer"), where))
@@ -180,27 +190,29 @@ class Training:
         self.step = checkpoint.step
 
     def _backward(self, rows: range, last: bool) -> tuple[Tensor, Tensor]:
-        """Add the gradient of the mean loss of `rows`; processes exchange gradients at the last
-        rows only.
+        """Add the gradient of the weighted loss of `rows`; return that loss and each loss's mean.
+
+        Processes exchange gradients at the last micro-batch only.
         """
-        with self._exchanging(last):
+        with self._gradient_sync(last):
             loss, named = self.loss(rows)
+            # micro-batches are of equal size: the mean of their means is the mean of the batch
             self.accelerator.backward(loss / len(self._rows))
         return loss.detach(), named
 
     @contextmanager
-    def _exchanging(self, gradients: bool) -> Iterator[None]:
-        """Let processes exchange `gradients` in the backward pass inside, or not."""
+    def _gradient_sync(self, enabled: bool) -> Iterator[None]:
+        """Let processes exchange gradients in the backward pass inside this context, or not."""
         if self.sharded:
-            self.model.set_requires_gradient_sync(gradients)  # type: ignore[operator]
-        if self.sharded or gradients:
+            self.model.set_requires_gradient_sync(enabled)  # type: ignore[operator]
+        if self.sharded or enabled:
             yield
             return
         with self.accelerator.no_sync(self.wrapped):
             yield
 
     def loss(self, rows: range) -> tuple[Tensor, Tensor]:
-        """The weighted loss of `rows` of this step's batch, a scalar, and the mean of each loss."""
+        """Return the weighted loss of `rows` of this step's batch and the mean of each loss."""
         device = self.accelerator.device
 
         def sent(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -218,44 +230,47 @@ class Training:
         return total, means
 
     def _clip(self) -> Tensor:
+        # without a limit, clipping at infinity still gives the norm, in the same fused call
         limit = self.settings.grad_clip if self.settings.grad_clip is not None else float("inf")
         self.accelerator.unscale_gradients(self.prepared)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
-        return gathered(norm)
+        return full_tensor(norm)
 
     def _count(self, loss: Tensor, norm: Tensor, named: Tensor) -> None:
         good = torch.isfinite(norm)
-        self._tally.loss += loss
-        self._tally.named += named
-        self._tally.norm += torch.where(good, norm, 0)
-        self._tally.steps += 1
+        self._stats.loss += loss
+        self._stats.named += named
+        self._stats.norm += torch.where(good, norm, 0)
+        self._stats.steps += 1
         bad = ~torch.isfinite(loss)
-        if self.accelerator.scaler is None:  # a scaler leaves out the step, and scales less
+        # A loss scaler skips a step whose scaled gradient overflows, and lowers the scale: such a
+        # gradient is expected.
+        if self.accelerator.scaler is None:
             bad |= ~good
         self._first_bad.masked_fill_(bad & (self._first_bad < 0), self.step)
 
-    def _kept(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors whole, in the process that writes them."""
-        leads = self.accelerator.is_main_process
-        return {name: whole(tensor, keep=leads) for name, tensor in tensors.items()}
+    def _gathered(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the full tensors, in the process that writes them."""
+        keep = self.accelerator.is_main_process
+        return {name: gather_full(tensor, keep=keep) for name, tensor in tensors.items()}
 
-    def _empty(self) -> Tally:
+    def _empty(self) -> StepStats:
         zero = torch.zeros((), device=self.accelerator.device)
-        return Tally(zero, zero.clone(), zero.new_zeros(len(self.losses.loss_names)))
+        return StepStats(zero, zero.clone(), zero.new_zeros(len(self.losses.loss_names)))
 
     def _optimizer_state(self, tensors: dict[str, Tensor], where: str) -> dict[str, Any]:
         state: dict[int, dict[str, Tensor]] = {}
         named = dict(self.model.named_parameters())
         order = {name: i for i, name in enumerate(named)}
         names = {key.rpartition("/")[0] for key in tensors}
-        whole = {f"{name}/{moment}" for name in names for moment in ADAM}
-        if not names <= order.keys() or tensors.keys() != whole:
+        expected = {f"{name}/{moment}" for name in names for moment in ADAM}
+        if not names <= order.keys() or tensors.keys() != expected:
             raise CheckpointError(f"{where}: the optimizer's state is of another network")
         for key, value in tensors.items():
             name, _, moment = key.rpartition("/")
             if value.shape != (() if moment == "step" else named[name].shape):
                 raise CheckpointError(f"{where}: '{key}' of the optimizer has another shape")
-            state.setdefault(order[name], {})[moment] = like(value, named[name])
+            state.setdefault(order[name], {})[moment] = distribute_like(value, named[name])
         return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
 
 
@@ -272,16 +287,15 @@ def _adam(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
 
 
 def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:
-    """Which rows of every batch this process computes: one range a micro-batch."""
+    """Return the rows of every batch that this process computes, one range a micro-batch."""
     processes = accelerator.num_processes
-    each, rest = divmod(settings.batch_size, processes * settings.grad_accum)
+    size, rest = divmod(settings.batch_size, processes * settings.grad_accum)
     if rest:
         raise ComponentError(
             f"train.batch_size {settings.batch_size} is the effective batch and must be a "
-            "multiple of "
-            f"processes x train.grad_accum = {processes} x {settings.grad_accum}"
+            f"multiple of processes x train.grad_accum = {processes} x {settings.grad_accum}"
         )
     starts = [
-        (m * processes + accelerator.process_index) * each for m in range(settings.grad_accum)
+        (m * processes + accelerator.process_index) * size for m in range(settings.grad_accum)
     ]
-    return [range(start, start + each) for start in starts]
+    return [range(start, start + size) for start in starts]

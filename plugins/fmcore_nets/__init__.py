@@ -1,4 +1,4 @@
-"""The built-in networks."""
+"""The built-in networks: an MLP and ADM's U-Net."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["register_models"]
 
 @hookimpl
 def register_models(register: Register) -> None:
-    """Offer the networks of the paper: an MLP for points and ADM's U-Net for images."""
+    """Register the networks of the paper: an MLP for points and ADM's U-Net for images."""
     register(
         "mlp", "fmcore_nets.mlp:MLP", summary="fully connected network, for points and vectors"
     )

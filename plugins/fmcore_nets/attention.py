@@ -5,22 +5,27 @@ from __future__ import annotations
 from typing import final
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fmcore import ComponentError
 from fmcore_nets.normalization import GroupNorm
 
-__all__ = ["Attention", "heads_of"]
+__all__ = ["Attention", "head_count"]
 
 
-def heads_of(channels: int, head_channels: int, heads: int | None) -> int:
-    """How many heads share `channels`: `heads` if given, else heads of `head_channels` each (one
-    head where the channels are fewer).  Raises ComponentError if they do not divide.
+def head_count(channels: int, head_channels: int, heads: int | None) -> int:
+    """Return the number of attention heads for `channels` channels.
+
+    This is `heads` if given, else `channels / head_channels`, and 1 if `channels` is smaller than
+    `head_channels`.  Raises ComponentError if the channels do not divide evenly.
     """
-    count = heads if heads is not None else max(1, channels // head_channels)
-    width = channels if count == 1 and channels < head_channels else head_channels
-    if channels % count or (heads is None and channels != count * width):
+    if heads is None and channels < head_channels:
+        return 1
+    count = heads if heads is not None else channels // head_channels
+    width = channels // count if heads is not None else head_channels
+    if channels != count * width:
         parts = f"{heads} heads" if heads is not None else f"heads of {head_channels} channels"
         raise ComponentError(
             f"model 'unet': {channels} channels do not divide into {parts}; "
@@ -43,17 +48,17 @@ class Attention(nn.Module):
         nn.init.zeros_(self.proj.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
-        heads = (batch, height * width, 3, self.heads, channels // self.heads)
-        q, k, v = self.qkv(tokens).view(heads).permute(2, 0, 3, 1, 4)
-        mixed = _attended(q, k, v).transpose(1, 2).flatten(2)
+        tokens = rearrange(self.norm(x), "b c height width -> b (height width) c")
+        q, k, v = rearrange(
+            self.qkv(tokens), "b n (qkv heads c) -> qkv b heads n c", qkv=3, heads=self.heads
+        )
+        mixed = rearrange(_attention(q, k, v), "b heads n c -> b n (heads c)")
         update: Tensor = self.proj(mixed)
-        return x + update.transpose(1, 2).reshape(x.shape)
+        return x + rearrange(update, "b (height width) c -> b c height width", height=x.shape[2])
 
 
-def _attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(width)) v for each head, all `(batch, heads, positions, width)`."""
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(channels)) v per head, all `(batch, heads, positions, c)`."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # torch's fused kernel takes twice the time of two matrix products here (docs/benchmarks.md)
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)

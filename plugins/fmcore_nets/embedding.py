@@ -1,4 +1,4 @@
-"""Time and class label as one vector, which every block of a network is modulated by."""
+"""The embedding of time and class label that modulates every block of a network."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ LOWEST_RATIO = 1e-4
 
 
 def sinusoidal(t: Tensor, features: int, fastest: float, ratio: float = LOWEST_RATIO) -> Tensor:
-    """Cosines, then sines, of `t` at geometrically spaced frequencies: `(batch, features)`.
+    """Return cosines, then sines, of `t` at geometrically spaced frequencies, `(batch, features)`.
 
-    `fastest` is in radians per unit of t, and the slowest stays above `ratio` times it.  At least
-    float32, whatever t's dtype: bfloat16 has no digits left for 1000 t.
+    `fastest` is the highest frequency in radians per unit of t; all others are above `ratio` times
+    it.  The result is float32 or wider: in bfloat16, 1000 t has too few digits.  An odd number of
+    features is padded with one zero.
     """
     t = t.to(torch.promote_types(t.dtype, torch.float32))
     half = features // 2
@@ -32,11 +33,11 @@ def sinusoidal(t: Tensor, features: int, fastest: float, ratio: float = LOWEST_R
 
 @final
 class Embedding(nn.Module):
-    """ADM's embedding: `features` sinusoids of `scale` t through two layers to `width`, plus a
-    vector per class.
+    """ADM's embedding: `features` sinusoids of t through two layers to `width` channels, plus a
+    learned vector per class.
 
-    The null class (-1, or no label) adds nothing: an unconditional network is the conditional one
-    without its labels, and no row is spent on it.
+    `scale` is the highest frequency, in radians per unit of t.  The null class (-1, or no label)
+    adds nothing, so it needs no row of the table.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Embedding(nn.Module):
         dtype: torch.dtype,
         until: Tensor | None = None,
     ) -> Tensor:
-        """The vectors `(batch, width)` of times `(batch,)` and `condition["label"]`."""
+        """Return the vectors `(batch, width)` of times `(batch,)` and `condition["label"]`."""
         vector: Tensor = self.outer(
             F.silu(self.inner(sinusoidal(t, self.features, self.scale).to(dtype)))
         )
@@ -70,6 +71,7 @@ class Embedding(nn.Module):
         if self.label is None or condition is None or "label" not in condition:
             return vector
         label = condition["label"]
-        known = (label >= 0)[:, None]
-        named: Tensor = self.label(label.clamp_min(0))
-        return vector + (named * known).to(vector.dtype)
+        has_class = (label >= 0)[:, None]
+        # -1 is no index of the table: look up class 0 and multiply by 0
+        class_vector: Tensor = self.label(label.clamp_min(0))
+        return vector + (class_vector * has_class).to(vector.dtype)

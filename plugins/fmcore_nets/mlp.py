@@ -18,8 +18,8 @@ __all__ = ["MLP"]
 _ACTIVATIONS = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 FASTEST = 8 * math.pi
-"""Radians per unit of time: four turns from noise to data.  Faster features make fields that jitter
-in t, which solvers pay for."""
+"""The highest frequency of the time features, in radians per unit of time: four periods from noise
+to data.  Higher ones make the field oscillate in t, which costs a solver evaluations."""
 
 FASTEST_SPAN = math.pi
 """The same for networks of two times: objectives of flow maps differentiate by time, and a faster
@@ -28,11 +28,12 @@ feature spoils the map in one step (sliced W2 of the checkerboard .15 at 8 pi, .
 
 @final
 class MLP(VectorField):
-    """`depth` hidden layers of `width` units on the flattened x, sinusoids of t, and a label.
+    """An MLP of `depth` hidden layers of `width` units on the flattened x, `time_features`
+    sinusoids of t, and the label.
 
-    The paper's has 5 layers of 512.  Takes data of any shape; `classes` > 0 takes
-    `condition["label"]`, with zeros for the null class.  `span` adds the second time of a flow map;
-    the framework sets it where the objective needs it.
+    The paper's has 5 layers of 512.  Takes data of any shape.  `classes` > 0 makes it read
+    `condition["label"]`, one-hot, with zeros for the null class.  `span` adds the second time of a
+    flow map; the framework sets it where the objective needs it.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class MLP(VectorField):
         activation: Literal["silu", "gelu", "relu", "tanh"] = "silu",
     ) -> None:
         super().__init__()
-        if not shape or math.prod(shape) < 1:
-            raise ComponentError(f"model 'mlp' needs data with at least one value, not {shape}")
+        if not shape or min(shape) < 1:
+            raise ComponentError(
+                f"model 'mlp' needs data of at least one value, not of shape {tuple(shape)}"
+            )
         self.time_features = time_features
         self.classes = classes
         self.span = span
@@ -76,12 +79,12 @@ class MLP(VectorField):
             sinusoidal(time, self.time_features, self.fastest, ratio=1 / 16).to(x.dtype)
             for time in times
         ]
-        given = [x.flatten(1), *features, self._label(x, condition)]
-        prediction: Tensor = self.layers(torch.cat(given, dim=1))
+        inputs = torch.cat([x.flatten(1), *features, self._one_hot(x, condition)], dim=1)
+        prediction: Tensor = self.layers(inputs)
         return prediction.reshape(x.shape)
 
-    def _label(self, x: Tensor, condition: Condition | None) -> Tensor:
-        """One column per class, 1 for the row's class; nothing for the null class."""
+    def _one_hot(self, x: Tensor, condition: Condition | None) -> Tensor:
+        """Return the labels as `(batch, classes)`: 1 in the class's column, zeros for -1."""
         if condition is None or "label" not in condition:
             return x.new_zeros(len(x), self.classes)
         label = condition["label"]

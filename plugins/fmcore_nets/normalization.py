@@ -1,4 +1,4 @@
-"""Group normalisation with statistics in float32, whatever the precision around it."""
+"""Group normalisation whose result has the dtype of its input, under autocast too."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["GroupNorm", "groups_of"]
+__all__ = ["GroupNorm", "group_count"]
 
 MOST_GROUPS = 32
-LEAST_PER_GROUP = 4  # one channel alone would lose its mean, which carries the picture
+LEAST_PER_GROUP = 4
+"""Fewest channels per group: a group of one channel loses the channel's mean, which carries most of
+the image."""
 
 
-def groups_of(channels: int) -> int:
-    """ADM's 32 groups; fewer where `channels` are few, or do not divide.
+def group_count(channels: int) -> int:
+    """Return the number of groups for `channels` channels: ADM's 32, or fewer for few channels.
 
-    >>> groups_of(192), groups_of(32), groups_of(90)
+    The count always divides `channels`.
+
+    >>> group_count(192), group_count(32), group_count(90)
     (32, 8, 18)
     """
     most = max(1, min(MOST_GROUPS, channels // LEAST_PER_GROUP))
@@ -26,13 +30,14 @@ def groups_of(channels: int) -> int:
 
 @final
 class GroupNorm(nn.Module):
-    """Normalise groups of channels of `(batch, channels, ...)`, and give back x's dtype."""
+    """Group normalisation of `(batch, channels, ...)`, returned in x's dtype."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.groups = groups_of(channels)
+        self.groups = group_count(channels)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        # autocast runs group_norm in float32 and returns float32: the cast keeps x's dtype
         return F.group_norm(x, self.groups, self.weight, self.bias, eps=1e-5).to(x.dtype)

@@ -1,6 +1,6 @@
-"""ADM's residual block, which may also halve or double the image, and the plain resampling layers.
+"""ADM's residual block, which can also resample, and the convolutional resampling layers.
 
-Sizes are halved upwards (7 becomes 4), so that doubling covers them and the U-Net can cut back.
+An odd size is halved upwards (7 becomes 4), so that doubling covers it and the U-Net can crop.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, final
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,30 +21,32 @@ Resample = Literal["down", "up"]
 
 
 def zero_conv(channels: int, out: int) -> nn.Conv2d:
-    """A 3x3 convolution that starts as zero, so that what it ends starts as the identity."""
+    """Return a 3x3 convolution initialised to zero, so that a residual branch starts as the
+    identity.
+    """
     conv = nn.Conv2d(channels, out, 3, padding=1)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # there is a bias
     return conv
 
 
-def _halved(x: Tensor) -> Tensor:
+def _halve(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2, ceil_mode=True)
 
 
-def _doubled(x: Tensor) -> Tensor:
+def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-_RESAMPLED: dict[Resample, Callable[[Tensor], Tensor]] = {"down": _halved, "up": _doubled}
+_RESAMPLING: dict[Resample, Callable[[Tensor], Tensor]] = {"down": _halve, "up": _double}
 
 
 @final
 class ResidualBlock(nn.Module):
-    """x + conv(silu(modulated(norm(conv(silu(norm(x))))))), from `channels` to `out`.
+    """x + conv(silu(modulate(norm(conv(silu(norm(x))))))), from `channels` to `out` channels.
 
-    The embedding modulates the second norm, by scale and shift (`scale_shift`) or by a sum before
-    it. `resample` halves or doubles both branches.  Source: Dhariwal & Nichol 2021, section 3.
+    The embedding modulates the second norm: by scale and shift (`scale_shift`), or added before the
+    norm.  `resample` halves or doubles both branches.  Source: Dhariwal & Nichol 2021, section 3.
     """
 
     def __init__(
@@ -70,16 +73,17 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         h: Tensor = F.silu(self.norm_in(x))
         if self.resample is not None:
-            h, x = _RESAMPLED[self.resample](h), _RESAMPLED[self.resample](x)
-        h = self._modulated(self.conv_in(h), self.modulation(F.silu(embedding))[:, :, None, None])
+            h, x = _RESAMPLING[self.resample](h), _RESAMPLING[self.resample](x)
+        modulation = rearrange(self.modulation(F.silu(embedding)), "b c -> b c 1 1")
+        h = self._modulate(self.conv_in(h), modulation)
         h = self.conv_out(F.dropout(F.silu(h), self.dropout, self.training))
         shortcut: Tensor = self.skip(x)
         return shortcut + h
 
-    def _modulated(self, h: Tensor, modulation: Tensor) -> Tensor:
+    def _modulate(self, h: Tensor, modulation: Tensor) -> Tensor:
         if not self.scale_shift:
-            summed: Tensor = self.norm_out(h + modulation)
-            return summed
+            normed: Tensor = self.norm_out(h + modulation)
+            return normed
         scale, shift = modulation.chunk(2, dim=1)
         scaled: Tensor = torch.addcmul(shift, self.norm_out(h), 1 + scale)
         return scaled
@@ -87,7 +91,7 @@ class ResidualBlock(nn.Module):
 
 @final
 class Downsample(nn.Module):
-    """Half the size by a 3x3 convolution of stride 2."""
+    """A 3x3 convolution of stride 2, which halves height and width."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -100,12 +104,12 @@ class Downsample(nn.Module):
 
 @final
 class Upsample(nn.Module):
-    """Twice the size by repeating pixels, then a 3x3 convolution."""
+    """Doubles height and width by repeating pixels, then applies a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        doubled: Tensor = self.conv(_doubled(x))
+        doubled: Tensor = self.conv(_double(x))
         return doubled

@@ -1,7 +1,7 @@
 """The U-Net of Dhariwal & Nichol 2021 ("ADM"), which the paper trains on images.
 
-A network of L levels halves the image L - 1 times, with `depth` residual blocks at each level going
-down and `depth + 1` coming up; what the way down computes is handed across to the way up.
+A network of L levels halves the image L - 1 times, with `depth` residual blocks per level in the
+encoder and `depth + 1` in the decoder, which reads the encoder's outputs as skip connections.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from fmcore import ComponentError, Condition, VectorField
-from fmcore_nets.attention import Attention, heads_of
+from fmcore_nets.attention import Attention, head_count
 from fmcore_nets.embedding import Embedding
 from fmcore_nets.normalization import GroupNorm
 from fmcore_nets.residual import Downsample, Resample, ResidualBlock, Upsample, zero_conv
@@ -32,20 +32,25 @@ class UNet(VectorField):
     """ADM's U-Net for images `(channels, height, width)` of any size.
 
     `channels` times `channel_mult` is the width of each level, `depth` its residual blocks.
-    `attention_resolutions` are image heights (16 means the 16x16 level); the middle always attends.
-    `head_channels` is the width of a head; `heads`, where given, is their number instead.
-    `classes` > 0 takes `condition["label"]`.  `updown` resamples in a residual block, as ADM does,
-    or by a convolution, as DDPM does; `scale_shift` is ADM's modulation.  `recompute` keeps no
-    activations inside the blocks: less memory, a third more time.  The output starts as zero.
-    `time_scale` is the fastest frequency of the time embedding, in radians from noise to data:
-    ADM's is 1000; flow maps (`span`, set by the framework) want about 3; a small one makes a field that is smooth in t, which adaptive solvers repay.
+    `attention_resolutions` are image heights (16 means the 16x16 level); the middle block always
+    has attention.  `head_channels` is the number of channels per head; `heads`, if given, is the
+    number of heads instead.  `classes` > 0 makes it read `condition["label"]`.  `updown` resamples
+    in a residual block, as ADM does, or by a convolution, as DDPM does; `scale_shift` is ADM's
+    modulation.  `recompute` stores no activations inside the blocks and computes them again in the
+    backward pass: less memory, a third more time.  The output is zero at initialisation.
+    `time_scale` is the highest frequency of the time embedding, in radians from noise to data:
+    ADM's is 1000; a smaller one makes the field smoother in t, so that adaptive solvers take fewer
+    steps; flow maps (`span`, set by the framework) need about 3.
+
+    Raises ComponentError for a shape that is no image, for images that are too small to be halved
+    once per level, and for channels that do not divide into heads.
     """
 
     def __init__(
         self,
         *,
         shape: tuple[int, ...],
-        channels: Annotated[int, Gt(0)] = 64,
+        channels: Annotated[int, Gt(1)] = 64,  # one channel would embed no time
         depth: Annotated[int, Gt(0)] = 2,
         channel_mult: tuple[int, ...] = (1, 2, 2),
         attention_resolutions: tuple[int, ...] = (),
@@ -64,12 +69,12 @@ class UNet(VectorField):
         self.classes = classes
         self.span = span
         levels = _levels(shape, channels, tuple(channel_mult), tuple(attention_resolutions))
-        make = _Maker(4 * channels, dropout, scale_shift, updown, head_channels, heads)
+        build = _Builder(4 * channels, dropout, scale_shift, updown, head_channels, heads)
         self.embedding = Embedding(channels, 4 * channels, classes, time_scale, span)
         self.stem = nn.Conv2d(shape[0], levels[0].width, 3, padding=1)
-        self.down, widths = make.way_down(levels, depth)
-        self.middle = make.middle(levels[-1].width)
-        self.up = make.way_up(levels, depth, widths)
+        self.down, widths = build.encoder(levels, depth)
+        self.middle = build.middle(levels[-1].width)
+        self.up = build.decoder(levels, depth, widths)
         self.norm = GroupNorm(levels[0].width)
         self.head = zero_conv(levels[0].width, shape[0])
 
@@ -85,15 +90,15 @@ class UNet(VectorField):
         h = self.stem(x)
         skips = [h]
         for stage in self.down:
-            h = self._through(stage, h, embedding)
+            h = self._apply_stage(stage, h, embedding)
             skips.append(h)
-        h = self._through(self.middle, h, embedding)
+        h = self._apply_stage(self.middle, h, embedding)
         for stage in self.up:
-            h = self._through(stage, h, embedding, skips.pop())
+            h = self._apply_stage(stage, h, embedding, skips.pop())
         prediction: Tensor = self.head(F.silu(self.norm(h)))
         return prediction
 
-    def _through(
+    def _apply_stage(
         self, stage: nn.Module, h: Tensor, embedding: Tensor, skip: Tensor | None = None
     ) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -103,9 +108,10 @@ class UNet(VectorField):
 
 @final
 class _Stage(nn.Module):
-    """What happens between two skips; residual blocks alone look at the embedding.
+    """The blocks between two skip connections; only residual blocks read the embedding.
 
-    A skip is joined in here, so that a stage that is computed again keeps no copy of it.
+    The skip is concatenated in here, inside what `recompute` computes again, so that autograd
+    stores no copy of the concatenation.
     """
 
     def __init__(self, *blocks: nn.Module) -> None:
@@ -114,7 +120,7 @@ class _Stage(nn.Module):
 
     def forward(self, h: Tensor, embedding: Tensor, skip: Tensor | None = None) -> Tensor:
         if skip is not None:
-            h = h[:, :, : skip.shape[2], : skip.shape[3]]  # an odd size was halved upwards
+            h = h[:, :, : skip.shape[2], : skip.shape[3]]  # odd sizes were rounded up
             h = torch.cat([h, skip], dim=1)
         for block in self.blocks:
             h = block(h, embedding) if isinstance(block, ResidualBlock) else block(h)
@@ -124,7 +130,7 @@ class _Stage(nn.Module):
 @dataclass(frozen=True)
 class _Level:
     width: int
-    attends: bool
+    has_attention: bool
 
 
 def _levels(
@@ -133,13 +139,18 @@ def _levels(
     channel_mult: tuple[int, ...],
     attention_resolutions: tuple[int, ...],
 ) -> list[_Level]:
-    """The levels from the image down.  Raises ComponentError for what cannot be built."""
-    if len(shape) != 3:
+    """Return the levels, the largest images first.  Raises ComponentError if the options do not fit
+    the shape.
+    """
+    if len(shape) != 3 or min(shape) < 1:
         raise ComponentError(
-            f"model 'unet' needs images (channels, height, width), not shape {shape}; use 'mlp'"
+            f"model 'unet' needs images (channels, height, width), not shape {tuple(shape)}; "
+            "use 'mlp'"
         )
     if not channel_mult or min(channel_mult) < 1:
-        raise ComponentError(f"model 'unet': channel_mult must be positive, got {channel_mult}")
+        raise ComponentError(
+            f"model 'unet': channel_mult needs one or more positive integers, got {channel_mult}"
+        )
     heights = list(_halvings(shape[1], len(channel_mult)))
     if min(shape[1:]) <= 2 ** (len(channel_mult) - 2):
         raise ComponentError(
@@ -164,8 +175,8 @@ def _halvings(size: int, count: int) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes stages; holds what all blocks have in common."""
+class _Builder:
+    """Builds stages from the options that all blocks share."""
 
     embedding: int
     dropout: float
@@ -174,38 +185,38 @@ class _Maker:
     head_channels: int
     heads: int | None
 
-    def way_down(self, levels: list[_Level], depth: int) -> tuple[nn.ModuleList, list[int]]:
-        """The stages from the image to the smallest level, and the width of every skip."""
+    def encoder(self, levels: list[_Level], depth: int) -> tuple[nn.ModuleList, list[int]]:
+        """Return the stages from the image to the smallest level, and the width of every skip."""
         stages, width = nn.ModuleList(), levels[0].width
         widths = [width]
-        for place, level in enumerate(levels):
+        for index, level in enumerate(levels):
             for _ in range(depth):
                 stages.append(self.stage(width, level))
                 width = level.width
                 widths.append(width)
-            if place < len(levels) - 1:
-                stages.append(_Stage(self.resampled(width, "down")))
+            if index < len(levels) - 1:
+                stages.append(_Stage(self.resampling(width, "down")))
                 widths.append(width)
         return stages, widths
 
     def middle(self, width: int) -> _Stage:
         return _Stage(self.block(width, width), self.attention(width), self.block(width, width))
 
-    def way_up(self, levels: list[_Level], depth: int, widths: list[int]) -> nn.ModuleList:
-        """The stages back to the image, each taking the last skip not yet taken."""
+    def decoder(self, levels: list[_Level], depth: int, widths: list[int]) -> nn.ModuleList:
+        """Return the stages back to the image; each one consumes the last unused skip."""
         stages, width, skips = nn.ModuleList(), levels[-1].width, list(widths)
-        for place in reversed(range(len(levels))):
-            for turn in range(depth + 1):
-                stage = self.stage(width + skips.pop(), levels[place])
-                width = levels[place].width
-                if place > 0 and turn == depth:
-                    stage.blocks.append(self.resampled(width, "up"))
+        for index in reversed(range(len(levels))):
+            for repeat in range(depth + 1):
+                stage = self.stage(width + skips.pop(), levels[index])
+                width = levels[index].width
+                if index > 0 and repeat == depth:
+                    stage.blocks.append(self.resampling(width, "up"))
                 stages.append(stage)
         return stages
 
     def stage(self, width: int, level: _Level) -> _Stage:
         block = self.block(width, level.width)
-        return _Stage(block, self.attention(level.width)) if level.attends else _Stage(block)
+        return _Stage(block, self.attention(level.width)) if level.has_attention else _Stage(block)
 
     def block(self, width: int, out: int, resample: Resample | None = None) -> ResidualBlock:
         return ResidualBlock(
@@ -218,9 +229,9 @@ class _Maker:
         )
 
     def attention(self, width: int) -> Attention:
-        return Attention(width, heads_of(width, self.head_channels, self.heads))
+        return Attention(width, head_count(width, self.head_channels, self.heads))
 
-    def resampled(self, width: int, direction: Resample) -> nn.Module:
+    def resampling(self, width: int, direction: Resample) -> nn.Module:
         if self.updown == "residual":
             return self.block(width, width, direction)
         return Downsample(width) if direction == "down" else Upsample(width)

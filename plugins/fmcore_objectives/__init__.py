@@ -1,4 +1,4 @@
-"""What a network predicts, how its errors are weighted, and when they are looked at."""
+"""The built-in objectives: what a network predicts and how its errors are weighted over time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fmcore import Register, hookimpl
 
 @hookimpl
 def register_objectives(register: Register) -> None:
-    """Offer the objectives."""
+    """Register the objectives."""
     register(
         "flow_matching",
         "fmcore_objectives.flow_matching:FlowMatching",

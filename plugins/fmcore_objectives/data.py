@@ -1,4 +1,4 @@
-"""Regress the data themselves."""
+"""Regression of the data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ __all__ = ["DataPrediction"]
 @final
 @dataclass(frozen=True)
 class DataPrediction(Timed):
-    """E |x1_t(xt) - x1|^2, every time with the same weight: a denoiser.
+    """E |x1_t(xt) - x1|^2 with weight 1 at every time: a denoiser.
 
-    Where sigma nears 0 its errors grow by d_sigma / sigma on the way to a velocity.
+    The conversion to a velocity multiplies its errors by d_sigma / sigma, which grows as sigma
+    tends to 0.
     Source: Salimans and Ho 2022 (arXiv 2202.00512), section 4.
     """
 

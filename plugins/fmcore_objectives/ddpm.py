@@ -1,4 +1,4 @@
-"""DDPM: regress the noise."""
+"""DDPM: regression of the noise."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["DDPM"]
 @final
 @dataclass(frozen=True)
 class DDPM(Timed):
-    """E |eps_t(xt) - x0|^2, every time with the same weight.
+    """E |eps_t(xt) - x0|^2 with weight 1 at every time.
 
-    Where alpha is 0, as at t = 0 of `ot`, the noise is all of xt and its prediction says nothing of
-    the data: sampling then starts blind.  Source: eq. 44-45; Ho et al. 2020 (arXiv 2006.11239),
-    eq. 14.
+    Where alpha is 0, as at t = 0 of `ot`, xt is noise alone, so that a prediction of the noise does
+    not determine the data, and the first step of sampling has no information about them.
+    Source: eq. 44-45; Ho et al. 2020 (arXiv 2006.11239), eq. 14.
     """
 
     @property

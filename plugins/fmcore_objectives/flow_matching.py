@@ -1,4 +1,4 @@
-"""Conditional flow matching: regress the velocity."""
+"""Conditional flow matching: regression of the velocity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FlowMatching"]
 @final
 @dataclass(frozen=True)
 class FlowMatching(Timed):
-    """E |v_t(xt) - ut|^2, every time with the same weight.  Source: eq. 9 and 14."""
+    """E |v_t(xt) - ut|^2 with weight 1 at every time.  Source: eq. 9 and 14."""
 
     @property
     def prediction(self) -> Quantity:

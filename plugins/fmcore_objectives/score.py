@@ -1,4 +1,4 @@
-"""What the two objectives that regress the score share."""
+"""The base class of the objectives that regress the score."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["ScoreRegression"]
 
 @dataclass(frozen=True)
 class ScoreRegression(Timed, ABC):
-    """An objective whose network gives the score, grad log p_t, of an affine path.
+    """An objective whose network predicts the score, grad log p_t, of an affine path.
 
-    As printed, eq. 42-43 regress its negative, the noise over sigma; the sign here is the score's.
+    Eq. 42-43 as printed regress the negative score, noise / sigma; here the sign is the score's.
     """
 
     @final
@@ -44,7 +44,7 @@ class ScoreRegression(Timed, ABC):
 
     @final
     def schedule(self, path: Path, t: Tensor) -> Coefficients:
-        """The schedule of `path` at `t`.  Raises ComponentError for a path without one."""
+        """Return the coefficients of `path` at `t`.  Raises ComponentError unless it is affine."""
         if isinstance(path, AffinePath):
             return path.coefficients(t)
         raise ComponentError(

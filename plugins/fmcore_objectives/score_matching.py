@@ -1,4 +1,4 @@
-"""Denoising score matching, every time weighted to the same scale."""
+"""Denoising score matching, weighted by sigma^2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ScoreMatching"]
 @final
 @dataclass(frozen=True)
 class ScoreMatching(ScoreRegression):
-    """E sigma^2 |s_t(xt) - score|^2: the noise's error, read off the score.
+    """E sigma^2 |s_t(xt) - score|^2: the squared error of the noise -sigma s_t.
 
     Source: eq. 42-43 with lambda = sigma^2; Song and Ermon 2019 (arXiv 1907.05600), section 4.2.
     """

@@ -1,4 +1,4 @@
-"""ScoreFlow: score matching weighted towards the likelihood."""
+"""ScoreFlow: score matching with the likelihood weighting."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ScoreFlow(ScoreRegression):
     """E g^2 |s_t(xt) - score|^2, where g is the diffusion coefficient of the path's forward SDE.
 
     g^2 = sigma^2 d/dt log(alpha^2 / sigma^2): beta(1 - t) on the VP path, -d(sigma^2)/dt on VE, as
-    docs/maths.md derives.  It is infinite where alpha is 0, as at t = 0 of `ot`: there training
-    needs a `time_min`.
+    docs/maths.md derives.  It is infinite where alpha is 0, as at t = 0 of `ot`, so that such paths
+    need a `time_min` > 0.
     Source: eq. 42-43 with lambda = beta; Song et al. 2021 (arXiv 2101.09258), Theorem 1.
     """
 

@@ -1,4 +1,4 @@
-"""The options of time that every objective here shares."""
+"""The distribution of training times, shared by all objectives of this plugin."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ __all__ = ["Timed"]
 
 @dataclass(frozen=True)
 class Timed(Regression, ABC):
-    """An objective whose training times are drawn as `time` says.
+    """An objective that draws its training times from the distribution `time`.
 
     `uniform` is the paper's; `stratified` spreads the times of a batch evenly, which lowers the
-    variance of its gradient; `logit_normal` looks at the middle more than at the ends (median
-    sigmoid(`logit_mean`), spread `logit_std`).  `time_min` and `time_max` cut the draw to a part of
-    the path's interval, given as fractions of it.
+    variance of its gradient; `logit_normal` draws more times in the middle than near the ends:
+    logit(t) is N(`logit_mean`, `logit_std`^2).  `time_min` and `time_max` restrict the draw to a
+    part of the path's interval, in fractions of it.
     """
 
     time: Literal["uniform", "stratified", "logit_normal"] = "uniform"
-    logit_mean: float = 0.0
-    logit_std: Annotated[float, Gt(0)] = 1.0
+    # beyond 10 nearly all draws round to 0 or 1
+    logit_mean: Annotated[float, Ge(-10), Le(10)] = 0.0
+    logit_std: Annotated[float, Gt(0), Le(10)] = 1.0
     time_min: Annotated[float, Ge(0), Le(1)] = 0.0
     time_max: Annotated[float, Ge(0), Le(1)] = 1.0
 

@@ -1,6 +1,4 @@
-"""The paths of the paper and its neighbours, all affine: xt = alpha(t) x1 + sigma(t) x0; and where
-their x0 may come from.
-"""
+"""The built-in paths, all affine (xt = alpha(t) x1 + sigma(t) x0), and the sources of x0."""
 
 from __future__ import annotations
 
@@ -9,9 +7,9 @@ from fmcore import Register, hookimpl
 
 @hookimpl
 def register_paths(register: Register) -> None:
-    """Offer the affine paths."""
+    """Register the affine paths."""
     ot = "fmcore_paths.ot:OTPath"
-    register("ot", ot, summary="straight, constant speed, sigma_min left at the data (eq. 20)")
+    register("ot", ot, summary="straight, constant speed, width sigma_min at the data (eq. 20)")
     register("cond_ot", ot, summary="another name of ot")
     register("linear", "fmcore_paths.linear:LinearPath", summary="rectified flow: ot, sigma_min 0")
     register("vp", "fmcore_paths.vp:VPPath", summary="variance-preserving diffusion (eq. 18)")
@@ -20,7 +18,7 @@ def register_paths(register: Register) -> None:
     register(
         "polynomial",
         "fmcore_paths.polynomial:PolynomialPath",
-        summary="straight, at a speed that grows like a power of t",
+        summary="straight, at a speed proportional to a power of t",
     )
     register(
         "brownian_bridge",
@@ -36,12 +34,12 @@ def register_paths(register: Register) -> None:
 
 @hookimpl
 def register_sources(register: Register) -> None:
-    """Offer what a path may take as its `source`."""
+    """Register the sources: the distributions that x0 can have."""
     register("gaussian", "fmcore.interfaces.gaussian:Gaussian", summary="N(0, temperature^2 I)")
     register(
         "from_condition",
         "fmcore_paths.from_condition:FromCondition",
-        summary="an entry of the condition, plus noise",
+        summary="an entry of the condition plus noise",
     )
-    register("from_data", "fmcore_paths.from_data:FromData", summary="examples of a data set")
+    register("from_data", "fmcore_paths.from_data:FromData", summary="samples of a dataset")
     register("sum", "fmcore_paths.sum:Sum", summary="a scaled source plus Gaussian noise")

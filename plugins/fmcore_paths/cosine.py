@@ -1,4 +1,4 @@
-"""A quarter of a circle from noise to data."""
+"""The path along a quarter circle from noise to data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["CosinePath"]
 @final
 @dataclass(frozen=True)
 class CosinePath(AffinePath):
-    """alpha = sin(pi t / 2), sigma = cos(pi t / 2): the variance is preserved, the speed constant.
+    """alpha = sin(pi t / 2), sigma = cos(pi t / 2): variance-preserving, at constant speed.
 
-    Source: the trigonometric interpolant of Albergo and Vanden-Eijnden 2023 (arXiv 2209.15571);
-    Nichol and Dhariwal 2021 (arXiv 2102.09672), eq. 17, shift it by an offset.
+    Source: the trigonometric interpolant of Albergo and Vanden-Eijnden 2023 (arXiv 2209.15571).
+    Nichol and Dhariwal 2021 (arXiv 2102.09672), eq. 17, add an offset to the angle.
     """
 
     def coefficients(self, t: Tensor) -> Coefficients:

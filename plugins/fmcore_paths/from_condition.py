@@ -1,4 +1,4 @@
-"""Noise around what is already known: a low resolution, a spectrum, a degraded picture."""
+"""A source centred on an entry of the condition, such as a low-resolution image."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ __all__ = ["FromCondition"]
 class FromCondition(Source):
     """x0 = condition[key] + scale z, with z standard normal.
 
-    The entry `key` of the condition has the data's shape, `(batch, *shape)`.
-    Source: the prior of FLowHigh, Yun et al. 2025 (arXiv 2501.04926).
+    The entry `key` of the condition has the data's shape, `(batch, *shape)`; `scale` > 0 is the
+    standard deviation of the noise.  Raises ComponentError if the entry is missing or has another
+    shape.  Source: the prior of FLowHigh, Yun et al. 2025 (arXiv 2501.04926).
     """
 
     conditional: ClassVar[bool] = True
@@ -47,11 +48,11 @@ class FromCondition(Source):
         return -0.5 * z.square().sum(1) - log_volume
 
     def _mean(self, shape: tuple[int, ...], condition: Condition | None) -> Tensor:
-        given = sorted(condition or ())
+        available = sorted(condition or ())
         if condition is None or self.key not in condition:
             raise ComponentError(
                 f"source 'from_condition' needs the condition '{self.key}'; the data give "
-                f"{', '.join(given) or 'none'}: set its `key` to one of them"
+                f"{', '.join(available) or 'none'}: set its `key` to one of them"
             )
         mean = condition[self.key]
         if tuple(mean.shape) != shape:

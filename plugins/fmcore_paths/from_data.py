@@ -1,4 +1,4 @@
-"""A flow between two data sets starts from the examples of one of them."""
+"""A source that draws x0 from a dataset, for a flow between two datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["FromData"]
 @final
 @dataclass(frozen=True)
 class FromData(Source):
-    """x0 is an example of `data`, drawn with replacement; images as points of [-1, 1]."""
+    """x0 is a sample of `data`, drawn with replacement; images are scaled to [-1, 1].
+
+    Raises ComponentError for data of another shape; there is no density.
+    """
 
     data: Dataset
 

@@ -16,7 +16,7 @@ __all__ = ["LinearPath"]
 @final
 @dataclass(frozen=True)
 class LinearPath(AffinePath):
-    """xt = t x1 + (1 - t) x0 and ut = x1 - x0: path `ot` with sigma_min 0, ending on the data.
+    """xt = t x1 + (1 - t) x0 and ut = x1 - x0: path `ot` with sigma_min 0, which ends at x1.
 
     Source: Liu, Gong, Liu 2022 (arXiv 2209.03003), eq. 1.
     """

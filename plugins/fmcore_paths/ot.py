@@ -17,10 +17,10 @@ __all__ = ["OTPath"]
 @final
 @dataclass(frozen=True)
 class OTPath(AffinePath):
-    """Conditional optimal transport: every point travels straight, at constant speed.
+    """Conditional optimal transport: every sample moves in a straight line at constant speed.
 
-    `sigma_min` is the width left at the data end; the paper prints no value.  The *conditional*
-    path is optimal transport, the marginal one is not claimed to be.  Source: eq. 20-23.
+    `sigma_min` is the standard deviation at t = 1; the paper prints no value.  The *conditional*
+    path is optimal transport; the paper does not claim it of the marginal one.  Source: eq. 20-23.
     """
 
     sigma_min: Annotated[float, Ge(0), Lt(1)] = 1e-4

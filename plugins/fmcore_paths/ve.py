@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, final
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from fmcore import AffinePath, Coefficients, ComponentError
@@ -18,17 +18,18 @@ __all__ = ["VEPath"]
 @final
 @dataclass(frozen=True)
 class VEPath(AffinePath):
-    """alpha = 1, sigma falling geometrically from `sigma_max` at the noise to `sigma_min` at the
+    """alpha = 1; sigma decreases geometrically from `sigma_max` at the noise to `sigma_min` at the
     data.
 
-    The prior is N(0, sigma_max^2 I).  The paper asks for sigma = 0 at the data and trains no VE
-    model; the schedule and its defaults are Song et al.'s, whose kernel keeps width sigma_min
-    there: small beside the data, and the velocity stays finite on all of [0, 1].
+    The prior is N(0, sigma_max^2 I).  The paper requires sigma = 0 at the data and trains no VE
+    model; the schedule and its defaults are Song et al.'s, which end at sigma_min > 0, so that the
+    velocity is finite on all of [0, 1].
     Source: eq. 16-17; Song et al. 2021 (arXiv 2011.13456), eq. 31.
     """
 
-    sigma_min: Annotated[float, Gt(0)] = 0.01
-    sigma_max: Annotated[float, Gt(0)] = 50.0
+    # within these bounds sigma and its powers are finite in float32
+    sigma_min: Annotated[float, Ge(1e-9), Le(1e9)] = 0.01
+    sigma_max: Annotated[float, Ge(1e-9), Le(1e9)] = 50.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, final
 
-from annotated_types import Ge, Gt
+from annotated_types import Gt, Le
 from torch import Tensor
 
 from fmcore import AffinePath, Coefficients, ComponentError
@@ -18,14 +18,14 @@ __all__ = ["VPPath"]
 class VPPath(AffinePath):
     """alpha = exp(-T/2), sigma^2 = 1 - exp(-T), with T the integral of beta over [0, 1 - t].
 
-    beta rises linearly from `beta_min` at the data to `beta_max` at the noise.  The velocity is
+    beta increases linearly from `beta_min` at the data to `beta_max` at the noise.  The velocity is
     infinite at t = 1, so the interval ends at 1 - 1e-5, as in the paper's training, sampling and
-    likelihoods.  alpha(0) is 6.6e-3, not 0: the path begins near N(0, I), not at it.
+    likelihoods.  alpha(0) is 6.6e-3 by default, so x at t = 0 is only nearly N(0, I).
     Source: eq. 18-19, App. E.1; Song et al. 2021 (arXiv 2011.13456), eq. 32-33.
     """
 
     beta_min: Annotated[float, Gt(0)] = 0.1
-    beta_max: Annotated[float, Ge(0)] = 20.0
+    beta_max: Annotated[float, Gt(0), Le(1000)] = 20.0  # above, alpha is 0 in float64 at the noise
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +43,7 @@ class VPPath(AffinePath):
         beta = self.beta_min + s * (self.beta_max - self.beta_min)
         big_t = s * self.beta_min + s * s / 2 * (self.beta_max - self.beta_min)
         alpha = (-big_t / 2).exp()
-        sigma = (-(-big_t).expm1()).sqrt()  # 1 - exp(-T) has no digits left near t = 1
+        sigma = (-(-big_t).expm1()).sqrt()  # 1 - exp(-T) cancels near t = 1
         sigma_d_sigma = -beta / 2 * alpha * alpha  # from sigma^2 = 1 - alpha^2; finite at t = 1
         return Coefficients(
             alpha=alpha,

@@ -1,5 +1,5 @@
-"""Networks that were trained elsewhere, read from the disk as velocity fields; the schedules that
-they were trained with; and a stand-in for data that are not there.
+"""Pretrained networks of other libraries as velocity fields, the paths they were trained on, and
+placeholder datasets for sampling without data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["register_datasets", "register_models", "register_paths"]
 
 @hookimpl
 def register_models(register: Register) -> None:
-    """Offer networks of diffusers and of torchcfm."""
+    """Register the networks of diffusers and torchcfm."""
     register(
         "diffusers",
         "fmcore_pretrained.diffusers_model:DiffusersModel",
@@ -28,25 +28,29 @@ def register_models(register: Register) -> None:
 
 @hookimpl
 def register_paths(register: Register) -> None:
-    """Offer the discrete schedules of diffusion models, as paths in continuous time."""
+    """Register the discrete schedules of diffusion models, as paths in continuous time."""
     register(
         "discrete_vp",
         "fmcore_pretrained.discrete_vp:DiscreteVP",
-        summary="DDPM's betas, exact at the times of training",
+        summary="DDPM's discrete schedule, exact at the times of training",
     )
     register(
         "diffusers",
         "fmcore_pretrained.diffusers_path:DiffusersPath",
-        summary="the path that a folder of diffusers was trained along",
+        summary="the path that a diffusers network was trained on, from its folder",
     )
 
 
 @hookimpl
 def register_datasets(register: Register) -> None:
-    """Offer what stands where a recipe needs data and there are none."""
-    register("blank", "fmcore_pretrained.blank:Blank", summary="no data: the shape of images alone")
+    """Register the placeholder datasets."""
+    register(
+        "blank",
+        "fmcore_pretrained.blank:Blank",
+        summary="placeholder: the shape of images, without data",
+    )
     register(
         "blank_latents",
         "fmcore_pretrained.blank:BlankLatents",
-        summary="no data: the shape of latents alone",
+        summary="placeholder: the shape of latents, without data",
     )

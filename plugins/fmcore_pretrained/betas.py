@@ -1,7 +1,7 @@
-"""alpha_bar of a diffusion model, from the betas of its discrete steps.
+"""The noise schedule of a diffusion model, from the betas of its discrete steps.
 
 Notation: tau = 0 .. T - 1 counts steps from the data; alpha_bar(tau) is the product of 1 - beta up
-to tau.  In float64, where the libraries compute in float32.
+to tau.  Computed in float64; diffusers computes in float32.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ OFFSET = 0.008
 
 
 def betas_of(schedule: BetaSchedule, start: float, end: float, steps: int) -> Array:
-    """`(steps,)` betas: evenly from `start` to `end`; their roots evenly; or the cosine schedule's,
-    which reads neither."""
+    """Return `(steps,)` betas: `linear` from `start` to `end`, `scaled_linear` with linear square
+    roots, or the cosine schedule, which reads neither.
+    """
     if schedule == "linear":
         return np.linspace(start, end, steps)
     if schedule == "scaled_linear":
@@ -39,8 +40,11 @@ def betas_of(schedule: BetaSchedule, start: float, end: float, steps: int) -> Ar
 
 
 def lam_of(betas: Sequence[float] | Array, zero_snr: bool) -> Array:
-    """log(alpha / sigma) at every tau; with `zero_snr`, alpha shifted and scaled to be 0 at the
-    last, where this is -inf, and unchanged at the first (arXiv 2305.08891, algorithm 1)."""
+    """Return log(alpha / sigma) at every tau.
+
+    `zero_snr` shifts and scales alpha to 0 at the last tau, where the result is -inf, and leaves it
+    unchanged at the first (arXiv 2305.08891, algorithm 1).
+    """
     log_alpha = np.log1p(-np.asarray(betas, np.float64)).cumsum() / 2
     if zero_snr:
         alpha = np.exp(log_alpha)

@@ -1,4 +1,4 @@
-"""Stand-ins for data: what gives a sampler its shape when there is nothing to compare with."""
+"""Placeholder datasets: they give a sampler its shape, without data to compare with."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ GRAY = 128
 @final
 @dataclass(frozen=True)
 class Blank(ImageDataset):
-    """One gray image of `channels` and `image_size`, to sample or benchmark a pretrained network
-    without its data.
+    """One gray image of shape (`channels`, `image_size`, `image_size`), to sample or benchmark a
+    pretrained network without its data.
 
-    There is no test split: a metric that compares with data is refused.
+    It has no test split, so metrics that compare with data are refused.
     """
 
     channels: Annotated[int, Gt(0)] = 3
@@ -41,27 +41,28 @@ class Blank(ImageDataset):
 
     @property
     def length(self) -> int:
-        return _one(self.split)
+        return _length(self.split)
 
     @property
     def fingerprint(self) -> str:
-        return _mark("gray", self.shape, self.split)
+        return _fingerprint("gray", self.shape, self.split)
 
     @property
     def description(self) -> str:
-        return "one gray image: no data, but their shape"
+        return "one gray image as a placeholder: no data"
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        _one(self.split)
+        _length(self.split)
         return {"x1": torch.full((len(indices), *self.shape), GRAY, dtype=torch.uint8)}
 
 
 @final
 @dataclass(frozen=True)
 class BlankLatents(Dataset):
-    """One point at 0 of `channels` and `image_size`: `blank` for networks whose data are latents.
+    """One zero tensor of shape (`channels`, `image_size`, `image_size`): `blank` for networks on
+    latents.
 
-    Samples are kept as numbers, not as images: the decoder is yours.
+    Samples are stored as numbers, not as images: fmcore does not decode them.
     """
 
     channels: Annotated[int, Gt(0)] = 4
@@ -73,31 +74,31 @@ class BlankLatents(Dataset):
 
     @property
     def length(self) -> int:
-        return _one(self.split)
+        return _length(self.split)
 
     @property
     def fingerprint(self) -> str:
-        return _mark("zero", self.shape, self.split)
+        return _fingerprint("zero", self.shape, self.split)
 
     @property
     def description(self) -> str:
-        return "one point at 0: no data, but their shape"
+        return "one zero tensor as a placeholder: no data"
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        _one(self.split)
+        _length(self.split)
         return {"x1": torch.zeros(len(indices), *self.shape)}
 
 
-def _one(split: Split) -> int:
-    """The number of examples.  Raises DataError for the split that is not there."""
+def _length(split: Split) -> int:
+    """Return the number of samples.  Raises DataError for the test split, which does not exist."""
     if split == "test":
         raise DataError(
-            "a blank data set stands in for data that are not there, so nothing can be compared "
-            "with it: name the real ones (data.name=..., see `fmcore plugins ls`)"
+            "a blank dataset is a placeholder without data, so nothing can be compared with it: "
+            "set data.name to a dataset (see `fmcore plugins ls`)"
         )
     return 1
 
 
-def _mark(what: str, shape: tuple[int, ...], split: Split) -> str:
-    _one(split)
+def _fingerprint(what: str, shape: tuple[int, ...], split: Split) -> str:
+    _length(split)
     return hashlib.sha256(f"blank {what} {shape}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The two networks of diffusers that are vector fields, built from a configuration."""
+"""The networks of diffusers that can be velocity fields, built from a configuration."""
 
 from __future__ import annotations
 
@@ -20,88 +20,94 @@ __all__ = ["NETWORKS", "build"]
 NETWORKS = {
     "UNet2DModel": "UNet2DModel",
     "DiTTransformer2DModel": "DiTTransformer2DModel",
-    "Transformer2DModel": "DiTTransformer2DModel",  # what DiT was called before diffusers 0.29
+    "Transformer2DModel": "DiTTransformer2DModel",  # DiT's class before diffusers 0.29
 }
-"""What `_class_name` may be, and which class that is."""
+"""The supported values of `_class_name`, with the class of each."""
 
 
 def build(config: Mapping[str, Any], file: FilePath) -> nn.Module:
-    """The network that `config`, read from `file`, describes, with weights at random.
+    """Return the network that `config`, read from `file`, describes, with random weights.
 
-    Raises DataError for another class, and for what cannot be a vector field.
+    Raises DataError for an unsupported class or option.
     """
     cls = _class_of(config, file)
     options = _options(cls, config, file)
     try:
         network: nn.Module = cls(**options)
-    except Exception as error:  # whatever their constructors raise
-        raise DataError(f"{file}: {cls.__name__} cannot be made of it: {error}") from error
-    _sharpen(network)
+    except Exception as error:  # their constructors raise exceptions of any class
+        raise DataError(f"{file}: diffusers cannot build its {cls.__name__}: {error}") from error
+    _replace_time_embeddings(network)
     return network
 
 
 def _class_of(config: Mapping[str, Any], file: FilePath) -> type[Any]:
-    told = config.get("_class_name")
-    if told not in NETWORKS:
+    name = config.get("_class_name")
+    if name not in NETWORKS:
         raise DataError(
-            f"{file}: _class_name is {told!r}; networks that can be read: {', '.join(NETWORKS)}"
+            f"{file}: _class_name is {name!r}; networks that can be read: {', '.join(NETWORKS)}"
         )
-    if NETWORKS[told] == "UNet2DModel":
-        clock = config.get("time_embedding_type", "positional")
-        if clock != "positional":
+    if NETWORKS[name] == "UNet2DModel":
+        embedding = config.get("time_embedding_type", "positional")
+        if embedding != "positional":
             raise DataError(
-                f"{file}: time_embedding_type is {clock!r}: such a network is asked by noise level "
-                "or by whole steps, and cannot be followed in continuous time; only 'positional' "
-                "can"
+                f"{file}: time_embedding_type is {embedding!r}: such a network takes the noise "
+                "level or an integer step, not a continuous time; only 'positional' is supported"
             )
         if config.get("class_embed_type") is not None:
             raise DataError(
-                f"{file}: class_embed_type is {config['class_embed_type']!r}: only class indices "
-                "(null, with num_class_embeds) can be given as labels"
+                f"{file}: class_embed_type is {config['class_embed_type']!r}: labels are class "
+                "indices, which need null here and num_class_embeds"
             )
     elif config.get("norm_type") != "ada_norm_zero":
-        raise DataError(f"{file}: norm_type is {config.get('norm_type')!r}; DiT's is ada_norm_zero")
+        raise DataError(
+            f"{file}: norm_type is {config.get('norm_type')!r}; only ada_norm_zero can be read"
+        )
     with _without_broken_torchvision():
         import diffusers
 
-        found: type[Any] = getattr(diffusers, NETWORKS[told])
+        found: type[Any] = getattr(diffusers, NETWORKS[name])
     return found
 
 
 def _options(cls: type[Any], config: Mapping[str, Any], file: FilePath) -> dict[str, Any]:
-    """The constructor's arguments; what older versions wrote and is unset may stay."""
+    """Return the constructor's arguments.  Raises DataError for an option that it does not have,
+    unless the option is unset, as older versions of diffusers write it.
+    """
     known = inspect.signature(cls.__init__).parameters
-    given = {k: v for k, v in config.items() if not k.startswith("_")}
-    strange = [k for k, v in given.items() if k not in known and v not in (None, False)]
-    if strange:
+    options = {k: v for k, v in config.items() if not k.startswith("_")}
+    unknown = [k for k, v in options.items() if k not in known and v not in (None, False)]
+    if unknown:
         raise DataError(
-            f"{file}: says {strange[0]} = {given[strange[0]]!r}, which {cls.__name__} of the "
-            "installed diffusers does not know: install the version that wrote it "
-            f"({config.get('_diffusers_version', 'not told')})"
+            f"{file}: {unknown[0]} = {options[unknown[0]]!r} is no option of {cls.__name__} in the "
+            "installed diffusers: install the version that wrote the file "
+            f"({config.get('_diffusers_version', 'unknown')})"
         )
-    return {k: v for k, v in given.items() if k in known}
+    return {k: v for k, v in options.items() if k in known}
 
 
-def _sharpen(network: nn.Module) -> None:
-    """Let every embedding of time keep the precision that it is given."""
+def _replace_time_embeddings(network: nn.Module) -> None:
+    """Replace every time embedding by one that computes in the precision of its input."""
     child: Any
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child).__name__ == "Timesteps":
-                own = Sinusoids(
+                embedding = Sinusoids(
                     child.num_channels, child.downscale_freq_shift, child.flip_sin_to_cos
                 )
-                setattr(module, name, own)
+                setattr(module, name, embedding)
 
 
 @contextmanager
 def _without_broken_torchvision() -> Iterator[None]:
-    """Let diffusers import where torchvision is there but does not load, as its CUDA build beside
-    a CPU torch: neither network needs it, and diffusers does without one that it cannot find."""
+    """Hide a torchvision that is installed but fails to import while diffusers is imported.
+
+    torchvision's CUDA build fails with a CPU build of torch.  Neither network needs it, and
+    diffusers works without it if it is not installed.
+    """
     if {"torchvision", "diffusers"} & sys.modules.keys() or _loads("torchvision"):
         yield
         return
-    sys.modules["torchvision"] = None  # type: ignore[assignment]  # how Python says: not there
+    sys.modules["torchvision"] = None  # type: ignore[assignment]  # Python's mark of a missing module
     try:
         yield
     finally:
@@ -110,7 +116,7 @@ def _without_broken_torchvision() -> Iterator[None]:
 
 def _loads(module: str) -> bool:
     if find_spec(module) is None:
-        return True  # nothing to hide
+        return True  # not installed: nothing to hide
     try:
         __import__(module)
     except (ImportError, RuntimeError):

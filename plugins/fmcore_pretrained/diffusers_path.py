@@ -1,4 +1,4 @@
-"""The path of a network of diffusers, as the configuration of its scheduler tells it."""
+"""The path that a network of diffusers was trained on, from its scheduler's configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 from torch import Tensor
 
 from fmcore import AffinePath, Coefficients
-from fmcore_pretrained.scheduler import trained_as
+from fmcore_pretrained.scheduler import read_scheduler
 
 __all__ = ["DiffusersPath"]
 
@@ -18,23 +18,23 @@ __all__ = ["DiffusersPath"]
 @final
 @dataclass(frozen=True)
 class DiffusersPath(AffinePath):
-    """The path that the network in `folder` was trained along: `discrete_vp` with its betas, or
+    """The path that the network in `folder` was trained on: `discrete_vp` with its betas, or
     `linear` for a scheduler of flow matching.
 
-    `folder` holds scheduler_config.json, in itself, in `scheduler` or beside it; or it is that
-    file.
+    scheduler_config.json is `folder` itself, or in it, in its subfolder `scheduler`, or next to it.
+    Raises DataError if the file is missing or its path is not known.
     """
 
     folder: str
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.inner  # noqa: B018  # a wrong folder is an error of the recipe
+        self.inner  # noqa: B018  # reads the file, so that the recipe's check reports errors
 
     @cached_property
     def inner(self) -> AffinePath:
-        """The path without its folder."""
-        return trained_as(FilePath(self.folder).expanduser()).path
+        """The path that the file describes."""
+        return read_scheduler(FilePath(self.folder).expanduser()).path
 
     @property
     def t_min(self) -> float:

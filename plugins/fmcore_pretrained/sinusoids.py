@@ -1,7 +1,7 @@
-"""The time embedding of diffusion networks, in the precision of the time it is given.
+"""The time embedding of diffusion networks, computed in the precision of its input.
 
-The libraries compute it in float32, where t = 999 has five digits after the point at best: a field
-in float64 would be rough, and an adaptive solver at a tight tolerance would creep.
+The libraries compute it in float32, which rounds t = 999 to 6e-5: a field in float64 would not be
+smooth in t, and an adaptive solver at a tight tolerance would take very small steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SLOWEST = 1e-4
 
 
 def sinusoids(t: Tensor, features: int, shift: float = 0.0) -> Tensor:
-    """Cosines, then sines, of `t` at frequencies from 1 down to `SLOWEST`: `(batch, features)`.
+    """Return cosines, then sines, of `t` at frequencies from 1 to `SLOWEST`, `(batch, features)`.
 
     The frequencies are SLOWEST^(k / (features / 2 - shift)).  Source: Ho et al. 2020
     (arXiv 2006.11239), whose code has shift 1.
@@ -33,7 +33,7 @@ def sinusoids(t: Tensor, features: int, shift: float = 0.0) -> Tensor:
 
 @final
 class Sinusoids(nn.Module):
-    """`sinusoids` as a module, to stand in a network in place of its own."""
+    """`sinusoids` as a module that replaces a network's own time embedding."""
 
     def __init__(self, features: int, shift: float, cosines_first: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tensors from a stranger's file, read without running anything of theirs."""
+"""Tensors from an untrusted file, read without executing code from it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ __all__ = ["Weights", "read_weights"]
 @final
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds: tensors by name, some perhaps in mappings; and `source`, for provenance:
-    the file's name and its SHA-256.
+    """The content of a weights file: tensors by name, possibly in nested mappings.
+
+    `source` is the file's name and SHA-256, for provenance.
     """
 
     found: dict[str, Any]
@@ -30,9 +31,9 @@ class Weights:
 
 
 def read_weights(file: FilePath) -> Weights:
-    """The tensors of a `.safetensors` file, or of what torch.save wrote.
+    """Return the tensors of a `.safetensors` file or of a file written by torch.save.
 
-    Raises DataError for a file that is missing or damaged, or that holds more than tensors and
+    Raises DataError for a file that is missing or corrupt, or that holds anything but tensors and
     plain values.
     """
     try:
@@ -49,7 +50,7 @@ def _safe(file: FilePath) -> dict[str, Tensor]:
         return load_file(file)
     except (SafetensorError, ValueError) as error:
         raise DataError(
-            f"{file}: torn, or not a safetensors file ({error}): fetch it again"
+            f"{file}: corrupt, or not a safetensors file ({error}): download it again"
         ) from error
 
 
@@ -58,12 +59,14 @@ def _saved(file: FilePath) -> dict[str, Any]:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{file}: holds more than tensors, or is damaged; refused, for reading it could run "
-            "anything: where you trust it, save its state dict alone (torch.save of "
+            f"{file}: holds more than tensors, or is corrupt; refused, since reading it could "
+            "execute code: if you trust it, save its state dict alone (torch.save of "
             "model.state_dict(), or safetensors)"
         ) from error
-    except Exception as error:  # a damaged file may raise anything
-        raise DataError(f"{file}: torn, or not a file of torch.save: fetch it again") from error
+    except Exception as error:  # a corrupt file can raise any exception
+        raise DataError(
+            f"{file}: corrupt, or not written by torch.save: download it again"
+        ) from error
     if not isinstance(found, dict):
         raise DataError(f"{file}: holds a {type(found).__name__}, not a state dict")
     return found

@@ -1,4 +1,4 @@
-"""The named solvers: fixed budgets, adaptive steps, and torchdiffeq's as a baseline."""
+"""The built-in solvers: fixed-step, adaptive, stochastic, and torchdiffeq's as a baseline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["register_solvers"]
 
 @hookimpl
 def register_solvers(register: Register) -> None:
-    """Offer every solver of this plugin."""
+    """Register every solver of this plugin."""
     register(
         "flow_map", "fmcore_solvers.flow_map:FlowMap", summary="jumps of a flow map, 1 NFE each"
     )
@@ -25,13 +25,19 @@ def register_solvers(register: Register) -> None:
     register("rk4", "fmcore_solvers.rk4:RK4", summary="order 4, 4 NFE a step")
     register("rk4_38", "fmcore_solvers.rk4:RK438", summary="order 4, 4 NFE a step, the 3/8 rule")
     register("ab2", "fmcore_solvers.adams_bashforth:AB2", summary="order 2, 1 NFE a step")
-    register("ab3", "fmcore_solvers.adams_bashforth:AB3", summary="order 3, 1 NFE a step")
+    register(
+        "ab3",
+        "fmcore_solvers.adams_bashforth:AB3",
+        summary="order 3, 1 NFE a step and 1 more for the first",
+    )
     register("ddim", "fmcore_solvers.ddim:DDIM", summary="order 1, 1 NFE a step, affine paths")
     register(
         "dpmpp_2m", "fmcore_solvers.dpmpp:DPMpp2M", summary="order 2, 1 NFE a step, affine paths"
     )
     register(
-        "dpmpp_3m", "fmcore_solvers.dpmpp:DPMpp3M", summary="order 3, 1 NFE a step, affine paths"
+        "dpmpp_3m",
+        "fmcore_solvers.dpmpp:DPMpp3M",
+        summary="order 3 after a start of order 2, 1 NFE a step, affine paths",
     )
     register(
         "dpmpp_2s", "fmcore_solvers.dpmpp:DPMpp2S", summary="order 2, 2 NFE a step, affine paths"
@@ -83,7 +89,7 @@ def register_solvers(register: Register) -> None:
     ):
         register(
             f"torchdiffeq:{name}",
-            f"fmcore_solvers.torchdiffeq:{component}",
+            f"fmcore_solvers.torchdiffeq:Torchdiffeq{component}",
             summary=f"baseline: torchdiffeq's {summary}",
             needs=("torchdiffeq",),
         )

@@ -1,4 +1,4 @@
-"""Ancestral sampling: each step draws from the posterior of x_t given x_s and the predicted x1."""
+"""Ancestral sampling: each step samples the posterior of x_t given x_s and the predicted x1."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ __all__ = ["Ancestral"]
 class Ancestral(StochasticSolver):
     """Order 1, one evaluation a step: DDIM at noise=0, DDPM's sampler at noise=1.
 
-    Of the noise sigma_t that x_t holds, a part w sigma_t is drawn anew, w^2 = noise^2 (1 -
-    exp(-2h)), h the step in lam = log(alpha/sigma).  Source: Song, Meng, Ermon, arXiv 2010.02502,
-    eq. 12 and 16.
+    The share w of the noise in x_t is fresh: w^2 = noise^2 (1 - exp(-2h)), with h the step in
+    lam = log(alpha/sigma).  Source: Song, Meng, Ermon, arXiv 2010.02502, eq. 12 and 16.
     """
 
     order = 1

@@ -1,4 +1,4 @@
-"""The first-order exponential integrator of an affine path, and the step that the others correct.
+"""DDIM, the first-order exponential integrator of an affine path; the others correct its step.
 
 Notation: xhat the x1 prediction, ehat the x0 prediction, lam = log(alpha/sigma), h = lam_t - lam_s,
 B = exp(-h) - 1.
@@ -22,7 +22,7 @@ __all__ = ["DDIM", "ddim_step"]
 @final
 @dataclass(frozen=True)
 class DDIM(FixedSolver):
-    """Order 1, one evaluation a step: exact where the prediction of x1 does not change.
+    """Order 1, one evaluation a step: exact if the prediction of x1 is constant along the step.
 
     Source: Song, Meng, Ermon, arXiv 2010.02502, eq. 12 without noise.
     """
@@ -38,10 +38,10 @@ class DDIM(FixedSolver):
 
 
 def ddim_step(plan: PlanBuilder, x: LinearExpr, s: float, t: float) -> LinearExpr:
-    """From x at s to t between the two predictions.
+    """Return the state at t from x at s, with the x1 and x0 predictions at s.
 
-    For finite lam this is (sigma_t/sigma_s) x - alpha_t B xhat; written so, it also holds where
-    alpha_s, sigma_s or sigma_t is zero.
+    For finite lam this is (sigma_t/sigma_s) x - alpha_t B xhat; this form also holds where alpha_s,
+    sigma_s or sigma_t is zero.
     """
     end = plan.at(t)
     return end.alpha * plan.data(x, s) + end.sigma * plan.noise(x, s)

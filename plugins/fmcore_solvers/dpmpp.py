@@ -26,19 +26,22 @@ __all__ = ["DPMpp2M", "DPMpp2S", "DPMpp3M", "Multistep"]
 
 @dataclass(frozen=True)
 class Multistep(FixedSolver):
-    """One evaluation a step; the prediction of x1 is extrapolated from the steps before.
+    """One evaluation a step: the prediction of x1 is extrapolated from the last `predictions`.
 
-    A step that begins or ends at an infinite lam is DDIM's, as is one more than three times as long
-    as the step that it would be extrapolated from.
+    A step is DDIM's if it starts or ends at an infinite lam, or is more than three times as long as
+    the step that it would be extrapolated from.  The first steps have fewer predictions: one of
+    order 1 (DDIM) leaves order 2 to the whole solve.
     """
 
     needs_path: ClassVar[bool] = True
     default_grid: ClassVar[AutoGrid] = "lambda on curved paths"
+    order = 2
+    predictions: ClassVar[int]
 
     @final
     def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         x = plan.start
-        history = History(depth=self.order)
+        history = History(depth=self.predictions)
         for s, t in pairwise(grid):
             here, there = plan.at(s), plan.at(t)
             xhat = plan.data(x, s)
@@ -46,15 +49,15 @@ class Multistep(FixedSolver):
             x = ddim_step(plan, x, s, t)
             if here.finite and there.finite:
                 h = there.lam - here.lam
-                x = x + there.alpha * self.correction(h, (here.lam, xhat), history.behind(h))
+                x = x + there.alpha * self.correction(h, (here.lam, xhat), history.usable(h))
             yield x
 
     @abstractmethod
     def correction(
         self, h: float, now: tuple[float, LinearExpr], before: list[tuple[float, LinearExpr]]
     ) -> LinearExpr:
-        """What a varying xhat adds, over alpha_t, from (lam, xhat) of this step and of those
-        before.
+        """Return what a varying xhat adds to DDIM's step, divided by alpha_t, from (lam, xhat) of
+        this step and of the steps `before`, the latest first.
         """
 
 
@@ -63,7 +66,7 @@ class Multistep(FixedSolver):
 class DPMpp2M(Multistep):
     """Order 2, one evaluation a step.  Source: algorithm 2 of the paper."""
 
-    order = 2
+    predictions = 2
 
     def correction(
         self, h: float, now: tuple[float, LinearExpr], before: list[tuple[float, LinearExpr]]
@@ -74,14 +77,15 @@ class DPMpp2M(Multistep):
 @final
 @dataclass(frozen=True)
 class DPMpp3M(Multistep):
-    """Order 3, one evaluation a step, from the quadratic through three predictions, integrated
+    """Steps of order 3, one evaluation a step: the quadratic through three predictions, integrated
     exactly.
 
-    The widely used code halves the quadratic's share, which makes it a method of order 2; this one
-    has order 3.
+    The first two steps have orders 1 and 2, as in the paper, so that on even steps in lam the
+    global error has order 2; it has order 3 where the grid begins with small steps.  The widely
+    used code halves the quadratic term, which makes every step of order 2.
     """
 
-    order = 3
+    predictions = 3
 
     def correction(
         self, h: float, now: tuple[float, LinearExpr], before: list[tuple[float, LinearExpr]]
@@ -100,7 +104,7 @@ class DPMpp3M(Multistep):
 def _linear_correction(
     h: float, now: tuple[float, LinearExpr], before: tuple[float, LinearExpr]
 ) -> LinearExpr:
-    """-B h/2 times the slope: the paper's choice, h^2 phi_2(-h) to leading order."""
+    """Return -B h/2 times the slope: the paper's choice, h^2 phi_2(-h) to leading order."""
     slope = (now[1] - before[1]) / (now[0] - before[0])
     return -math.expm1(-h) * h / 2 * slope
 
@@ -108,11 +112,10 @@ def _linear_correction(
 @final
 @dataclass(frozen=True)
 class DPMpp2S(FixedSolver):
-    """Order 2, two evaluations a step: the prediction half a step ahead in lam counts for the whole
-    step.
+    """Order 2, two evaluations a step: a step with the prediction at its midpoint in lam.
 
-    One evaluation where a step begins or ends at an infinite lam.  Source: algorithm 1 of the paper
-    with r = 1/2.
+    A step that starts or ends at an infinite lam is DDIM's, with one evaluation.  Source: algorithm
+    1 of the paper with r = 1/2.
     """
 
     order = 2
@@ -136,7 +139,7 @@ class DPMpp2S(FixedSolver):
 
 
 def _between_finite(lams: NDArray[np.float64]) -> list[float]:
-    """Half way between every two finite neighbours."""
+    """Return the midpoints of neighbours that are both finite."""
     return [
         (a + b) / 2 for a, b in pairwise(lams.tolist()) if math.isfinite(a) and math.isfinite(b)
     ]

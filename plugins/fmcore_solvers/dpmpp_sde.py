@@ -1,6 +1,6 @@
 """SDE-DPM-Solver++: the exponential integrator of the SDE with g^2 = noise^2 * 2 sigma^2 dlam/dt.
 
-In lam that SDE is linear but for xhat: over a step h, with e = noise^2, the state decays by
+In lam that SDE is linear except for xhat: over a step h, with e = noise^2, the state decays by
 (sigma_t/sigma_s) exp(-e h), xhat enters with alpha_t (1 - exp(-(1 + e) h)), and noise of variance
 sigma_t^2 (1 - exp(-2 e h)) is added.  Notation as in `ddim`.
 """
@@ -29,7 +29,7 @@ class DPMpp2MSDE(StochasticSolver):
     """Order 2 in the prediction, one evaluation a step: `dpmpp_2m` at noise=0, the reverse
     diffusion at noise=1.
 
-    A step that begins or ends at an infinite lam is DDIM's.  Source: Lu et al., arXiv 2211.01095,
+    A step that starts or ends at an infinite lam is DDIM's.  Source: Lu et al., arXiv 2211.01095,
     section 4.2 and appendix E, for noise=1.
     """
 
@@ -61,7 +61,7 @@ class DPMpp2MSDE(StochasticSolver):
         noise: float,
     ) -> LinearExpr:
         h, e = there.lam - here.lam, noise**2
-        for lam, before in history.behind(h):
+        for lam, before in history.usable(h):
             xhat = xhat + h / 2 * (xhat - before) / (here.lam - lam)
         decay = there.sigma / here.sigma * math.exp(-e * h)
         x = decay * x - there.alpha * math.expm1(-(1 + e) * h) * xhat

@@ -1,4 +1,4 @@
-"""EDM's stochastic sampler: noise is added, then removed again together with some of the rest."""
+"""EDM's stochastic sampler: each step adds noise, then removes more than it added."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from fmcore_solvers.ddim import ddim_step
 __all__ = ["EDMChurn"]
 
 MOST_GROWTH = math.sqrt(2) - 1
-"""The most by which a step may raise the noise level: it adds no more noise than was there."""
+"""The largest relative increase of the noise level in a step: the added noise is then as large as
+the noise already present.  Source: algorithm 2."""
 
 
 @final
 @dataclass(frozen=True)
 class EDMChurn(StochasticSolver):
-    """Order 2, two evaluations a step but for the last: `edm_heun` at noise=0.
+    """Order 2, two evaluations a step and one for the last: `edm_heun` at noise=0.
 
-    Each step first raises the noise level sigma/alpha by the factor 1 + min(noise / steps, sqrt(2)
-    - 1), never above that at the start; `noise` is the paper's S_churn.  Source: Karras et al.,
-    arXiv 2206.00364, algorithm 2, in alpha and sigma.
+    Each step first multiplies the noise level sigma/alpha by 1 + min(noise / steps, sqrt(2) - 1),
+    at most up to the level at t0; `noise` is the paper's S_churn.  Source: Karras et al.,
+    arXiv 2206.00364, algorithm 2, in terms of alpha and sigma.
     """
 
     order = 2
@@ -50,7 +51,7 @@ class EDMChurn(StochasticSolver):
             yield x
 
     def _raised(self, plan: PlanBuilder, grid: NDArray[np.float64], growth: float) -> list[float]:
-        """The earlier times at which the noise level is that of each step's start, raised."""
+        """Return the time of the raised noise level for each step that adds noise."""
         if growth == 0:
             return []
         lams = [plan.at(t).lam - math.log1p(growth) for t in grid[:-2] if plan.at(t).finite]
@@ -60,7 +61,7 @@ class EDMChurn(StochasticSolver):
 def _raise_noise(
     plan: PlanBuilder, x: LinearExpr, s: float, earlier: float
 ) -> tuple[LinearExpr, float]:
-    """From x at s to the same marginal's x at the earlier time, by adding noise."""
+    """Add noise to x at s so that its distribution is the marginal at the earlier time."""
     here, there = plan.at(s), plan.at(earlier)
     z, scale = plan.fresh(), there.alpha / here.alpha
     added = math.sqrt(max(0.0, there.sigma**2 - (scale * here.sigma) ** 2))

@@ -1,5 +1,5 @@
-"""Heun's method in the variables of EDM: y = x/alpha moves with the noise level v = sigma/alpha at
-the speed ehat.
+"""Heun's method in EDM's variables: dy/dv = ehat, with y = x/alpha and the noise level
+v = sigma/alpha.
 
 Notation as in `ddim`.  Source: Karras et al., arXiv 2206.00364, algorithm 1.
 """
@@ -23,10 +23,10 @@ __all__ = ["EDMHeun"]
 @final
 @dataclass(frozen=True)
 class EDMHeun(FixedSolver):
-    """Order 2, two evaluations a step but for the last, which is Euler's: 2 N - 1 evaluations for N
-    steps.
+    """Order 2, two evaluations a step and one for the last, which is Euler's: 2 N - 1 evaluations
+    for N steps.
 
-    A step that begins or ends at an infinite lam is Euler's too; in these variables that is DDIM's.
+    A step that starts or ends at an infinite lam is Euler's too; in these variables that is DDIM's.
     """
 
     order = 2

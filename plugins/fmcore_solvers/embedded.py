@@ -1,4 +1,4 @@
-"""Runge-Kutta pairs with adaptive steps: the embedded weights estimate the error of each step."""
+"""Adaptive Runge-Kutta pairs: the embedded weights estimate the error of each step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Bosh3", "Dopri5", "Dopri8", "Heun2Adaptive", "Tsit5"]
 @final
 @dataclass(frozen=True)
 class Heun2Adaptive(AdaptiveSolver):
-    """2(1): Heun's method watched by Euler's.  The fixed-step form is `heun2`."""
+    """2(1): Heun's method, with Euler's as error estimate.  The fixed-step form is `heun2`."""
 
     tableau = Tableau(a=[[1]], b=["1/2", "1/2"], order=2, embedded=[1, 0], embedded_order=1)
 
@@ -21,7 +21,7 @@ class Heun2Adaptive(AdaptiveSolver):
 @final
 @dataclass(frozen=True)
 class Bosh3(AdaptiveSolver):
-    """3(2).  Source: Bogacki and Shampine 1989."""
+    """3(2), three evaluations an attempt.  Source: Bogacki and Shampine 1989."""
 
     tableau = Tableau(
         a=[["1/2"], [0, "3/4"], ["2/9", "1/3", "4/9"]],
@@ -58,7 +58,7 @@ class Dopri5(AdaptiveSolver):
 class Tsit5(AdaptiveSolver):
     """5(4), six evaluations an attempt, with a smaller leading error than `dopri5`.
 
-    Source: Tsitouras 2011, table 1; the coefficients are known in decimals.
+    Source: Tsitouras 2011, table 1, which gives the coefficients as decimals.
     """
 
     tableau = Tableau(
@@ -116,7 +116,7 @@ class Tsit5(AdaptiveSolver):
 class Dopri8(AdaptiveSolver):
     """8(7), thirteen evaluations an attempt.
 
-    Source: Prince and Dormand 1981, RK8(7)13M; its published fractions are rounded, to 1e-17.
+    Source: Prince and Dormand 1981, RK8(7)13M; the published fractions are rounded to 1e-17.
     """
 
     tableau = Tableau(

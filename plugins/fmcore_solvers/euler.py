@@ -13,6 +13,6 @@ __all__ = ["Euler"]
 @final
 @dataclass(frozen=True)
 class Euler(RungeKutta):
-    """Order 1, one evaluation a step: straight on along the velocity at the beginning."""
+    """Order 1, one evaluation a step: the velocity at the start of the step."""
 
     tableau = Tableau(a=[], b=[1], order=1)

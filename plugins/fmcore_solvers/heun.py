@@ -13,7 +13,7 @@ __all__ = ["Heun2", "Heun3", "Ralston2"]
 @final
 @dataclass(frozen=True)
 class Heun2(RungeKutta):
-    """Order 2, two evaluations a step: the mean of the velocities at both ends."""
+    """Order 2, two evaluations a step: the mean of the velocities at both ends of the step."""
 
     tableau = Tableau(a=[[1]], b=["1/2", "1/2"], order=2)
 
@@ -21,7 +21,7 @@ class Heun2(RungeKutta):
 @final
 @dataclass(frozen=True)
 class Ralston2(RungeKutta):
-    """Order 2, two evaluations a step: of all such methods the one with the smallest error bound.
+    """Order 2, two evaluations a step: the method of this kind with the smallest error bound.
 
     Source: Ralston 1962.
     """

@@ -1,4 +1,4 @@
-"""The SDE of a flow with g = noise * sigma, by Euler's method and by Heun's.
+"""The SDE of a flow with g = noise * sigma, by Euler's and by Heun's method.
 
 The score is -x0hat / sigma, so the drift u + g^2 score / 2 is u - noise^2 sigma x0hat / 2, finite
 wherever u is.  Source: Ma et al. (SiT), arXiv 2401.08740, eq. 4-6.
@@ -46,7 +46,7 @@ class EulerMaruyama(StochasticSolver):
 class SDEHeun(StochasticSolver):
     """Order 2, two evaluations a step, with g = noise * sigma; Heun's method at noise=0.
 
-    Both stages see the same noise, whose variance is that of the whole step.
+    Both stages use the same noise, whose variance is that of the whole step.
     """
 
     order = 2
@@ -68,7 +68,7 @@ class SDEHeun(StochasticSolver):
 
 
 def drift(plan: PlanBuilder, x: LinearExpr, t: float, noise: float) -> LinearExpr:
-    """u + g^2 score / 2 at (x, t), from one evaluation."""
+    """Return u + g^2 score / 2 at (x, t), from one evaluation."""
     u = plan.velocity(x, t)
     if noise == 0:
         return u

@@ -13,6 +13,6 @@ __all__ = ["Midpoint"]
 @final
 @dataclass(frozen=True)
 class Midpoint(RungeKutta):
-    """Order 2, two evaluations a step: the velocity half a step ahead counts for the whole step."""
+    """Order 2, two evaluations a step: the velocity at the middle of the step."""
 
     tableau = Tableau(a=[["1/2"]], b=[0, 1], order=2)

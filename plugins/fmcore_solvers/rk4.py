@@ -15,8 +15,8 @@ __all__ = ["RK4", "RK438"]
 class RK4(RungeKutta):
     """Order 4, four evaluations a step: the classical method.
 
-    Its `auto` grid is uniform on every path: it loses more to the long first step of even log-SNR
-    than it wins.
+    Its `auto` grid is uniform on every path: the long first step of a grid uniform in log-SNR costs
+    it more accuracy than the other steps gain (docs/solvers.md).
     """
 
     default_grid: ClassVar[AutoGrid] = "uniform"

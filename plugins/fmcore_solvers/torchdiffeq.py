@@ -1,12 +1,14 @@
-"""torchdiffeq's solvers as a baseline, held inside the interval and kept from raising.
+"""torchdiffeq's solvers as a baseline, restricted to the interval, with a status in place of
+exceptions.
 
-Left to itself, torchdiffeq's adaptive methods step past t1 and interpolate back, and their first
-probe may lie anywhere; `step_t` and `first_step` together prevent both.  It keeps one step size and
-one norm for the whole batch.
+By default torchdiffeq's adaptive methods step past t1 and interpolate back, and evaluate the field
+at a time outside the interval to find the first step; `step_t` and `first_step` prevent both.  The
+step size and the error norm are shared by the whole batch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, final
@@ -29,28 +31,28 @@ from fmcore.solving import (
 )
 
 __all__ = [
-    "RK4",
-    "AdaptiveHeun",
-    "Bosh3",
-    "Dopri5",
-    "Dopri8",
-    "Euler",
-    "Midpoint",
     "TorchdiffeqAdaptive",
+    "TorchdiffeqAdaptiveHeun",
+    "TorchdiffeqBosh3",
+    "TorchdiffeqDopri5",
+    "TorchdiffeqDopri8",
+    "TorchdiffeqEuler",
     "TorchdiffeqFixed",
+    "TorchdiffeqMidpoint",
+    "TorchdiffeqRK4",
 ]
 
 FIRST_STEP = 0.01
-"""The first step as a share of the interval; the controller may enlarge it tenfold at the next."""
+"""The first step as a fraction of the interval; the controller can enlarge the next one tenfold."""
 
 
 @dataclass(frozen=True)
 class TorchdiffeqAdaptive(Solver):
-    """Adaptive steps, one size for the whole batch.
+    """Adaptive steps of one size for the whole batch.
 
-    The error of a step, as RMS over all samples, is held below atol + rtol |x|.  `max_steps` bounds
-    the steps between two times asked for.  A sample whose velocity is not finite is frozen and
-    reported.
+    The error of a step, as RMS over all samples, is kept below atol + rtol |x|.  `max_steps` bounds
+    the steps between two of the problem's times.  A sample whose velocity is not finite keeps its
+    state and gets the status NONFINITE.
     """
 
     method: ClassVar[str]
@@ -59,6 +61,13 @@ class TorchdiffeqAdaptive(Solver):
     atol: Annotated[float, Gt(0)] = 1e-5
     max_steps: Annotated[int, Gt(0)] = 10_000
     throw: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.rtol < math.inf and 0 < self.atol < math.inf):
+            raise ComponentError(
+                f"{label_of(self)}: rtol and atol must be positive and finite, got {self.rtol} and "
+                f"{self.atol}"
+            )
 
     @final
     def solve(self, problem: Problem) -> Solution:
@@ -73,7 +82,7 @@ class TorchdiffeqAdaptive(Solver):
 
 @dataclass(frozen=True)
 class TorchdiffeqFixed(Solver):
-    """Even steps in t; `steps` of them, or the most that `nfe` evaluations allow."""
+    """Equal steps in t: `steps` of them, or as many as `nfe` evaluations allow."""
 
     method: ClassVar[str]
     nfe_per_step: ClassVar[int]
@@ -84,7 +93,7 @@ class TorchdiffeqFixed(Solver):
 
     def __post_init__(self) -> None:
         if (self.nfe is None) == (self.steps is None):
-            raise ComponentError(f"{label_of(self)} takes exactly one of nfe= and steps=")
+            raise ComponentError(f"{label_of(self)} needs exactly one of nfe= and steps=")
         if self._steps < 1:
             raise ComponentError(
                 f"{label_of(self)}: nfe={self.nfe} is below one step, which costs "
@@ -100,7 +109,10 @@ class TorchdiffeqFixed(Solver):
     @final
     def solve(self, problem: Problem) -> Solution:
         if problem.times:
-            raise ComponentError(f"{label_of(self)} does not give states at intermediate times")
+            raise ComponentError(
+                f"{label_of(self)} returns no states at intermediate times: leave out times=, or "
+                "use one of fmcore's solvers, such as 'midpoint'"
+            )
 
         def grid(_field: Any, _x: Tensor, t: Tensor) -> Tensor:
             return torch.linspace(float(t[0]), float(t[-1]), self._steps + 1, dtype=t.dtype)
@@ -113,14 +125,14 @@ def _solve(
 ) -> Solution:
     if problem.grad != "none" or problem.augmentation is not None or problem.callback is not None:
         raise ComponentError(
-            f"{label_of(solver)} is a baseline for sampling: it gives neither gradients nor "
-            "divergences, and takes no callback; use one of fmcore's solvers, such as 'dopri5'"
+            f"{label_of(solver)} is a baseline for sampling, without gradients, divergences and "
+            "callbacks: use one of fmcore's solvers, such as 'dopri5'"
         )
     x0 = state_of(problem)
     t0, t1 = interval(problem)
     asked = asked_times(problem)
-    kind = _WatchedAdaptive if isinstance(solver, TorchdiffeqAdaptive) else _Watched
-    watched = kind(bound_field(problem), x0, t0, t1)
+    kind = _CountingAdaptiveField if isinstance(solver, TorchdiffeqAdaptive) else _CountingField
+    counting = kind(bound_field(problem), x0, t0, t1)
     status = Status.SUCCESS
     stops = sorted({t0, *asked, t1}, reverse=t1 < t0)
     with torch.no_grad():
@@ -129,18 +141,20 @@ def _solve(
                 states = x0[None].clone()
             else:
                 times = torch.tensor(stops, dtype=torch.float64, device=x0.device)
-                states = odeint(watched, x0, times, method=solver.method, **how)
-        except AssertionError as stopped:  # torchdiffeq's way to report that it cannot go on
+                states = odeint(counting, x0, times, method=solver.method, **how)
+        except AssertionError as stopped:  # how torchdiffeq reports that it must stop
             status = Status.MAX_STEPS if "max_num_steps" in str(stopped) else Status.DT_MIN
-            states = watched.x.expand(len(stops), *x0.shape)
-    solution = watched.solution(states, status, [stops.index(t) for t in asked])
+            states = counting.x.expand(len(stops), *x0.shape)
+    solution = counting.solution(states, status, [stops.index(t) for t in asked])
     if solver.throw:
         raise_if_failed(solution, label_of(solver))
     return solution
 
 
-class _Watched:
-    """The field as torchdiffeq calls it: counted, held inside the interval, failing rows frozen."""
+class _CountingField:
+    """The field that torchdiffeq calls: it counts calls, clamps times to the interval and returns a
+    zero velocity for samples that have failed.
+    """
 
     def __init__(
         self, velocity: Callable[[Tensor, Tensor], Tensor], x0: Tensor, t0: float, t1: float
@@ -160,7 +174,7 @@ class _Watched:
         now = t.to(x.dtype).clamp(self._low, self._high).expand(len(x))
         velocity = self._velocity(x, now)
         check_velocity(self._velocity, velocity, x)
-        bad = ~velocity.flatten(1).isfinite().all(1)
+        bad = ~_finite_rows(velocity)
         self.failed_at = torch.where(bad & ~self.failed, now, self.failed_at)
         self.failed = self.failed | bad
         return torch.where(self.failed.view(-1, *(1,) * (x.ndim - 1)), 0.0, velocity)
@@ -171,7 +185,7 @@ class _Watched:
 
     def solution(self, states: Tensor, status: Status, asked: list[int]) -> Solution:
         x = states[-1]
-        failed = self.failed | ~x.flatten(1).isfinite().all(1)
+        failed = self.failed | ~_finite_rows(x)
         reached = self.t.to(x.dtype).to(x.device) if status else x.new_tensor(self.t1)
         return Solution(
             x=x,
@@ -187,9 +201,15 @@ class _Watched:
         )
 
 
+def _finite_rows(x: Tensor) -> Tensor:
+    """Return which samples are finite, `(batch,)`, for x of shape `(batch, *shape)`."""
+    finite = x.isfinite()
+    return finite.flatten(1).all(1) if x.ndim > 1 else finite
+
+
 @final
-class _WatchedAdaptive(_Watched):
-    """Fixed-step methods warn about a callback that they never call."""
+class _CountingAdaptiveField(_CountingField):
+    """Counts rejected steps too; torchdiffeq's fixed-step methods warn about this callback."""
 
     def callback_reject_step(self, t0: Tensor, x0: Tensor, dt: Tensor) -> None:
         self.rejected += 1
@@ -197,7 +217,7 @@ class _WatchedAdaptive(_Watched):
 
 @final
 @dataclass(frozen=True)
-class Dopri5(TorchdiffeqAdaptive):
+class TorchdiffeqDopri5(TorchdiffeqAdaptive):
     """Dormand-Prince 5(4)."""
 
     method = "dopri5"
@@ -205,7 +225,7 @@ class Dopri5(TorchdiffeqAdaptive):
 
 @final
 @dataclass(frozen=True)
-class Dopri8(TorchdiffeqAdaptive):
+class TorchdiffeqDopri8(TorchdiffeqAdaptive):
     """Prince-Dormand 8(7)."""
 
     method = "dopri8"
@@ -213,7 +233,7 @@ class Dopri8(TorchdiffeqAdaptive):
 
 @final
 @dataclass(frozen=True)
-class Bosh3(TorchdiffeqAdaptive):
+class TorchdiffeqBosh3(TorchdiffeqAdaptive):
     """Bogacki-Shampine 3(2)."""
 
     method = "bosh3"
@@ -221,7 +241,7 @@ class Bosh3(TorchdiffeqAdaptive):
 
 @final
 @dataclass(frozen=True)
-class AdaptiveHeun(TorchdiffeqAdaptive):
+class TorchdiffeqAdaptiveHeun(TorchdiffeqAdaptive):
     """Heun-Euler 2(1)."""
 
     method = "adaptive_heun"
@@ -229,7 +249,7 @@ class AdaptiveHeun(TorchdiffeqAdaptive):
 
 @final
 @dataclass(frozen=True)
-class Euler(TorchdiffeqFixed):
+class TorchdiffeqEuler(TorchdiffeqFixed):
     """Order 1."""
 
     method = "euler"
@@ -238,7 +258,7 @@ class Euler(TorchdiffeqFixed):
 
 @final
 @dataclass(frozen=True)
-class Midpoint(TorchdiffeqFixed):
+class TorchdiffeqMidpoint(TorchdiffeqFixed):
     """Order 2."""
 
     method = "midpoint"
@@ -247,7 +267,7 @@ class Midpoint(TorchdiffeqFixed):
 
 @final
 @dataclass(frozen=True)
-class RK4(TorchdiffeqFixed):
+class TorchdiffeqRK4(TorchdiffeqFixed):
     """Order 4, the 3/8 rule."""
 
     method = "rk4"

@@ -1,4 +1,4 @@
-"""UniPC: a multistep predictor, corrected by the evaluation that the next step needs anyway.
+"""UniPC: a multistep predictor, corrected with the evaluation that the next step reuses.
 
 Notation as in `ddim`.  Source: Zhao et al., arXiv 2302.04867, algorithms 5 and 6 (prediction of
 x1).
@@ -27,11 +27,13 @@ __all__ = ["UniPC"]
 @final
 @dataclass(frozen=True)
 class UniPC(FixedSolver):
-    """Order `p`, corrected to p + 1, one evaluation a step: N steps cost N evaluations, the last is
-    not corrected.
+    """Steps of order `p`, raised by one by the corrector, one evaluation a step: N steps cost N
+    evaluations; the last step is not corrected.
 
-    `variant` is the paper's choice of B(h): `bh2` exp(-h) - 1, `bh1` -h.  Without the `corrector`
-    and with p = 2, `bh2` is DPM-Solver++(2M).  The order drops as in `dpmpp_2m`.
+    `variant` is the paper's choice of B(h): `bh2` is exp(-h) - 1, `bh1` is -h.  Without the
+    `corrector` and with p = 2, `bh2` is DPM-Solver++(2M).  The order of a step drops as in
+    `dpmpp_2m`.  With p = 3 the first steps have lower order, as in the paper, so that on even steps
+    in lam the global error has the order of p = 2.
     """
 
     needs_path: ClassVar[bool] = True
@@ -43,10 +45,10 @@ class UniPC(FixedSolver):
 
     @property
     def order(self) -> int:  # type: ignore[override]  # depends on the options
-        return self.p + self.corrector
+        return min(self.p, 2) + self.corrector  # the start limits p = 3
 
     def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
-        x = seen = plan.start  # `seen` is the state at which the field was last evaluated
+        x = seen = plan.start  # `seen` is the state at the field's last evaluation
         history = History(depth=self.p)
         for s, t in pairwise(grid):
             here, there = plan.at(s), plan.at(t)
@@ -54,13 +56,15 @@ class UniPC(FixedSolver):
             plan.keep(xhat)
             history.add(here, xhat)
             if not (here.finite and there.finite):
-                x = seen = ddim_step(plan, seen, s, t) if x is seen else _from(x, xhat, here, there)
+                x = seen = (
+                    ddim_step(plan, seen, s, t) if x is seen else _ddim_from(x, xhat, here, there)
+                )
                 yield x
                 continue
             h = there.lam - here.lam
-            behind = [((lam - here.lam) / h, past) for lam, past in history.behind(h)]
+            behind = [((lam - here.lam) / h, past) for lam, past in history.usable(h)]
             differences = [(r, (past - xhat) / r) for r, past in behind]
-            base = _from(x, xhat, here, there)
+            base = _ddim_from(x, xhat, here, there)
             scale = -there.alpha * self._b(h)
             seen = base + scale * self._weighted(h, differences)
             if self.corrector and t != grid[-1]:
@@ -74,8 +78,8 @@ class UniPC(FixedSolver):
         return math.expm1(-h) if self.variant == "bh2" else -h
 
     def _weighted(self, h: float, differences: list[tuple[float, LinearExpr]]) -> LinearExpr:
-        """sum_i rho_i D_i with sum_i rho_i r_i^(k-1) = k! g_k / B(h); for one D the paper takes rho
-        = 1/2.
+        """Return sum_i rho_i D_i, where sum_i rho_i r_i^(k-1) = k! g_k / B(h) for k = 1, 2, ...;
+        for one D the paper sets rho = 1/2.
         """
         n = len(differences)
         if n == 1:
@@ -86,7 +90,9 @@ class UniPC(FixedSolver):
         return sum((w * d for w, (_, d) in zip(rho, differences, strict=True)), LinearExpr({}))
 
 
-def _from(x: LinearExpr, xhat: LinearExpr, here: Point, there: Point) -> LinearExpr:
-    """DDIM's step from x with a prediction made elsewhere: (sigma_t/sigma_s) x - alpha_t B xhat."""
+def _ddim_from(x: LinearExpr, xhat: LinearExpr, here: Point, there: Point) -> LinearExpr:
+    """Return DDIM's step from x with another state's prediction: (sigma_t/sigma_s) x - alpha_t B
+    xhat.
+    """
     ratio = there.sigma / here.sigma
     return ratio * x + (there.alpha - here.alpha * ratio) * xhat

@@ -50,7 +50,7 @@ def test_a_component_that_keeps_its_laws_passes(call):
     lines = ended.out.splitlines()
     assert lines[0].startswith("model 'mlp' of plugin fmcore_nets ")
     assert "✓ gives the shape and dtype of x" in lines
-    assert "– tells classes apart: skipped, takes no labels" in lines
+    assert "– depends on the class: skipped, takes no labels" in lines
     assert lines[-1].endswith(" passed, 0 failed, 1 skipped")
 
 
@@ -78,7 +78,7 @@ def test_the_suite_hears_of_the_shape_and_the_classes(call):
     words = ("--set", "shape=[5]", "--set", "classes=3", "--set", "width=8")
     ended = call("plugins", "check", "mlp", *words)
     assert ended.code == 0
-    assert "✓ tells classes apart" in ended.out
+    assert "✓ depends on the class" in ended.out
 
 
 def test_wrong_options_are_told_once_and_all_together(call, wrong):

@@ -12,9 +12,9 @@ import pytest
 from click.shell_completion import get_completion_class
 
 from fmcore.cli import COMMANDS, command_line
-from fmcore.cli.completion_schema import outline, outline_of
+from fmcore.cli.completion_schema import read_component_options, read_options
 from fmcore.cli.shells import SHELLS, VARIABLE, register
-from fmcore.recipe.schema import options
+from fmcore.recipe.schema import list_options
 from fmcore.recipe.sections import Sections, Train
 from fmcore.registry import registry
 from fmcore.registry.kinds import KINDS
@@ -43,9 +43,9 @@ def test_recipes_are_offered_by_name():
 
 def test_the_keys_of_a_recipe_are_those_of_the_schema():
     sections = [key.rstrip(".=") for key in offered("fmcore run digits ")]
-    assert list(dict.fromkeys(sections)) == [option.name for option in options(Sections)]
+    assert list(dict.fromkeys(sections)) == [option.name for option in list_options(Sections)]
     mappings = {"evaluate", "best"}  # which have keys of their own
-    wanted = [f"train.{o.name}{'.' if o.name in mappings else '='}" for o in options(Train)]
+    wanted = [f"train.{o.name}{'.' if o.name in mappings else '='}" for o in list_options(Train)]
     assert offered("fmcore run digits train.") == wanted
     assert offered("fmcore run digits tra") == ["train."]
 
@@ -87,21 +87,21 @@ def test_a_wrong_beginning_breaks_nothing(line):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_the_outline_of_every_component_is_its_schema(kind):
+def test_the_static_options_of_every_component_are_those_of_its_schema(kind):
     for entry in registry().entries(kind):
         if missing(entry.needs):
-            continue  # its class cannot be loaded here; its outline is read without
-        own = [option.name for option in options(entry.load())]
-        assert sorted(outline_of(entry)) == sorted(own), entry.title
+            continue  # its class cannot be loaded here; its options are read without
+        own = [option.name for option in list_options(entry.load())]
+        assert sorted(read_component_options(entry)) == sorted(own), entry.title
 
 
-def test_an_outline_of_what_is_not_there_is_empty():
-    assert outline("no_such_package.module:Class") == {}
-    assert outline("fmcore.errors:nothing") == {}
+def test_a_class_without_source_has_no_static_options():
+    assert read_options("no_such_package.module:Class") == {}
+    assert read_options("fmcore.errors:nothing") == {}
 
 
 @pytest.mark.parametrize("shell", list(SHELLS))
-def test_the_script_says_how_to_install_it(call, shell):
+def test_the_script_describes_its_installation(call, shell):
     ended = call("completion", shell)
     assert ended.code == 0
     assert f"{shell}_complete" in ended.out

@@ -50,11 +50,11 @@ def test_a_folder_against_a_folder_as_a_run_would_measure_it(places, call, tmp_p
     found = json.loads(out.read_text())
 
     from fmcore import Evaluation, MetricBatch, create
-    from fmcore.stages.measure import Given
+    from fmcore.stages.measure import SampleSource
 
     drawn = create("data", "image_folder", root=str(places / "drawn"))
     real = create("data", "image_folder", root=str(places / "real"))
-    given = Given.of_data(drawn)
+    given = SampleSource.of_data(drawn)
     batch = given.read(range(24))
     assert isinstance(batch, MetricBatch)
     metric = create("metric", "fd_lite0")

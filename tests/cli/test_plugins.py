@@ -100,11 +100,11 @@ def test_commands_that_look_components_up_say_in_a_line_that_a_plugin_failed(cal
 
 
 OT = """\
-path ot: straight, constant speed, sigma_min left at the data (eq. 20)
+path ot: straight, constant speed, width sigma_min at the data (eq. 20)
 plugin fmcore_paths 0.1.0, fmcore_paths.ot:OTPath
 {code}
 
-Conditional optimal transport: every point travels straight, at constant speed.
+Conditional optimal transport: every sample moves in a straight line at constant speed.
 """
 
 

@@ -1,4 +1,4 @@
-"""A model trained along one path, sampled along another."""
+"""A model trained on one path and sampled along another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def trained(path):
     return Field(Exact(path), path, create("objective", "flow_matching"))
 
 
-# A path can ask only for noise levels that the trained one has seen.
+# The noise levels of the new path must be among those of the trained one.
 PAIRS = [
     ("ot", "linear"),
     ("linear", "cosine"),

@@ -13,7 +13,7 @@ import torch
 
 from fmcore import ComponentError, DataError
 from fmcore.recipe.sections import Measure
-from fmcore.stages.measure import Given, measure
+from fmcore.stages.measure import SampleSource, measure
 from fmcore_metrics import inception, vision_ops
 from fmcore_metrics.fid import FID
 from fmcore_metrics.isc import ISC
@@ -130,15 +130,15 @@ def test_samples_are_measured_on_a_file_of_weights_from_end_to_end(
     inception.inception_extractor.cache_clear()
     metrics = [FID(**weights), KID(**weights, subsets=2), ISC(**weights, splits=1)]
     data = Pictures(shape=(3, 8, 8), length=4)
-    given = Given.of_data(data.with_split("test"))
+    given = SampleSource.of_data(data.with_split("test"))
     found = measure(given, data, Measure(metrics=metrics, batch_size=2), quiet=True)
     assert set(found) == {"fid", "kid", "isc"}
     assert found["fid"].value > 0
     assert "only 4 rows for 2048 features" in found["fid"].details["biased"]
     assert found["fid"].provenance["extractor_sha256"] == weights["weights_sha256"]
     assert (tmp_path / "references" / found["fid"].details["reference_file"]).is_file()
-    assert not list((tmp_path / "tally").iterdir())
-    itself = measure(Given.of_data(data), data, Measure(metrics=metrics[:1]), quiet=True)
+    assert not list((tmp_path / "partial_metrics").iterdir())
+    itself = measure(SampleSource.of_data(data), data, Measure(metrics=metrics[:1]), quiet=True)
     assert itself["fid"].value == pytest.approx(0, abs=1e-3 * found["fid"].value)
 
 

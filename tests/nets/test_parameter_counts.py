@@ -1,12 +1,13 @@
-"""The U-Net has exactly the parameters of ADM: counted from the architecture's description, and
-against the published size."""
+"""The U-Net has exactly ADM's number of parameters, computed from the architecture's description
+and compared with the published size."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from fmcore import ComponentError
+from fmcore import ComponentError, create
+from fmcore_nets.mlp import MLP
 from fmcore_nets.unet import UNet
 
 PAPER = {  # Table 3 of the paper
@@ -64,7 +65,7 @@ def adm_count(
     updown="residual",
     scale_shift=True,
 ):
-    """Parameters of ADM's U-Net by its description: norm, conv, modulation, norm, conv per block,
+    """Count ADM's parameters from its description: norm, conv, modulation, norm, conv per block,
     a 1x1 conv where the width changes, four square matrices per attention, resampling blocks
     between levels, one more block per level on the way up."""
     embedding = 4 * channels
@@ -111,7 +112,7 @@ def test_the_papers_networks_have_adms_parameters(name):
 
 
 def test_the_published_imagenet64_network_has_295_9_million_parameters():
-    """ADM's class-conditional ImageNet-64 network gives the variance too: six output channels."""
+    """ADM's class-conditional ImageNet-64 network also predicts a variance: six output channels."""
     published = adm_count(**PAPER["imagenet64"], classes=1000, outputs=6)
     assert round(published / 1e6, 1) == 295.9
     with torch.device("meta"):
@@ -120,7 +121,7 @@ def test_the_published_imagenet64_network_has_295_9_million_parameters():
     assert counted(ours) + extra == published
 
 
-def test_torchcfms_network_of_the_same_configuration_is_as_large():
+def test_torchcfms_network_of_the_same_configuration_has_as_many_parameters():
     """1,112,801 is what `UNetModel` of torchcfm 1.0.7 counts; see benchmarks/training_step.py."""
     with torch.device("meta"):
         ours = UNet(
@@ -137,7 +138,7 @@ def test_torchcfms_network_of_the_same_configuration_is_as_large():
 
 @pytest.mark.parametrize("updown", ["residual", "conv"])
 @pytest.mark.parametrize("scale_shift", [True, False])
-def test_other_variants_are_counted_too(updown, scale_shift):
+def test_other_variants_have_adms_parameters(updown, scale_shift):
     options = {
         "shape": (1, 16, 16),
         "channels": 32,
@@ -155,15 +156,29 @@ def test_other_variants_are_counted_too(updown, scale_shift):
     ("options", "message"),
     [
         ({"shape": (2,)}, "needs images"),
+        ({"shape": (0, 8, 8)}, "needs images"),
+        ({"shape": (1, -8, 8)}, "needs images"),
         ({"channel_mult": (1,) * 5}, "cannot be halved 4 times"),
-        ({"channel_mult": ()}, "channel_mult must be positive"),
-        ({"channel_mult": (1, 0)}, "channel_mult must be positive"),
+        ({"channel_mult": ()}, "channel_mult needs one or more positive integers"),
+        ({"channel_mult": (1, 0)}, "channel_mult needs one or more positive integers"),
         ({"attention_resolutions": (16,)}, "no level has the size 16"),
         ({"channels": 24, "head_channels": 16}, "24 channels do not divide into heads of 16"),
+        ({"channels": 96, "head_channels": 64}, "96 channels do not divide into heads of 64"),
         ({"heads": 3}, "16 channels do not divide into 3 heads"),
     ],
 )
-def test_what_cannot_be_built_is_refused_with_the_reason(options, message):
+def test_impossible_shapes_and_options_are_refused_with_what_to_change(options, message):
     base = {"shape": (1, 8, 8), "channels": 16, "depth": 1, "channel_mult": (1, 1)}
     with pytest.raises(ComponentError, match=message):
         UNet(**{**base, **options})
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (-2, -3)])
+def test_an_mlp_for_data_without_values_is_refused(shape):
+    with pytest.raises(ComponentError, match="needs data of at least one value"):
+        MLP(shape=shape)
+
+
+def test_a_unet_of_one_channel_is_refused_since_it_would_embed_no_time():
+    with pytest.raises(ComponentError, match="channels: expected an integer > 1, got 1"):
+        create("model", "unet", shape=(1, 8, 8), channels=1)

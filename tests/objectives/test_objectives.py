@@ -1,4 +1,4 @@
-"""The objectives against the paper's formulas; what each trains is one velocity field."""
+"""The objectives against the paper's formulas; all of them give the same velocity field."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_scoreflow_is_beta_on_vp():
     torch.testing.assert_close(weight("scoreflow", path, t), 0.1 + 19.9 * (1 - t))
 
 
-def test_scoreflow_is_the_growth_of_the_variance_on_ve():
+def test_scoreflow_is_the_derivative_of_the_variance_on_ve():
     path, t = create("path", "ve"), torch.linspace(0, 1, 33, dtype=torch.float64).requires_grad_()
     (falls,) = torch.autograd.grad(path.coefficients(t).sigma.square().sum(), t)
     torch.testing.assert_close(weight("scoreflow", path, t.detach()), -falls)
 
 
 @pytest.mark.parametrize("name", ["ot", "vp", "ve", "cosine"])
-def test_scoreflow_is_the_diffusion_of_the_forward_equation(name):
+def test_scoreflow_is_the_squared_diffusion_coefficient_of_the_forward_sde(name):
     """dx = f x ds + g dw with s = 1 - t keeps N(alpha x1, sigma^2): f = alpha_s / alpha and
     g^2 = (sigma^2)_s - 2 f sigma^2 (docs/maths.md)."""
     path, t = create("path", name), torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
@@ -54,7 +54,7 @@ def test_scoreflow_is_the_diffusion_of_the_forward_equation(name):
     torch.testing.assert_close(weight("scoreflow", path, t), grows - 2 * drift * c.sigma**2)
 
 
-def test_score_matching_is_the_loss_of_ddpm_seen_from_the_score():
+def test_the_loss_of_score_matching_is_that_of_ddpm_for_the_converted_prediction():
     path = create("path", "vp")
     s = drawn(path)
     noise = torch.randn(s.xt.shape, generator=torch.Generator().manual_seed(1), dtype=s.xt.dtype)
@@ -65,7 +65,7 @@ def test_score_matching_is_the_loss_of_ddpm_seen_from_the_score():
     )
 
 
-def test_equation_42_in_its_own_words():
+def test_score_losses_are_equation_42_as_printed():
     """lambda |s - (x - mu) / sigma^2|^2 for s the negative of the score."""
     path = create("path", "vp")
     s, prediction = drawn(path), torch.ones(64, 2, dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_equation_42_in_its_own_words():
         torch.testing.assert_close(loss, weight * printed)
 
 
-class Believes(VectorField):
+class Expectation(VectorField):
     """The exact conditional expectation of a quantity for data N(0.7, 0.4^2)."""
 
     def __init__(self, path, quantity):
@@ -102,22 +102,25 @@ METHODS = ["flow_matching", "ddpm", "score_matching", "scoreflow", "data"]
 
 @pytest.mark.parametrize("name", ["ot", "vp", "ve", "cosine"])
 @pytest.mark.parametrize("method", METHODS)
-def test_whatever_is_trained_the_field_is_the_marginal_velocity_of_gaussian_data(name, method):
+def test_every_objective_gives_the_marginal_velocity_of_gaussian_data(name, method):
     path, objective = create("path", name), create("objective", method)
-    field = Field(Believes(path, objective.prediction), path, objective)
+    field = Field(Expectation(path, objective.prediction), path, objective)
     t = torch.linspace(0.03, 0.97, 17, dtype=torch.float64)
     x = torch.linspace(-2, 2, 17, dtype=torch.float64)[:, None]
-    torch.testing.assert_close(field(x, t), Believes(path, "velocity")(x, t))
+    torch.testing.assert_close(field(x, t), Expectation(path, "velocity")(x, t))
     for target in ("data", "noise", "score"):
         torch.testing.assert_close(
-            field.predict(x, t, target=target), Believes(path, target)(x, t), rtol=1e-6, atol=1e-6
+            field.predict(x, t, target=target),
+            Expectation(path, target)(x, t),
+            rtol=1e-6,
+            atol=1e-6,
         )
     assert (field.nfe, field.forwards) == (1, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_best_linear_prediction_is_the_conditional_expectation(method):
-    """Regression with the objective's own targets and weights finds what `Believes` computes."""
+    """Regression on the objective's targets finds what `Expectation` computes."""
     path, objective, n = create("path", "vp"), create("objective", method), 200_000
     g = torch.Generator().manual_seed(0)
     x0 = torch.randn(n, 1, generator=g, dtype=torch.float64)
@@ -128,12 +131,12 @@ def test_the_best_linear_prediction_is_the_conditional_expectation(method):
     # The default driver, gelsy, reads an uninitialised pivot array (pytorch/pytorch#71222).
     fit = torch.linalg.lstsq(features, objective.target(path, s), driver="gelsd").solution[:, 0]
     ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-    at = Believes(path, objective.prediction)(ends, t[:2])[:, 0]
+    at = Expectation(path, objective.prediction)(ends, t[:2])[:, 0]
     wanted = torch.stack([at[0], at[1] - at[0]])
     torch.testing.assert_close(fit, wanted, rtol=0.02, atol=0.02)
 
 
-def test_scores_that_would_be_infinite_are_refused_with_the_option_to_set():
+def test_infinite_scores_are_refused_with_the_option_to_set():
     linear, ot = create("path", "linear"), create("path", "ot")
     with pytest.raises(ComponentError, match="set the objective's time_max below 1"):
         create("objective", "score_matching").check(linear)
@@ -157,7 +160,7 @@ class Bent(Path):
         return Gaussian()
 
 
-def test_a_path_that_is_not_affine_has_velocities_alone():
+def test_a_path_that_is_not_affine_allows_velocity_prediction_alone():
     bent = Bent()
     create("objective", "flow_matching").check(bent)
     with pytest.raises(ComponentError, match="needs the alpha and sigma of an affine path"):
@@ -166,7 +169,7 @@ def test_a_path_that_is_not_affine_has_velocities_alone():
         create("objective", "ddpm").target(bent, drawn(bent))
 
 
-def test_times_are_cut_to_the_part_asked_for():
+def test_times_are_restricted_to_time_min_and_time_max():
     objective = create("objective", "ddpm", time_min=0.2, time_max=0.6, time="stratified")
     t = objective.sample_time(1000, torch.Generator().manual_seed(0))
     assert 0.2 <= t.min() < 0.201
@@ -175,11 +178,27 @@ def test_times_are_cut_to_the_part_asked_for():
         create("objective", "ddpm", time_min=0.6, time_max=0.6)
 
 
-def test_an_unknown_draw_is_refused_with_a_suggestion():
+def test_an_unknown_distribution_of_times_is_refused_with_a_suggestion():
     from fmcore_objectives.flow_matching import FlowMatching
 
     with pytest.raises(ComponentError, match=r"time must be one of .* did you mean 'stratified'"):
         FlowMatching(time="stratifed")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"logit_mean": float("inf")},
+        {"logit_mean": -11.0},
+        {"logit_std": 0.0},
+        {"logit_std": 1e30},
+        {"time_min": -0.1},
+        {"time_max": 1.1},
+    ],
+)
+def test_distributions_of_times_out_of_range_are_refused(options):
+    with pytest.raises(ComponentError, match=next(iter(options))):
+        create("objective", "flow_matching", **options)
 
 
 class Column(Regression):

@@ -1,4 +1,4 @@
-"""Every registered objective passes the objective suite, at every way of drawing times."""
+"""Every registered objective passes the objective suite, with every distribution of times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's methods are values of one key: each trains, samples and evaluates from one recipe."""
+"""Every objective, coupling and distribution of times runs from one recipe by changing a key."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ def test_every_objective_runs_from_the_same_recipe(recipe, tmp_path, objective):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ("coupling={name: minibatch_ot, pool: 2}",),
         ("objective.time=stratified",),
         ("path={name: cosine}", "objective.time=logit_normal"),
     ],
 )
-def test_couplings_and_times_are_keys_too(recipe, tmp_path, words):
-    run = fmcore.run(recipe, words, out=tmp_path / "run", quiet=True)
+def test_couplings_and_times_run_from_the_same_recipe(recipe, tmp_path, overrides):
+    run = fmcore.run(recipe, overrides, out=tmp_path / "run", quiet=True)
     assert run.samples(8).isfinite().all()
 
 
-def test_a_second_flow_learns_from_the_pairs_of_the_first(recipe, tmp_path):
+def test_a_second_flow_trains_on_the_pairs_of_the_first(recipe, tmp_path):
     first = fmcore.run(recipe, ("path=linear",), out=tmp_path / "first", quiet=True)
     file = tmp_path / "pairs.safetensors"
     path, solver = fmcore.create("path", "linear"), fmcore.create("solver", "midpoint", nfe=8)
     fmcore.write_pairs(file, first.field(), path, solver, shape=(2,), count=64)
-    words = ("path=linear", "coupling=reflow", f"data={{name: pairs, file: {file}}}")
-    second = fmcore.run(recipe, words, out=tmp_path / "second", quiet=True)
+    overrides = ("path=linear", "coupling=reflow", f"data={{name: pairs, file: {file}}}")
+    second = fmcore.run(recipe, overrides, out=tmp_path / "second", quiet=True)
     assert second.samples(8).isfinite().all()
 
 
 def test_a_score_under_a_coupling_is_refused_before_training(recipe, tmp_path):
-    words = ("objective=score_matching", "coupling=minibatch_ot")
+    overrides = ("objective=score_matching", "coupling=minibatch_ot")
     with pytest.raises(fmcore.ComponentError, match="needs the score"):
-        fmcore.run(recipe, words, out=tmp_path / "run", quiet=True)
+        fmcore.run(recipe, overrides, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()

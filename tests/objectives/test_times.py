@@ -18,7 +18,7 @@ def test_a_stratified_batch_has_one_time_in_every_cell():
     assert not torch.equal(t, t.sort().values)
 
 
-def test_the_parts_of_a_stratified_batch_fill_every_cell_together():
+def test_the_parts_of_a_stratified_batch_together_fill_every_cell():
     parts = [stratified_times(25, generator(k), (k, 4)) for k in range(4)]
     cells = (torch.cat(parts) * 100).long().clamp(max=99)
     assert sorted(cells.tolist()) == list(range(100))
@@ -27,7 +27,7 @@ def test_the_parts_of_a_stratified_batch_fill_every_cell_together():
         assert part.max() > 0.95
 
 
-def test_stratified_means_vary_less_than_uniform_ones():
+def test_the_mean_of_stratified_times_has_less_variance_than_of_uniform_ones():
     means = [
         torch.stack([draw(64, generator(s)).mean() for s in range(50)]).std()
         for draw in (stratified_times, uniform_times)
@@ -35,7 +35,7 @@ def test_stratified_means_vary_less_than_uniform_ones():
     assert means[0] < means[1] / 10
 
 
-def test_logit_normal_draws_have_their_median_and_spread():
+def test_logit_normal_draws_have_the_given_mean_and_standard_deviation():
     logit = logit_normal_times(20_000, generator(), mean=-0.5, std=1.2).double().logit()
     assert logit.mean().item() == pytest.approx(-0.5, abs=0.03)
     assert logit.std().item() == pytest.approx(1.2, abs=0.03)

@@ -1,4 +1,4 @@
-"""The paths against the paper's own formulas, in its diffusion time s = 1 - t where it has one."""
+"""The paths against the paper's formulas, in its diffusion time s = 1 - t where it uses that."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_vp_is_equation_19():
 
 
 def test_equation_46_equals_equation_19_for_the_exact_score():
-    """With s as printed, the negative of the score."""
+    """The paper prints s as the negative of the score."""
     path = create("path", "vp")
     (x0, x1), t = draws(), times(path)
     s = path.sample(x0, x1, t)
@@ -83,7 +83,7 @@ def test_ve_is_equation_17_with_the_schedule_of_song():
 
 
 @pytest.mark.parametrize("name", AFFINE)
-def test_theorem_3(name):
+def test_the_velocity_of_the_flow_map_is_theorem_3(name):
     """u(x | x1) = (sigma'/sigma)(x - mu) + mu', against autograd of the flow map psi."""
     path = create("path", name)
     (x0, x1), t = draws(), times(path)[1:-1]
@@ -124,7 +124,7 @@ def test_the_ends_are_exact(name, at_noise, at_data, dtype):
     torch.testing.assert_close(found, torch.tensor([at_noise, at_data], dtype=dtype), **close)
 
 
-def test_vp_keeps_its_product_at_the_end_where_its_derivative_is_infinite():
+def test_vp_gives_a_finite_product_at_the_end_where_its_derivative_is_infinite():
     c = create("path", "vp").coefficients(torch.ones(1, dtype=torch.float64))
     assert c.d_sigma.item() == -math.inf
     torch.testing.assert_close(c.sigma_d_sigma, -c.alpha * c.d_alpha)
@@ -162,7 +162,7 @@ def test_log_snr_takes_times_of_any_shape():
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
-def test_at_the_ends_conversions_take_the_expectation_of_what_xt_does_not_tell(name):
+def test_at_the_ends_conversions_use_the_mean_of_what_xt_does_not_determine(name):
     path = create("path", name)
     (x0, x1), t = draws(2), torch.tensor([0.0, 1.0], dtype=torch.float64)
     s, c = path.sample(x0, x1, t), path.coefficients(t)
@@ -174,7 +174,7 @@ def test_at_the_ends_conversions_take_the_expectation_of_what_xt_does_not_tell(n
     assert noise[1].tolist() == [0, 0, 0]
 
 
-def test_vp_converts_velocity_at_the_very_end_where_it_is_infinite_but_for_the_data():
+def test_vp_converts_the_infinite_velocity_at_the_end_to_the_data():
     path = create("path", "vp")
     t = torch.ones(2, dtype=torch.float64)
     x1 = torch.tensor([[0.3], [-2.0]], dtype=torch.float64)
@@ -182,7 +182,7 @@ def test_vp_converts_velocity_at_the_very_end_where_it_is_infinite_but_for_the_d
     torch.testing.assert_close(found, x1)
 
 
-def test_a_temperature_is_part_of_the_score():
+def test_the_score_depends_on_the_temperature():
     path = create("path", "linear", source=Gaussian(temperature=0.5))
     x = torch.tensor([[0.4]], dtype=torch.float64)
     t = torch.tensor([0.25], dtype=torch.float64)
@@ -191,7 +191,7 @@ def test_a_temperature_is_part_of_the_score():
     torch.testing.assert_close(score, -(x - 0.25) / (0.75 * 0.5) ** 2)
 
 
-def test_a_score_of_another_source_is_refused_with_its_reason():
+def test_a_score_is_refused_for_a_source_that_is_not_gaussian():
     path = create("path", "linear", source={"name": "from_condition", "key": "low"})
     x, t = torch.ones(1, 2), torch.full((1,), 0.5)
     noise = path.convert(x, x, t, source="velocity", target="noise")
@@ -201,7 +201,7 @@ def test_a_score_of_another_source_is_refused_with_its_reason():
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 4), (3, 4, 4)])
-def test_conversions_set_time_against_the_leading_dimension(shape):
+def test_conversions_broadcast_time_from_the_leading_dimension(shape):
     path = create("path", "ot")
     g = torch.Generator().manual_seed(2)
     x0, x1 = (torch.randn((4, *shape), generator=g, dtype=torch.float64) for _ in range(2))
@@ -224,11 +224,33 @@ def test_a_scalar_time_is_refused():
         ("vp", {"beta_min": 3.0, "beta_max": 2.0}, "beta_max must be at least beta_min"),
         ("ve", {"sigma_min": 60.0}, "sigma_max must be above sigma_min"),
         ("polynomial", {"degree": 0.5}, "degree"),
+        ("polynomial", {"degree": 1e6}, "degree"),
+        ("vp", {"beta_min": -0.1}, "beta_min"),
+        ("vp", {"beta_max": 1e6}, "beta_max"),
+        ("ve", {"sigma_min": -0.1}, "sigma_min"),
+        ("ve", {"sigma_min": 1e-300, "sigma_max": 1e300}, "sigma_min"),
     ],
 )
 def test_options_out_of_range_are_refused(name, options, message):
     with pytest.raises(ComponentError, match=message):
         create("path", name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("ot", "sigma_min"),
+        ("vp", "beta_min"),
+        ("vp", "beta_max"),
+        ("ve", "sigma_min"),
+        ("ve", "sigma_max"),
+        ("polynomial", "degree"),
+    ],
+)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_options_that_are_not_finite_are_refused(name, option, value):
+    with pytest.raises(ComponentError, match=option):
+        create("path", name, **{option: value})
 
 
 def test_options_are_checked_without_a_recipe_too():

@@ -1,4 +1,4 @@
-"""What holds for every schedule, time and shape, tried on many."""
+"""Properties of every path, time and shape, tested on many examples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sampled(path, share, shape, n=3):
 
 @few
 @given(PATHS, SHARES, SHAPES)
-def test_the_velocity_tells_the_pair(path, share, shape):
+def test_the_velocity_and_xt_determine_the_pair(path, share, shape):
     s = sampled(path, share, shape)
     for target, wanted in (("data", s.x1), ("noise", s.x0)):
         found = path.convert(s.ut, s.xt, s.t, source="velocity", target=target)
@@ -51,7 +51,7 @@ def test_conversions_compose(path, share, shape, first, second, third):
 
 @few
 @given(PATHS, st.floats(-30, 30))
-def test_a_log_snr_within_reach_names_one_time(path, wanted):
+def test_a_log_snr_of_the_path_has_one_time(path, wanted):
     low, high = (path.log_snr(torch.tensor(t).double()) for t in (path.t_min, path.t_max))
     t = path.inverse_log_snr(torch.tensor(wanted, dtype=torch.float64))
     assert path.t_min <= t <= path.t_max

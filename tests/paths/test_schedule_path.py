@@ -1,4 +1,4 @@
-"""A path by its two schedules alone: torch derives the rest."""
+"""A path defined by alpha and sigma alone: torch differentiates them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fmcore.testing import PathSuite
 
 @dataclass(frozen=True)
 class Smooth(SchedulePath):
-    """Starts and ends at rest."""
+    """The velocity is 0 at both ends."""
 
     power: float = 2.0
 
@@ -34,7 +34,7 @@ class Straight(SchedulePath):
 
 @dataclass(frozen=True)
 class Exploding(SchedulePath):
-    """A schedule that does not depend on time has no derivative, and needs none."""
+    """A constant schedule, which autograd does not differentiate, has derivative 0."""
 
     def alpha(self, t):
         return torch.ones_like(t)
@@ -60,7 +60,7 @@ def test_derived_coefficients_equal_written_ones():
         torch.testing.assert_close(getattr(derived, name), value)
 
 
-def test_derivatives_need_no_gradients_switched_on():
+def test_derivatives_work_without_gradients_enabled():
     t = torch.linspace(0, 1, 5)
     wanted = Smooth().coefficients(t).d_alpha
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_derivatives_compose_with_other_transforms():
     torch.testing.assert_close(second, 6 - 12 * t)
 
 
-def test_a_time_shared_by_the_whole_batch_is_no_trouble():
+def test_an_expanded_time_gives_the_same_derivatives():
     t = torch.tensor(0.25, dtype=torch.float64)
     wanted = Smooth().coefficients(t.repeat(4)).d_alpha
     assert torch.equal(Smooth().coefficients(t.expand(4)).d_alpha, wanted)

@@ -1,5 +1,5 @@
-"""Theorem 2: the gradient of CFM is the gradient of FM, on a small empirical data set, with every
-integral over xt taken by Gauss-Hermite quadrature."""
+"""Theorem 2: the gradients of CFM and FM are equal, on a small empirical dataset, with all
+integrals over xt computed by Gauss-Hermite quadrature."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def network():
 
 
 def marginal_velocity(path, x, t):
-    """Equation 8: the conditional fields, weighted by how likely each x1 is, given x."""
+    """Equation 8: the conditional velocities, weighted by the probability of x1 given x."""
     c = path.coefficients(t)
     away = x[:, None] - c.alpha[:, None] * DATA
     likely = (-0.5 * (away / c.sigma[:, None]).square()).softmax(1)

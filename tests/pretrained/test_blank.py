@@ -1,4 +1,4 @@
-"""Stand-ins for data that are not there."""
+"""Placeholder datasets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class TestBlankLatents(DatasetSuite):
 
 
 @pytest.mark.parametrize("name", ["blank", "blank_latents"])
-def test_nothing_can_be_compared_with_blank_data(name):
+def test_a_blank_dataset_has_no_test_split(name):
     held_out = create("data", name).with_split("test")
-    for look in (lambda: held_out.length, lambda: held_out.batch([0])):
+    for read in (lambda: held_out.length, lambda: held_out.batch([0])):
         with pytest.raises(DataError, match=r"nothing can be compared with it.*data\.name"):
-            look()
+            read()
 
 
-def test_fingerprints_tell_blank_sets_apart():
+def test_fingerprints_of_blank_datasets_differ():
     marks = {
         create("data", name, image_size=size).fingerprint
         for name in ("blank", "blank_latents")

@@ -1,7 +1,8 @@
-"""Networks of diffusers, small and at random, against diffusers itself."""
+"""Small random networks of diffusers, compared with diffusers itself."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
 import shutil
@@ -17,6 +18,7 @@ from fmcore import (
     ComponentError,
     DataError,
     Field,
+    FmcoreWarning,
     Problem,
     RecipeError,
     create,
@@ -25,6 +27,14 @@ from fmcore.benchmark.trained_problem import Trained
 from fmcore.stages import dry_run
 from fmcore.testing import ModelSuite
 from fmcore_pretrained.diffusers_library import _without_broken_torchvision
+from fmcore_pretrained.scheduler import (
+    DISCRETE,
+    FLOW,
+    METHOD,
+    NOT_APPLIED,
+    READ,
+    STEP_PLACEMENT,
+)
 
 with _without_broken_torchvision():
     diffusers = pytest.importorskip("diffusers")
@@ -33,6 +43,7 @@ with _without_broken_torchvision():
         DDPMScheduler,
         DiTTransformer2DModel,
         DPMSolverMultistepScheduler,
+        EulerDiscreteScheduler,
         FlowMatchEulerDiscreteScheduler,
         UNet2DModel,
         UniPCMultistepScheduler,
@@ -57,8 +68,11 @@ DIT = {
 }
 
 
+DDPM = DDPMScheduler(clip_sample=False)
+
+
 def saved(root: Path, network, scheduler, part: str = "unet") -> str:
-    """A pipeline's folder with `network`, moved at random as training would, and `scheduler`."""
+    """Save `network`, with random weights added, and `scheduler` as the folder of a pipeline."""
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
@@ -70,7 +84,7 @@ def saved(root: Path, network, scheduler, part: str = "unet") -> str:
 @pytest.fixture(scope="module")
 def unet(tmp_path_factory) -> str:
     torch.manual_seed(0)
-    return saved(tmp_path_factory.mktemp("unet"), UNet2DModel(**UNET), DDPMScheduler())
+    return saved(tmp_path_factory.mktemp("unet"), UNet2DModel(**UNET), DDPM)
 
 
 @pytest.fixture
@@ -110,7 +124,7 @@ class TestUNetWithANullClass(ModelSuite):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path):
         network = UNet2DModel(**UNET, num_class_embeds=5)
-        self.folder = saved(tmp_path, network, DDPMScheduler())
+        self.folder = saved(tmp_path, network, DDPM)
 
     def component(self):
         return create("model", "diffusers", shape=self.shape, folder=self.folder, null_class=True)
@@ -123,7 +137,7 @@ class TestDiTOfLearnedVariance(ModelSuite):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path):
         network = DiTTransformer2DModel(**DIT, out_channels=8)
-        self.folder = saved(tmp_path, network, DDIMScheduler(), "transformer")
+        self.folder = saved(tmp_path, network, DDIMScheduler(clip_sample=False), "transformer")
 
     def component(self):
         return create("model", "diffusers", shape=self.shape, folder=self.folder)
@@ -143,7 +157,7 @@ def test_the_velocity_is_the_closed_form_of_the_noise(unet):
     t = 1 - (tau.double() + 1) / 1000
     with torch.no_grad():
         eps = network(x, tau).sample
-    # d log alpha / dt by differences of the schedule itself: an anchor outside of the path's code
+    # d log alpha / dt by finite differences of the schedule, independent of the path's code
     log_alpha = alpha_bar(DDPMScheduler()).log() / 2
     d_log_alpha = -1000 * (log_alpha[tau + 1] - log_alpha[tau - 1]) / 2
     alpha = log_alpha[tau].exp()
@@ -153,14 +167,14 @@ def test_the_velocity_is_the_closed_form_of_the_noise(unet):
     x1 = (x - sigma * eps) / alpha
     wanted = d_alpha * x1 - alpha * d_alpha / sigma * eps
     error = (field(x, t) - wanted).flatten(1).norm(dim=1) / wanted.flatten(1).norm(dim=1)
-    assert error.max() < 1e-4  # of the differences; their embedding of time is float32
+    assert error.max() < 1e-4  # finite differences; diffusers embeds time in float32
 
 
 @pytest.mark.parametrize(
     ("prediction", "objective"),
     [("epsilon", "ddpm"), ("sample", "data"), ("v_prediction", "flow_matching")],
 )
-def test_every_prediction_is_the_data_that_diffusers_makes_of_it(
+def test_every_prediction_gives_the_data_that_diffusers_predicts(
     unet, tmp_path, prediction, objective
 ):
     shutil.copytree(unet, tmp_path / "as")
@@ -179,7 +193,7 @@ def test_every_prediction_is_the_data_that_diffusers_makes_of_it(
 
 
 def theirs(scheduler, network, x: torch.Tensor, steps: int, **kinds) -> torch.Tensor:
-    """What diffusers' own loop makes of the noise x."""
+    """The samples of diffusers' own loop from the noise x."""
     scheduler.set_timesteps(steps)
     with torch.no_grad():
         for tau in scheduler.timesteps:
@@ -189,7 +203,7 @@ def theirs(scheduler, network, x: torch.Tensor, steps: int, **kinds) -> torch.Te
 
 
 def test_ddim_gives_what_the_ddim_of_diffusers_gives(unet):
-    """In float64, from one noise: even steps in t are `trailing` steps of theirs."""
+    """In float64, from the same noise: equal steps in t are diffusers' `trailing` steps."""
     field = made(unet)
     scheduler = DDIMScheduler(clip_sample=False, timestep_spacing="trailing")
     scheduler.alphas_cumprod = alpha_bar(scheduler)
@@ -201,8 +215,8 @@ def test_ddim_gives_what_the_ddim_of_diffusers_gives(unet):
     torch.testing.assert_close(ours.x, wanted, rtol=1e-6, atol=1e-6)
 
 
-def test_ddim_of_single_precision_agrees_with_diffusers_as_it_comes(unet):
-    """Nothing of diffusers changed: float32, its own alpha_bar, its own embedding of time."""
+def test_ddim_in_float32_agrees_with_unmodified_diffusers(unet):
+    """With diffusers' own alpha_bar and its own embedding of time."""
     model = create("model", "diffusers", shape=SHAPE, folder=unet).eval()
     network = UNet2DModel.from_pretrained(unet, subfolder="unet").eval()
     path = create("path", "diffusers", folder=unet)
@@ -234,7 +248,7 @@ def test_multistep_solvers_give_what_those_of_diffusers_give(unet, name, options
     torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
 
 
-def test_a_flow_matching_scheduler_means_straight_paths_and_their_velocity_turned(unet, tmp_path):
+def test_a_flow_matching_scheduler_gives_the_linear_path_and_the_negative_output(unet, tmp_path):
     shutil.copytree(unet, tmp_path / "flow")
     scheduler = FlowMatchEulerDiscreteScheduler()
     scheduler.save_pretrained(tmp_path / "flow" / "scheduler")
@@ -249,7 +263,7 @@ def test_a_flow_matching_scheduler_means_straight_paths_and_their_velocity_turne
 
 def test_labels_reach_a_dit_and_its_variance_is_left_out(tmp_path):
     network = DiTTransformer2DModel(**DIT, out_channels=8)
-    folder = saved(tmp_path, network, DDIMScheduler(), "transformer")
+    folder = saved(tmp_path, network, DDIMScheduler(clip_sample=False), "transformer")
     model = create("model", "diffusers", shape=(4, 8, 8), folder=folder).eval()
     x, label = x_at(2, (4, 8, 8)).float(), torch.tensor([3, -1])
     ours = model(x, torch.tensor([0.5, 0.5]), {"label": label})
@@ -260,15 +274,15 @@ def test_labels_reach_a_dit_and_its_variance_is_left_out(tmp_path):
     assert model.classes == 5
 
 
-def test_the_clock_stops_at_the_last_time_of_training(unet):
-    clock = create("model", "diffusers", shape=SHAPE, folder=unet).clock
+def test_the_time_input_stops_at_the_last_step_of_training(unet):
+    time_input = create("model", "diffusers", shape=SHAPE, folder=unet).trained.time_input
     t = torch.tensor([0.0, 0.5, 0.999, 0.9995, 1.0], dtype=torch.float64)
     torch.testing.assert_close(
-        clock(t), torch.tensor([999.0, 499, 0, 0, 0], dtype=torch.float64), atol=1e-9, rtol=0
+        time_input(t), torch.tensor([999.0, 499, 0, 0, 0], dtype=torch.float64), atol=1e-9, rtol=0
     )
 
 
-def test_old_names_of_attention_are_read_as_diffusers_reads_them(copy):
+def test_old_names_of_attention_layers_are_renamed_as_diffusers_does(copy):
     file = copy / "unet" / WEIGHTS
     old = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
     tensors = {}
@@ -283,7 +297,7 @@ def test_old_names_of_attention_are_read_as_diffusers_reads_them(copy):
         assert torch.equal(model.network.state_dict()[name], value), name
 
 
-def test_weights_of_torch_save_are_read_where_there_are_no_others(copy):
+def test_weights_of_torch_save_are_read_without_a_safetensors_file(copy):
     home = copy / "unet"
     before = create("model", "diffusers", shape=SHAPE, folder=str(copy)).state_dict()
     torch.save(load_file(home / WEIGHTS), home / "diffusion_pytorch_model.bin")
@@ -293,8 +307,13 @@ def test_weights_of_torch_save_are_read_where_there_are_no_others(copy):
     assert after.pretrained.weights.startswith("diffusion_pytorch_model.bin, sha256 ")
 
 
+def rewritten(file: Path, **changes) -> None:
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, **changes}))
+
+
 def refused(folder: Path, **options) -> str:
-    """The message, without the folder."""
+    """The message of the error, with the folder replaced."""
     with pytest.raises((DataError, ComponentError, CheckpointError)) as caught:
         create("model", "diffusers", folder=str(folder), **{"shape": SHAPE, **options})
     return str(caught.value).replace(str(folder), "FOLDER")
@@ -310,38 +329,38 @@ class Trap:
         return (open, (str(self.file), "w"))
 
 
-def test_a_pickle_that_would_run_something_is_refused(copy, tmp_path):
+def test_a_pickle_that_would_execute_code_is_refused(copy, tmp_path):
     (copy / "unet" / WEIGHTS).unlink()
     file = copy / "unet" / "diffusion_pytorch_model.bin"
     torch.save({"conv_in.weight": Trap(tmp_path / "sprung")}, file)
-    assert "holds more than tensors, or is damaged; refused" in refused(copy)
+    assert "holds more than tensors, or is corrupt; refused" in refused(copy)
     file.write_bytes(pickle.dumps({"conv_in.weight": Trap(tmp_path / "sprung")}))
-    assert "torn, or not a file of torch.save" in refused(copy)
+    assert "corrupt, or not written by torch.save" in refused(copy)
     assert not (tmp_path / "sprung").exists()
 
 
-def test_what_is_missing_is_said(copy, tmp_path):
+def test_missing_files_are_named_in_the_error(copy, tmp_path):
     assert refused(tmp_path / "none") == (
-        "no folder FOLDER: say where the network lies: model.folder=PATH"
+        "no folder FOLDER: set model.folder=PATH to the folder of the network"
     )
     (tmp_path / "empty").mkdir()
     assert refused(tmp_path / "empty").startswith(
-        "FOLDER: no config.json there, nor in unet/ or transformer/"
+        "FOLDER: no config.json in it, nor in unet/ or transformer/"
     )
     (copy / "scheduler" / "scheduler_config.json").rename(copy / "elsewhere.json")
-    assert "no scheduler_config.json there, in scheduler/ or beside it" in refused(copy)
+    assert "no scheduler_config.json in it, in its subfolder scheduler" in refused(copy)
     create("model", "diffusers", shape=SHAPE, folder=str(copy), scheduler=copy / "elsewhere.json")
     (copy / "elsewhere.json").rename(copy / "scheduler" / "scheduler_config.json")
     (copy / "unet" / WEIGHTS).unlink()
-    assert refused(copy) == f"FOLDER/unet: no {WEIGHTS} there"
+    assert refused(copy) == f"FOLDER/unet: no {WEIGHTS} in it"
 
 
-def test_a_torn_file_is_said_to_be_torn(copy):
+def test_corrupt_files_are_named_in_the_error(copy):
     file = copy / "unet" / WEIGHTS
     file.write_bytes(file.read_bytes()[:-100])
-    assert refused(copy).startswith(f"FOLDER/unet/{WEIGHTS}: torn, or not a safetensors file")
+    assert refused(copy).startswith(f"FOLDER/unet/{WEIGHTS}: corrupt, or not a safetensors file")
     (copy / "unet" / "config.json").write_text("{")
-    assert refused(copy).startswith("FOLDER/unet/config.json: torn, or not JSON")
+    assert refused(copy).startswith("FOLDER/unet/config.json: corrupt, or not JSON")
 
 
 def test_weights_of_another_network_are_refused(copy):
@@ -354,11 +373,6 @@ def test_weights_of_another_network_are_refused(copy):
     )
 
 
-def rewritten(file: Path, **changes) -> None:
-    config = json.loads(file.read_text())
-    file.write_text(json.dumps({**config, **changes}))
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -367,11 +381,15 @@ def rewritten(file: Path, **changes) -> None:
         ({"class_embed_type": "identity"}, "class_embed_type is 'identity'"),
         ({"out_channels": 5}, "out_channels = 5 is neither in_channels = 3 nor twice"),
         ({"in_channels": 4}, "takes images of 4 channels; the data have shape (3, 8, 8)"),
-        ({"new_option": 7}, "says new_option = 7, which UNet2DModel of the installed diffusers"),
-        ({"down_block_types": ["NoBlock", "NoBlock"]}, "UNet2DModel cannot be made of it"),
+        (
+            {"new_option": 7},
+            "new_option = 7 is no option of UNet2DModel in the installed diffusers",
+        ),
+        ({"down_block_types": ["NoBlock", "NoBlock"]}, "diffusers cannot build its UNet2DModel"),
+        ({"norm_num_groups": 5}, "diffusers cannot build its UNet2DModel"),
     ],
 )
-def test_configurations_that_are_no_vector_field_are_refused(copy, changes, message):
+def test_configurations_that_are_no_velocity_field_are_refused(copy, changes, message):
     rewritten(copy / "unet" / "config.json", **changes)
     assert f"FOLDER/unet/config.json: {message}" in refused(copy)
 
@@ -380,9 +398,17 @@ def test_configurations_that_are_no_vector_field_are_refused(copy, changes, mess
     ("changes", "message"),
     [
         ({"_class_name": "ScoreSdeVeScheduler"}, "_class_name is 'ScoreSdeVeScheduler'"),
-        ({"beta_schedule": "sigmoid"}, "beta_schedule is 'sigmoid'; those that are known: linear"),
-        ({"prediction_type": "velocity"}, "prediction_type is 'velocity', not one of epsilon"),
+        ({"beta_schedule": "sigmoid"}, 'beta_schedule is "sigmoid"; schedules that are known: li'),
+        ({"prediction_type": "velocity"}, 'prediction_type is "velocity"; a DDPMScheduler with'),
+        ({"prediction_type": ["epsilon"]}, 'prediction_type is ["epsilon"]; a DDPMScheduler'),
+        ({"prediction_type": "flow"}, 'prediction_type is "flow"; a DDPMScheduler'),
         ({"beta_end": 2.0}, "DiscreteVP: beta_end must be < 1, got 2.0"),
+        ({"beta_end": "large"}, 'beta_end must hold numbers, got "large"'),
+        ({"num_train_timesteps": "many"}, 'num_train_timesteps must be a positive integer, got "m'),
+        ({"num_train_timesteps": 0}, "num_train_timesteps must be a positive integer, got 0"),
+        ({"trained_betas": 5}, "trained_betas must be a list of numbers, got 5"),
+        ({"trained_betas": [None]}, "trained_betas must hold numbers, got null"),
+        ({"timestep_type": "continuous"}, 'timestep_type is "continuous"'),
     ],
 )
 def test_schedules_that_are_not_known_are_refused(copy, changes, message):
@@ -390,16 +416,16 @@ def test_schedules_that_are_not_known_are_refused(copy, changes, message):
     assert f"FOLDER/scheduler/scheduler_config.json: {message}" in refused(copy)
 
 
-def test_images_of_a_size_that_cannot_be_halved_are_refused(unet):
+def test_images_that_do_not_divide_by_the_downsampling_are_refused(unet):
     assert "multiples of 2; the data have shape (3, 7, 8)" in refused(Path(unet), shape=(3, 7, 8))
 
 
-def test_a_class_is_asked_for_where_there_is_no_null_class(tmp_path):
+def test_rows_without_a_class_are_refused_if_there_is_no_null_class(tmp_path):
     network = UNet2DModel(**UNET, num_class_embeds=5)
-    folder = saved(tmp_path, network, DDPMScheduler())
+    folder = saved(tmp_path, network, DDPM)
     model = create("model", "diffusers", shape=SHAPE, folder=folder).eval()
     x, t = x_at(2).float(), torch.tensor([0.2, 0.4])
-    with pytest.raises(ComponentError, match="knows no null class"):
+    with pytest.raises(ComponentError, match="has no null class"):
         model(x, t)
     with torch.no_grad():
         assert model(x, t, {"label": torch.tensor([0, 4])}).shape == x.shape
@@ -420,8 +446,231 @@ def test_the_recipe_of_the_page_runs(unet, tmp_path, monkeypatch):
     assert str(along) == f"diffusers(folder={unet})"  # as a benchmark's table calls it
 
 
-def test_the_shipped_recipe_asks_for_the_folder_alone(unet):
+def test_the_shipped_recipe_requires_the_folder_alone(unet):
     shipped = fmcore.load_recipe("pretrained", (f"model.folder={unet}",))
     assert shipped.values["path"]["folder"] == unet
     with pytest.raises(RecipeError, match=r"model.folder must be given: add model.folder="):
         dry_run(fmcore.load_recipe("pretrained", partial=True))
+
+
+def scheduled(unet: str, folder: Path, scheduler) -> str:
+    """A copy of the pipeline `unet` with another scheduler."""
+    shutil.copytree(unet, folder)
+    scheduler.save_pretrained(folder / "scheduler")
+    return str(folder)
+
+
+def rms(a: torch.Tensor, b: torch.Tensor) -> float:
+    """The root mean square of the difference, relative to that of b."""
+    return float((a - b).square().mean().sqrt() / b.square().mean().sqrt())
+
+
+FLOW_STEPS = [
+    ({}, {}),
+    ({"shift": 3.0}, {}),
+    ({"shift_terminal": 0.1}, {}),
+    ({"use_dynamic_shifting": True}, {"mu": 0.8}),
+    ({"use_dynamic_shifting": True, "time_shift_type": "linear"}, {"mu": 2.0}),
+    ({"use_karras_sigmas": True}, {}),
+    ({"use_exponential_sigmas": True}, {}),
+    ({"use_beta_sigmas": True}, {}),
+    ({"invert_sigmas": True}, {}),
+    ({"invert_sigmas": True, "shift": 3.0}, {}),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*places the steps of diffusers")
+@pytest.mark.parametrize(("options", "mu"), FLOW_STEPS)
+def test_on_the_steps_of_a_flow_scheduler_euler_gives_its_samples(unet, tmp_path, options, mu):
+    """Every option that places steps: the field is the same, and the steps are a grid."""
+    scheduler = FlowMatchEulerDiscreteScheduler(**options)
+    field = made(scheduled(unet, tmp_path / "flow", scheduler), "flow_matching")
+    scheduler.set_timesteps(6, **mu)
+    x = wanted = x_at(2)
+    with torch.no_grad():
+        for time in scheduler.timesteps:
+            raw = field.model.network(wanted, time.double().expand(2)).sample
+            wanted = scheduler.step(raw, time, wanted).prev_sample
+    sigmas = scheduler.sigmas.double()
+    grid = (sigmas if options.get("invert_sigmas") else 1 - sigmas).tolist()
+    problem = Problem(field, x, grid[0], grid[-1], path=field.path)
+    assert rms(create("solver", "euler", grid=grid).solve(problem).x, wanted) < 1e-5
+
+
+BETA_STEPS = [
+    {"timestep_spacing": "linspace"},
+    {"timestep_spacing": "leading"},
+    {"timestep_spacing": "leading", "steps_offset": 1},
+    {"timestep_spacing": "trailing"},
+    {"final_sigmas_type": "sigma_min"},
+    {"interpolation_type": "log_linear"},
+    {"use_karras_sigmas": True},
+    {"use_exponential_sigmas": True},
+    {"use_beta_sigmas": True},
+    {
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+        "prediction_type": "v_prediction",
+    },
+    {"beta_schedule": "scaled_linear"},
+    {"beta_schedule": "squaredcos_cap_v2"},
+    {"prediction_type": "v_prediction"},
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*places the steps of diffusers", "ignore:__array__")
+@pytest.mark.parametrize("options", BETA_STEPS)
+def test_on_the_steps_of_a_beta_scheduler_ddim_gives_its_samples(unet, tmp_path, options):
+    """EulerDiscreteScheduler is DDIM for x sqrt(1 + sigma^2), with sigma = noise over data."""
+    scheduler = EulerDiscreteScheduler(**options)
+    objective = "flow_matching" if "prediction_type" in options else "ddpm"
+    field = made(scheduled(unet, tmp_path / "betas", scheduler), objective)
+    scheduler.set_timesteps(6)
+    sigmas = scheduler.sigmas.double()
+    x = x_at(2)
+    wanted = x * (1 + sigmas[0] ** 2).sqrt()
+    with torch.no_grad():
+        for time in scheduler.timesteps:
+            scaled = scheduler.scale_model_input(wanted, time)
+            raw = field.model.network(scaled, time.double().expand(2)).sample
+            wanted = scheduler.step(raw, time, wanted).prev_sample
+    wanted = wanted / (1 + sigmas[-1] ** 2).sqrt()
+    grid = field.path.inverse_log_snr(-2 * sigmas.log()).unique().tolist()
+    if "rescale_betas_zero_snr" in options:
+        grid[0] = 0.0  # diffusers replaces the infinite sigma by 4096
+    problem = Problem(field, x, grid[0], grid[-1], path=field.path)
+    assert rms(create("solver", "ddim", grid=grid).solve(problem).x, wanted) < 1e-2
+
+
+@pytest.mark.parametrize("last_is_clean", [True, False])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_on_leading_steps_ddim_gives_the_samples_of_diffusers(
+    unet, tmp_path, offset, last_is_clean
+):
+    """`timestep_spacing`, `steps_offset` and `set_alpha_to_one` of the DDIM scheduler."""
+    scheduler = DDIMScheduler(
+        clip_sample=False, steps_offset=offset, set_alpha_to_one=last_is_clean
+    )
+    field = made(scheduled(unet, tmp_path / "leading", scheduler))
+    scheduler.alphas_cumprod = alpha_bar(scheduler)
+    if not last_is_clean:
+        scheduler.final_alpha_cumprod = scheduler.alphas_cumprod[0]
+    wanted = theirs(scheduler, field.model.network, x_at(2), 5)
+    grid = [1 - (float(tau) + 1) / 1000 for tau in scheduler.timesteps]
+    end = 1.0 if last_is_clean else 1 - 1 / 1000
+    grid += [end] if grid[-1] < end else []  # the last step can be empty
+    problem = Problem(field, x_at(2), grid[0], grid[-1], path=field.path)
+    assert rms(create("solver", "ddim", grid=grid).solve(problem).x, wanted) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:__array__", "ignore:.*places the steps of diffusers")
+@pytest.mark.parametrize(
+    ("prediction", "objective"),
+    [("epsilon", "ddpm"), ("sample", "data"), ("flow_prediction", "flow_matching")],
+)
+def test_every_prediction_along_flow_sigmas_gives_the_samples_of_diffusers(
+    unet, tmp_path, prediction, objective
+):
+    """DPM-Solver++ of order 1 is DDIM; `flow_shift` moves its steps."""
+    scheduler = DPMSolverMultistepScheduler(
+        use_flow_sigmas=True, prediction_type=prediction, solver_order=1, flow_shift=2.0
+    )
+    field = made(scheduled(unet, tmp_path / "flow", scheduler), objective)
+    scheduler.set_timesteps(6)
+    sigmas = scheduler.sigmas.double()
+    wanted = x_at(2)
+    with torch.no_grad():
+        for time, sigma in zip(scheduler.timesteps, sigmas, strict=False):
+            # the scheduler rounds the time to an integer; the network is given the exact one
+            raw = field.model.network(wanted, (1000 * sigma).expand(2)).sample
+            wanted = scheduler.step(raw, time, wanted).prev_sample
+    grid = (1 - sigmas).tolist()
+    problem = Problem(field, x_at(2), grid[0], grid[-1], path=field.path)
+    assert rms(create("solver", "ddim", grid=grid).solve(problem).x, wanted) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        (DDPMScheduler(), "clip_sample = true clips every prediction of the data"),
+        (DDIMScheduler(), "clip_sample = true clips every prediction of the data"),
+        (
+            DPMSolverMultistepScheduler(thresholding=True),
+            "thresholding = true clips every prediction of the data to a quantile",
+        ),
+        (
+            FlowMatchEulerDiscreteScheduler(stochastic_sampling=True),
+            "stochastic_sampling = true draws fresh noise in every step",
+        ),
+    ],
+)
+def test_options_that_no_solver_applies_are_refused_unless_ignored(
+    unet, tmp_path, scheduler, message
+):
+    folder = scheduled(unet, tmp_path / "as", scheduler)
+    name = message.partition(" ")[0]
+    text = refused(Path(folder))
+    assert f"scheduler_config.json: {message}" in text
+    assert text.endswith(f"set model.ignore=[{name}] to sample without it")
+    create("model", "diffusers", shape=SHAPE, folder=folder, ignore=[name])
+
+
+def test_unknown_options_of_a_scheduler_are_refused_unless_unset_or_ignored(copy):
+    file = copy / "scheduler" / "scheduler_config.json"
+    rewritten(file, new_option=None, other_option=False)
+    create("model", "diffusers", shape=SHAPE, folder=str(copy))
+    rewritten(file, new_option=0.5)
+    assert "scheduler_config.json: new_option = 0.5 is not known to fmcore" in refused(copy)
+    create("model", "diffusers", shape=SHAPE, folder=str(copy), ignore=["new_option"])
+    assert refused(copy, ignore=["new_option", "no_option"]).endswith("has no option 'no_option'")
+
+
+@pytest.mark.parametrize("name", sorted(DISCRETE | FLOW))
+def test_every_option_of_every_supported_scheduler_is_known(name):
+    """A new option of a later diffusers fails here, and is refused where it is set."""
+    options = set(inspect.signature(getattr(diffusers, name).__init__).parameters) - {"self"}
+    assert options - READ - STEP_PLACEMENT - METHOD - set(NOT_APPLIED) == set()
+
+
+def test_step_options_that_differ_from_the_default_warn(unet, tmp_path):
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0, use_karras_sigmas=True)
+    folder = scheduled(unet, tmp_path / "flow", scheduler)
+    with pytest.warns(FmcoreWarning, match=r"shift = 3.0.*places the steps of diffusers"):
+        create("model", "diffusers", shape=SHAPE, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "changes", "prediction", "message"),
+    [
+        (DDPM, {"prediction_type": "flow_prediction"}, None, "allows epsilon, sample, v_predict"),
+        (
+            DPMSolverMultistepScheduler(use_flow_sigmas=True),
+            {"prediction_type": "v_prediction"},
+            None,
+            "with use_flow_sigmas = true allows epsilon, sample, flow_prediction",
+        ),
+        (
+            FlowMatchEulerDiscreteScheduler(),
+            {"prediction_type": "epsilon"},
+            None,
+            "allows flow_prediction",
+        ),
+        (DDPM, {}, "flow", "describes betas; only flow matching predicts the flow"),
+        (FlowMatchEulerDiscreteScheduler(), {}, "v_prediction", "describes flow matching"),
+    ],
+)
+def test_a_prediction_that_does_not_fit_the_scheduler_is_refused(
+    unet, tmp_path, scheduler, changes, prediction, message
+):
+    folder = Path(scheduled(unet, tmp_path / "as", scheduler))
+    rewritten(folder / "scheduler" / "scheduler_config.json", **changes)
+    assert message in refused(folder, prediction=prediction)
+
+
+def test_the_old_option_predict_epsilon_is_read(copy):
+    file = copy / "scheduler" / "scheduler_config.json"
+    config = json.loads(file.read_text())
+    del config["prediction_type"]
+    file.write_text(json.dumps({**config, "predict_epsilon": False}))
+    model = create("model", "diffusers", shape=SHAPE, folder=str(copy))
+    assert model.pretrained.prediction == "data"

@@ -72,7 +72,7 @@ def test_alpha_is_the_product_of_the_steps_at_the_times_of_training(schedule):
     torch.testing.assert_close(c.sigma.square(), 1 - wanted, rtol=1e-9, atol=0)
 
 
-def test_the_linear_schedule_is_near_the_continuous_vp_and_not_equal():
+def test_the_linear_schedule_approximates_the_continuous_vp():
     discrete, continuous = create("path", "discrete_vp"), create("path", "vp")
     t = torch.linspace(0, 0.999, 100, dtype=torch.float64)
     away = (discrete.log_snr(t) - continuous.log_snr(t)).abs().max()
@@ -90,20 +90,22 @@ def test_sigma_falls_to_zero_at_a_finite_speed_after_the_last_step():
     assert path.t_max == 1
 
 
-def test_the_slope_goes_on_where_the_last_step_begins():
-    """Where spline and ending meet, velocities do not jump."""
+def test_the_velocity_is_continuous_where_the_last_step_begins():
+    """There the spline ends and the descent of sigma to 0 begins."""
     path = create("path", "discrete_vp")
     t = 0.999 + torch.tensor([-1e-9, 1e-9], dtype=torch.float64)
     d_sigma = path.coefficients(t).d_sigma
     torch.testing.assert_close(d_sigma[0], d_sigma[1], rtol=1e-5, atol=0)
 
 
-def test_alpha_begins_at_zero_under_zero_terminal_snr():
+def test_alpha_is_zero_at_the_noise_with_zero_terminal_snr():
     path = create("path", "discrete_vp", rescale_betas_zero_snr=True)
     c = path.coefficients(torch.tensor([0.0, 0.999], dtype=torch.float64))
     assert c.alpha[0] == 0
     assert c.sigma[0] == 1
-    assert float(c.alpha[1] ** 2) == pytest.approx(1 - 1e-4, rel=1e-9)  # the first step is kept
+    assert float(c.alpha[1] ** 2) == pytest.approx(
+        1 - 1e-4, rel=1e-9
+    )  # the first step is unchanged
 
 
 def test_betas_of_another_number_are_refused():
@@ -112,8 +114,14 @@ def test_betas_of_another_number_are_refused():
 
 
 def test_betas_outside_their_range_are_refused():
-    with pytest.raises(ComponentError, match="trained_betas must lie between 0 and 1"):
+    with pytest.raises(ComponentError, match="trained_betas must be between 0 and 1"):
         create("path", "discrete_vp", trained_betas=(0.1,) * 4 + (1.5,), num_train_timesteps=5)
+
+
+@pytest.mark.parametrize("betas", [(0.5, 0.9), (0.99, 0.999)])
+def test_betas_that_leave_no_data_in_float32_are_refused(betas):
+    with pytest.raises(ComponentError, match="so that alpha is 0 in float32: choose smaller"):
+        create("path", "discrete_vp", beta_start=betas[0], beta_end=betas[1])
 
 
 def test_the_python_of_the_page_runs(capsys):

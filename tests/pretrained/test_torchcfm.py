@@ -1,4 +1,4 @@
-"""U-Nets of torchcfm, small and at random, against torchcfm itself."""
+"""Small random U-Nets of torchcfm, compared with torchcfm itself."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def test_labels_are_torchcfm_s_own(tmp_path):
     here = model(tmp_path / "unet.pt", num_classes=4).eval()
     with torch.no_grad():
         torch.testing.assert_close(here(x, t, {"label": label}), there(t, x, label))
-    with pytest.raises(ComponentError, match="knows no null class"):
+    with pytest.raises(ComponentError, match="has no null class"):
         here(x, t)
 
 
-def test_in_double_precision_it_is_the_same_field(file):
+def test_float64_gives_the_velocity_of_float32(file):
     x, t = arguments()
     with torch.no_grad():
         single = model(file).eval()(x, t)
@@ -102,7 +102,7 @@ def test_in_double_precision_it_is_the_same_field(file):
     torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-4)
 
 
-def test_euler_along_it_is_torchcfm_s_loop(file):
+def test_euler_gives_the_samples_of_torchcfm_s_loop(file):
     x, _ = arguments()
     field = Field(
         model(file).eval(), create("path", "linear"), create("objective", "flow_matching")
@@ -140,16 +140,16 @@ def test_safetensors_are_read(tmp_path):
     assert all(torch.equal(made[name], value) for name, value in state.items())
 
 
-def test_a_state_dict_of_another_configuration_is_refused(file):
+def test_a_state_dict_for_other_options_is_refused(file):
     with pytest.raises(CheckpointError, match=r"unet.pt: the weights are of another network"):
         model(file, num_channels=64)
 
 
-def test_a_file_that_is_missing_or_torn_is_said_to_be(file):
-    with pytest.raises(DataError, match=r"no file .*nowhere.pt: say where .* model.file=PATH"):
+def test_a_missing_or_corrupt_file_is_named_in_the_error(file):
+    with pytest.raises(DataError, match=r"no file .*nowhere.pt: set model.file=PATH"):
         model(file.with_name("nowhere.pt"))
     file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(DataError, match=r"unet.pt: torn, or not a file of torch.save"):
+    with pytest.raises(DataError, match=r"unet.pt: corrupt, or not written by torch.save"):
         model(file)
 
 
@@ -163,29 +163,44 @@ class Trap:
         return (open, (str(self.file), "w"))
 
 
-def test_a_pickle_that_would_run_something_is_refused(tmp_path):
+def test_a_pickle_that_would_execute_code_is_refused(tmp_path):
     torch.save({"ema_model": Trap(tmp_path / "sprung")}, tmp_path / "bad.pt")
-    with pytest.raises(DataError, match=r"bad.pt: holds more than tensors, or is damaged; refused"):
+    with pytest.raises(DataError, match=r"bad.pt: holds more than tensors, or is corrupt; refused"):
         model(tmp_path / "bad.pt")
     assert not (tmp_path / "sprung").exists()
 
 
-def test_arguments_that_the_wrapper_refuses_are_told(file):
-    with pytest.raises(ComponentError, match="UNetModelWrapper cannot be made: unsupported image"):
-        model(file, channel_mult=None)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channel_mult": None}, "cannot build its UNetModelWrapper: unsupported image size: 8"),
+        ({"num_channels": 33}, "cannot build its UNetModelWrapper: num_channels .33. must be div"),
+        ({"num_head_channels": 24}, "cannot build its UNetModelWrapper: q,k,v channels 64 is not"),
+        ({"num_head_channels": 0}, "must be above 0, or -1 to use num_heads"),
+        ({"attention_resolutions": ()}, "attention_resolutions needs one or more image heights"),
+        ({"attention_resolutions": (0,)}, "attention_resolutions needs one or more image heights"),
+        ({"channel_mult": ()}, "channel_mult needs one or more positive integers"),
+        ({"channel_mult": (1, -1)}, "channel_mult needs one or more positive integers"),
+        ({"shape": (3, 7, 8)}, r"multiples of 2; the data have shape \(3, 7, 8\)"),
+        ({"shape": (8,)}, "needs images"),
+    ],
+)
+def test_impossible_options_and_shapes_are_refused_with_the_reason(file, options, message):
+    with pytest.raises(ComponentError, match=message):
+        model(file, **options)
 
 
 def test_a_network_without_classes_has_no_null_class(file):
-    with pytest.raises(ComponentError, match=r"model.num_classes=0 leaves no class"):
+    with pytest.raises(ComponentError, match=r"null_class=true needs model.num_classes above 0"):
         model(file, null_class=True)
 
 
-def test_the_recipe_of_the_page_says_the_defaults(tmp_path):
+def test_the_recipe_of_the_page_states_the_defaults(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(encoding="utf-8")
     text = page.partition("```yaml\n# torchcfm.yaml\n")[2].partition("```")[0]
     (tmp_path / "torchcfm.yaml").write_text(text)
-    said = load_recipe(tmp_path / "torchcfm.yaml").values["model"]
-    short = {"name": "torchcfm", "file": said["file"], "channel_mult": [1, 2, 2, 2]}
+    stated = load_recipe(tmp_path / "torchcfm.yaml").values["model"]
+    short = {"name": "torchcfm", "file": stated["file"], "channel_mult": [1, 2, 2, 2]}
     bare = text.partition("model:")[0] + f"model: {short}\n"
     (tmp_path / "bare.yaml").write_text(bare)
-    assert load_recipe(tmp_path / "bare.yaml").values["model"] == said
+    assert load_recipe(tmp_path / "bare.yaml").values["model"] == stated

@@ -1,4 +1,4 @@
-"""Recipes over the components of kit.py, and a place to write them."""
+"""Recipes over the components of kit.py, and a folder to write them to."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def basic(write: Write) -> Path:
-    """A recipe that is right and sets something in every section."""
+    """A valid recipe that sets something in every section."""
     return write(BASIC)
 
 
 def faults_of(source: object, overrides: tuple[str, ...] | list[str] = ()) -> list[str]:
-    """What load_recipe says is wrong."""
+    """The errors that load_recipe raises."""
     with pytest.raises(RecipeError) as caught:
         load_recipe(source, overrides)  # type: ignore[arg-type]
     return list(caught.value.faults)
@@ -76,5 +76,5 @@ def faults_of(source: object, overrides: tuple[str, ...] | list[str] = ()) -> li
 
 @pytest.fixture
 def faults() -> Callable[..., list[str]]:
-    """`faults(source, overrides)`: the messages of a recipe that is wrong."""
+    """`faults(source, overrides)`: the messages of an invalid recipe."""
     return faults_of

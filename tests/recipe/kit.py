@@ -177,6 +177,12 @@ class Files(Toy):
 
 
 @dataclass(frozen=True)
+class Refusing(Files):
+    def __post_init__(self):
+        raise ComponentError(f"root '{self.root}' is no folder")
+
+
+@dataclass(frozen=True)
 class Raising(_NoSource):
     def __post_init__(self):
         raise ZeroDivisionError("nothing to divide by")
@@ -244,3 +250,4 @@ def register_metrics(register):
 def register_datasets(register):
     register("toy", Toy)
     register("files", Files)
+    register("refusing", Refusing)

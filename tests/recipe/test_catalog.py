@@ -7,7 +7,7 @@ import pytest
 import fmcore.registry
 from fmcore import RecipeError
 from fmcore.recipe import catalog
-from fmcore.recipe.catalog import catalogue, find, shipped_folder, shown
+from fmcore.recipe.catalog import display_path, find_recipe, list_recipes, shipped_folder
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -46,21 +46,21 @@ def acme(site, monkeypatch) -> Path:
 
 def test_the_checkouts_recipes_come_first():
     assert shipped_folder() == REPOSITORY / "recipes"
-    assert "digits" in [recipe.name for recipe in catalogue()]
+    assert "digits" in [recipe.name for recipe in list_recipes()]
 
 
 def test_without_a_checkout_the_recipes_are_inside_the_package(tmp_path, monkeypatch):
-    """A folder `recipes` beside an installed package is somebody else's."""
+    """A folder `recipes` next to an installed package belongs to another distribution."""
     (tmp_path / "site" / "fmcore").mkdir(parents=True)
     (tmp_path / "site" / "recipes").mkdir()
     file = tmp_path / "site" / "fmcore" / "recipe" / "catalog.py"
     monkeypatch.setattr(catalog, "__file__", str(file))
     assert shipped_folder() == tmp_path / "site" / "fmcore" / "_recipes"
-    assert catalogue() == []
+    assert list_recipes() == []
 
 
 def test_names_are_paths_without_suffix_and_bases_have_none(shelf):
-    assert [(r.name, r.qualified) for r in catalogue()] == [
+    assert [(r.name, r.qualified) for r in list_recipes()] == [
         ("digits", "fmcore/digits"),
         ("paper/ot", "fmcore/paper/ot"),
     ]
@@ -68,18 +68,18 @@ def test_names_are_paths_without_suffix_and_bases_have_none(shelf):
 
 @pytest.mark.parametrize("source", ["paper/ot", "fmcore/paper/ot"])
 def test_a_recipe_is_found_by_its_name(shelf, source):
-    assert find(source) == shelf / "paper" / "ot.yaml"
+    assert find_recipe(source) == shelf / "paper" / "ot.yaml"
 
 
 def test_a_file_comes_before_a_name(shelf, write):
     file = write("seed: 2", "digits")
-    assert find("digits").resolve() == file
-    assert find(file) == file
+    assert find_recipe("digits").resolve() == file
+    assert find_recipe(file) == file
 
 
 def test_recipes_of_plugins_are_found_without_importing_them(shelf, acme):
-    assert find("audio") == acme / "audio.yaml"
-    assert [recipe.qualified for recipe in catalogue()] == [
+    assert find_recipe("audio") == acme / "audio.yaml"
+    assert [recipe.qualified for recipe in list_recipes()] == [
         "acme/audio",
         "acme/digits",
         "fmcore/digits",
@@ -87,14 +87,14 @@ def test_recipes_of_plugins_are_found_without_importing_them(shelf, acme):
     ]
 
 
-def test_a_name_that_two_offer_has_to_be_said_in_full(shelf, acme):
+def test_a_name_of_two_recipes_has_to_be_qualified(shelf, acme):
     with pytest.raises(RecipeError) as caught:
-        find("digits")
+        find_recipe("digits")
     assert str(caught.value) == (
-        "recipe 'digits' is offered 2 times; say which: acme/digits, fmcore/digits"
+        "recipe 'digits' is offered 2 times; write one of: acme/digits, fmcore/digits"
     )
-    assert find("acme/digits") == acme / "digits.yaml"
-    assert find("fmcore/digits") == shelf / "digits.yaml"
+    assert find_recipe("acme/digits") == acme / "digits.yaml"
+    assert find_recipe("fmcore/digits") == shelf / "digits.yaml"
 
 
 @pytest.mark.parametrize(
@@ -114,17 +114,17 @@ def test_a_name_that_two_offer_has_to_be_said_in_full(shelf, acme):
         ("a\0b", "there is no file and no recipe named 'a\\x00b'; recipes: digits, paper/ot"),
     ],
 )
-def test_what_is_not_there_is_told(shelf, faults, source, message):
+def test_an_unknown_recipe_is_reported(shelf, faults, source, message):
     assert faults(source) == [message]
 
 
 def test_a_folder_is_no_recipe(shelf, faults, tmp_path):
-    told = f"'{tmp_path}' is a folder, not a recipe"
-    assert faults(str(tmp_path)) == [told]
+    message = f"'{tmp_path}' is a folder, not a recipe"
+    assert faults(str(tmp_path)) == [message]
     (tmp_path / "recipe.yaml").write_text("seed: 1")
-    assert faults(str(tmp_path)) == [f"{told}; there is '{tmp_path}/recipe.yaml'"]
+    assert faults(str(tmp_path)) == [f"{message}; there is '{tmp_path}/recipe.yaml'"]
 
 
 def test_files_are_shown_from_where_the_user_is(tmp_path):
-    assert shown(tmp_path / "a" / "b.yaml") == "a/b.yaml"
-    assert shown(REPOSITORY / "x.yaml") == str(REPOSITORY / "x.yaml")
+    assert display_path(tmp_path / "a" / "b.yaml") == "a/b.yaml"
+    assert display_path(REPOSITORY / "x.yaml") == str(REPOSITORY / "x.yaml")

@@ -18,7 +18,7 @@ def original(write) -> Path:
     return write("# mine\nextends: _base/high.yaml\ntrain: {steps: 3}\n", "from/r.yaml")
 
 
-def test_a_copy_says_the_same_as_the_original(original, tmp_path):
+def test_a_copy_equals_the_original(original, tmp_path):
     (tmp_path / "to").mkdir()
     written = copy_recipe(str(original), tmp_path / "to")
     assert [str(file.relative_to(tmp_path)) for file in written] == [
@@ -76,12 +76,12 @@ def test_a_target_that_is_no_yaml_file_is_refused(original, tmp_path):
 def test_a_base_outside_the_folder_is_refused(write, tmp_path):
     write(BASE, "base.yaml")
     file = write("extends: ../base.yaml\n", "from/r.yaml")
-    with pytest.raises(RecipeError, match=r"from/r.yaml:1:10: '../base.yaml' lies outside"):
+    with pytest.raises(RecipeError, match=r"from/r.yaml:1:10: '../base.yaml' is outside"):
         copy_recipe(str(file), tmp_path / "deep" / "er" / "mine.yaml")
     assert not (tmp_path / "deep").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(original, tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(original, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecipeError, match="cannot be written: "):
         copy_recipe(str(original), tmp_path / "file" / "mine.yaml")

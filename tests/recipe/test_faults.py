@@ -40,7 +40,7 @@ r.yaml:4:44: model.channel_mult: expected a list of integers of length at least 
 r.yaml:4:57: model.dropout: expected a number or null, got the text "yes"
 r.yaml:5:8: train needs the option 'steps': an integer > 0
 r.yaml:5:9: train has no option 'stps'; did you mean 'steps'?
-r.yaml:5:25: train.betas: expected a list of 2 numbers, got a list of 1
+r.yaml:5:25: train.betas: expected a list of 2 numbers >= 0 and < 1, got a list of 1
 r.yaml:5:42: train.schedule: expected 'constant', 'linear' or 'cosine', got the text "cosin"; \
 did you mean 'cosine'?
 r.yaml:5:60: train.grad_clip: expected a number > 0 or null, got -1
@@ -64,7 +64,7 @@ command line: objective.skew: expected true or false, got the text "on"; write t
 command line: train.lr: expected a number > 0, got the text "fast\""""
 
 
-def test_all_that_is_wrong_is_told_at_once_each_with_its_place(write, faults):
+def test_all_errors_are_reported_at_once_each_with_its_place(write, faults):
     assert faults(write(EVERYTHING_WRONG), OVERRIDES) == GOLDEN.splitlines()
 
 
@@ -150,7 +150,7 @@ REST = "data: toy\nmodel: net\n"
         ),
     ],
 )
-def test_a_fault_is_told(write, faults, text, overrides, expected):
+def test_an_error_is_reported(write, faults, text, overrides, expected):
     found = faults(write(text), overrides)
     assert len(found) == len(expected)
     for message, beginning in zip(found, expected, strict=True):
@@ -174,6 +174,33 @@ def test_a_constructor_that_names_no_option_is_quoted_at_the_component(write, fa
     assert "cannot be made: ZeroDivisionError: nothing to divide by" in fault
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.betas=[0.9,1]", "train.betas.1: expected a number >= 0 and < 1, got 1"),
+        ("train.lr=.inf", "train.lr: expected a number > 0, got inf; it has to be finite"),
+        ("train.lr=.nan", "train.lr: expected a number > 0, got nan"),
+        ("train.weight_decay=.inf", "expected a number >= 0, got inf; it has to be finite"),
+        ("train.ema=1.5", "train.ema: expected a number >= 0 and <= 1 or a list of numbers"),
+        ("train.ema_power=[0.3]", "train.ema_power.0: expected a number > 0 and <= 0.28, got 0.3"),
+        ("sample.guidance.scale=-1", "sample.guidance.scale: expected a number >= 0, got -1"),
+        (
+            "sample.guidance={scale: 2, interval: [0, 2]}",
+            "sample.guidance.interval.1: expected a number >= 0 and <= 1, got 2",
+        ),
+        (
+            "sample.guidance={scale: 2, interval: [0.5, 0.2]}",
+            "sample.guidance: interval has to begin before it ends, got [0.5, 0.2]",
+        ),
+        ("expect.nll={min: 2, max: 1}", "expect.nll: min has to be at most max, got 2.0 and 1.0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_where_it_is_given(basic, faults, override, message):
+    (fault,) = faults(basic, [override])
+    assert fault.startswith("command line: ")
+    assert message in fault
+
+
 def test_what_is_already_wrong_is_not_tried(write, faults):
     text = REST + "path: {name: ot, sigma_min: -1, nonsense: 1}\n"
     assert faults(write(text)) == [
@@ -189,7 +216,7 @@ def test_what_is_already_wrong_is_not_tried(write, faults):
         ("odd", "option 'scale' has the type complex, which a recipe cannot write"),
     ],
 )
-def test_a_plugin_whose_signature_is_no_schema_is_told_where_it_is_used(
+def test_a_plugin_whose_signature_is_no_schema_is_reported_where_it_is_used(
     write, faults, source, message
 ):
     (fault,) = faults(write(REST + f"path: {{name: ot, source: {source}}}"))

@@ -1,4 +1,4 @@
-"""Recipes that are small and stand for much, or would run something."""
+"""Small recipes that expand to large ones, or try to run code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _here(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def told(tmp_path, text: str) -> str:
+def error_of(tmp_path, text: str) -> str:
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(RecipeError) as caught:
         load_recipe(tmp_path / "r.yaml")
@@ -34,42 +34,42 @@ def told(tmp_path, text: str) -> str:
     ],
 )
 def test_tags_build_nothing(tag, tmp_path):
-    assert "builds no objects" in told(tmp_path, f"{REST}path: {tag}\n")
+    assert "builds no objects" in error_of(tmp_path, f"{REST}path: {tag}\n")
     assert not (tmp_path / "pwned").exists()
 
 
-def test_aliases_that_stand_for_a_billion_values_are_refused(tmp_path):
+def test_aliases_that_expand_to_a_billion_values_are_refused(tmp_path):
     wide = "\n".join(
         f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]"
         for a, b in zip("abcdefghi", "bcdefghij", strict=True)
     )
-    assert "more than 10000 values" in told(tmp_path, f"a: &a [x]\n{wide}\n")
-    assert "nested more than 50" in told(tmp_path, "path: &a {source: *a}\n")
+    assert "more than 10000 values" in error_of(tmp_path, f"a: &a [x]\n{wide}\n")
+    assert "nested more than 50" in error_of(tmp_path, "path: &a {source: *a}\n")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 50_000, "- " * 100_000, "? " * 50_000])
 def test_nesting_is_refused_where_it_gets_too_deep(text, tmp_path):
     """And not after the whole line has been read, which takes seconds."""
-    assert "r.yaml:1:" in (message := told(tmp_path, f"path: {text}"))
+    assert "r.yaml:1:" in (message := error_of(tmp_path, f"path: {text}"))
     assert "nested more than 50 levels deep" in message or "not valid YAML" in message
 
 
 def test_integers_too_long_to_write_out_are_refused(tmp_path):
     huge = "0x" + "f" * 10_000
     for key in ("betas", "ema", "steps", "lr"):
-        message = told(tmp_path, f"{REST}path: ot\ntrain: {{steps: 1, {key}: {huge}}}\n")
+        message = error_of(tmp_path, f"{REST}path: ot\ntrain: {{steps: 1, {key}: {huge}}}\n")
         assert key in message
         assert len(message) < 1_000
 
 
 @pytest.mark.parametrize("base", ["a" * 5_000, "../" * 2_000, '"\\0"', "~nobody/x"])
-def test_a_base_that_cannot_be_a_file_is_told_with_its_place(base, tmp_path):
-    message = told(tmp_path, f"extends: {base}\n")
+def test_a_base_that_cannot_be_a_file_is_reported_with_its_place(base, tmp_path):
+    message = error_of(tmp_path, f"extends: {base}\n")
     assert message.startswith("r.yaml:1:10: ")
     assert len(message) < 1_000
 
 
-def test_a_stranger_s_words_do_not_reach_the_terminal_as_commands(capsys):
+def test_a_recipe_cannot_send_commands_to_the_terminal(capsys):
     table(("RUN",), [("a\x1b]0;owned\x07\x1b[2Jb\u202e",)])
     out = capsys.readouterr().out
     assert "\x1b" not in out

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.interpolation import escaped, interpolated
-from fmcore.recipe.nodes import Faults, Mark, from_python, plain
+from fmcore.recipe.interpolation import escape, interpolate
+from fmcore.recipe.nodes import Diagnostics, Mark, from_python, to_python
 
 derandomized = settings(derandomize=True, max_examples=300, deadline=None)
 
@@ -60,7 +60,7 @@ def environment(monkeypatch):
     ],
 )
 def test_a_reference_becomes_its_value(basic, key, text, value):
-    found = load_recipe(basic, [f"{key}={text}"]).values
+    found = to_python(load_recipe(basic, [f"{key}={text}"]).completed)
     for part in key.split("."):
         found = found[part]
     found = found["name"] if key == "path" else found
@@ -119,19 +119,19 @@ ONLY = "only ${oc.env:NAME} and references to other keys, as in ${train.batch_si
         ("${" + "x" * 2000 + "}", "is longer than 2000 characters"),
     ],
 )
-def test_a_reference_without_value_is_told(basic, faults, text, message):
+def test_a_reference_without_value_is_reported(basic, faults, text, message):
     assert faults(basic, [f"data.root={text}"]) == [f"command line: data.root: {message}"]
 
 
 @pytest.mark.parametrize(
     "text", ["${", "${}", "${a", "${a..b}", "${oc.env:a,}", "${a:}b}", "${{}}"]
 )
-def test_what_is_no_reference_is_told(basic, faults, text):
+def test_an_invalid_reference_is_reported(basic, faults, text):
     (fault,) = faults(basic, [f"data.root={text}"])
     assert fault.startswith("command line: data.root: ")
 
 
-def test_a_circle_of_references_is_told_at_each_value(basic, faults):
+def test_a_circle_of_references_is_reported_at_each_value(basic, faults):
     found = faults(
         basic,
         ["train.lr=${train.eps}", "train.eps=${train.grad_clip}", "train.grad_clip=${train.lr}"],
@@ -143,7 +143,7 @@ def test_a_circle_of_references_is_told_at_each_value(basic, faults):
     )
 
 
-def test_a_fault_is_told_where_it_lies_and_not_where_it_is_referred_to(basic, faults):
+def test_an_error_is_reported_at_its_place_and_not_where_it_is_referred_to(basic, faults):
     found = faults(basic, ["train.lr=${oc.env:FM_UNSET}", "train.eps=${train.lr}"])
     assert len(found) == 1
     assert "train.lr" in found[0]
@@ -163,7 +163,7 @@ def test_texts_do_not_grow_beyond_measure(basic, faults):
     assert any("becomes longer than 2000 characters" in fault for fault in found)
 
 
-def test_a_long_chain_of_references_is_told(basic, faults):
+def test_a_long_chain_of_references_is_reported(basic, faults):
     chain = [f"expect.x{i}.max=${{expect.x{i + 1}.max}}" for i in range(40)]
     found = faults(basic, [*chain, "expect.x40.max=1"])
     assert "refers to a value that refers to another, and so on 20 times" in found[0]
@@ -171,17 +171,17 @@ def test_a_long_chain_of_references_is_told(basic, faults):
 
 @given(st.text(st.sampled_from("\\${}ab:., "), max_size=12))
 @derandomized
-def test_an_escaped_text_stands_for_itself(text):
-    faults = Faults()
-    tree = from_python({"k": escaped(text)}, Mark("here"), literal=False)
-    assert plain(interpolated(tree, tree, faults)) == {"k": text}
-    assert len(faults) == 0
+def test_an_escaped_text_is_not_interpolated(text):
+    diagnostics = Diagnostics()
+    tree = from_python({"k": escape(text)}, Mark("here"), literal=False)
+    assert to_python(interpolate(tree, tree, diagnostics)) == {"k": text}
+    assert len(diagnostics) == 0
 
 
 @given(st.text(st.sampled_from("\\${}ab:.,'\"[] "), max_size=16))
 @derandomized
 def test_any_text_is_resolved_or_refused(text):
-    faults = Faults()
+    diagnostics = Diagnostics()
     tree = from_python({"a": 1, "k": text}, Mark("here"), literal=False)
-    found = plain(interpolated(tree, tree, faults))["k"]
-    assert faults.found or not re.search(r"(?<!\\)\$\{", text) or found != text
+    found = to_python(interpolate(tree, tree, diagnostics))["k"]
+    assert diagnostics.found or not re.search(r"(?<!\\)\$\{", text) or found != text

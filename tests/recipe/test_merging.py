@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Mark, from_python, plain
+from fmcore.recipe.nodes import Mark, from_python, to_python
 
 # A key is a value or a mapping in all layers, as options are; none is `name`, a component's mark.
 scalars = st.one_of(
@@ -30,7 +30,7 @@ def merged(*layers: Any) -> Any:
     node = from_python(layers[0], Mark("0"))
     for index, layer in enumerate(layers[1:], 1):
         node = merge(node, from_python(layer, Mark(str(index))))
-    return plain(node)
+    return to_python(node)
 
 
 def flat(tree: Any, at: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
@@ -56,7 +56,7 @@ def test_layers_may_be_merged_in_any_grouping(a, b, c):
 
 @given(trees, trees)
 @derandomized
-def test_every_value_of_the_upper_layer_stands(base, over):
+def test_every_value_of_the_upper_layer_is_kept(base, over):
     result = flat(merged(base, over))
     for path, value in flat(over).items():
         if value != {}:  # an empty mapping adds nothing
@@ -120,5 +120,5 @@ def test_merging_changes_neither_layer():
     base = from_python({"a": {"b": 1}}, Mark("0"))
     over = from_python({"a": {"c": 2}}, Mark("1"))
     merge(base, over)
-    assert plain(base) == {"a": {"b": 1}}
-    assert plain(over) == {"a": {"c": 2}}
+    assert to_python(base) == {"a": {"b": 1}}
+    assert to_python(over) == {"a": {"c": 2}}

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.dump import scalar
-from fmcore.recipe.nodes import Faults, plain
-from fmcore.recipe.overrides import layer
+from fmcore.recipe.dump import to_yaml_line
+from fmcore.recipe.nodes import Diagnostics, to_python
+from fmcore.recipe.overrides import parse_overrides
 
 derandomized = settings(derandomize=True, max_examples=200, deadline=None)
 
@@ -36,7 +36,7 @@ derandomized = settings(derandomize=True, max_examples=200, deadline=None)
         ("path.source=heavy", "path.source", {"name": "heavy", "tail": 3.0}),
         ("path={sigma_min: 0.5}", "path.sigma_min", 0.5),
         ("train=null", "train", None),
-        # text is what was typed, whatever YAML would make of it
+        # text is exactly what was typed, also where YAML reads a number
         ("data.root=123", "data.root", "123"),
         ("data.root=1e5", "data.root", "1e5"),
         ("data.root=true", "data.root", "true"),
@@ -88,11 +88,11 @@ def test_of_equal_keys_the_last_one_counts(basic):
     assert load_recipe(basic, ["train.lr=1", "train.lr=2"]).values["train"]["lr"] == 2.0
 
 
-def test_a_section_that_was_taken_away_can_be_given_again(basic, write):
+def test_a_section_that_was_removed_can_be_given_again(basic, write):
     assert load_recipe(basic, ["train=null", "train.steps=3"]).values["train"]["steps"] == 3
 
 
-def test_an_index_beyond_the_list_is_told(basic, faults):
+def test_an_index_beyond_the_list_is_reported(basic, faults):
     assert faults(basic, ["evaluate.metrics.7=likelihood"]) == [
         "command line: evaluate.metrics: expected a list of metrics (names, or mappings with "
         "`name`), got a mapping; there is no item of that index to change"
@@ -117,8 +117,8 @@ scalars = st.one_of(
 @given(scalars)
 @derandomized
 def test_a_value_written_as_yaml_is_read_back(value):
-    (read,) = plain(layer([f"k={scalar(value)}"], Faults())).values()
-    assert read == (scalar(value) if isinstance(value, str) and "${" in value else value)
+    (read,) = to_python(parse_overrides([f"k={to_yaml_line(value)}"], Diagnostics())).values()
+    assert read == (to_yaml_line(value) if isinstance(value, str) and "${" in value else value)
 
 
 def _independent(keys: list[tuple[str, ...]]) -> bool:
@@ -129,10 +129,13 @@ def _independent(keys: list[tuple[str, ...]]) -> bool:
 @derandomized
 def test_overrides_of_different_keys_may_come_in_any_order(values):
     texts = [f"{'.'.join(path)}={value}" for path, value in values.items()]
-    forwards, backwards = layer(texts, Faults()), layer(texts[::-1], Faults())
-    assert plain(forwards) == plain(backwards)
+    forwards, backwards = (
+        parse_overrides(texts, Diagnostics()),
+        parse_overrides(texts[::-1], Diagnostics()),
+    )
+    assert to_python(forwards) == to_python(backwards)
     for path, value in values.items():
-        found = plain(forwards)
+        found = to_python(forwards)
         for part in path:
             found = found[part]
         assert found == value

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import json
 import pickle
-from pathlib import Path as FilePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmcore import PluginError, RecipeError, load_recipe
-from fmcore.recipe.diff import ABSENT, Difference, annotated, diff
-from fmcore.recipe.dump import canonical, scalar, to_yaml
+from fmcore.recipe.diff import ABSENT, Difference, annotate, diff
+from fmcore.recipe.dump import to_canonical_json, to_yaml, to_yaml_line
 from fmcore.recipe.sections import Bound, Sample, Train
 
 VALUES = {
@@ -39,13 +38,17 @@ def test_values_are_complete_and_plain(basic):
     assert {key: values[key] for key in VALUES} == VALUES
     assert values["evaluate"]["metrics"] == [
         {"name": "likelihood", "solver": None, "n_probes": 1},
-        {"name": "distance", "weights": "weights.pt", "moments": [1.0, 2.0, 3.0]},
+        {
+            "name": "distance",
+            "weights": str(basic.parent / "weights.pt"),
+            "moments": [1.0, 2.0, 3.0],
+        },
     ]
     assert values["train"]["betas"] == [0.9, 0.999]
     assert json.loads(json.dumps(values)) == values
 
 
-def test_sections_stand_in_the_order_of_their_declaration(write):
+def test_sections_are_in_the_order_of_their_declaration(write):
     text = "model: net\nexpect: {}\npath: ot\nseed: 1\ndata: toy\n"
     assert list(load_recipe(write(text)).values) == [
         *["seed", "data", "path", "coupling", "objective", "model"],
@@ -53,7 +56,7 @@ def test_sections_stand_in_the_order_of_their_declaration(write):
     ]
 
 
-def test_options_stand_in_the_order_of_the_signature(write):
+def test_options_are_in_the_order_of_the_signature(write):
     recipe = load_recipe(
         write("data: toy\nmodel: net\npath: {source: heavy, sigma_min: 1, name: ot}")
     )
@@ -94,7 +97,7 @@ def test_values_are_the_readers_own(basic):
     assert recipe.digest == digest
 
 
-def test_the_digest_depends_on_what_is_said_and_not_on_how(basic, write):
+def test_the_digest_depends_on_the_values_and_not_on_how_they_are_written(basic, write):
     digest = load_recipe(basic).digest
     text = basic.read_text()
     lines = text.splitlines()
@@ -110,12 +113,12 @@ def test_the_digest_depends_on_what_is_said_and_not_on_how(basic, write):
 
 
 def test_the_digest_is_that_of_canonical_json():
-    assert canonical({"b": [1, 2.0, None], "a": {"ü": True}}) == (
+    assert to_canonical_json({"b": [1, 2.0, None], "a": {"ü": True}}) == (
         '{"a":{"\\u00fc":true},"b":[1,2.0,null]}'
     )
 
 
-def test_the_complete_recipe_as_yaml_says_the_same(basic, write):
+def test_the_complete_recipe_as_yaml_has_equal_values(basic, write):
     recipe = load_recipe(basic, [r"data.root=\${seed}", "path=vp"])
     again = load_recipe(write(recipe.to_yaml(), "recipe.yaml"))
     assert again.values == recipe.values
@@ -145,14 +148,14 @@ yaml_values = st.recursive(
 @given(st.dictionaries(keys, yaml_values, min_size=1, max_size=3))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_any_values_written_as_yaml_are_read_back(values):
-    from fmcore.recipe.interpolation import interpolated
-    from fmcore.recipe.nodes import Faults, plain
+    from fmcore.recipe.interpolation import interpolate
+    from fmcore.recipe.nodes import Diagnostics, to_python
     from fmcore.recipe.yaml import read_text
 
-    faults = Faults()
-    node = read_text(to_yaml(values), "r.yaml", faults)
-    assert plain(interpolated(node, node, faults)) == values
-    assert not faults.found
+    diagnostics = Diagnostics()
+    node = read_text(to_yaml(values), "r.yaml", diagnostics)
+    assert to_python(interpolate(node, node, diagnostics)) == values
+    assert not diagnostics.found
 
 
 def test_components_are_built(basic, kit):
@@ -168,7 +171,7 @@ def test_the_framework_gives_what_a_recipe_leaves_out(basic):
     assert (model.shape, model.width) == ((3, 4, 4), 8)
 
 
-def test_what_a_recipe_says_counts_before_what_the_framework_gives(basic):
+def test_a_recipe_has_priority_over_what_the_framework_gives(basic):
     recipe = load_recipe(basic, ["model.shape=[1,2]"])
     assert recipe.values["model"]["shape"] == [1, 2]
     assert recipe.build("model", shape=(3, 4, 4)).shape == (1, 2)
@@ -179,7 +182,7 @@ def test_a_model_without_its_shape_is_refused(basic):
         load_recipe(basic).build("model")
 
 
-def test_an_argument_that_nobody_takes_is_refused(basic):
+def test_an_unknown_argument_is_refused(basic):
     with pytest.raises(RecipeError, match="takes no argument 'colour'"):
         load_recipe(basic).build("model", shape=(2,), colour=3)
 
@@ -193,7 +196,7 @@ def test_settings_are_built_with_their_components(basic, kit):
     assert sample.solver == kit.entry("solver", "adaptive").load()(rtol=1e-3)
     likelihood, distance = evaluate.metrics
     assert likelihood.solver is None
-    assert distance.weights == FilePath("weights.pt")
+    assert distance.weights == basic.parent / "weights.pt"
     assert distance.moments == (1.0, 2.0, 3.0)
     assert recipe.settings("expect") == {"likelihood": Bound(max=2.0)}
     assert recipe.settings("seed") == 7
@@ -203,7 +206,7 @@ def test_a_stage_that_does_not_exist_is_none(basic):
     assert load_recipe(basic, ["train=null"]).settings("train") is None
 
 
-def test_an_unknown_section_is_told(basic):
+def test_an_unknown_section_is_reported(basic):
     with pytest.raises(RecipeError, match=r"no section 'sampel'; did you mean 'sample'\?"):
         load_recipe(basic).settings("sampel")
 
@@ -219,7 +222,7 @@ def test_an_override_leaves_the_recipe_as_it_was(basic):
     assert (other.name, other.path) == (recipe.name, recipe.path)
 
 
-def test_a_wrong_override_is_told(basic):
+def test_a_wrong_override_is_reported(basic):
     with pytest.raises(RecipeError, match="command line: train has no option 'stps'"):
         load_recipe(basic).override(["train.stps=3"])
 
@@ -234,7 +237,7 @@ def test_a_recipe_travels_between_processes(basic):
     assert pickle.loads(pickle.dumps(recipe)).digest == recipe.digest
 
 
-def test_a_recipe_is_named_by_its_file_unless_told_otherwise(basic):
+def test_a_recipe_is_named_by_its_file_unless_a_name_is_given(basic):
     assert (load_recipe(basic).name, load_recipe(basic).path) == ("r", basic)
     assert load_recipe(basic, name="mine").name == "mine"
 
@@ -275,7 +278,7 @@ def test_python_values_are_checked_like_any_other(faults):
     ]
 
 
-def test_the_differences_of_two_recipes_are_told_by_key(basic):
+def test_the_differences_of_two_recipes_are_listed_by_key(basic):
     recipe = load_recipe(basic)
     other = recipe.override(["path=vp", "train.betas.0=0.5", "evaluate.metrics=[likelihood]"])
     found = diff(recipe, other)
@@ -287,7 +290,7 @@ def test_the_differences_of_two_recipes_are_told_by_key(basic):
         Difference("path.beta_max", ABSENT, 20.0),
         Difference("train.betas", [0.9, 0.999], [0.5, 0.999]),
         Difference("evaluate.metrics.1.name", "distance", ABSENT),
-        Difference("evaluate.metrics.1.weights", "weights.pt", ABSENT),
+        Difference("evaluate.metrics.1.weights", str(basic.parent / "weights.pt"), ABSENT),
         Difference("evaluate.metrics.1.moments", [1.0, 2.0, 3.0], ABSENT),
     ]
     assert [str(d) for d in found[:4]] == [
@@ -304,14 +307,15 @@ def test_a_recipe_does_not_differ_from_itself(basic):
     assert diff(load_recipe(basic), load_recipe(basic)) == []
 
 
-def test_a_stage_taken_away_is_a_difference(basic):
+def test_a_removed_stage_is_a_difference(basic):
     recipe = load_recipe(basic)
     assert Difference("train", ABSENT, None) in diff(recipe, recipe.override(["train=null"]))
 
 
-def test_the_annotated_recipe_can_be_loaded_and_says_the_sources(basic, write):
-    recipe = load_recipe(basic, ["train.steps=3", "expect.a.max=1"])
-    text = annotated(recipe)
+def test_the_annotated_recipe_can_be_loaded_and_names_the_sources(basic, write):
+    short = "evaluate.metrics.1.weights=/w"  # longer lines are not aligned
+    recipe = load_recipe(basic, ["train.steps=3", "expect.a.max=1", short])
+    text = annotate(recipe)
     assert load_recipe(write(text, "again.yaml")).values == recipe.values
     lines = [line.split("#") for line in text.splitlines()]
     assert ["  sigma_min: 0.001", " r.yaml:3"] in [[a.rstrip(), *b] for a, *b in lines]
@@ -323,12 +327,12 @@ def test_the_annotated_recipe_can_be_loaded_and_says_the_sources(basic, write):
 
 
 def test_one_line_of_yaml_stays_on_one_line():
-    assert scalar("x" * 500) == "x" * 500
-    assert scalar([1, None, "a b", "1"]) == "[1, null, a b, '1']"
-    assert "\n" not in scalar("a\nb")
+    assert to_yaml_line("x" * 500) == "x" * 500
+    assert to_yaml_line([1, None, "a b", "1"]) == "[1, null, a b, '1']"
+    assert "\n" not in to_yaml_line("a\nb")
 
 
-def test_a_default_that_nobody_registered_is_told_to_its_author(kit, write, monkeypatch):
+def test_a_default_that_is_not_registered_is_reported_to_its_author(kit, write, monkeypatch):
     without = [entry for entry in kit._entries if entry.name != "normal"]
     monkeypatch.setattr(kit, "_entries", without)
     with pytest.raises(RecipeError) as caught:

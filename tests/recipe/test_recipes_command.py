@@ -120,7 +120,7 @@ expect: {}              # default
 """
 
 
-def test_show_says_everything_and_its_source(recipes, write):
+def test_show_prints_every_value_and_its_source(recipes, write):
     write("data: toy\npath: ot\nmodel: net\n")
     ended = recipes("show", "r.yaml", "path.sigma_min=0.5", "seed=3")
     assert (ended.code, ended.out, ended.err) == (0, SHOWN, "")
@@ -180,7 +180,7 @@ def test_check_knows_a_file_with_an_equals_sign_from_an_override(recipes, write)
     assert recipes("check", "lr=3.yaml", "seed=2").out == "lr=3.yaml: ok\n"
 
 
-def test_cp_copies_and_says_what(recipes, shelf, tmp_path):
+def test_cp_copies_and_lists_the_files(recipes, shelf, tmp_path):
     ended = recipes("cp", "good", "mine.yaml")
     assert (ended.code, ended.out) == (0, "mine.yaml\n")
     assert (tmp_path / "mine.yaml").read_text() == (shelf / "good.yaml").read_text()

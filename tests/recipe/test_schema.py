@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Interval, Len, Lt, MaxLen, MultipleOf, Predi
 from torch import nn
 
 from fmcore import ComponentError, PluginError, load_recipe
-from fmcore.recipe.schema import check_options, options, prepared
+from fmcore.recipe.schema import check_options, list_options, prepare_arguments
 from fmcore.recipe.signatures import REQUIRED
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Everything:
         pass
 
 
-def test_every_type_is_described_in_words():
-    assert {option.name: option.type_text for option in options(Everything)} == {
+def test_every_type_has_a_description():
+    assert {option.name: option.type_text for option in list_options(Everything)} == {
         "whole": "an integer",
         "number": "a number",
         "flag": "true or false",
@@ -121,12 +121,12 @@ WHOLE = {
 }
 
 
-def test_values_are_built_as_the_annotation_says(kit):
+def test_values_are_built_by_their_annotations(kit):
     fixed, likelihood = (
         kit.entry("solver", "fixed").load(),
         kit.entry("metric", "likelihood").load(),
     )
-    built = prepared(Everything, WHOLE, "thing")
+    built = prepare_arguments(Everything, WHOLE, "thing")
     assert built == WHOLE | {
         "number": 1.0,
         "file": FilePath("a/b"),
@@ -146,7 +146,7 @@ def test_values_made_in_python_pass_as_they_are(kit):
     solver = kit.entry("solver", "fixed").load()(steps=3)
     inner = Inner(low=0.5)
     given = WHOLE | {"steps": solver, "inner": inner, "file": FilePath("x"), "any_number": (1,)}
-    built = prepared(Everything, given, "thing")
+    built = prepare_arguments(Everything, given, "thing")
     assert built["steps"] is solver
     assert built["inner"] is inner
     assert built["file"] == FilePath("x")
@@ -195,12 +195,12 @@ def test_values_made_in_python_pass_as_they_are(kit):
         ("whole", "???", "thing: whole must be given"),
     ],
 )
-def test_a_wrong_value_is_told(name, value, message):
+def test_a_wrong_value_is_reported(name, value, message):
     (found,) = check_options(Everything, WHOLE | {name: value}, "thing")
     assert found.startswith(message)
 
 
-def test_unknown_and_missing_options_are_told_together():
+def test_unknown_and_missing_options_are_reported_together():
     found = check_options(
         Everything, {k: v for k, v in WHOLE.items() if k != "flag"} | {"flug": 1}, "it"
     )
@@ -209,7 +209,7 @@ def test_unknown_and_missing_options_are_told_together():
         "it needs the option 'flag': true or false",
     ]
     with pytest.raises(ComponentError, match=r"has no option 'flug'.*\nit needs"):
-        prepared(Everything, {"flug": 1}, "it")
+        prepare_arguments(Everything, {"flug": 1}, "it")
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,11 @@ def test_a_component_given_in_python_is_what_a_recipe_would_make_of_it(
     kit, source, name, temperature
 ):
     given = {} if source is None else {"source": source}
-    made = kit.entry("path", "vp").load()(**prepared(kit.entry("path", "vp").load(), given, "it"))
-    said = load_recipe({"data": "toy", "model": "net", "path": {"name": "vp", **given}})
-    assert said.build("path") == made
+    made = kit.entry("path", "vp").load()(
+        **prepare_arguments(kit.entry("path", "vp").load(), given, "it")
+    )
+    recipe = load_recipe({"data": "toy", "model": "net", "path": {"name": "vp", **given}})
+    assert recipe.build("path") == made
     assert type(made.source).__name__ == name
     assert getattr(made.source, "temperature", None) == temperature
 
@@ -256,7 +258,7 @@ def test_a_dataclass_has_its_fields_and_its_bases_as_options():
         width: int = 3
         seed: InitVar[int] = 0
 
-    found = {option.name: option.default for option in options(Derived)}
+    found = {option.name: option.default for option in list_options(Derived)}
     assert found == {"steps": None, "several": [1, 2], "width": 3, "seed": 0}
 
 
@@ -265,17 +267,17 @@ def test_a_module_has_the_arguments_of_its_constructor_as_options():
         def __init__(self, shape: tuple[int, ...], *, width: int = 3) -> None:
             super().__init__()
 
-    shape, width = options(Net, given=("shape",))
+    shape, width = list_options(Net, given=("shape",))
     assert (shape.required, shape.given, shape.default is REQUIRED) == (False, True, True)
     assert (width.required, width.given, width.default) == (False, False, 3)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement `type` is Python 3.12's")
-def test_a_type_alias_stands_for_its_type():
+def test_a_type_alias_is_its_type():
     names: dict[str, Any] = {}
     source = "type Count = int\ndef init(self, a: Count) -> None: ..."
     exec(compile(source, "alias.py", "exec", dont_inherit=True), names)
-    (option,) = options(type("It", (), {"__init__": names["init"]}))
+    (option,) = list_options(type("It", (), {"__init__": names["init"]}))
     assert option.type_text == "an integer"
 
 
@@ -283,7 +285,7 @@ def test_a_class_without_constructor_has_no_options():
     class Nothing:
         pass
 
-    assert options(Nothing) == ()
+    assert list_options(Nothing) == ()
 
 
 def _swallowing():
@@ -373,7 +375,7 @@ def _broken():
 )
 def test_a_signature_that_is_no_schema_is_explained_to_its_author(make, message):
     with pytest.raises(PluginError, match=message) as caught:
-        options(make())
+        list_options(make())
     assert "test_schema:" in str(caught.value)
     assert ".It" in str(caught.value)
 
@@ -382,7 +384,7 @@ def test_names_of_the_fmcore_face_need_no_import():
     class It:
         def __init__(self, a: Coupling) -> None: ...  # noqa: F821
 
-    (option,) = options(It)
+    (option,) = list_options(It)
     assert option.type_text == "a coupling (its name, or a mapping with `name`)"
 
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from fmcore import load_recipe
-from fmcore.recipe.catalog import catalogue
-from fmcore.recipe.schema import options
+from fmcore.recipe.catalog import list_recipes
+from fmcore.recipe.schema import list_options
 from fmcore.registry import registry
 from fmcore.registry.kinds import KINDS
 from fmcore.registry.needs import missing
@@ -26,12 +26,12 @@ def only_the_kit(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("entry", COMPONENTS, ids=lambda e: f"{e.kind}-{e.name}")
 def test_every_component_has_a_schema(entry):
-    for option in options(entry.load(), KINDS[entry.kind].given):
+    for option in list_options(entry.load(), KINDS[entry.kind].given):
         assert option.type_text
         assert option.name != "name"
 
 
-@pytest.mark.parametrize("recipe", catalogue(), ids=lambda r: r.name)
+@pytest.mark.parametrize("recipe", list_recipes(), ids=lambda r: r.name)
 def test_every_shipped_recipe_is_right_and_round_trips(recipe, tmp_path):
     loaded = load_recipe(recipe.file, partial=True)
     file = tmp_path / "recipe.yaml"
@@ -41,7 +41,7 @@ def test_every_shipped_recipe_is_right_and_round_trips(recipe, tmp_path):
     assert again.digest == loaded.digest
 
 
-@pytest.mark.parametrize("recipe", catalogue(), ids=lambda r: r.name)
-def test_every_shipped_recipe_says_what_it_is(recipe):
+@pytest.mark.parametrize("recipe", list_recipes(), ids=lambda r: r.name)
+def test_every_shipped_recipe_begins_with_its_description(recipe):
     first = recipe.file.read_text(encoding="utf-8").splitlines()[0]
     assert re.match(r"# [A-Z].+\.(   fmcore run |$)", first)

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from fmcore import RecipeError
-from fmcore.recipe.nodes import Faults, plain
+from fmcore.recipe.nodes import Diagnostics, to_python
 from fmcore.recipe.yaml import MAX_BYTES, read_bytes, read_text
 
 
 def value(text: str) -> object:
-    faults = Faults()
-    node = read_text(text, "r.yaml", faults)
-    faults.raise_any()
-    return None if node is None else plain(node)
+    diagnostics = Diagnostics()
+    node = read_text(text, "r.yaml", diagnostics)
+    diagnostics.raise_any()
+    return None if node is None else to_python(node)
 
 
 def faults(text: str) -> list[str]:
@@ -57,7 +57,7 @@ def test_a_quoted_number_is_text():
 
 
 def test_values_know_their_line_and_column():
-    node = read_text("a:\n  b: [1, two]\n", "r.yaml", Faults())
+    node = read_text("a:\n  b: [1, two]\n", "r.yaml", Diagnostics())
     inner = node.entries["a"].entries["b"]
     assert str(inner.key) == "r.yaml:2:3"
     assert str(inner.mark) == "r.yaml:2:6"
@@ -65,7 +65,7 @@ def test_values_know_their_line_and_column():
 
 
 @pytest.mark.parametrize("text", ["{a: ???, b: ???}", "a: ???\nb: ???", "{a: ???,\n b: '???'}"])
-def test_missing_values_stand_inside_braces_too(text):
+def test_missing_values_are_read_inside_braces_too(text):
     assert value(text) == {"a": "???", "b": "???"}
 
 
@@ -113,7 +113,7 @@ def test_three_question_marks_followed_by_more_are_a_syntax_error_in_braces():
         ('a: "\\UFFFFFFFF"', None),
     ],
 )
-def test_bad_yaml_is_told_with_its_place(text, expected):
+def test_invalid_yaml_is_reported_with_its_place(text, expected):
     found = faults(text)
     assert all(fault.startswith("r.yaml:") for fault in found)
     if expected is not None:
@@ -134,7 +134,7 @@ def test_bad_yaml_is_told_with_its_place(text, expected):
     ],
 )
 @pytest.mark.parametrize("body", ["[ls]", "{a: 1}", "text"])
-def test_a_tag_that_would_build_an_object_is_refused_where_it_stands(tag, body):
+def test_a_tag_that_would_build_an_object_is_refused_at_its_place(tag, body):
     shown = tag.replace("!<tag:example.org,2000:x>", "tag:example.org,2000:x")
     assert faults(f"path: {tag} {body}") == [
         f"r.yaml:1:7: the tag {shown} is refused: a recipe is plain data and builds no objects"
@@ -178,19 +178,19 @@ def test_sixty_levels_are_too_deep():
 
 def bytes_fault(data: bytes) -> str:
     with pytest.raises(RecipeError) as caught:
-        read_bytes(data, "r.yaml", Faults())
+        read_bytes(data, "r.yaml", Diagnostics())
     return str(caught.value)
 
 
-def test_other_encodings_are_told_with_the_byte():
+def test_other_encodings_are_reported_with_the_byte():
     assert bytes_fault("a: 1\nb: ü".encode("latin-1")) == (
         "r.yaml:2:4: not UTF-8 text (byte 0xfc); save the file as UTF-8"
     )
 
 
 def test_a_byte_order_mark_does_no_harm():
-    node = read_bytes("a: 1".encode("utf-8-sig"), "r.yaml", Faults())
-    assert plain(node) == {"a": 1}
+    node = read_bytes("a: 1".encode("utf-8-sig"), "r.yaml", Diagnostics())
+    assert to_python(node) == {"a": 1}
 
 
 def test_a_large_file_is_refused_unread():

@@ -1,4 +1,4 @@
-"""A broken plugin is kept as a failure, and hinders nobody."""
+"""A broken plugin is recorded as a failure and does not affect the others."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def register_sources(register):
 """
 
 
-def test_a_hook_that_raises_registers_nothing_and_the_other_hooks_stand(site):
+def test_a_hook_that_raises_registers_nothing_and_the_others_are_kept(site):
     file = site.install("half", HALF)
     registry = site.registry()
     assert registry.names("path") == []
@@ -100,7 +100,7 @@ def test_a_hook_marked_optional_may_be_unknown(site):
     assert registry.names("source") == ["good"]
 
 
-def test_a_misspelt_hook_leaves_the_others_standing(site):
+def test_a_misspelt_hook_does_not_affect_the_others(site):
     site.install("acme", GOOD + "\n@hookimpl\ndef register_path(register): pass")
     registry = site.registry()
     assert registry.names("source") == ["good"]

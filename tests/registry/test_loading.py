@@ -76,7 +76,7 @@ WRONG_TARGETS = {
 
 
 @pytest.mark.parametrize("target", WRONG_TARGETS)
-def test_a_target_that_is_no_component_says_whose_it_is_and_why(register, target):
+def test_a_target_that_is_no_component_is_reported_with_its_plugin_and_the_reason(register, target):
     with pytest.raises(PluginError) as caught:
         register(target).load()
     assert str(caught.value) == f"source 'mine' of plugin acme 1.2: {WRONG_TARGETS[target]}"

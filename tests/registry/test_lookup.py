@@ -1,4 +1,4 @@
-"""Components are found by kind and name; every other word is an error that says what there is."""
+"""Components are found by kind and name; the error for an unknown name lists what is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def paths(*names: str) -> str:
     return f"@hookimpl\ndef register_paths(register):\n{lines}"
 
 
-def told(registry, kind: str, name: str) -> str:
+def error_of(registry, kind: str, name: str) -> str:
     with pytest.raises(PluginError) as caught:
         registry.entry(kind, name)
     return str(caught.value)
@@ -27,22 +27,22 @@ def test_an_entry_knows_whose_it_is(site):
     assert entry.qualified == "acme/ot"
 
 
-def test_an_unknown_name_says_what_is_installed(site):
+def test_an_unknown_name_lists_what_is_installed(site):
     site.install("acme", paths("cosine", "linear", "ot"))
     registry = site.registry()
-    assert told(registry, "path", "ott") == (
+    assert error_of(registry, "path", "ott") == (
         "no path named 'ott'; did you mean 'ot'? installed: cosine, linear, ot"
     )
-    assert told(registry, "path", "zebra") == (
+    assert error_of(registry, "path", "zebra") == (
         "no path named 'zebra'; installed: cosine, linear, ot"
     )
-    assert told(registry, "solver", "ot") == (
+    assert error_of(registry, "solver", "ot") == (
         "no solver named 'ot'; there is a path of that name; installed: none"
     )
 
 
-def test_an_unknown_kind_says_which_there_are(site):
-    assert told(site.registry(), "pth", "ot") == (
+def test_an_unknown_kind_lists_the_kinds(site):
+    assert error_of(site.registry(), "pth", "ot") == (
         "no kind of component is called 'pth'; did you mean 'path'? "
         "kinds: path, source, coupling, objective, model, solver, metric, data, recipe"
     )
@@ -54,8 +54,8 @@ def test_a_name_that_two_plugins_register_is_an_error_only_when_used(site):
     registry = site.registry()
     assert registry.failures == []
     assert registry.names("path") == ["mine", "ot"]
-    assert told(registry, "path", "ot") == (
-        "path 'ot' is registered by 2 plugins; say which: acme/ot, zeta/ot"
+    assert error_of(registry, "path", "ot") == (
+        "path 'ot' is registered by 2 plugins; write one of: acme/ot, zeta/ot"
     )
     assert registry.entry("path", "mine").plugin == "acme"
     assert registry.entry("path", "zeta/ot").plugin == "zeta"
@@ -65,7 +65,7 @@ def test_a_qualified_name_works_without_a_conflict_and_suggests_its_like(site):
     site.install("acme", paths("ot"))
     registry = site.registry()
     assert registry.entry("path", "acme/ot") == registry.entry("path", "ot")
-    assert "did you mean 'acme/ot'?" in told(registry, "path", "acmee/ot")
+    assert "did you mean 'acme/ot'?" in error_of(registry, "path", "acmee/ot")
 
 
 def test_one_plugin_may_use_a_name_for_several_kinds(site):
@@ -78,7 +78,7 @@ def test_an_unknown_name_mentions_plugins_that_might_have_had_it(site):
     site.install("acme", paths("ot"))
     site.install("bad", "1/0")
     site.install("shy", paths("shy_path"))
-    assert told(site.registry(allow="acme,bad"), "path", "shy_path") == (
+    assert error_of(site.registry(allow="acme,bad"), "path", "shy_path") == (
         "no path named 'shy_path'; installed: ot; not loaded, see `fmcore plugins`: bad; "
         "left out by FMCORE_PLUGINS: shy"
     )
@@ -120,7 +120,7 @@ def test_two_distributions_with_a_plugin_of_one_name_are_both_refused(site):
     }
 
 
-def test_nobody_takes_the_name_of_a_built_in_plugin(site):
+def test_the_name_of_a_built_in_plugin_is_reserved(site):
     site.install("fmcore_some", paths("ot"), distribution="fmcore-flow")
     site.declare("aaa", "6.6", {"fmcore_some": "no_such_module"})
     registry = site.registry()
@@ -129,12 +129,12 @@ def test_nobody_takes_the_name_of_a_built_in_plugin(site):
 
 
 def test_what_is_installed_survives_a_distribution_with_damaged_metadata(site, monkeypatch):
-    from fmcore.registry.discovery import installed
+    from fmcore.registry.discovery import find_entry_points
 
     site.install("acme", paths("ot"))
     site.declare("ruin", "1.0", {})
     (site.root / "ruin-1.0.dist-info" / "entry_points.txt").write_text("[fmcore]\nno equals sign")
-    points, failures = installed()
+    points, failures = find_entry_points()
     assert "acme" in [point.name for point in points]
     assert "fmcore_paths" in [point.name for point in points]
     assert [failure.plugin for failure in failures] == ["ruin-1.0.dist-info"]

@@ -40,7 +40,7 @@ def write(tmp_path):
     return write
 
 
-def told(registry, file) -> str:
+def error_of(registry, file) -> str:
     with pytest.raises(PluginError) as caught:
         registry.add_file(file)
     return str(caught.value)
@@ -64,21 +64,21 @@ def test_two_files_are_two_plugins_and_one_file_twice_is_one(site, write):
     registry.add_file(write("two.py"))
     registry.add_file(write("one.py"))
     assert [plugin.name for plugin in registry.plugins] == ["one", "two"]
-    with pytest.raises(PluginError, match="say which: one/still, two/still"):
+    with pytest.raises(PluginError, match="write one of: one/still, two/still"):
         registry.entry("source", "still")
 
 
 def test_two_files_of_one_name_are_refused(site, write):
     registry = site.registry()
     registry.add_file(write("one.py"))
-    assert "a plugin is called 'one' already; rename the file" in told(
+    assert "a plugin is called 'one' already; rename the file" in error_of(
         registry, write("other/one.py")
     )
 
 
-def test_a_missing_file_says_so(site, tmp_path):
+def test_a_missing_file_is_reported(site, tmp_path):
     file = tmp_path / "gone.py"
-    assert told(site.registry(), file) == (
+    assert error_of(site.registry(), file) == (
         f"{file}: no plugin can be read here: No such file or directory"
     )
 
@@ -97,6 +97,6 @@ def test_a_missing_file_says_so(site, tmp_path):
 def test_an_error_in_it_is_an_error_and_leaves_nothing_behind(site, write, source, error):
     registry = site.registry()
     file = write("mine.py", source)
-    assert told(registry, file).startswith(f"{file}: {error.format(file=file)}")
+    assert error_of(registry, file).startswith(f"{file}: {error.format(file=file)}")
     assert registry.entries("source") == []
     assert registry.plugins == []

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or passed over, and reading one executes nothing."""
+"""Corrupt checkpoints are skipped, and reading one executes nothing."""
 
 import json
 import pickle
@@ -18,9 +18,9 @@ def checkpoint(step: int) -> Checkpoint:
 
 @pytest.fixture
 def folder(tmp_path):
-    said: list[str] = []
-    made = CheckpointFolder(tmp_path, warn=said.append)
-    return made, said
+    warnings: list[str] = []
+    made = CheckpointFolder(tmp_path, warn=warnings.append)
+    return made, warnings
 
 
 def test_what_is_saved_is_read_back_bit_for_bit(folder):
@@ -41,8 +41,8 @@ def test_only_the_newest_are_kept(folder):
 
 
 @pytest.mark.parametrize("harm", ["flip a bit", "cut short", "delete", "another file"])
-def test_a_torn_checkpoint_is_passed_over_for_the_one_before_it(folder, harm):
-    made, said = folder
+def test_a_corrupt_checkpoint_is_skipped_with_a_warning(folder, harm):
+    made, warnings = folder
     made.save(checkpoint(1), keep=5)
     path = made.save(checkpoint(2), keep=5)
     content = bytearray(path.read_bytes())
@@ -56,21 +56,21 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before_it(folder, harm):
     else:
         path.write_bytes(pickle.dumps({"a": 1}))
     assert made.latest().step == 1
-    assert len(said) == 1
-    assert "step-000000002" in said[0]
+    assert len(warnings) == 1
+    assert "step-000000002" in warnings[0]
 
 
-def test_tensors_without_their_json_are_not_believed(folder):
+def test_tensors_without_their_json_are_ignored(folder):
     made, _ = folder
     path = made.save(checkpoint(5), keep=5)
     path.with_suffix(".json").unlink()
     assert made.latest() is None
 
 
-def test_when_every_checkpoint_is_torn_it_is_an_error_not_a_fresh_start(folder):
+def test_only_corrupt_checkpoints_are_an_error_rather_than_a_new_start(folder):
     made, _ = folder
     made.save(checkpoint(5), keep=5).write_bytes(b"")
-    with pytest.raises(CheckpointError, match="no checkpoint is whole"):
+    with pytest.raises(CheckpointError, match="no checkpoint is valid"):
         made.latest()
 
 
@@ -98,7 +98,7 @@ def test_weights_of_another_network_are_refused_by_name():
         load_into(torch.nn.Linear(2, 3), {"weight": torch.zeros(4, 2), "bias": torch.zeros(3)}, "x")
 
 
-def test_the_best_is_kept_beside_the_newest_until_another_is_saved(folder):
+def test_the_best_is_kept_until_another_one_is_saved(folder):
     made, _ = folder
     assert made.best is None
     made.mark_best(10, {"value": 1.0})
@@ -106,14 +106,14 @@ def test_the_best_is_kept_beside_the_newest_until_another_is_saved(folder):
         made.save(checkpoint(step), keep=1)
     assert (made.best, made.steps()) == (10, [10, 30])
     made.mark_best(40)
-    assert made.steps() == [10, 30]  # the one before stays until the new one is there
+    assert made.steps() == [10, 30]  # the previous best stays until the new one is saved
     made.save(checkpoint(40), keep=1)
     assert made.steps() == [40]
     made.mark_best(None)
     assert made.best is None
 
 
-def test_checkpoints_at_the_multiples_asked_for_stay_beside_the_newest(folder):
+def test_checkpoints_at_multiples_of_keep_every_are_kept(folder):
     made, _ = folder
     for step in range(10, 80, 10):
         made.save(checkpoint(step), keep=2, keep_every=30)

@@ -1,6 +1,4 @@
-"""A run folder, checkpoint or reference from a stranger: refused with a message, nothing written
-outside it.
-"""
+"""Hostile run folders, checkpoints, references: refused with a message, nothing written outside."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ RECIPE = {
 
 
 def quiet(line: str) -> None:
-    """Say nothing."""
+    """Drop a message."""
 
 
 @pytest.fixture
@@ -68,20 +66,20 @@ def test_nothing_is_written_through_a_link_out_of_the_folder(folder, name, tmp_p
         '{"nll": {"value": 1, "error": [], "provenance": {}}}',
     ],
 )
-def test_results_that_are_none_are_refused(folder, text):
+def test_files_that_are_no_results_are_refused(folder, text):
     folder.results_file.write_text(text)
     with pytest.raises(RunError, match=r"results\.json"):
         compare([folder])
 
 
 @pytest.mark.parametrize("text", [DEEP, '{"seconds": [1]}', '{"seconds": {"train": "x"}}', "1"])
-def test_facts_that_are_none_are_refused(folder, text):
+def test_files_that_are_no_run_json_are_refused(folder, text):
     (folder.root / "run.json").write_text(text)
     with pytest.raises(RunError, match=r"run\.json"):
         folder.facts()
 
 
-def test_a_curve_keeps_only_lines_that_say_their_step(tmp_path):
+def test_a_curve_keeps_only_lines_with_a_step(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_bytes(b'{"step": 1}\n[]\n' + DEEP.encode() + b'\n{"step": "2"}\n\xff\n{"step": 3}\n')
     curve = Curve(file)
@@ -100,7 +98,7 @@ def checkpoints(tmp_path):
     return made
 
 
-def test_files_that_only_look_like_checkpoints_are_passed_over(checkpoints):
+def test_files_that_only_look_like_checkpoints_are_ignored(checkpoints):
     for name in ("step-x.json", "step-.json", "step--1.json", f"step-{'9' * 5000}.json"[:200]):
         (checkpoints.root / name).write_text("{}")
     assert checkpoints.steps() == [3]
@@ -143,17 +141,17 @@ class Net(VectorField):
 
 
 def resumed_with(change) -> None:
-    """Go on from a checkpoint whose tensors `change` has changed."""
+    """Resume from a checkpoint whose tensors `change` has changed."""
     from accelerate import Accelerator
 
     from fmcore.recipe.sections import Train
-    from fmcore.training.trainer import Training
+    from fmcore.training.trainer import Trainer
 
     class NoBatches:
         data = None
 
-    def training() -> Training:
-        return Training(Net(), NoBatches(), Train(steps=2), Accelerator(cpu=True))
+    def training() -> Trainer:
+        return Trainer(Net(), NoBatches(), Train(steps=2), Accelerator(cpu=True))
 
     first = training()
     first.model.layer.weight.grad = torch.ones(2, 2)
@@ -165,7 +163,7 @@ def resumed_with(change) -> None:
     training().resume(Checkpoint(1, tensors), "here")
 
 
-def test_a_checkpoint_that_is_whole_is_gone_on_from():
+def test_a_valid_checkpoint_is_resumed():
     resumed_with(lambda tensors: None)
 
 
@@ -206,24 +204,24 @@ def test_a_claim_of_a_trillion_samples_is_refused_at_once(tmp_path):
     root = write_shards(tmp_path / "samples")
     (root / "made.json").write_text('{"count": 1000000000000, "batch_size": 1}')
     with pytest.raises(RunError, match="too many"):
-        Shards.there(root)
+        Shards.on_disk(root)
     for count in ("0", "-1", '"2"', "2.0", "true"):
         (root / "made.json").write_text(f'{{"count": {count}, "batch_size": 1}}')
         with pytest.raises(RunError, match="above 0"):
-            Shards.there(root)
+            Shards.on_disk(root)
 
 
 @pytest.mark.parametrize("odd", [{"nfe": None}, {"x": torch.zeros(3, 2)}, {"nfe": torch.ones(())}])
 def test_shards_that_lack_something_are_refused(odd, tmp_path):
     root = write_shards(tmp_path / "samples", **odd)
-    with pytest.raises(RunError, match="missing or torn"):
-        Shards.there(root).first(1)
+    with pytest.raises(RunError, match="missing or corrupt"):
+        Shards.on_disk(root).first(1)
 
 
 # --- files of tensors
 
 
-def test_pairs_that_are_none_are_refused(tmp_path):
+def test_files_that_are_no_pairs_are_refused(tmp_path):
     x = torch.zeros(3, 2)
     odd = [
         {"x0": x, "x1": x, "label": torch.zeros(3)},

@@ -1,42 +1,72 @@
-"""What a cluster sends stops a run once, and does not tear what it saves."""
+"""A signal stops a command once, at a safe point, and is never lost."""
+# ruff: noqa: PT012  # what is tested is that the block is left by the signal
 
 import os
 import signal
 
 import pytest
 
-from fmcore.runs.signals import stop_on_signal
+from fmcore.runs.signals import STOPPING, interruptible, stop_on_signal
 
 
 def send(number):
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_asks_to_stop_and_is_named(number):
-    with stop_on_signal() as stop:
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
         assert not stop
         send(number)
         assert stop
         assert stop.signal == number
 
 
-def test_a_cluster_that_repeats_itself_interrupts_nothing():
-    with stop_on_signal() as stop:
+def test_repeated_signals_of_a_cluster_interrupt_nothing():
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
         for number in (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
             send(number)
         assert stop.signal == signal.SIGUSR1
 
 
-def test_control_c_after_it_interrupts_at_once():
-    with stop_on_signal() as stop:
+def test_a_second_control_c_interrupts_at_once():
+    with pytest.raises(KeyboardInterrupt), stop_on_signal():
         send(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            send(signal.SIGINT)
-        assert stop
+        send(signal.SIGINT)
+        pytest.fail("the second signal was ignored")
 
 
-def test_handlers_are_put_back():
+def test_a_request_that_nothing_acted_on_is_raised_at_the_end():
+    reached = False
+    with pytest.raises(KeyboardInterrupt), stop_on_signal():
+        send(signal.SIGTERM)  # as during the last save of a loop
+        reached = True
+    assert reached
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_work_that_may_be_lost_is_interrupted_at_once(number):
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
+        with pytest.raises(KeyboardInterrupt), stop.at_once():
+            send(number)
+            pytest.fail("the signal was deferred")
+        assert stop.signal == number
+
+
+def test_a_signal_that_came_before_prevents_such_work():
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
+        send(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt), stop.at_once():
+            pytest.fail("the work was started")
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_outside_of_loops_every_signal_interrupts(number):
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        send(number)
+
+
+def test_handlers_are_restored():
     before = signal.getsignal(signal.SIGUSR1)
     with stop_on_signal():
         assert signal.getsignal(signal.SIGUSR1) != before

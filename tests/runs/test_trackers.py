@@ -1,4 +1,4 @@
-"""Trackers hear what metrics.jsonl holds, once."""
+"""Trackers get the lines of metrics.jsonl, each once."""
 
 import math
 
@@ -27,74 +27,74 @@ def lines(*steps):
     return [{"step": s, "loss": 1 / s, "evaluate/nll": math.inf, "seconds": 0.5} for s in steps]
 
 
-def told(names, folder, after, *steps):
-    with trackers(names, folder, after) as them:
+def logged(names, folder, after, *steps):
+    with trackers(names, folder, after) as opened:
         for line in lines(*steps):
-            them.tell(line)
+            opened.log(line)
 
 
 class Fake(tracking.GeneralTracker):
-    """A tracker as accelerate asks for; what it heard outlives it."""
+    """A tracker as accelerate requires; it records its calls."""
 
     name = "wandb"
     requires_logging_directory = False
-    heard: list = []  # noqa: RUF012  # of all instances
+    calls: list = []  # noqa: RUF012  # of all instances
 
     def __init__(self, run_name, **options):
         super().__init__()
         self.options = options
-        self.heard.append(("made", run_name, options))
-        self.step = 11 if len(self.heard) > 1 else 0  # as Weights & Biases knows a run again
+        self.calls.append(("made", run_name, options))
+        self.step = 11 if len(self.calls) > 1 else 0  # as Weights & Biases knows a run again
 
     @property
     def tracker(self):
         return self
 
     def start(self):
-        self.heard.append("started")
+        self.calls.append("started")
 
     def store_init_configuration(self, values):
         raise AssertionError("the recipe is given at the start")
 
     def log(self, values, step=None, **options):
-        self.heard.append((step, values))
+        self.calls.append((step, values))
 
     def finish(self):
-        self.heard.append("finished")
+        self.calls.append("finished")
 
 
-def test_a_tracker_hears_finite_numbers_once_and_knows_the_run_again(folder, monkeypatch):
-    Fake.heard.clear()
+def test_a_tracker_gets_finite_numbers_once_and_recognises_a_resumed_run(folder, monkeypatch):
+    Fake.calls.clear()
     monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", Fake)
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    told(["wandb"], folder, 0, 5, 10)
-    told(["wandb"], folder, 5, 10, 15)  # killed after step 10, of which no checkpoint was
-    steps = [word for word in Fake.heard if isinstance(word, tuple) and word[0] != "made"]
+    logged(["wandb"], folder, 0, 5, 10)
+    logged(["wandb"], folder, 5, 10, 15)  # killed after step 10, which has no checkpoint
+    steps = [call for call in Fake.calls if isinstance(call, tuple) and call[0] != "made"]
     assert steps == [
         (5, {"loss": 0.2, "seconds": 0.5}),
         (10, {"loss": 0.1, "seconds": 0.5}),
         (15, {"loss": 1 / 15, "seconds": 0.5}),
     ]
-    first, second = (word[2] for word in Fake.heard if word[0] == "made")
+    first, second = (call[2] for call in Fake.calls if call[0] == "made")
     assert first == second
     assert first["mode"] == "offline"  # nothing leaves the machine unless the user says so
     assert first["config"]["path"]["name"] == "ot"
-    assert [word for word in Fake.heard if isinstance(word, str)] == ["started", "finished"] * 2
+    assert [call for call in Fake.calls if isinstance(call, str)] == ["started", "finished"] * 2
 
 
-def test_other_processes_and_runs_without_trackers_tell_nobody(folder, monkeypatch):
+def test_other_processes_and_runs_without_trackers_log_nothing(folder, monkeypatch):
     monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "tensorboard", None)
-    told([], folder, 0, 5)
-    follower = RunFolder(folder.root, leads=False)
-    told(["tensorboard"], follower, 0, 5)
+    logged([], folder, 0, 5)
+    follower = RunFolder(folder.root, is_main=False)
+    logged(["tensorboard"], follower, 0, 5)
     assert not (folder.root / "tracking").exists()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's own
 def test_tensorboard_reads_back_every_step_once_after_a_kill(folder):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    told(["tensorboard"], folder, 0, 5, 10, 15)
-    told(["tensorboard"], folder, 10, 15, 20)  # killed after step 15; step 10 was saved
+    logged(["tensorboard"], folder, 0, 5, 10, 15)
+    logged(["tensorboard"], folder, 10, 15, 20)  # killed after step 15; step 10 was saved
     read = accumulator.EventAccumulator(str(folder.root / "tracking" / "tensorboard"))
     read.Reload()
     assert read.Tags()["scalars"] == ["loss", "seconds"]

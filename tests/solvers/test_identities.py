@@ -1,4 +1,4 @@
-"""What methods owe one another, and what they give exactly."""
+"""Identities between solvers, and problems that they solve exactly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_euler_is_ddim_where_the_schedule_is_straight() -> None:
     assert euler.close_to(ddim)
 
 
-def test_euler_is_not_ddim_where_the_schedule_bends() -> None:
+def test_euler_is_not_ddim_where_the_schedule_is_curved() -> None:
     euler, ddim = (canonical(solver(n, steps=7).plan(0.1, 0.9, VP)) for n in ("euler", "ddim"))
     assert not euler.close_to(ddim, tolerance=1e-3)
 
@@ -46,8 +46,8 @@ def test_uncorrected_unipc_of_order_two_is_dpmpp_2m(path: AffinePath) -> None:
 
 
 @pytest.mark.parametrize("name", ["ddim", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s", "unipc", "edm_heun"])
-def test_exponential_integrators_see_the_schedule_only_through_lambda(name: str) -> None:
-    """On two paths with one grid in lambda, x/sqrt(alpha^2 + sigma^2) is the same."""
+def test_exponential_integrators_depend_on_the_schedule_through_lambda_alone(name: str) -> None:
+    """On two paths with the same grid in lambda, x/sqrt(alpha^2 + sigma^2) is the same."""
     ends = []
     for path in (LINEAR, COSINE):
         grid = lam_grid(path, 12)
@@ -74,7 +74,7 @@ def test_one_step_reaches_a_single_point_of_data_exactly(name: str, path: Affine
 
 
 class Inexact(type(COSINE)):  # type: ignore[misc]
-    """cos(pi/2) = 6e-17, as most code has it."""
+    """sigma(1) = cos(pi/2), which is 6e-17 in float64."""
 
     def coefficients(self, t: torch.Tensor) -> object:
         c = super().coefficients(t)
@@ -83,7 +83,7 @@ class Inexact(type(COSINE)):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_3m", "unipc", "dpmpp_2s", "edm_heun"])
-def test_order_drops_where_sigma_is_zero_but_for_rounding(name: str) -> None:
+def test_the_last_step_is_of_first_order_where_sigma_is_zero_up_to_rounding(name: str) -> None:
     x0 = torch.randn(32, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     errors = []
     for path in (COSINE, Inexact()):
@@ -94,8 +94,8 @@ def test_order_drops_where_sigma_is_zero_but_for_rounding(name: str) -> None:
     assert errors[1] < 1.5 * errors[0] + 1e-4
 
 
-def test_a_long_last_leap_is_not_extrapolated() -> None:
-    """`ot` stopped just short of its end: lambda grows without bound in the last step."""
+def test_a_long_last_step_is_not_extrapolated() -> None:
+    """Just below t = 1 of `linear`, lambda grows without bound in the last step."""
     x0 = torch.randn(64, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     field = eight_gaussians(LINEAR)
     problem = Problem(field, x0, 0.0, 1 - 1e-5, path=LINEAR)
@@ -106,7 +106,9 @@ def test_a_long_last_leap_is_not_extrapolated() -> None:
 
 @pytest.mark.parametrize("name", ["ddim", "dpmpp_2m", "dpmpp_3m", "dpmpp_2s", "unipc", "edm_heun"])
 @pytest.mark.parametrize("path", [LINEAR, VP, COSINE])
-def test_exponential_integrators_go_back_from_data_to_noise(name: str, path: AffinePath) -> None:
+def test_exponential_integrators_solve_backwards_from_data_to_noise(
+    name: str, path: AffinePath
+) -> None:
     field = eight_gaussians(path)
     x0 = torch.randn(32, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x1 = REFERENCE.solve(Problem(field, x0, 0.0, 0.95, path=path)).x
@@ -139,7 +141,7 @@ def test_paths_that_are_not_affine_are_refused_with_the_remedy() -> None:
         solver("unipc", nfe=8).check(Geodesic())
 
 
-def test_adams_bashforth_weights_are_the_textbooks_on_even_steps() -> None:
+def test_adams_bashforth_weights_are_the_textbooks_on_equal_steps() -> None:
     np.testing.assert_allclose(
         integrals_of_lagrange([2.0, 1.0, 0.0], 2.0, 3.0), [23 / 12, -16 / 12, 5 / 12], rtol=1e-13
     )
@@ -149,3 +151,41 @@ def test_phi_is_continuous_where_its_formula_changes() -> None:
     for k in range(5):
         assert math.isclose(phi(k, 1 - 1e-12), phi(k, 1.0), rel_tol=1e-10)
         assert math.isclose(phi(k, -1 + 1e-12), phi(k, -1.0), rel_tol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("torchdiffeq:dopri5", {"rtol": math.inf}), ("torchdiffeq:bosh3", {"atol": math.inf})],
+)
+def test_infinite_tolerances_of_the_baseline_are_refused(name: str, options: dict) -> None:
+    with pytest.raises(ComponentError, match=f"solver '{name}': rtol and atol must be positive"):
+        type(create("solver", name))(**options)
+
+
+@pytest.mark.parametrize("name", ["torchdiffeq:dopri5", "torchdiffeq:rk4"])
+def test_the_baseline_solves_states_of_one_number_per_sample(name: str) -> None:
+    x0 = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    options = {"steps": 20} if name.endswith("rk4") else {}
+    x = solver(name, **options).solve(Problem(lambda x, t: -x, x0)).x
+    torch.testing.assert_close(x, x0 / math.e, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dopri5", {"rtol": math.inf}),
+        ("dopri5", {"atol": math.inf}),
+        ("dopri5", {"rtol": -1e-5}),
+        ("dopri5", {"rtol": 0.0, "atol": 0.0}),
+        ("dopri5", {"first_step": math.inf}),
+        ("euler_maruyama", {"noise": math.inf}),
+        ("euler_maruyama", {"noise": -1.0}),
+        ("unipc", {"p": 4}),
+        ("euler", {"nfe": 0}),
+        ("euler", {"grid": [0.0, math.inf]}),
+        ("euler", {"grid": [0.0, 0.5, 0.4]}),
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(name: str, options: dict) -> None:
+    with pytest.raises(ComponentError, match=f"solver '{name}'.*{next(iter(options))}"):
+        solver(name, **options)

@@ -1,4 +1,4 @@
-"""Every check of the suite catches a solver that breaks its law."""
+"""Every check of the suite fails for a solver that breaks its law."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Steps = Annotated[int, Gt(0)] | None
 
 @dataclass(frozen=True)
 class Plain(Solver):
-    """Midpoint by hand, and right: what the wrong ones below are variations of."""
+    """The midpoint rule, implemented correctly: the wrong solvers below derive from it."""
 
     order: ClassVar[int] = 2
     nfe: Steps = None
@@ -141,7 +141,7 @@ class MixesRows(Midpoint.__base__):  # type: ignore[misc, valid-type]
 
 @dataclass(frozen=True)
 class Noisy(StochasticSolver):
-    """Euler-Maruyama, and right where nothing is changed."""
+    """Euler-Maruyama, correct unless a subclass changes it."""
 
     order = 1
     in_the_last_step: ClassVar[bool] = False
@@ -257,7 +257,7 @@ class RemembersEverything(FixedSolver):
 
 @dataclass(frozen=True)
 class MovesAfterwards(Heun2):
-    """What it gives is not what its plan says."""
+    """Returns something other than its plan computes."""
 
     def solve(self, problem: Problem) -> Solution:
         solution = super().solve(problem)
@@ -301,22 +301,22 @@ WRONG = {
     "test_budget_below_one_step_is_an_error": TakesOneStepAnyway(nfe=8),
     "test_state_and_time_are_at_least_float32": KeepsHalfPrecision(steps=8),
     "test_float64_stays_float64": AlwaysSingle(steps=8),
-    "test_host_waits_rarely": LooksAtEveryStep(steps=8),
+    "test_host_rarely_waits_for_the_device": LooksAtEveryStep(steps=8),
     "test_failing_sample_is_isolated": SpreadsFailure(steps=8),
-    "test_failure_raises_only_where_asked": NeverThrows(steps=8),
+    "test_failures_raise_only_with_throw": NeverThrows(steps=8),
     "test_sample_does_not_depend_on_its_batch": MixesRows(steps=8),
-    "test_noise_is_named_by_seed_and_sample": DrawsTheSameForAll(steps=8),
+    "test_noise_depends_on_seed_and_sample_alone": DrawsTheSameForAll(steps=8),
     "test_last_step_adds_no_noise": KicksAtTheEnd(steps=8),
     "test_noise_keeps_the_marginals": ForgetsTheScore(steps=8),
     "test_conditions_stay_with_their_samples": ShufflesConditions(steps=8),
-    "test_running_out_returns_what_there_is": RaisesWhenOut(),
-    "test_states_at_asked_times": ForgetsTimes(steps=8),
-    "test_callback_sees_the_way_and_changes_nothing": ForgetsTheCallback(steps=8),
-    "test_start_is_left_alone": WritesIntoStart(steps=8),
+    "test_running_out_returns_the_last_state": RaisesWhenOut(),
+    "test_states_at_requested_times": ForgetsTimes(steps=8),
+    "test_callback_is_called_and_changes_nothing": ForgetsTheCallback(steps=8),
+    "test_x0_is_not_modified": WritesIntoStart(steps=8),
     "test_field_may_return_its_own_argument": OverwritesArgument(steps=8),
     "test_wrong_velocities_are_refused": Broadcasts(steps=8),
     "test_empty_interval_is_the_identity": AlwaysCalls(steps=8),
-    "test_path_is_demanded_where_it_is_needed": NeedsAPathSilently(steps=8),
+    "test_path_is_required_where_needed": NeedsAPathSilently(steps=8),
     "test_integrates_the_divergence": ForgetsDivergence(steps=8),
     "test_gradients_agree": KeepsTheGraph(steps=8),
     "test_memory_does_not_grow_with_steps": RemembersEverything(steps=8),
@@ -347,27 +347,27 @@ def test_a_solver_that_breaks_the_law_fails_its_check(law: str) -> None:
         getattr(Suite(), law)()
 
 
-def test_every_check_has_a_wrong_solver() -> None:
+def test_every_check_is_tested_with_a_wrong_solver() -> None:
     assert set(WRONG) == set(results_of(Heun2(steps=8)))
 
 
-def test_a_right_solver_passes_without_pytest() -> None:
+def test_a_correct_solver_passes_without_pytest() -> None:
     results = results_of(Heun2(steps=8))
     assert [name for name, result in results.items() if not result.passed] == []
     assert {name for name, result in results.items() if result.skipped} == {
         "test_last_step_adds_no_noise",
-        "test_noise_is_named_by_seed_and_sample",
+        "test_noise_depends_on_seed_and_sample_alone",
         "test_noise_keeps_the_marginals",
-        "test_running_out_returns_what_there_is",
+        "test_running_out_returns_the_last_state",
     }
 
 
-def test_a_right_stochastic_solver_passes() -> None:
+def test_a_correct_stochastic_solver_passes() -> None:
     results = results_of(Noisy(steps=8))
     assert [r.message for r in results.values() if not r.passed and not r.skipped] == []
 
 
-def test_noise_by_place_in_the_batch_is_found() -> None:
+def test_noise_that_depends_on_the_position_in_the_batch_is_detected() -> None:
     assert not results_of(DrawsByPosition(steps=8))[
         "test_sample_does_not_depend_on_its_batch"
     ].passed

@@ -1,4 +1,4 @@
-"""Every registered solver obeys every law that concerns it."""
+"""Every registered solver passes every check of the solver suite that applies to it."""
 
 from __future__ import annotations
 

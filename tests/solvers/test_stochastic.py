@@ -1,4 +1,4 @@
-"""Stochastic solvers: the recursion they are, the marginals they keep, the noise they draw."""
+"""Stochastic solvers: their discrete recursion, their marginals and their noise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def name(request):
 
 
 @pytest.mark.parametrize("path", ["linear", "vp", "cosine"])
-def test_without_noise_it_is_the_ode_solver(name, path):
+def test_at_zero_noise_the_solver_is_its_ode_solver(name, path):
     path = create("path", path)
     quiet = create("solver", name, steps=7, noise=0.0, grid="lambda").plan(path=path)
     plain = create("solver", ODE_OF[name], steps=7, grid="lambda").plan(path=path)
@@ -45,7 +45,7 @@ def test_noise_costs_no_evaluations(name):
     assert len(noisy.draws) > 0
 
 
-def test_the_last_step_is_without_noise(name):
+def test_the_last_step_adds_no_noise(name):
     path = create("path", "vp")
     plan = create("solver", name, steps=4).plan(path=path)
     ends = canonical(plan).noise[-1]
@@ -54,10 +54,10 @@ def test_the_last_step_is_without_noise(name):
 
 
 def moments(solver, field, path):
-    """Mean and variance of the discrete recursion from N(0, 1) for a linear field, exactly.
+    """Return the exact mean and variance of the discrete recursion from N(0, 1).
 
-    Gaussian data makes u affine in x: substituted into the canonical form, the end state is a
-    constant plus weights on x0 and on each draw.
+    Gaussian data make u affine in x, so that the end state is a constant plus weights on x0 and on
+    each draw.
     """
     form = canonical(solver.plan(path=path))
     draws = form.noise.shape[1]
@@ -86,7 +86,7 @@ def test_samples_have_the_moments_of_the_discrete_recursion(name):
 
 
 def test_euler_maruyama_is_the_ornstein_uhlenbeck_recursion():
-    """With u = 0 on data N(0, 1) and alpha^2 + sigma^2 = 1, only the Langevin part is left."""
+    """With u = 0 for data N(0, 1) and alpha^2 + sigma^2 = 1, only the Langevin part remains."""
     path = create("path", "cosine")
     field = GaussianMixtureField(path, [[0.0]], [1.0])
     solver = create("solver", "euler_maruyama", steps=10, noise=1.5, grid="uniform")
@@ -101,7 +101,7 @@ def test_euler_maruyama_is_the_ornstein_uhlenbeck_recursion():
 
 @pytest.mark.parametrize("path", ["linear", "vp", "cosine"])
 @pytest.mark.parametrize("noise", [0.3, 1.0])
-def test_moments_of_gaussian_data_are_kept_for_any_noise(name, path, noise):
+def test_the_moments_of_gaussian_data_are_preserved_for_any_noise(name, path, noise):
     path = create("path", path)
     field = gaussian(path, 1)
     errors = []
@@ -113,7 +113,7 @@ def test_moments_of_gaussian_data_are_kept_for_any_noise(name, path, noise):
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0])
-def test_shares_and_widths_of_a_mixture_are_kept(name, noise):
+def test_the_weights_and_widths_of_a_mixture_are_preserved(name, noise):
     path = create("path", "linear")
     field = GaussianMixtureField(path, [[-2.0], [2.0]], [0.5, 0.3], [0.3, 0.7])
     n = 3000
@@ -138,8 +138,8 @@ def test_a_sample_is_a_function_of_seed_and_id(name):
     torch.testing.assert_close(single.double(), together, rtol=1e-4, atol=1e-4)
 
 
-def test_a_narrower_source_keeps_its_own_marginals(name):
-    """Of x0 with temperature 0.5 the fresh noise is half as wide, and the drift is the same."""
+def test_the_fresh_noise_has_the_temperature_of_the_source(name):
+    """With x0 at temperature 0.5 the fresh noise is half as wide and the drift is the same."""
     cool = create("path", "linear", source=Gaussian(0.5))
     path = create("path", "linear")
     plan, scaled = (create("solver", name, steps=12).plan(path=p) for p in (path, cool))
@@ -148,7 +148,7 @@ def test_a_narrower_source_keeps_its_own_marginals(name):
     np.testing.assert_allclose(theirs.b, ours.b, rtol=1e-12)
 
 
-def test_gradients_see_the_same_noise(name):
+def test_direct_and_checkpointed_gradients_use_the_same_noise(name):
     path = create("path", "linear")
     field, solver = gaussian(path), create("solver", name, steps=5)
     found = []
@@ -160,7 +160,7 @@ def test_gradients_see_the_same_noise(name):
     torch.testing.assert_close(found[:2], found[2:])
 
 
-def test_what_cannot_be_is_refused(name):
+def test_backward_solves_divergences_and_negative_noise_are_refused(name):
     path, solver = create("path", "linear"), create("solver", name, steps=5)
     x0 = torch.zeros((2, 2))
     with pytest.raises(ComponentError, match="from noise to data"):
@@ -173,7 +173,7 @@ def test_what_cannot_be_is_refused(name):
         type(solver)(steps=5, noise=-1.0)
 
 
-def test_a_pairing_takes_the_score_away(name):
+def test_an_optimal_transport_coupling_is_refused_since_it_gives_no_score(name):
     solver = create("solver", name, steps=5)
     reasons = refusals(
         create("path", "linear"),
@@ -185,6 +185,6 @@ def test_a_pairing_takes_the_score_away(name):
     assert "needs the score" in reasons[0]
 
 
-def test_ancestral_noise_is_at_most_one():
+def test_ancestral_noise_above_one_is_refused():
     with pytest.raises(ComponentError, match="at most 1"):
         type(create("solver", "ancestral"))(noise=1.5)

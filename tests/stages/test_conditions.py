@@ -24,10 +24,10 @@ def conditional(tiny, tmp_path):
 def shard(run):
     from fmcore.runs.samples import Shards
 
-    return Shards.there(run.folder.samples).first(20)
+    return Shards.on_disk(run.folder.samples).first(20)
 
 
-def test_classes_take_turns_whatever_the_batch_size(conditional):
+def test_classes_cycle_for_any_batch_size(conditional):
     assert shard(conditional)["label"].tolist() == [i % 10 for i in range(20)]
 
 

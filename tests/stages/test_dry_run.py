@@ -28,11 +28,11 @@ def test_flops_of_a_linear_map_are_those_of_its_products():
 
 
 class Chain(VectorField):
-    """`count` parts, each of which keeps three activations, or computes them again."""
+    """`count` parts, each of which keeps three activations, or recomputes them."""
 
-    def __init__(self, count, again):
+    def __init__(self, count, recompute):
         super().__init__()
-        self.count, self.again = count, again
+        self.count, self.recompute = count, recompute
 
     def part(self, x):
         return x.tanh().sigmoid().tanh()  # each keeps what it gives
@@ -40,20 +40,20 @@ class Chain(VectorField):
     def forward(self, x, t, condition=None):
         x = x.clone().requires_grad_()
         for _ in range(self.count):
-            x = checkpoint(self.part, x, use_reentrant=False) if self.again else self.part(x)
+            x = checkpoint(self.part, x, use_reentrant=False) if self.recompute else self.part(x)
         return x
 
 
-def test_activations_that_are_computed_again_are_held_one_part_at_a_time():
-    def kept(count, again):
-        return _one_example(Chain(count, again), (100,))[1] / 400
+def test_recomputed_activations_are_held_one_part_at_a_time():
+    def kept(count, recompute):
+        return _one_example(Chain(count, recompute), (100,))[1] / 400
 
     assert kept(5, False) == 1 + 5 * 3  # what enters, and all that follows
     # what enters each part, and what one part makes again: its last is not needed for that
     assert [kept(n, True) for n in (5, 9)] == [5 + 3, 9 + 3]
 
 
-def test_a_network_that_computes_activations_again_is_forecast_with_less_memory_and_more_work():
+def test_a_network_that_recomputes_is_forecast_with_less_memory_and_more_work():
     recipe = load_recipe("cifar10", partial=True)
     again = recipe.override(["model.recompute=true"])
     kept, recomputed = dry_run(recipe), dry_run(again)
@@ -87,7 +87,7 @@ def test_a_recipe_whose_data_is_not_there_fails_before_anything_is_written(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_digits_recipe_misses_nothing():
+def test_nothing_is_missing_for_the_digits_recipe():
     assert dry_run(load_recipe("digits")).missing == ()
 
 
@@ -105,10 +105,10 @@ def test_a_step_that_would_take_too_long_is_not_tried():
     assert forecast.time is None or forecast.time.seconds is None
 
 
-def test_what_does_not_fit_is_told_with_the_accumulation_that_would(monkeypatch):
+def test_what_does_not_fit_is_reported_with_the_accumulation_that_would(monkeypatch):
     monkeypatch.setattr("fmcore.stages.probe._memory", lambda device: 1000)
     fit = fit_of(state=200, kept=100, batch=12, micro=12, device=torch.device("cpu"))
     assert (fit.needed, fit.fits, fit.accumulate) == (1400, False, 2)
     assert fit.line().endswith("does not fit; train.grad_accum=2 would")
     hopeless = fit_of(state=2000, kept=1, batch=12, micro=12, device=torch.device("cpu"))
-    assert hopeless.line().endswith("whatever train.grad_accum is")
+    assert hopeless.line().endswith("any train.grad_accum; use a smaller network")

@@ -1,4 +1,4 @@
-"""A run that was killed goes on to the same bits."""
+"""A run that was killed resumes to the same bits."""
 
 import os
 import signal
@@ -27,8 +27,8 @@ def start(recipe: Path, out: Path) -> subprocess.Popen:
 
 def finish(recipe: Path, out: Path) -> dict:
     process = start(recipe, out)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
     return load_file(out / "checkpoints" / f"step-{STEPS:09d}.safetensors")
 
 
@@ -62,13 +62,13 @@ def test_killed_and_stopped_runs_end_with_bit_identical_weights(tiny, tmp_path, 
         process = start(tiny, out)
         wait_for_progress(process, out)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
         if process.returncode == 0:
             break  # it was faster than the signal
-        assert process.returncode == code, said
+        assert process.returncode == code, errors
         if number != signal.SIGKILL:
-            assert f"stopped by {number.name} at step" in said
-            assert f"--out {out}" in said
+            assert f"stopped by {number.name} at step" in errors
+            assert f"--out {out}" in errors
     assert identical(finish(tiny, out), uninterrupted)
     steps = [line.split()[1] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert len(steps) == len(set(steps)) == STEPS // 20

@@ -1,4 +1,4 @@
-"""A stream goes through metrics piece by piece, and no piece stays."""
+"""A stream is measured piece by piece, and no piece stays in memory."""
 
 import weakref
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from fmcore import MetricBatch, create
-from fmcore.runs.distributed import Team
-from fmcore.runs.partial_metrics import Tallies
-from fmcore.stages.metric_stream import Measuring, Stream
+from fmcore.runs.distributed import Distributed
+from fmcore.runs.partial_metrics import PartialMetrics
+from fmcore.stages.metric_stream import MetricRunner, Stream
 from fmcore.testing.stub_data import Points, evaluation_of, rows_of
 
 
 def stream_of(count: int, size: int, alive: list[int]) -> Stream:
-    """Rows of points; `alive` hears, at every reading, how many earlier pieces are still held."""
+    """Rows of points; `alive` gets, at every reading, the number of earlier pieces still held."""
     held: list[weakref.ref[torch.Tensor]] = []
 
     def read(piece: range) -> MetricBatch:
@@ -29,12 +29,12 @@ def stream_of(count: int, size: int, alive: list[int]) -> Stream:
 
 
 @pytest.mark.parametrize("count", [64, 256])
-def test_pieces_are_let_go_however_many_there_are(tmp_path: Path, count: int) -> None:
+def test_pieces_are_freed_however_many_there_are(tmp_path: Path, count: int) -> None:
     alive: list[int] = []
     metrics = [create("metric", "nfe"), create("metric", "energy_distance", points=40)]
-    measuring = Measuring(evaluation_of(Points(), tmp_path), Team(), print, quiet=True)
-    nfe, distance = measuring.results(
-        metrics, stream_of(count, 8, alive), Tallies(tmp_path / "tally", "made")
+    runner = MetricRunner(evaluation_of(Points(), tmp_path), Distributed(), print, quiet=True)
+    nfe, distance = runner.results(
+        metrics, stream_of(count, 8, alive), PartialMetrics(tmp_path / "partial", "made")
     )
     assert len(alive) == count // 8
     assert max(alive) <= 1  # the one before, until this one takes its name
@@ -42,7 +42,7 @@ def test_pieces_are_let_go_however_many_there_are(tmp_path: Path, count: int) ->
     assert distance["energy_distance"].provenance["count"] == 40
 
 
-def test_the_numbers_are_those_of_one_tally_in_memory(tmp_path: Path) -> None:
+def test_the_numbers_are_those_of_one_pass_in_memory(tmp_path: Path) -> None:
     evaluation = evaluation_of(Points(), tmp_path)
     stream = stream_of(30, 7, [])
     metric = create("metric", "sliced_wasserstein", points=30)
@@ -50,26 +50,26 @@ def test_the_numbers_are_those_of_one_tally_in_memory(tmp_path: Path) -> None:
     for piece in stream.pieces:
         metric.update(stream.read(piece))
     wanted = metric.compute()["sliced_wasserstein"]
-    measuring = Measuring(evaluation, Team(), print, quiet=True)
-    tallies = Tallies(tmp_path / "tally", "made")
-    (found,) = measuring.results([metric], stream, tallies)
+    runner = MetricRunner(evaluation, Distributed(), print, quiet=True)
+    partial = PartialMetrics(tmp_path / "partial", "made")
+    (found,) = runner.results([metric], stream, partial)
     # Projections are matrix products, which promise no equal bits between two calls.
     assert found["sliced_wasserstein"].value == pytest.approx(wanted.value, rel=1e-9)
     assert found["sliced_wasserstein"].provenance == wanted.provenance
 
 
-def test_what_two_metrics_share_is_written_once(tmp_path: Path) -> None:
+def test_a_tensor_that_two_metrics_share_is_written_once(tmp_path: Path) -> None:
     shared, own = torch.arange(1000.0), torch.arange(3)
-    tallies = Tallies(tmp_path, "made")
-    tallies.write(range(3), [{"x": shared}, {"y": shared, "i": own}, {}], {"SUCCESS": 3})
-    assert tallies.whole(range(3))
-    assert not Tallies(tmp_path, "otherwise").whole(range(3))
-    assert torch.equal(tallies.state(range(3), 0)["x"], shared)
-    second = tallies.state(range(3), 1)
+    partial = PartialMetrics(tmp_path, "made")
+    partial.write(range(3), [{"x": shared}, {"y": shared, "i": own}, {}], {"SUCCESS": 3})
+    assert partial.is_valid(range(3))
+    assert not PartialMetrics(tmp_path, "another").is_valid(range(3))
+    assert torch.equal(partial.state(range(3), 0)["x"], shared)
+    second = partial.state(range(3), 1)
     assert torch.equal(second["y"], shared)
     assert torch.equal(second["i"], own)
-    assert tallies.state(range(3), 2) == {}
-    assert tallies.ended(range(3)) == {"SUCCESS": 3}
+    assert partial.state(range(3), 2) == {}
+    assert partial.statuses(range(3)) == {"SUCCESS": 3}
     (file,) = tmp_path.iterdir()
     assert file.stat().st_size < 2 * shared.nbytes
 
@@ -85,7 +85,7 @@ def test_metrics_on_one_network_share_their_features_on_disk(tmp_path: Path) -> 
     for metric in metrics:
         metric.begin(evaluation)
         metric.update(batch)
-    tallies = Tallies(tmp_path / "tally", "made")
-    tallies.write(range(8), [metric.state() for metric in metrics], {})
-    (file,) = tallies.root.iterdir()
+    partial = PartialMetrics(tmp_path / "partial", "made")
+    partial.write(range(8), [metric.state() for metric in metrics], {})
+    (file,) = partial.root.iterdir()
     assert file.stat().st_size < 1.5 * 8 * 1280 * 4

@@ -1,4 +1,4 @@
-"""A run whose network comes trained: sampled, measured and benchmarked without `train`."""
+"""A run with a pretrained network: sampled, measured and benchmarked without `train`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ evaluate: {metrics: [nfe, energy_distance]}
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
-    """The file of that recipe, beside a registry that knows its network."""
+    """The file of that recipe, with its network in the registry."""
     file = tmp_path / "shrinking.py"
     file.write_text(PLUGIN)
     forget()
@@ -78,7 +78,7 @@ def test_it_is_benchmarked(recipe, tmp_path):
     assert (made.folder / "cells.csv").read_text().count("shrinking@0") == 2
 
 
-def test_with_train_it_goes_on_from_its_weights(recipe, tmp_path):
+def test_with_train_it_starts_from_its_weights(recipe, tmp_path):
     steps = ("train={steps: 1, batch_size: 4, lr: 1e-9, ema: null}", "evaluate=null")
     run = fmcore.run(recipe, steps, out=tmp_path / "run", quiet=True)
     assert float(run.field().model.place) == pytest.approx(2.0, abs=1e-6)
@@ -102,7 +102,7 @@ def test_another_path_is_refused_and_one_to_rounding_the_same_is_not(recipe, tmp
     fmcore.run(recipe, ("path.sigma_min=0.0101",), out=tmp_path / "near", quiet=True)
 
 
-def test_it_can_be_led_along_another_path(recipe, tmp_path):
+def test_it_can_be_sampled_along_another_path(recipe, tmp_path):
     run = fmcore.run(recipe, ("sample.path=cosine",), out=tmp_path / "run", quiet=True)
     torch.testing.assert_close(run.samples(8).mean(), torch.tensor(2.0), atol=0.1, rtol=0)
 

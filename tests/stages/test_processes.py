@@ -1,4 +1,4 @@
-"""Two processes make the run that one makes."""
+"""Two processes make the same run as one."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import torch
 import fmcore
 from fmcore import stages
 from fmcore.runs.checkpoint import Checkpoint
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
@@ -55,7 +55,7 @@ def workplace(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcomes(workplace) -> list[dict]:
-    """What each process heard; started once for all tests."""
+    """The outcome of each process; they are started once for all tests."""
     (workplace / "tiny.yaml").write_text(RECIPE)
     launcher = [
         sys.executable,
@@ -80,7 +80,7 @@ def outcomes(workplace) -> list[dict]:
 def test_a_signal_to_one_process_stops_both_at_the_same_step(outcomes):
     for outcome in outcomes:
         assert outcome["stopped"]["error"] == "Interrupted"
-        assert "at step 17 of 40" in outcome["stopped"]["said"]
+        assert "at step 17 of 40" in outcome["stopped"]["message"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def alone(workplace) -> RunFolder:
 def trained(recipe, out, *overrides) -> RunFolder:
     components = Components.of(fmcore.load_recipe(recipe, overrides))
     folder = RunFolder.begin(components.recipe, out, lambda line: None)
-    train(components, folder, accelerator_for(components, "cpu"), Team(), quiet=True)
+    train(components, folder, accelerator_for(components, "cpu"), Distributed(), quiet=True)
     return folder
 
 
@@ -126,7 +126,7 @@ def test_weights_are_those_of_one_process_up_to_the_order_of_additions(outcomes,
         assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-4)
 
 
-def test_processes_share_the_samples_that_are_measured_while_training(outcomes, alone, workplace):
+def test_processes_share_the_samples_measured_during_training(outcomes, alone, workplace):
     together = RunFolder.open(workplace / outcomes[0]["finished"]["folder"])
     lines = [line for line in curve(together) if "evaluate/wasserstein2" in line]
     assert [line["step"] for line in lines] == [16, 32, 40]
@@ -140,22 +140,20 @@ def test_a_sharded_training_ends_as_one_process_does_and_writes_the_same(
     together = RunFolder.open(workplace / "sharded")
     shutil.copytree(together.root, tmp_path / "alone", ignore=only_up_to_step_20)
     alone = trained(workplace / "tiny.yaml", tmp_path / "alone", *SHARDED)
-    require_close(alone, together)  # one process went on with what two had written
+    require_close(alone, together)  # one process resumed what two had written
     for ours, theirs in zip(alone.snapshots.steps(), together.snapshots.steps(), strict=True):
         require_close_tensors(alone.snapshots.load(ours), together.snapshots.load(theirs))
     for a, b in zip(curve(alone), curve(together), strict=True):
         assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-4)
 
 
-def test_a_sharded_network_that_computes_its_activations_again_takes_the_same_steps(
-    outcomes, workplace
-):
+def test_a_sharded_network_that_recomputes_activations_takes_the_same_steps(outcomes, workplace):
     assert outcomes[0]["sharded network"]["error"] is None
     alone = trained(workplace / "tiny.yaml", workplace / "network alone", *NETWORK)
     require_close(alone, RunFolder.open(workplace / "network"), atol=1e-4)
 
 
-def test_each_process_of_a_sharded_training_holds_its_part_alone(outcomes):
+def test_each_process_of_a_sharded_training_holds_its_shard_only(outcomes):
     held = [outcome["held"] for outcome in outcomes]
     assert sum(held) == pytest.approx(1)
     assert max(held) < 0.6
@@ -163,25 +161,27 @@ def test_each_process_of_a_sharded_training_holds_its_part_alone(outcomes):
 
 def test_samples_are_those_of_one_process(outcomes, workplace):
     root = workplace / outcomes[0]["finished"]["folder"]
-    drawn = Shards.there(root / "samples").first(40)["x"]
-    alone = stages.sample(root, ("batch_size=40",), device="cpu", quiet=True).samples(40)
-    assert len(list((root / "samples").glob("shard-*"))) == 1  # they were drawn anew
-    torch.testing.assert_close(drawn, alone)
+    drawn = Shards.on_disk(root / "samples").first(40)["x"]
+    again = stages.sample(root, ("batch_size=40",), device="cpu", quiet=True)
+    assert again.folder.root != root
+    torch.testing.assert_close(drawn, again.samples(40))
 
 
-def test_both_processes_work_in_one_folder_and_hear_why_it_is_refused(outcomes):
+def test_both_processes_use_one_folder_and_get_the_reason_of_a_refusal(outcomes):
     assert outcomes[0]["finished"] == outcomes[1]["finished"]
     assert outcomes[0]["finished"]["error"] is None
     for outcome in outcomes:
         assert outcome["other recipe"]["error"] == "RunError"
-        assert "seed" in outcome["other recipe"]["said"]
+        assert "seed" in outcome["other recipe"]["message"]
 
 
 def test_a_loss_that_is_not_finite_in_one_process_stops_both_with_its_step(outcomes):
     for outcome in outcomes:
         assert outcome["not finite"]["error"] == "TrainingError"
-        assert "the loss or the gradient of step 3 is not finite" in outcome["not finite"]["said"]
+        assert (
+            "the loss or the gradient of step 3 is not finite" in outcome["not finite"]["message"]
+        )
 
 
 def curve(folder: RunFolder) -> list[dict]:
-    return [json.loads(line) for line in folder.curve_file.read_text().splitlines()]
+    return folder.curve.lines()

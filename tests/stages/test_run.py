@@ -1,8 +1,8 @@
-"""A recipe runs end to end, and leaves what it promises."""
+"""A recipe runs end to end, and writes what is documented."""
 
 import json
-import sys
-from contextlib import nullcontext
+import os
+import signal
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ import fmcore
 from fmcore import RunError, load_recipe, stages
 from fmcore.errors import CheckpointError, ExpectationError, Interrupted, TrainingError
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.signals import StopRequest
+from fmcore.stages.sample import Sampler
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def finished(tiny, tmp_path):
     return fmcore.run(load_recipe(tiny), out=tmp_path / "run", device="cpu", quiet=True)
 
 
-def test_a_run_leaves_everything_that_was_promised(finished):
+def test_a_run_writes_every_documented_file(finished):
     root = finished.folder.root
     for name in (
         "recipe.yaml",
@@ -38,7 +38,7 @@ def test_a_run_leaves_everything_that_was_promised(finished):
     assert [json.loads(line)["step"] for line in curve] == list(range(5, 41, 5))
 
 
-def test_every_result_says_how_it_was_made(finished):
+def test_every_result_has_its_provenance(finished):
     result = finished.results["nfe"]
     assert result["value"] == 8
     assert result["provenance"]["sampler"]["solver"]["name"] == "midpoint"
@@ -70,7 +70,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tiny, tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
-def test_sample_i_is_the_same_whatever_the_batch_size_and_count(finished):
+def test_sample_i_is_the_same_for_any_batch_size_and_count(finished):
     reference = finished.samples(32)
     again = stages.sample(
         finished.folder.root, ("batch_size=5", "count=20"), device="cpu", quiet=True
@@ -78,22 +78,24 @@ def test_sample_i_is_the_same_whatever_the_batch_size_and_count(finished):
     torch.testing.assert_close(again.samples(20), reference[:20], rtol=1e-5, atol=1e-5)
 
 
-def test_other_solvers_can_be_asked_for_afterwards(finished):
-    root = finished.folder.root
-    again = stages.sample(root, ("solver={name: rk4, nfe: 16}",), device="cpu", quiet=True)
+def test_other_solvers_can_be_used_afterwards(finished):
+    again = stages.sample(
+        finished.folder.root, ("solver={name: rk4, nfe: 16}",), device="cpu", quiet=True
+    )
     assert again.samples(32).shape == (32, 2)
-    measured = stages.evaluate(root, device="cpu", quiet=True).results["nfe"]
+    measured = stages.evaluate(again.folder.root, device="cpu", quiet=True).results["nfe"]
     assert measured["value"] == 16
     assert measured["provenance"]["sampler"]["solver"]["name"] == "rk4"
+    assert measured["provenance"]["step"] == 40  # with the network of the run itself
 
 
 @pytest.mark.filterwarnings("always::fmcore.FmcoreWarning")
-def test_a_backend_that_is_not_to_be_had_is_told_to_the_log(finished, monkeypatch):
+def test_an_unavailable_backend_is_a_warning_in_the_log(finished, monkeypatch):
     monkeypatch.setattr("fmcore.solving.backends.select._said", set())
-    words = ("solver={name: midpoint, nfe: 4, backend: graph}",)
-    again = stages.sample(finished.folder.root, words, device="cpu", quiet=True)
+    options = ("solver={name: midpoint, nfe: 4, backend: graph}",)
+    again = stages.sample(finished.folder.root, options, device="cpu", quiet=True)
     assert again.samples(32).shape == (32, 2)
-    log = (finished.folder.root / "log.txt").read_text(encoding="utf-8")
+    log = (again.folder.root / "log.txt").read_text(encoding="utf-8")
     assert "warning: solver 'midpoint': no backend 'graph' here: CUDA graphs need" in log
 
 
@@ -113,7 +115,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_batch_and_last_good_checkpoin
         fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
 
 
-def test_sampling_without_a_checkpoint_says_what_to_do(tiny, tmp_path):
+def test_sampling_without_a_checkpoint_is_refused_with_a_remedy(tiny, tmp_path):
     RunFolder.begin(load_recipe(tiny), tmp_path / "run", lambda line: None)
     with pytest.raises(CheckpointError, match="train first"):
         stages.sample(tmp_path / "run", quiet=True)
@@ -139,21 +141,24 @@ def test_a_run_whose_name_is_nearly_right_is_suggested(finished):
         RunFolder.open(finished.folder.root.parent)
 
 
-def test_sampling_that_was_stopped_keeps_its_shards_and_goes_on(finished, monkeypatch):
-    root = finished.folder.root
-    stopped = StopRequest()
-    stopped(2, None)  # SIGINT has come
-    overrides = ("seed=9", "batch_size=8")
+def test_sampling_that_was_stopped_keeps_its_shards_and_resumes(finished, monkeypatch):
+    root, overrides = finished.folder.root, ("seed=9", "batch_size=8")
+    draw = Sampler.draw
+
+    def stopping(self, indices):
+        if indices.start == 8:
+            os.kill(os.getpid(), signal.SIGTERM)  # answered while this batch is drawn
+            pytest.fail("the batch was drawn to its end")
+        return draw(self, indices)
+
     with monkeypatch.context() as patch:
-        stage = sys.modules["fmcore.stages.sample"]  # the name is also that of a function
-        patch.setattr(stage, "stop_on_signal", lambda: nullcontext(stopped))
+        patch.setattr(Sampler, "draw", stopping)
         with pytest.raises(Interrupted, match=r"stopped in sample; .* again"):
             stages.sample(root, overrides, device="cpu", quiet=True)
-    shards = {p: p.stat().st_mtime_ns for p in (root / "samples").glob("shard-*")}
+    (variant,) = (root / "variants").iterdir()
+    shards = {p: p.stat().st_mtime_ns for p in (variant / "samples").glob("shard-*")}
     assert len(shards) == 1
     stages.sample(root, overrides, device="cpu", quiet=True)
-    assert (
-        shards.items()
-        <= {p: p.stat().st_mtime_ns for p in (root / "samples").glob("shard-*")}.items()
-    )
-    assert len(list((root / "samples").glob("shard-*"))) == 4
+    after = {p: p.stat().st_mtime_ns for p in (variant / "samples").glob("shard-*")}
+    assert shards.items() <= after.items()
+    assert len(after) == 4

@@ -1,4 +1,4 @@
-"""Many samples: drawn as they are measured, by several processes, on from where it was stopped."""
+"""Many samples: drawn as they are measured, by several processes, resumed after a stop."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import fmcore
 from fmcore import RunError, stages
 from fmcore.report.page import make_report
 from fmcore.runs.files import sha256_of
-from fmcore.runs.partial_metrics import Tallies
+from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
 from fmcore.stages.sample import Sampler
 
@@ -73,7 +73,7 @@ def test_samples_that_are_not_kept_give_the_bits_of_those_that_are(workplace, wh
     ]
     assert made.results == whole.results
     assert made.results["nfe"]["provenance"]["count"] == 56
-    assert "the first 16 of 56 samples are kept; the others are drawn when they" in log
+    assert "the first 16 of 56 samples are kept on disk; the others are drawn when they" in log
     assert "of 56 samples 40 were not kept: they are drawn as they are measured" in log
     assert torch.equal(made.samples(16), whole.samples(16))
     assert len(made.nfe()) == 16
@@ -81,41 +81,48 @@ def test_samples_that_are_not_kept_give_the_bits_of_those_that_are(workplace, wh
         made.samples(20)
     page = make_report(made.folder).read_text()
     assert "56 samples were drawn with the solver &#39;midpoint&#39;, of which the first 12" in page
-    assert not made.folder.tally.exists()
+    assert not made.folder.partial_metrics.exists()
 
 
-def test_measuring_again_draws_what_was_not_kept_as_it_was_drawn(workplace, whole):
+def test_measuring_a_variant_draws_what_was_not_kept_with_its_own_solver(workplace, whole):
     made, _ = run(workplace, "again", "sample.keep_on_disk=8")
-    kept = made.samples(8)
-    stages.sample(made.folder.root, ("solver.nfe=6",), device="cpu", quiet=True)
-    one = stages.evaluate(made.folder.root, ("metrics=[nfe]",), device="cpu", quiet=True).results
-    assert list(one) == ["nll", "nfe"]  # no distance of other samples stands beside this NFE
-    changed = stages.evaluate(made.folder.root, device="cpu", quiet=True).results
+    other = stages.sample(made.folder.root, ("solver.nfe=6",), device="cpu", quiet=True)
+    changed = stages.evaluate(other.folder.root, device="cpu", quiet=True).results
     assert changed["nfe"]["value"] == 6.0
     assert changed["nfe"]["provenance"]["sampler"]["solver"]["nfe"] == 6
     assert changed["energy_distance"]["value"] != whole.results["energy_distance"]["value"]
-    stages.sample(made.folder.root, ("keep_on_disk=null",), device="cpu", quiet=True)
+    assert made.results == whole.results  # the run's own numbers stay
+
+
+def test_more_samples_can_be_kept_afterwards_and_never_fewer(workplace, whole):
+    made, _ = run(workplace, "more", "sample.keep_on_disk=8")
+    kept = made.samples(8)
+    more = stages.sample(made.folder.root, ("keep_on_disk=null",), device="cpu", quiet=True)
+    assert more.folder.root == made.folder.root
     assert len(list(made.folder.samples.glob("shard-*"))) == 7
     assert torch.equal(made.samples(8), kept)
-    stages.sample(made.folder.root, ("keep_on_disk=20",), device="cpu", quiet=True)
-    assert len(list(made.folder.samples.glob("shard-*"))) == 3
-    restored = stages.evaluate(made.folder.root, device="cpu", quiet=True).results
-    assert restored == whole.results
+    fewer = stages.sample(made.folder.root, ("keep_on_disk=20",), device="cpu", quiet=True)
+    assert fewer.folder.root != made.folder.root
+    assert len(list(fewer.folder.samples.glob("shard-*"))) == 3
+    assert len(list(made.folder.samples.glob("shard-*"))) == 7
+    assert stages.evaluate(made.folder.root, device="cpu", quiet=True).results == whole.results
 
 
-def test_samples_led_along_another_path_are_drawn_anew_and_told_apart(workplace):
+def test_samples_along_another_path_have_another_provenance(workplace):
     made, _ = run(workplace, "along", "evaluate.metrics=[energy_distance]")
     straight = made.samples(8)
     again = stages.sample(made.folder.root, ("path=cosine",), device="cpu", quiet=True)
     assert not torch.equal(again.samples(8), straight)
-    results = stages.evaluate(made.folder.root, device="cpu", quiet=True).results
+    results = stages.evaluate(again.folder.root, device="cpu", quiet=True).results
     assert results["energy_distance"]["provenance"]["sampler"]["along"]["name"] == "cosine"
 
 
 def test_samples_of_an_earlier_network_are_not_mixed_with_those_of_a_later(workplace):
     made, _ = run(workplace, "trained-on", "sample.keep_on_disk=8")
     facts = made.folder.samples / "made.json"
-    facts.write_text(facts.read_text().replace('"step": 4', '"step": 2'))
+    made_by = {**json.loads(facts.read_text()), "step": 2}
+    made_by.pop("sha256")
+    facts.write_text(json.dumps(made_by))
     with pytest.raises(RunError, match=r"of step 2, .* step 4: draw all again with fmcore sample"):
         stages.evaluate(made.folder.root, device="cpu", quiet=True)
 
@@ -132,7 +139,7 @@ def environment() -> dict[str, str]:
 
 
 def test_two_processes_find_the_bits_of_one(workplace):
-    """Each measures its pieces of samples that nobody keeps, and of the held-out data."""
+    """Each measures its pieces of samples that are not kept, and of the held-out data."""
     (workplace / "together.py").write_text(TOGETHER)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     alone, _ = run(workplace, "two", "sample.keep_on_disk=8")
@@ -150,7 +157,7 @@ def test_two_processes_find_the_bits_of_one(workplace):
         timeout=180,
     )
     assert done.returncode == 0, done.stderr
-    assert alone.folder.facts()["processes"] == 2
+    assert alone.folder.facts()["history"][-1]["changed"]["processes"] == [1, 2]
     assert alone.results == expected
     assert torch.equal(load_file(pieces)["values"], values)
 
@@ -158,19 +165,19 @@ def test_two_processes_find_the_bits_of_one(workplace):
 KILLED = """
 import os, signal, sys
 from fmcore.stages import evaluate
-from fmcore.runs.partial_metrics import Tallies
-write = Tallies.write
+from fmcore.runs.partial_metrics import PartialMetrics
+write = PartialMetrics.write
 def writing(self, piece, *rest):
     write(self, piece, *rest)
     if piece.start == 24:
         os.kill(os.getpid(), int(sys.argv[2]))
-Tallies.write = writing
+PartialMetrics.write = writing
 evaluate(sys.argv[1], device="cpu")
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_an_evaluation_that_was_stopped_goes_on_to_the_same_numbers(
+def test_an_evaluation_that_was_stopped_resumes_to_the_same_numbers(
     workplace, whole, number, monkeypatch
 ):
     made, _ = run(workplace, f"killed-{number}", "sample.keep_on_disk=8")
@@ -185,20 +192,20 @@ def test_an_evaluation_that_was_stopped_goes_on_to_the_same_numbers(
     assert done.returncode != 0
     assert not made.folder.results_file.exists()
     if number == signal.SIGTERM:
-        assert "To go on, give the same command again" in done.stderr
-    there = sorted(p.name for p in (made.folder.tally / "samples").glob("piece-*"))
+        assert "To resume, give the same command again" in done.stderr
+    there = sorted(p.name for p in (made.folder.partial_metrics / "samples").glob("piece-*"))
     assert len(there) == 4
     measured = []
-    write = Tallies.write
+    write = PartialMetrics.write
     monkeypatch.setattr(
-        Tallies,
+        PartialMetrics,
         "write",
         lambda self, piece, *rest: (measured.append(piece.start), write(self, piece, *rest)),
     )
     results = stages.evaluate(made.folder.root, device="cpu", quiet=True).results
     assert results == whole.results
     assert measured[:3] == [32, 40, 48]  # samples; then the held-out data from its beginning
-    assert "going on from 32 of 56 examples" in (made.folder.root / "log.txt").read_text()
+    assert "resuming from 32 of 56 examples" in (made.folder.root / "log.txt").read_text()
 
 
 @pytest.fixture
@@ -206,7 +213,7 @@ def stopped(workplace, monkeypatch):
     """An evaluation stopped after its first two pieces of samples."""
     count = len(list(workplace.glob("stopped-*")))
     made, _ = run(workplace, f"stopped-{count}", "sample.keep_on_disk=8")
-    write = Tallies.write
+    write = PartialMetrics.write
 
     def writing(self, piece, *rest):
         write(self, piece, *rest)
@@ -214,15 +221,15 @@ def stopped(workplace, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tallies, "write", writing)
+        patch.setattr(PartialMetrics, "write", writing)
         with pytest.raises(fmcore.errors.Interrupted):
             stages.evaluate(made.folder.root, device="cpu", quiet=True)
     return made
 
 
-def going_on(made, monkeypatch, *overrides) -> tuple[list[int], dict]:
+def resumed(made, monkeypatch, *overrides) -> tuple[list[int], dict]:
     """The samples that were measured, by the first index of their piece."""
-    measured, write = [], Tallies.write
+    measured, write = [], PartialMetrics.write
 
     def writing(self, piece, *rest):
         if self.root.name == "samples":
@@ -230,28 +237,28 @@ def going_on(made, monkeypatch, *overrides) -> tuple[list[int], dict]:
         write(self, piece, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tallies, "write", writing)
+        patch.setattr(PartialMetrics, "write", writing)
         results = stages.evaluate(made.folder.root, overrides, device="cpu", quiet=True).results
     return measured, results
 
 
-def test_a_damaged_tally_is_measured_again(stopped, whole, monkeypatch):
-    file = stopped.folder.tally / "samples" / "piece-00000000-00000008.safetensors"
+def test_a_corrupt_state_is_measured_again(stopped, whole, monkeypatch):
+    file = stopped.folder.partial_metrics / "samples" / "piece-00000000-00000008.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    measured, results = going_on(stopped, monkeypatch)
+    measured, results = resumed(stopped, monkeypatch)
     assert measured == [0, 16, 24, 32, 40, 48]
     assert results == whole.results
 
 
 @pytest.mark.parametrize("change", ["metrics=[nfe, energy_distance, coverage]", "batch_size=4"])
-def test_a_changed_option_makes_the_tally_void(stopped, monkeypatch, change):
-    measured, _ = going_on(stopped, monkeypatch, change)
+def test_states_of_another_option_are_not_used(stopped, monkeypatch, change):
+    measured, _ = resumed(stopped, monkeypatch, change)
     assert measured == [0, 8, 16, 24, 32, 40, 48]
 
 
-def test_other_weights_make_the_tally_void(stopped, monkeypatch):
+def test_states_of_other_weights_are_not_used(stopped, monkeypatch):
     (file,) = stopped.folder.checkpoints.root.glob("*.safetensors")
     tensors = load_file(file)
     name = next(n for n in tensors if n.startswith("ema/"))
@@ -261,15 +268,8 @@ def test_other_weights_make_the_tally_void(stopped, monkeypatch):
     told = json.loads(facts.read_text())
     told["sha256"] = sha256_of(file)
     facts.write_text(json.dumps(told))
-    measured, _ = going_on(stopped, monkeypatch)
+    measured, _ = resumed(stopped, monkeypatch)
     assert measured == [0, 8, 16, 24, 32, 40, 48]
-
-
-def test_another_sampler_makes_the_tally_void(stopped, monkeypatch):
-    stages.sample(stopped.folder.root, ("solver.nfe=6",), device="cpu", quiet=True)
-    measured, results = going_on(stopped, monkeypatch)
-    assert measured == [0, 8, 16, 24, 32, 40, 48]
-    assert results["nfe"]["value"] == 6.0
 
 
 WHOLE = '''
@@ -293,20 +293,20 @@ def register_metrics(register):
 '''
 
 
-def test_a_metric_that_cannot_be_parted_sees_the_whole_stream_with_a_word(workplace, whole):
+def test_a_metric_without_states_measures_the_whole_stream(workplace, whole):
     from fmcore.registry import registry
 
     file = workplace / "whole_metric.py"
     file.write_text(WHOLE)
     registry().add_file(file)
     made, log = run(workplace, "unparted", "sample.keep_on_disk=8", "evaluate.metrics=[mean, nfe]")
-    assert "Mean cannot be measured in parts: one process goes through all 56 examples" in log
+    assert "Mean cannot be measured in parts: one process measures all 56 examples" in log
     assert made.results["mean"]["provenance"]["count"] == 56
     assert made.results["mean"]["value"] == pytest.approx(float(whole.samples(56).mean()))
     assert made.results["nfe"] == whole.results["nfe"]
 
 
-def test_a_metric_that_counts_few_rows_lets_no_more_be_drawn(workplace, monkeypatch):
+def test_no_more_samples_are_drawn_than_the_metrics_count(workplace, monkeypatch):
     drawn, draw = [], Sampler.draw
 
     def drawing(self, indices):
@@ -319,4 +319,4 @@ def test_a_metric_that_counts_few_rows_lets_no_more_be_drawn(workplace, monkeypa
     )
     assert drawn == [0, 8, 16]
     assert made.results["nfe"]["provenance"]["count"] == 20
-    assert Shards.there(made.folder.samples).count == 56
+    assert Shards.on_disk(made.folder.samples).count == 56

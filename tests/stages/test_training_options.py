@@ -1,4 +1,4 @@
-"""What training can do beside the step, each off by default."""
+"""Options of training, each off by default."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_snapshots_are_the_same_after_a_stop(tiny, tmp_path):
     assert torch.equal(weights(whole, "power:0.07"), weights(part, "power:0.07"))
 
 
-def test_weights_that_nothing_keeps_are_refused_before_training(tiny, tmp_path):
+def test_weights_that_training_does_not_keep_are_refused_before_it(tiny, tmp_path):
     with pytest.raises(fmcore.ComponentError, match=r"no weights 'emma'; did you mean 'ema'"):
         trained(tiny, tmp_path / "a", "sample.weights=emma")
     assert not (tmp_path / "a").exists()
@@ -90,6 +90,6 @@ def test_runs_of_other_precisions_follow_each_other_in_one_process(tiny, tmp_pat
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 runs there")
-def test_fp16_without_a_gpu_is_refused_in_words(tiny, tmp_path):
+def test_fp16_without_a_gpu_is_refused(tiny, tmp_path):
     with pytest.raises(fmcore.ComponentError, match="use fp32, or bf16"):
         trained(tiny, tmp_path / "a", "train.precision=fp16")

@@ -1,4 +1,4 @@
-"""Measuring while training changes nothing, survives stops, and keeps the best checkpoint."""
+"""Validation changes nothing in training, survives stops, and keeps the best checkpoint."""
 
 import json
 import os
@@ -11,15 +11,14 @@ import fmcore
 from fmcore import load_recipe
 from fmcore.recipe.sections import Best
 from fmcore.report.page import make_report
-from fmcore.runs.distributed import Team
+from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.metrics_log import Curve
-from fmcore.stages.components import WATCHED, Components
+from fmcore.stages.components import MAX_VALIDATION_SAMPLES, Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import evaluate
 from fmcore.stages.run import Run
 from fmcore.stages.train import train
-from fmcore.stages.validate import Watch, best_step
+from fmcore.stages.validate import Validator, best_step
 from fmcore.stages.weights import trained_field
 
 EVERY = (
@@ -31,11 +30,11 @@ STEPS = [16, 32, 40]
 
 
 def trained(recipe, out, *overrides):
-    """The training alone: no samples, no pictures."""
+    """Train only: no samples, no pictures."""
     components = Components.of(load_recipe(recipe, [*overrides, "evaluate=null"]))
     components.check()
     folder = RunFolder.begin(components.recipe, out, lambda line: None)
-    train(components, folder, accelerator_for(components, "cpu"), Team(), quiet=True)
+    train(components, folder, accelerator_for(components, "cpu"), Distributed(), quiet=True)
     return Run(folder, components)
 
 
@@ -49,10 +48,7 @@ def same(a, b):
 
 
 def untimed(made):
-    return [
-        {k: v for k, v in line.items() if k != "seconds"}
-        for line in Curve(made.folder.curve_file).lines()
-    ]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in made.folder.curve.lines()]
 
 
 def measured(made):
@@ -91,7 +87,7 @@ def test_the_last_measurement_is_that_of_the_finished_run(tiny, tmp_path):
     made = trained(tiny, tmp_path / "a", *EVERY)
     settings = load_recipe(tiny, ["evaluate={metrics: [{name: nll}], count: 40}"])
     finished = evaluate(
-        Components.of(settings), made.folder, torch.device("cpu"), Team(), quiet=True
+        Components.of(settings), made.folder, torch.device("cpu"), Distributed(), quiet=True
     )
     assert measured(made)[-1]["evaluate/nll"] == pytest.approx(finished["nll"].value, rel=1e-6)
 
@@ -110,18 +106,18 @@ def test_a_killed_run_measures_the_same_and_ends_with_the_same_best(tiny, tmp_pa
 
 def test_a_stop_while_measuring_saves_at_once_and_measures_afterwards(tiny, tmp_path, monkeypatch):
     straight = trained(tiny, tmp_path / "a", *BEST)
-    measure = Watch.measure
+    measure = Validator.measure
 
     def stopped(self, field, step):
         if step == 16:
             os.kill(os.getpid(), signal.SIGTERM)
         return measure(self, field, step)
 
-    monkeypatch.setattr(Watch, "measure", stopped)
+    monkeypatch.setattr(Validator, "measure", stopped)
     with pytest.raises(fmcore.FmcoreError, match="stopped by SIGTERM at step 16 of 40"):
         trained(tiny, tmp_path / "b", *BEST)
     assert not (tmp_path / "b/evaluations").exists()
-    monkeypatch.setattr(Watch, "measure", measure)
+    monkeypatch.setattr(Validator, "measure", measure)
     broken = trained(tiny, tmp_path / "b", *BEST)
     assert same(straight, broken)
     assert measured(straight) == measured(broken)
@@ -140,10 +136,10 @@ def test_the_best_checkpoint_outlives_the_newest_and_can_be_sampled(tiny, tmp_pa
     assert trained_field(made.components, made.folder, "best")[1].step == 16
 
 
-def test_a_best_that_is_not_there_is_told(tiny, tmp_path):
+def test_a_missing_best_checkpoint_is_reported(tiny, tmp_path):
     made = trained(tiny, tmp_path / "a", *BEST)
     made.folder.checkpoints.mark_best(None)
-    with pytest.raises(fmcore.CheckpointError, match="no checkpoint is the best yet"):
+    with pytest.raises(fmcore.CheckpointError, match="no checkpoint is marked as best yet"):
         made.field("best")
 
 
@@ -166,25 +162,25 @@ def test_an_unknown_measurement_is_refused_with_the_nearest_name(tiny, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "reason"),
     [
         (("train.best.metric=nfe",), "train.best needs train.evaluate_every"),
-        (("train.evaluate_every=5", "evaluate=null"), "nothing says what to measure"),
+        (("train.evaluate_every=5", "evaluate=null"), "there are no metrics to measure"),
         (("train.evaluate_every=5", "sample=null"), "NFE measures samples"),
         (("sample.weights=best",), "best needs train.best"),
         (("train.evaluate_every=5", "train.evaluate.metrics=[fid]"), "fid"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_before_training(tiny, tmp_path, overrides, said):
-    with pytest.raises(fmcore.FmcoreError, match=said):
+def test_what_cannot_be_measured_is_refused_before_training(tiny, tmp_path, overrides, reason):
+    with pytest.raises(fmcore.FmcoreError, match=reason):
         fmcore.run(tiny, overrides, out=tmp_path / "a", device="cpu", quiet=True)
     assert not (tmp_path / "a").exists()
 
 
 def test_the_recipes_own_evaluation_is_measured_on_few(tiny):
     recipe = load_recipe(tiny, ["train.evaluate_every=5"])
-    assert Components.of(recipe).watched.count == WATCHED
+    assert Components.of(recipe).validation.count == MAX_VALIDATION_SAMPLES
     few = recipe.override(["evaluate.count=7"])
-    assert Components.of(few).watched.count == 7
+    assert Components.of(few).validation.count == 7
     many = recipe.override(["evaluate.count=70000"])
-    assert Components.of(many).watched.count == WATCHED
+    assert Components.of(many).validation.count == MAX_VALIDATION_SAMPLES

@@ -8,7 +8,7 @@ import torch
 import fmcore
 from fmcore import create, load_recipe, stages
 from fmcore.runs.samples import Shards
-from fmcore.stages.sample import Sampler, sampling_field, window, with_refill
+from fmcore.stages.sample import Sampler, sampling_field, shards_per_solve, with_refill
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def sampler(run):
 
 
 def drawn(run):
-    shards = list(Shards.there(run.folder.samples).all())
+    shards = list(Shards.on_disk(run.folder.samples).all())
     return {k: torch.cat([tensors[k] for _, tensors in shards]) for k in shards[0][1]}
 
 
@@ -73,10 +73,10 @@ def test_fewer_rows_go_through_the_network_than_batch_by_batch(sampler):
         torch.testing.assert_close(one["x"], other["x"], rtol=1e-4, atol=1e-4)
 
 
-def test_windows_are_as_even_as_they_go():
+def test_solves_have_equal_numbers_of_shards():
     adaptive = create("solver", "dopri5")
-    assert [window(adaptive, n) for n in (0, 1, 8, 9, 17, 64)] == [1, 1, 8, 5, 6, 8]
-    assert [window(adaptive, n, processes=4) for n in (1, 5, 32, 33)] == [1, 2, 8, 5]
+    assert [shards_per_solve(adaptive, n) for n in (0, 1, 8, 9, 17, 64)] == [1, 1, 8, 5, 6, 8]
+    assert [shards_per_solve(adaptive, n, processes=4) for n in (1, 5, 32, 33)] == [1, 2, 8, 5]
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_windows_are_as_even_as_they_go():
         ("torchdiffeq:dopri5", {}),
     ],
 )
-def test_solvers_whose_samples_go_together_draw_shard_by_shard(name, options):
+def test_solvers_without_refill_draw_shard_by_shard(name, options):
     solver = create("solver", name, **options)
     assert with_refill(solver, 4) is None
-    assert window(solver, 20) == 1
+    assert shards_per_solve(solver, 20) == 1
 
 
-def test_slots_that_were_asked_for_are_kept():
-    assert with_refill(create("solver", "dopri5", max_active=3), 8).slots == 3
-    assert with_refill(create("solver", "dopri5"), 8).slots == 8
+def test_max_active_of_the_solver_is_kept():
+    assert with_refill(create("solver", "dopri5", max_active=3), 8).max_active == 3
+    assert with_refill(create("solver", "dopri5"), 8).max_active == 8

@@ -1,5 +1,7 @@
-"""What two processes do in `test_processes.py`: started by torchrun, with the recipe's
-file, and as JSON the overrides that both have in common."""
+"""The program of two processes in `test_processes.py`, started by torchrun.
+
+Arguments: the recipe's file, and the overrides as JSON.
+"""
 
 import json
 import os
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import fmcore
 from fmcore import FmcoreError
-from fmcore.training.trainer import Training
+from fmcore.training.trainer import Trainer
 
 RANK = int(os.environ["RANK"])
 UNMEASURED, SHARDED = json.loads(sys.argv[2])
@@ -19,32 +21,32 @@ def attempt(**options) -> dict:
     try:
         made = fmcore.run(sys.argv[1], device="cpu", quiet=True, **options)
     except FmcoreError as error:
-        return {"error": type(error).__name__, "said": str(error)}
+        return {"error": type(error).__name__, "message": str(error)}
     return {"error": None, "folder": str(made.folder.root)}
 
 
 def stopped_in_the_other_process_at_step_17() -> dict:
-    advance = Training.advance
+    advance = Trainer.train_step
 
     def stopping(self):
         advance(self)
         if RANK == 1 and self.step == 17:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    Training.advance = stopping
-    said = attempt()
-    Training.advance = advance
-    return said
+    Trainer.train_step = stopping
+    outcome = attempt()
+    Trainer.train_step = advance
+    return outcome
 
 
 def not_finite_in_the_other_process_at_step_3() -> dict:
-    loss = Training.loss
-    Training.loss = lambda self, rows: (
+    loss = Trainer.loss
+    Trainer.loss = lambda self, rows: (
         loss(self, rows) * (float("nan") if RANK == 1 and self.step == 3 else 1)
     )
-    said = attempt(out="bad")
-    Training.loss = loss
-    return said
+    outcome = attempt(out="bad")
+    Trainer.loss = loss
+    return outcome
 
 
 NETWORK = (
@@ -56,8 +58,8 @@ NETWORK = (
 
 
 def part_of_the_network_held() -> float:
-    """The share of the weights and averages that this process holds, in a sharded training."""
-    begin = Training.__init__
+    """Return the share of weights and averages that this process holds in a sharded training."""
+    begin = Trainer.__init__
     held = []
 
     def measured(self, *arguments):
@@ -67,9 +69,9 @@ def part_of_the_network_held() -> float:
         averaged = sum(a.numel() for a in self.averages["ema"]._parts)
         held.append((own + averaged) / (2 * whole))
 
-    Training.__init__ = measured
+    Trainer.__init__ = measured
     attempt(out="held", overrides=(*UNMEASURED, "train.fsdp=true", "train.steps=1"))
-    Training.__init__ = begin
+    Trainer.__init__ = begin
     return held[0]
 
 

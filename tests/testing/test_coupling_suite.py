@@ -138,8 +138,8 @@ WRONG = {
     DropsConditions: {"conditions_stay_with_their_data"},
     DropsTheDtype: {"dtypes_are_kept"},
     GlobalGenerator: {"randomness_comes_from_the_generator_alone"},
-    Pretends: {"independent_means_blind"},
-    PartsConditions: {"noise_drawn_beside_a_condition_stays_there_or_is_refused"},
+    Pretends: {"independent_coupling_ignores_the_values"},
+    PartsConditions: {"conditional_noise_keeps_its_condition_or_is_refused"},
 }
 
 

@@ -258,32 +258,32 @@ WRONG = [
     (Unfrozen, {"is_a_frozen_dataclass_of_its_interface"}),
     (Swallows, {"options_are_closed_and_typed"}),
     (KeepsAnother, {"round_trip_through_a_recipe"}),
-    (RefusesWithoutAWord, {"refuses_with_a_reason"}),
-    (NeverForgets, {"begin_empties_the_tally"}),
-    (WeighsBatches, {"batches_do_not_matter"}),
-    (WeighsByPlace, {"order_does_not_matter"}),
-    (ForgetsWhatItComputed, {"compute_only_looks"}),
-    (SpoilsTheBatch, {"leaves_the_batch_as_it_was"}),
+    (RefusesWithoutAWord, {"check_refuses_with_a_reason"}),
+    (NeverForgets, {"begin_resets_the_metric"}),
+    (WeighsBatches, {"results_do_not_depend_on_batching"}),
+    (WeighsByPlace, {"results_do_not_depend_on_order"}),
+    (ForgetsWhatItComputed, {"compute_can_be_repeated"}),
+    (SpoilsTheBatch, {"update_does_not_modify_the_batch"}),
     (GivesTensors, {"results_are_numbers_with_names"}),
     (NegativeError, {"results_are_numbers_with_names"}),
     (KeepsTooFew, {"results_are_numbers_with_names"}),
     (ProvenanceOfTensors, {"provenance_is_json_and_counts"}),
     (DoesNotCount, {"provenance_is_json_and_counts"}),
-    (HidesTheSeed, {"what_changes_a_value_is_told"}),
-    (HidesTheData, {"what_changes_a_value_is_told"}),
-    (OneCacheForAll, {"the_cache_belongs_to_its_data"}),
-    (ZeroFromNothing, {"no_row_is_no_number"}),
+    (HidesTheSeed, {"provenance_changes_with_the_value"}),
+    (HidesTheData, {"provenance_changes_with_the_value"}),
+    (OneCacheForAll, {"cache_depends_on_the_data"}),
+    (ZeroFromNothing, {"no_samples_give_no_number"}),
     (LeavesOutNaN, {"samples_that_are_not_finite_give_no_finite_number"}),
     (TakesAnyShape, {"samples_of_another_shape_are_refused"}),
-    (MergesByTheOrder, {"tallies_merge_to_the_bits_of_the_whole"}),
+    (MergesByTheOrder, {"merged_parts_equal_the_whole"}),
 ]
 
 FOLLOWS: dict[type, set[str]] = {
     # a fewer count is told by nothing once the count is wrong
-    DoesNotCount: {"what_changes_a_value_is_told"},
-    WeighsBatches: {"compute_only_looks"},
+    DoesNotCount: {"provenance_changes_with_the_value"},
+    WeighsBatches: {"compute_can_be_repeated"},
     Swallows: {"round_trip_through_a_recipe"},
-    SpoilsTheBatch: {"the_cache_belongs_to_its_data", "tallies_merge_to_the_bits_of_the_whole"},
+    SpoilsTheBatch: {"cache_depends_on_the_data", "merged_parts_equal_the_whole"},
 }
 """Checks that cannot but fail beside the one meant."""
 
@@ -318,11 +318,11 @@ def test_every_check_is_broken_by_some_metric():
 
 
 def test_a_metric_that_measures_nothing_is_told_what_to_do():
-    assert "override data() of the suite" in outcome(RefusesEverything)["begin_empties_the_tally"]
+    assert "override data() of the suite" in outcome(RefusesEverything)["begin_resets_the_metric"]
 
 
 def test_messages_give_the_numbers():
-    message = outcome(HidesTheSeed)["what_changes_a_value_is_told"]
+    message = outcome(HidesTheSeed)["provenance_changes_with_the_value"]
     assert "with another seed" in message
     assert "the provenance is the same" in message
     assert math.isfinite(float(message.split(" is ")[1].split(",")[0]))

@@ -156,7 +156,7 @@ class Conditional(Right):
 
 def test_a_source_that_needs_a_condition_says_what_to_override():
     skipped = {r.message for r in results(Conditional) if r.skipped}
-    assert skipped == {"Conditional draws from a condition: override condition() to give it"}
+    assert skipped == {"Conditional draws from a condition: override condition()"}
 
 
 def test_a_source_without_density_skips_its_checks_with_the_reason():

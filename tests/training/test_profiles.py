@@ -7,7 +7,7 @@ from torch import nn
 from fmcore import ComponentError
 from fmcore.recipe.sections import Train
 from fmcore.training.ema import Exponential, MovingAverage, Power, parts_of, profiles_of, width_of
-from fmcore.training.posthoc_ema import Kept, combination, combined
+from fmcore.training.posthoc_ema import EmaProfile, combination_weights, combine
 
 
 def shares(gamma: float, t: int) -> torch.Tensor:
@@ -57,7 +57,7 @@ def test_a_power_average_forgets_the_initialisation_at_once():
 
 
 def test_the_inner_product_of_profiles_is_their_integral():
-    a, b, n = Kept(6.9, 300.0), Kept(16.97, 500.0), 500_000
+    a, b, n = EmaProfile(6.9, 300.0), EmaProfile(16.97, 500.0), 500_000
     tau = (torch.arange(n, dtype=torch.float64) + 0.5) * (500 / n)
     density = [
         torch.where(tau <= p.t, (p.gamma + 1) * tau**p.gamma / p.t ** (p.gamma + 1), 0)
@@ -65,12 +65,12 @@ def test_the_inner_product_of_profiles_is_their_integral():
     ]
     # <a, a> x = <a, b> gives x = <a, b> / <a, a>
     expected = (density[0] * density[1]).sum() / (density[0] ** 2).sum()
-    assert float(combination([a], b)[0]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(combination_weights([a], b)[0]) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_a_profile_that_was_kept_is_found_again_exactly():
-    kept = [Kept(Power(w).gamma, t) for t in (100.0, 200.0, 300.0) for w in (0.05, 0.1)]
-    weights = combination(kept, kept[-1])
+    kept = [EmaProfile(Power(w).gamma, t) for t in (100.0, 200.0, 300.0) for w in (0.05, 0.1)]
+    weights = combination_weights(kept, kept[-1])
     torch.testing.assert_close(weights, torch.eye(6, dtype=torch.float64)[-1], rtol=0, atol=1e-6)
 
 
@@ -81,9 +81,9 @@ def test_an_average_made_afterwards_is_the_direct_one(width):
     kept, averages = [], []
     for profile in (Power(0.05), Power(0.1)):
         for step, average in averaged(profile, points, at).items():
-            kept.append(Kept(profile.gamma, step))
+            kept.append(EmaProfile(profile.gamma, step))
             averages.append({"w": average})
-    made = combined(averages, combination(kept, Kept(Power(width).gamma, 800)))["w"]
+    made = combine(averages, combination_weights(kept, EmaProfile(Power(width).gamma, 800)))["w"]
     direct = shares(Power(width).gamma, 800) @ points
     nearest = averages[15]["w"].double()  # what one would take without it
     assert (made.double() - direct).abs().max() < 0.02 * (nearest - direct).abs().max()

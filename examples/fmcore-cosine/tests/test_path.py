@@ -1,4 +1,4 @@
-"""The path keeps fmcore's laws for paths, and is the schedule of the paper it comes from."""
+"""The path satisfies fmcore's laws for paths and is the schedule of its paper."""
 
 import math
 

@@ -12,7 +12,7 @@ from fmcore.cli.console import State
 from fmcore.cli.doctor.finding import Finding
 from fmcore.errors import FmcoreError
 from fmcore.recipe.create import create_from
-from fmcore.recipe.schema import options
+from fmcore.recipe.schema import list_options
 from fmcore.registry import Entry, registry
 
 __all__ = ["data", "weights"]
@@ -41,7 +41,7 @@ def data() -> Iterator[Finding]:
 
 def _looked_at(entry: Entry) -> tuple[State, str]:
     try:
-        required = [option.name for option in options(entry.load()) if option.required]
+        required = [option.name for option in list_options(entry.load()) if option.required]
         if required:
             return "note", f"looked for when a recipe says {', '.join(required)}"
         return "ok", f"{create_from(entry, {}).length:,} examples"

@@ -14,8 +14,8 @@ from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.naming import named
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
-from fmcore.recipe import schema
 from fmcore.recipe.create import create_from
+from fmcore.recipe.schema import list_options
 from fmcore.registry import Entry
 from fmcore.registry.hooks import RECIPE
 from fmcore.registry.kinds import KINDS
@@ -79,7 +79,7 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
     made: Suite = type(f"{entry.kind} {entry.name}", (suite_of(entry.kind, entry.load()),), {})()
     for name in MODEL & options.keys() if entry.kind == "model" else ():
         setattr(made, name, options[name])
-    accepted = {option.name for option in schema.options(entry.load(), KINDS[entry.kind].given)}
+    accepted = {option.name for option in list_options(entry.load(), KINDS[entry.kind].given)}
     given = {n: getattr(made, n) for n in KINDS[entry.kind].given if n in accepted}
     chosen = given | _budget(entry, options) | dict(options)
     made.component = lambda: create_from(entry, chosen)  # type: ignore[method-assign]
@@ -89,7 +89,7 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
 
 def _budget(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
     """Steps for a fixed solver that was given no budget: its signature cannot hold a default."""
-    names = {option.name for option in schema.options(entry.load())}
+    names = {option.name for option in list_options(entry.load())}
     fixed = entry.kind == "solver" and {"nfe", "steps"} <= names
     return {"steps": STEPS} if fixed and not {"nfe", "steps", "grid"} & options.keys() else {}
 

@@ -13,8 +13,8 @@ import click
 
 from fmcore.errors import ComponentError
 from fmcore.recipe.create import create_from
-from fmcore.recipe.nodes import plain
-from fmcore.recipe.overrides import value_of
+from fmcore.recipe.nodes import to_python
+from fmcore.recipe.overrides import parse_value
 from fmcore.registry import Entry
 
 __all__ = ["facts_of", "plan_of"]
@@ -54,12 +54,12 @@ def _option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise click.UsageError(f"--set takes OPTION=VALUE, got '{text}'")
-    return name, plain(value_of(value))
+    return name, to_python(parse_value(value))
 
 
 def _path(text: str) -> Any:
     from fmcore.recipe.create import create
 
-    said = plain(value_of(text))
+    said = to_python(parse_value(text))
     options = dict(said) if isinstance(said, dict) else {"name": said}
     return create("path", str(options.pop("name", "???")), **options)

@@ -14,9 +14,10 @@ from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.facts import facts_of, plan_of
 from fmcore.cli.plugins.ls import as_dict
 from fmcore.cli.plugins.naming import named
-from fmcore.recipe.dump import scalar, to_yaml
+from fmcore.recipe.dump import to_yaml, to_yaml_line
 from fmcore.recipe.nodes import MISSING
-from fmcore.recipe.schema import Option, options
+from fmcore.recipe.options import Option
+from fmcore.recipe.schema import list_options
 from fmcore.registry import Entry, registry
 from fmcore.registry.hooks import RECIPE
 from fmcore.registry.kinds import KINDS
@@ -70,7 +71,7 @@ def show(
         click.echo(f"{entry.title}: {entry.target}\nsee: fmcore recipes show {entry.qualified}")
         return
     target = entry.load()
-    own = options(target, KINDS[entry.kind].given)
+    own = list_options(target, KINDS[entry.kind].given)
     told = facts_of(entry, given)
     plan = None if steps is None else plan_of(entry, given, steps, path)
     if as_json:
@@ -114,7 +115,7 @@ def _row(option: Option) -> tuple[str, str, str]:
     if option.given:
         default = "the data's"
     else:
-        default = "required" if _unset(option) else scalar(_default(option))
+        default = "required" if _unset(option) else to_yaml_line(_default(option))
     return option.name, option.type_text, default
 
 
@@ -136,10 +137,10 @@ def _unset(option: Option) -> bool:
 
 
 def _default(option: Option) -> Any:
-    from fmcore.recipe.nodes import Mark, plain
-    from fmcore.recipe.schema import default_node
+    from fmcore.recipe.nodes import Mark, to_python
+    from fmcore.recipe.options import to_node
 
-    return plain(default_node(option.default, Mark("default")))
+    return to_python(to_node(option.default, Mark("default")))
 
 
 def _doc(target: type) -> str:

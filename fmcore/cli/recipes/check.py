@@ -10,7 +10,7 @@ from fmcore.cli.completing import recipe_words
 from fmcore.cli.options import plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
 from fmcore.errors import RecipeError
-from fmcore.recipe.catalog import catalogue, shown
+from fmcore.recipe.catalog import display_path, list_recipes
 from fmcore.recipe.load import load_recipe
 from fmcore.recipe.recipe import Recipe
 
@@ -33,13 +33,14 @@ def check(words: tuple[str, ...]) -> None:
     """
     recipes, overrides = sorted_out(words)
     faults: list[str] = []
-    for recipe in recipes or [str(found.file) for found in catalogue()]:
+    for recipe in recipes or [str(found.file) for found in list_recipes()]:
         try:
             loaded = load_recipe(recipe, overrides, partial=True)
+            loaded.check()
         except RecipeError as error:
             faults += error.faults
         else:
-            click.echo(f"{shown(Path(recipe))}: ok{_still(loaded)}")
+            click.echo(f"{display_path(Path(recipe))}: ok{_still(loaded)}")
     if faults:
         raise RecipeError(dict.fromkeys(faults))
 

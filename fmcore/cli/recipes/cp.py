@@ -8,7 +8,7 @@ import click
 
 from fmcore.cli.completing import recipe_names
 from fmcore.cli.options import plugin_option
-from fmcore.recipe.catalog import shown
+from fmcore.recipe.catalog import display_path
 from fmcore.recipe.load import copy_recipe
 
 __all__ = ["cp"]
@@ -29,6 +29,6 @@ def cp(recipe: str, to: Path, force: bool) -> None:
     """
     written = copy_recipe(recipe, to, force)
     for file in written:
-        click.echo(shown(file))
+        click.echo(display_path(file))
     if not written:
         click.echo("nothing to copy: the same files are there already", err=True)

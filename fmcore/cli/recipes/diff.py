@@ -8,7 +8,7 @@ from fmcore.cli.completing import recipe_words
 from fmcore.cli.console import print_json, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.recipes.arguments import sorted_out
-from fmcore.recipe.diff import ABSENT, Difference, in_yaml
+from fmcore.recipe.diff import ABSENT, Difference, format_value
 from fmcore.recipe.diff import diff as compared
 from fmcore.recipe.load import load_recipe
 
@@ -37,7 +37,7 @@ def diff(words: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json([_as_dict(difference) for difference in found])
     elif found:
-        rows = [(d.key, in_yaml(d.left), in_yaml(d.right)) for d in found]
+        rows = [(d.key, format_value(d.left), format_value(d.right)) for d in found]
         table(("KEY", recipes[0], " ".join([recipes[-1], *overrides])), rows)
     else:
         click.echo("no difference")

@@ -9,7 +9,7 @@ import click
 
 from fmcore.cli.console import print_json, table
 from fmcore.cli.options import json_option, plugin_option
-from fmcore.recipe.catalog import Found, catalogue, shown
+from fmcore.recipe.catalog import NamedRecipe, display_path, list_recipes
 
 __all__ = ["ls"]
 
@@ -23,11 +23,11 @@ def ls(as_json: bool) -> None:
     \b
       fmcore recipes ls --json
     """
-    found = catalogue()
+    found = list_recipes()
     if as_json:
         print_json([_as_dict(recipe) for recipe in found])
         return
-    rows = [(r.name, description(r.file), r.provider, shown(r.file)) for r in found]
+    rows = [(r.name, description(r.file), r.provider, display_path(r.file)) for r in found]
     table(("NAME", "DESCRIPTION", "FROM", "FILE"), rows, spare=("FROM", "FILE"))
 
 
@@ -41,7 +41,7 @@ def description(file: Path) -> str:
     return re.split(r"\s{2,}", first.lstrip("# "))[0] if first.startswith("#") else ""
 
 
-def _as_dict(recipe: Found) -> dict[str, str]:
+def _as_dict(recipe: NamedRecipe) -> dict[str, str]:
     return {
         "name": recipe.name,
         "description": description(recipe.file),

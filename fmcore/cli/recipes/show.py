@@ -7,7 +7,7 @@ import click
 from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import print_json
 from fmcore.cli.options import json_option, plugin_option
-from fmcore.recipe.diff import annotated
+from fmcore.recipe.diff import annotate
 from fmcore.recipe.load import load_recipe
 from fmcore.recipe.nodes import walk
 from fmcore.recipe.recipe import Recipe
@@ -32,7 +32,7 @@ def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(_as_dict(loaded))
     else:
-        click.echo(annotated(loaded), nl=False)
+        click.echo(annotate(loaded), nl=False)
 
 
 def _as_dict(recipe: Recipe) -> dict[str, object]:

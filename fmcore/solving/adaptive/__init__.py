@@ -1,1 +1,1 @@
-"""Adaptive solvers: error control, batch scheduling and dense output."""
+"""Adaptive solvers: error control, scheduling of a batch, dense output and gradients."""

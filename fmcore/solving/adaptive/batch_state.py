@@ -1,4 +1,4 @@
-"""The samples of an adaptive solve, side by side, each at its own time with its own step."""
+"""The state of the samples that an adaptive solve integrates at the same time."""
 
 from __future__ import annotations
 
@@ -14,56 +14,62 @@ __all__ = ["BatchState"]
 @final
 @dataclass
 class BatchState:
-    """State of `width` lanes; the first dimension of every tensor is the lane.
+    """State of `width` samples; the first dimension of every tensor is the sample.
 
-    `ids` are rows of the problem, `x` and `k` (the velocity at x) `(width, *shape)`.  `left` is the
-    time still to go, `h` the next step's length, `memory` and `limit` the controller's; where the
-    batch shares one step these have length 1, and `left_of` keeps each lane's own.  `running` lanes
-    are on their way, `arrived` ones at t1, those that stopped at what was not finite are `broken`,
-    the others out of step size.  `condition` and `probes` belong to the sample; `logdet` and
-    `k_div` are there if the divergence is integrated, `trajectory`, `(width, times, *shape)`, if
-    states at given times are asked for.
+    `ids` are rows of the problem; `x` and `k`, the velocity at x, are `(width, *shape)`.  `left` is
+    the time left to t1, `h` the size of the next step, `memory` and `limit` belong to the
+    controller.  These four are `(width,)`; where the batch shares one step size they are `(1,)`, or
+    Python numbers if the host decides, and `left_of` holds the time left of each sample.
+
+    `running` samples are integrated further, `is_finished` ones have reached t1, `broken` ones
+    stopped at an error that was not finite, and the rest at a step size too small.
+    `attempts` and `accepted` count steps, `(width,)`.  Where the host decides, they are numbers as
+    long as all samples run or end together; `all_running` and `all_ended` are what it knows of them
+    without reading `running`.
+
+    `condition` and `probes` belong to the sample; `logdet` and `k_div` exist where the divergence
+    is integrated, `trajectory`, `(width, times, *shape)`, where states at given times are.
     """
 
     ids: Tensor
     x: Tensor
     k: Tensor
-    left: Tensor
-    h: Tensor
-    memory: Tensor
-    limit: Tensor
+    left: Any
+    h: Any
+    memory: Any
+    limit: Any
     running: Tensor
-    arrived: Tensor
+    is_finished: Tensor
     broken: Tensor
-    attempts: Tensor
-    accepted: Tensor
+    attempts: Any
+    accepted: Any
     left_of: Tensor | None = None
     condition: Mapping[str, Tensor] | None = None
     probes: Tensor | None = None
     k_div: Tensor | None = None
     logdet: Tensor | None = None
     trajectory: Tensor | None = None
+    all_running: bool = False
+    all_ended: bool = False
 
     @property
     def width(self) -> int:
-        """How many lanes there are."""
-        return len(self.ids)
+        """The number of samples."""
+        return self.ids.shape[0]
 
-    def take(self, lanes: Tensor) -> BatchState:
-        """The lanes at these places, as a copy."""
-        return self._map(lambda value: value.index_select(0, lanes))
+    def take(self, rows: Tensor) -> BatchState:
+        """Return a copy of these rows."""
+        return self._map(lambda value: value.index_select(0, rows))
 
-    def put(self, places: Tensor, other: BatchState) -> None:
-        """Set the lanes at `places` to those of `other`; tensors that others may hold are left
-        alone.
-        """
+    def put(self, rows: Tensor, other: BatchState) -> None:
+        """Replace `rows` by the samples of `other`, in new tensors: results may hold the old."""
         for item in fields(self):
             mine, theirs = getattr(self, item.name), getattr(other, item.name)
             if isinstance(mine, Mapping):
-                changed = {n: v.index_copy(0, places, theirs[n]) for n, v in mine.items()}
+                changed = {n: v.index_copy(0, rows, theirs[n]) for n, v in mine.items()}
                 setattr(self, item.name, changed)
-            elif mine is not None:
-                setattr(self, item.name, mine.index_copy(0, places, theirs))
+            elif isinstance(mine, Tensor):
+                setattr(self, item.name, mine.index_copy(0, rows, theirs))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> BatchState:
         changed: dict[str, Any] = {}
@@ -71,6 +77,6 @@ class BatchState:
             value = getattr(self, item.name)
             if isinstance(value, Mapping):
                 changed[item.name] = {name: change(each) for name, each in value.items()}
-            elif value is not None:
+            elif isinstance(value, Tensor):
                 changed[item.name] = change(value)
         return replace(self, **changed)

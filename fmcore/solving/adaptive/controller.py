@@ -1,43 +1,133 @@
-"""Step sizes from errors: r <= 1 accepts a step; the next follows from r and the r before."""
+"""Options of an adaptive solve, and the controller that accepts steps and sets the next step size.
+
+Step sizes are Python numbers where the host decides a step that the batch shares, and tensors where
+the device decides.  `Arithmetic` holds the operations of either, so that each rule is written once.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from functools import lru_cache, partial
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from fmcore.solving.evaluation import constant
+from fmcore.solving.tableau import Tableau
 
-__all__ = ["Controller", "Verdict"]
+__all__ = ["AdaptiveOptions", "Arithmetic", "Controller", "StepControl", "Verdict", "arithmetic_of"]
 
-LARGEST_RATIO = 1e10  # what an error that is not finite counts as
-SMALLEST_RATIO = 1e-10  # far below anything that changes a factor
-REMEMBERED_RATIO = 1e-4  # a step that was far too careful should not count for ever.  HNW I, II.4
+LARGEST_RATIO = 1e10  # stands for an error that is not finite
+SMALLEST_RATIO = 1e-10  # keeps log finite; the factor has reached `longest` long before
+REMEMBERED_RATIO = 1e-4  # bounds the influence of one step that was far too small.  HNW I, II.4
+
+StepControl = Literal["per_sample", "batch_max", "batch_rms"]
+"""`per_sample`: each sample has its own time, step size and error.  `batch_max`: one step size for
+the batch, set by the largest error among running samples.  `batch_rms`: one step size, set by the
+RMS error over running samples; a few hard samples then exceed the tolerance."""
+
+
+@final
+@dataclass(frozen=True)
+class AdaptiveOptions:
+    """What the integration loop reads of an adaptive solver (see `AdaptiveSolver`)."""
+
+    tableau: Tableau
+    controller: Controller
+    rtol: float
+    atol: float
+    step_control: StepControl
+    max_steps: int
+    max_nfe: int | None
+    first_step: float | None
+    sync_every: int | None
+    max_active: int | None
+    compact_finished: bool
+
+    @property
+    def nfe_per_attempt(self) -> int:
+        """Evaluations of one attempted step; the velocity at its start is known already."""
+        return self.tableau.completed.stages - 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the batch shares one step size."""
+        return self.step_control != "per_sample"
+
+
+class Arithmetic(NamedTuple):
+    """Operations on step sizes and error ratios, of Python numbers or of tensors.
+
+    `number` makes a constant; `add(a, b, scale)` is a + scale * b; `minimum(a, b)` is b where a is
+    NaN.
+    """
+
+    number: Callable[[float], Any]
+    add: Callable[[Any, Any, float], Any]
+    log: Callable[[Any], Any]
+    exp: Callable[[Any], Any]
+    minimum: Callable[[Any, Any], Any]
+    maximum: Callable[[Any, Any], Any]
+    where: Callable[[Any, Any, Any], Any]
+
+
+def arithmetic_of(value: Any) -> Arithmetic:
+    """Return the operations for numbers like `value`, a Python number or a tensor."""
+    if isinstance(value, Tensor):
+        return _arithmetic_of_tensors(value.dtype, value.device)
+    return _OF_NUMBERS
+
+
+_OF_NUMBERS = Arithmetic(
+    number=float,
+    add=lambda a, b, scale: a + scale * b,
+    log=math.log,
+    exp=math.exp,
+    minimum=lambda a, b: a if a < b else b,
+    maximum=max,
+    where=lambda condition, a, b: a if condition else b,
+)
+
+
+@lru_cache(maxsize=64)
+def _arithmetic_of_tensors(dtype: torch.dtype, device: torch.device) -> Arithmetic:
+    return Arithmetic(
+        number=partial(constant, dtype=dtype, device=device),
+        add=lambda a, b, scale: torch.add(a, b, alpha=scale),
+        log=torch.log,
+        exp=torch.exp,
+        minimum=torch.fmin,  # unlike torch.minimum, not NaN where a is
+        maximum=torch.maximum,
+        where=torch.where,
+    )
 
 
 class Verdict(NamedTuple):
-    """Whether to `accept`, and the `factor` for the step size; `memory` and `limit` go into the
-    next judgement.
+    """Whether to `accept` a step, the `factor` for the next step size, and the `memory` and `limit`
+    of the next call of `Controller.judge`.
     """
 
-    accept: Tensor
-    factor: Tensor
-    memory: Tensor
-    limit: Tensor
+    accept: Any
+    factor: Any
+    memory: Any
+    limit: Any
 
 
 @final
 @dataclass(frozen=True)
 class Controller:
-    """factor = clip(safety r^(-(i + p)/k) r_prev^(p/k), shortest, longest), k = the error's order +
-    1.
+    """Accepts a step whose error ratio r is at most 1, and sets the next step size by a PI rule.
 
-    i = 1, p = 0 is the classical I controller.  The default is PI: fewer rejections.  After a
-    rejection the I factor applies, at most 1, and the step that follows it does not grow either.
-    Computed in logarithms. Source: Hairer, Norsett, Wanner I, II.4; Soderlind 2003.
+    factor = clip(safety r^(-(i + p)/k) r_prev^(p/k), shortest, longest), where r is the error over
+    its tolerance, r_prev that of the last accepted step, and k the order of the error estimate + 1.
+
+    i = 1, p = 0 is the classical I controller.  The default, PI, rejects fewer steps.  After a
+    rejection the factor is the I controller's and at most 1, and the next accepted step does not
+    grow either.  Computed in logarithms.
+    Source: Hairer, Norsett, Wanner I, II.4; Soderlind 2003.
     """
 
     i: float = 0.3
@@ -46,44 +136,47 @@ class Controller:
     shortest: float = 0.2
     longest: float = 10.0
 
-    def start(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory and limit before the first step: r_prev = 1, and any growth."""
-        return (
-            torch.full_like(like, math.log(self.safety)),
-            torch.full_like(like, math.log(self.longest)),
+    def start(self, like: Any) -> tuple[Any, Any]:
+        """Return the memory and the limit before the first step: r_prev = 1, and any growth."""
+        return 0 * like + math.log(self.safety), 0 * like + math.log(self.longest)
+
+    def judge(self, ratio: Any, memory: Any, limit: Any, k: int) -> Verdict:
+        """Judge steps by their error ratio, a number or a tensor; one that is not finite rejects.
+
+        `memory` is log(safety r_prev^(p/k)), `limit` the logarithm of the largest factor.
+        """
+        return self.bind(arithmetic_of(ratio), k)(ratio, memory, limit)
+
+    def bind(self, of: Arithmetic, k: int) -> Callable[[Any, Any, Any], Verdict]:
+        """Return `judge` for ratios of this arithmetic, with its constants computed once."""
+        number, by_i, by_p = of.number, -(self.i + self.p) / k, self.p / k
+        one, largest, smallest = number(1.0), number(LARGEST_RATIO), number(SMALLEST_RATIO)
+        log_safety, log_shortest = number(math.log(self.safety)), number(math.log(self.shortest))
+        log_longest, no_growth = number(math.log(self.longest)), number(0.0)
+        log_remembered = number(math.log(REMEMBERED_RATIO))
+        add, where, minimum, maximum, log, exp = (
+            of.add,
+            of.where,
+            of.minimum,
+            of.maximum,
+            of.log,
+            of.exp,
         )
 
-    def next(
-        self, ratio: float, log_previous: float, limit: float, k: int
-    ) -> tuple[float, float, float]:
-        """The same for a number on the host: the factor; log r_prev and limit for the next."""
-        if not ratio < LARGEST_RATIO:
-            ratio = LARGEST_RATIO
-        log_ratio = math.log(max(ratio, SMALLEST_RATIO))
-        if ratio <= 1:
-            exponent = (self.p * log_previous - (self.i + self.p) * log_ratio) / k
-            log_previous, following = max(log_ratio, math.log(REMEMBERED_RATIO)), self.longest
-        else:
-            exponent, following = -log_ratio / k, 1.0
-        factor = min(self.safety * math.exp(exponent), limit)
-        return max(factor, self.shortest), log_previous, following
+        def judge(ratio: Any, memory: Any, limit: Any) -> Verdict:
+            ratio = minimum(ratio, largest)
+            accept = ratio <= one
+            log_ratio = log(maximum(ratio, smallest))
+            log_factor = where(
+                accept, add(memory, log_ratio, by_i), add(log_safety, log_ratio, -1 / k)
+            )
+            log_factor = maximum(minimum(log_factor, limit), log_shortest)
+            remembered = add(log_safety, maximum(log_ratio, log_remembered), by_p)
+            return Verdict(
+                accept=accept,
+                factor=exp(log_factor),
+                memory=where(accept, remembered, memory),
+                limit=where(accept, log_longest, no_growth),
+            )
 
-    def judge(self, ratio: Tensor, memory: Tensor, limit: Tensor, k: int) -> Verdict:
-        """Judge steps by their error `ratio`; what is not finite rejects."""
-        safety, none, growth = (
-            constant(math.log(factor), ratio.dtype, ratio.device)
-            for factor in (self.safety, 1.0, self.longest)
-        )
-        ratio = ratio.nan_to_num(nan=LARGEST_RATIO, posinf=LARGEST_RATIO)
-        accept = ratio <= constant(1.0, ratio.dtype, ratio.device)
-        log_ratio = ratio.clamp_min_(SMALLEST_RATIO).log_()
-        pi = torch.add(memory, log_ratio, alpha=-(self.i + self.p) / k)
-        careful = torch.add(safety, log_ratio, alpha=-1 / k)
-        log_factor = torch.minimum(torch.where(accept, pi, careful), limit)
-        remembered = log_ratio.clamp_min_(math.log(REMEMBERED_RATIO))
-        return Verdict(
-            accept=accept,
-            factor=log_factor.clamp_min_(math.log(self.shortest)).exp_(),
-            memory=torch.where(accept, torch.add(safety, remembered, alpha=self.p / k), memory),
-            limit=torch.where(accept, growth, none),
-        )
+        return judge

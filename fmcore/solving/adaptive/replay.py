@@ -1,8 +1,8 @@
-"""The steps that an adaptive solve took, taken again with a graph.
+"""The accepted steps of an adaptive solve, computed again with a graph.
 
-The steps are found without one; then each sample goes its own accepted steps once more.  The
-gradient is that of this discrete solution: neither rejected attempts nor the choice of the steps
-have a share in it.
+The solve chooses its steps without a graph; then each sample repeats its own accepted steps.  The
+gradient is that of this discrete solution: neither rejected steps nor the choice of step sizes
+contribute to it.
 """
 
 from __future__ import annotations
@@ -24,40 +24,44 @@ __all__ = ["AcceptedSteps", "replay"]
 @final
 @dataclass
 class AcceptedSteps:
-    """One row an attempt: where it began, its length (with the sign of time) and who took it."""
+    """One row for each attempted step: its start, its signed length, and which samples accepted it;
+    each `(batch,)`.
+    """
 
     t: list[Tensor] = field(default_factory=list)
-    step: list[Tensor] = field(default_factory=list)
-    taken: list[Tensor] = field(default_factory=list)
+    length: list[Tensor] = field(default_factory=list)
+    accepted: list[Tensor] = field(default_factory=list)
 
-    def add(self, t: Tensor, step: Tensor, taken: Tensor) -> None:
-        """Note an attempt; `t` and `step` may be shared by the batch."""
-        self.t.append(t.expand_as(taken))
-        self.step.append(step.expand_as(taken))
-        self.taken.append(taken)
+    def add(self, t: Tensor, length: Tensor, accepted: Tensor) -> None:
+        """Add an attempted step; the batch may share `t` and `length`, `(1,)`."""
+        self.t.append(t.expand_as(accepted))
+        self.length.append(length.expand_as(accepted))
+        self.accepted.append(accepted)
 
-    def accepted(self) -> tuple[Tensor, Tensor]:
-        """Start and length of each sample's accepted steps, `(steps, batch)`, then steps of no
-        length at its end.
+    def by_sample(self) -> tuple[Tensor, Tensor]:
+        """Return the start and the length of each sample's accepted steps, `(steps, batch)`; a
+        sample with fewer steps than others gets steps of length 0 at its end.
         """
-        t, step, taken = (torch.stack(rows) for rows in (self.t, self.step, self.taken))
-        most = int(taken.sum(0).max())
-        order = torch.argsort(taken.int(), dim=0, descending=True, stable=True)[:most]
-        t, step, taken = (rows.gather(0, order) for rows in (t, step, taken))
-        step = torch.where(taken, step, 0.0)
-        end = (t + step).gather(0, (taken.sum(0, keepdim=True) - 1).clamp_min(0))
-        return torch.where(taken, t, end), step
+        t, length, accepted = (torch.stack(rows) for rows in (self.t, self.length, self.accepted))
+        most = int(accepted.sum(0).max())
+        order = torch.argsort(accepted.int(), dim=0, descending=True, stable=True)[:most]
+        t, length, accepted = (rows.gather(0, order) for rows in (t, length, accepted))
+        length = torch.where(accepted, length, 0.0)
+        end = (t + length).gather(0, (accepted.sum(0, keepdim=True) - 1).clamp_min(0))
+        return torch.where(accepted, t, end), length
 
 
 def replay(
     tableau: Tableau,
     problem: Problem,
     x0: Tensor,
-    footprints: AcceptedSteps,
+    steps: AcceptedSteps,
     low: float,
     high: float,
 ) -> tuple[Tensor, Tensor | None]:
-    """The end states and the integral of the divergence, `(batch, columns)`, with their graph."""
+    """Return the end states and the integral of the divergence, `(batch, columns)`, with their
+    graph.  Times are clamped to [`low`, `high`].
+    """
     velocity = DifferentiableField(problem, x0)
     augmented = velocity.augmentation is not None
     columns = velocity.augmentation.columns if velocity.augmentation else 0
@@ -83,6 +87,6 @@ def replay(
         ), logdet
 
     x, logdet = x0, x0.new_zeros(len(x0), columns)
-    for t, step in zip(*footprints.accepted(), strict=True):
+    for t, step in zip(*steps.by_sample(), strict=True):
         x, logdet = in_segments(problem.grad, step_from, (x, logdet, t, step))
     return x, logdet if augmented else None

@@ -1,146 +1,108 @@
-"""The way of many samples through an adaptive solve: in lanes, left behind on arrival, their places
-taken by others.
+"""Adaptive integration of a batch: finished samples are removed, and their slots refilled.
+
+Reading on a GPU which samples still run makes the host wait, so their flags are copied to the host
+asynchronously and read one look later (`_FlagReader`): samples that had finished then have finished now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Stats, Status
 from fmcore.solving.adaptive.batch_state import BatchState
-from fmcore.solving.adaptive.lockstep import integrate_lockstep
-from fmcore.solving.adaptive.options import AdaptiveOptions
+from fmcore.solving.adaptive.controller import AdaptiveOptions
 from fmcore.solving.adaptive.replay import replay
 from fmcore.solving.adaptive.step import Stepper
-from fmcore.solving.adaptive.sync import Poll
 from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of
 from fmcore.solving.interval import interval
 
 __all__ = ["integrate_adaptive"]
 
 SMALLEST_BUCKET = 8
+"""The least width after compaction: below it, an evaluation costs the same."""
 
-KEPT = (
+RESULTS = (
     "x",
     "left",
     "running",
-    "arrived",
+    "is_finished",
     "broken",
     "attempts",
     "accepted",
     "logdet",
     "trajectory",
 )
-"""What of a lane outlives it."""
+"""The fields of a BatchState that are copied to the results when a sample leaves the batch."""
 
 
-def integrate_adaptive(solver: AdaptiveOptions, problem: Problem) -> Solution:
-    """Solve `problem` by `solver`."""
+def integrate_adaptive(options: AdaptiveOptions, problem: Problem) -> Solution:
+    """Solve `problem` with the adaptive solver of these `options`."""
     t0, t1 = interval(problem)
     if t0 == t1 or not len(problem.x0):
-        return _nothing_to_do(problem)
-    if problem.grad != "none":  # steps are retraced by place: nobody may change it
-        solver = replace(solver, max_active=None, compact_finished=False)
+        return _unchanged(problem)
+    if problem.grad != "none":  # the replay finds a sample's steps by its row, which must not move
+        options = replace(options, max_active=None, compact_finished=False)
     forwards = getattr(problem.field, "forwards", 0)
     with torch.no_grad():
-        journey = _AdaptiveSolve(solver, problem)
-        journey.run()
-        solution = journey.solution(getattr(problem.field, "forwards", 0) - forwards)
-    return solution if problem.grad == "none" else journey.retraced(solution)
+        solve = _AdaptiveSolve(options, problem)
+        solve.run()
+        solution = solve.solution(getattr(problem.field, "forwards", 0) - forwards)
+    return solution if problem.grad == "none" else solve.with_graph(solution)
 
 
 @final
 class _AdaptiveSolve:
-    def __init__(self, solver: AdaptiveOptions, problem: Problem) -> None:
-        self.solver, self.problem = solver, problem
+    """One solve: the active samples are in a BatchState, `finished` holds the results of others."""
+
+    def __init__(self, options: AdaptiveOptions, problem: Problem) -> None:
+        self.options, self.problem = options, problem
         self.x0 = state_of(problem)
         self.t0, self.t1 = interval(problem)
-        self.stepper = Stepper(solver, problem, self.x0, self.t0, self.t1)
-        self.poll = Poll(solver.sync_every, self.x0.device)
-        self.limit, self.out_of = _attempts(solver)
+        self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
+        # Every attempt is looked at anyway: deciding on the host costs no further wait.
+        on_host = options.is_shared and self.flag_reader.every == 1 and not self.flag_reader.late
+        self.stepper = Stepper(options, problem, self.x0, self.t0, self.t1, on_host=on_host)
+        self.limit, self.exhausted = _attempt_limit(options)
         self.steps = 0
+        self.started = 0  # samples that are or were active
+        self.ready: BatchState | None = None  # started samples that wait for a slot
+        self.refilled: set[int] = set()  # slots whose late flags are those of the sample before
+        self.finished: dict[str, Tensor] = {}
         self.rejected: int | None = None  # where the host has counted
-        self.started = 0  # how many samples have a lane, or had one
-        self.ready: BatchState | None = None  # started, waiting for a lane to become free
-        self.fresh: set[int] = (
-            set()
-        )  # places whose flags on their way are those of an earlier sample
-        self.arrivals: dict[str, Tensor] = {}
         self.progress = 0.0
 
     def run(self) -> None:
-        """Until every sample has arrived, failed or run out."""
+        """Integrate until every sample has finished, failed or used up its attempts."""
         count = len(self.x0)
-        if self.stepper.shared and self.poll.every == 1 and not self.poll.late:
-            self._run_together()
-            return
-        lanes = self._start(min(self.solver.max_active or count, count))
-        with_refill = self._waiting
-        while self.steps < self.limit or with_refill:
-            self.stepper.attempt(lanes)
+        state = self._start(min(self.options.max_active or count, count))
+        has_refill = self._waiting
+        while self.steps < self.limit or has_refill:
+            may_have_ended = self.stepper.attempt(state)
             self.steps += 1
-            if with_refill:  # otherwise all lanes have as many attempts behind them
-                lanes.running = lanes.running & (lanes.attempts < self.limit)
-            flags = self._look(lanes)
-            if flags is None:
+            if has_refill:  # otherwise all samples have made the same number of attempts
+                state.running = state.running & (state.attempts < self.limit)
+            running = self._look(state, may_have_ended)
+            if running is None:
                 continue
             if self._waiting:
-                self._refill(lanes, flags)
-            elif not any(flags):
+                self._refill(state, running)
+            elif not any(running):
                 break
             else:
-                lanes = self._compacted(lanes, sum(flags))
-        self._keep(lanes)
-
-    def _look(self, lanes: BatchState) -> list[bool] | None:
-        """Which lanes run, where it is time to look; a callback costs no other look."""
-        if self.problem.callback is None:
-            return self.poll.ask(lanes.running)
-        seen = self.poll.ask(torch.where(lanes.running, lanes.left, -1.0))
-        if seen is None:
-            return None
-        to_go = [left for left in seen if left >= 0]
-        waiting = len(self.x0) - self.started + (0 if self.ready is None else self.ready.width)
-        # On a GPU the flags are late, and may be those of a sample that has made way.
-        self.progress = max(self.progress, self._progress(waiting, to_go))
-        moment = SolverProgress(
-            self.progress, self.steps, len(to_go) + waiting, lambda: self._states(lanes)
-        )
-        self.problem.callback(moment)
-        return [left >= 0 for left in seen]
-
-    def _progress(self, waiting: int, to_go: Sequence[float]) -> float:
-        """The mean share of their way that the samples have behind them."""
-        return 1 - (waiting + sum(to_go) / abs(self.t1 - self.t0)) / len(self.x0)
-
-    def _states(self, lanes: BatchState) -> Tensor:
-        """The states of all samples, in the problem's order."""
-        x = self.x0.detach().clone()
-        if "x" in self.arrivals:
-            x[: self.started] = self.arrivals["x"][: self.started]
-        for travelling in (lanes, self.ready):
-            if travelling is not None:
-                x.index_copy_(0, travelling.ids, travelling.x)
-        return x
-
-    def _run_together(self) -> None:
-        """All by one step, decided on the host."""
-        ids = torch.arange(len(self.x0), device=self.x0.device)
-        end = integrate_lockstep(self.stepper, ids, self.x0.detach(), self.limit, self.out_of)
-        self.steps, self.rejected = end.attempts, end.rejected
-        self._keep(end.lanes)
-        counts = torch.full_like(ids, end.attempts)
-        self.arrivals |= {"left": end.left, "status": end.status, "attempts": counts}
+                state = self._compact(state, sum(running))
+        self._keep(state)
+        if isinstance(state.attempts, int):
+            self.rejected = (state.attempts - state.accepted) * state.width
 
     def solution(self, forwards: int) -> Solution:
-        """What has arrived, in the order of the problem's rows."""
-        end = self.arrivals
-        start_cost = 1 + (self.solver.first_step is None)
+        """Return the results in the order of the problem's rows; `forwards` goes to the stats."""
+        end = self.finished
+        start_cost = 1 + (self.options.first_step is None)
         logdet, error, trajectory = None, None, end.get("trajectory")
         if self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(end["logdet"])
@@ -155,7 +117,7 @@ class _AdaptiveSolve:
             status=self._status(),
             t_reached=(self.t1 - self.stepper.sign * left).to(x.dtype),
             stats=Stats(
-                nfe=start_cost + end["attempts"] * self.solver.nfe_per_attempt,
+                nfe=start_cost + end["attempts"] * self.options.nfe_per_attempt,
                 calls=self.stepper.calls,
                 steps=self.steps,
                 rejected=self._rejected(),
@@ -166,103 +128,184 @@ class _AdaptiveSolve:
             trajectory=trajectory,
         )
 
-    def retraced(self, solution: Solution) -> Solution:
-        """The same solution with a graph behind it."""
+    def with_graph(self, solution: Solution) -> Solution:
+        """Return the same solution with its graph, by computing the accepted steps again."""
         stepper = self.stepper
-        if stepper.footprints is None:
+        if stepper.steps is None:
             return solution
         x, logdet = replay(
-            self.solver.tableau,
-            self.problem,
-            self.x0,
-            stepper.footprints,
-            stepper.low,
-            stepper.high,
+            self.options.tableau, self.problem, self.x0, stepper.steps, stepper.low, stepper.high
         )
         error = None
         if logdet is not None and self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(logdet)
         return replace(solution, x=x, logdet=logdet, logdet_error=error)
 
-    def _rejected(self) -> int:
-        if self.rejected is not None:
-            return self.rejected
-        return int((self.arrivals["attempts"] - self.arrivals["accepted"]).sum())
+    def _look(self, state: BatchState, may_have_ended: bool) -> list[bool] | None:
+        """Return which samples run, or None where it is not time to look; call the callback."""
+        callback = self.problem.callback
+        if callback is None:
+            return self._running_flags(state) if may_have_ended else None
+        seen = self._time_left(state, may_have_ended)
+        if seen is None:
+            return None
+        left = [value for value in seen if value >= 0]
+        waiting = len(self.x0) - self.started + (0 if self.ready is None else self.ready.width)
+        # Late flags may be those of a sample that has left its slot: progress never falls.
+        self.progress = max(self.progress, self._progress(waiting, left))
+        callback(
+            SolverProgress(
+                self.progress, self.steps, len(left) + waiting, lambda: self._states(state)
+            )
+        )
+        return [value >= 0 for value in seen]
+
+    def _running_flags(self, state: BatchState) -> list[bool] | None:
+        """Return which samples run, or None between looks."""
+        return [False] * state.width if state.all_ended else self.flag_reader.read(state.running)
+
+    def _time_left(self, state: BatchState, may_have_ended: bool) -> list[float] | None:
+        """Return the time left of each running sample, -1 for others; None between looks.
+
+        Costs no operation and no wait beyond those of a solve without a callback, except that on
+        the device one more operation puts the time left into the copied flags.
+        """
+        if not self.stepper.on_host:
+            return self.flag_reader.read(torch.where(state.running, state.left, -1.0))
+        running = self._running_flags(state) if may_have_ended else [True] * state.width
+        return None if running is None else [state.left if runs else -1.0 for runs in running]
+
+    def _progress(self, waiting: int, left: Sequence[float]) -> float:
+        """Return the mean share of the interval that the samples have covered."""
+        return 1 - (waiting + sum(left) / abs(self.t1 - self.t0)) / len(self.x0)
+
+    def _states(self, state: BatchState) -> Tensor:
+        """Return the states of all samples, in the problem's order."""
+        x = self.x0.detach().clone()
+        if "x" in self.finished:
+            x[: self.started] = self.finished["x"][: self.started]
+        for active in (state, self.ready):
+            if active is not None:
+                x.index_copy_(0, active.ids, active.x)
+        return x
 
     def _status(self) -> Tensor:
-        end, device = self.arrivals, self.x0.device
+        end, device = self.finished, self.x0.device
 
         def code(status: Status) -> Tensor:
             return constant(int(status), torch.int64, device)
 
-        good = finite_rows(end["x"])
-        if "status" in end:
-            return torch.where(good, end["status"], code(Status.NONFINITE))
         exhausted = end["running"] | (end["attempts"] >= self.limit)
-        failure = torch.where(exhausted, code(self.out_of), code(Status.DT_MIN))
+        failure = torch.where(exhausted, code(self.exhausted), code(Status.DT_MIN))
         failure = torch.where(end["broken"], code(Status.NONFINITE), failure)
-        status = torch.where(end["arrived"], code(Status.SUCCESS), failure)
-        return torch.where(good, status, code(Status.NONFINITE))
+        status = torch.where(end["is_finished"], code(Status.SUCCESS), failure)
+        return torch.where(finite_rows(end["x"]), status, code(Status.NONFINITE))
+
+    def _rejected(self) -> int:
+        if self.rejected is not None:
+            return self.rejected
+        return int((self.finished["attempts"] - self.finished["accepted"]).sum())
 
     @property
     def _waiting(self) -> bool:
         return self.started < len(self.x0) or self.ready is not None
 
     def _start(self, count: int) -> BatchState:
-        """Lanes for the next `count` samples."""
+        """Start the next `count` samples."""
         ids = torch.arange(self.started, self.started + count, device=self.x0.device)
         x = self.x0[self.started : self.started + count].detach()
         self.started += count
         return self.stepper.start(ids, x)
 
-    def _refill(self, lanes: BatchState, running: list[bool]) -> None:
-        """Let those that have arrived make way for those that wait."""
-        places = [i for i, still in enumerate(running) if not still and i not in self.fresh]
-        self.fresh = set()
-        while places and self._waiting:
+    def _refill(self, state: BatchState, running: list[bool]) -> None:
+        """Put waiting samples into the slots of samples that have ended."""
+        slots = [i for i, runs in enumerate(running) if not runs and i not in self.refilled]
+        self.refilled = set()
+        while slots and self._waiting:
             if self.ready is None:
-                self.ready = self._start(min(lanes.width, len(self.x0) - self.started))
-            count = min(len(places), self.ready.width)
-            here = device_tensor(places[:count], torch.int64, self.x0.device)
-            everyone = torch.arange(self.ready.width, device=self.x0.device)
-            self._keep(lanes.take(here))
-            lanes.put(here, self.ready.take(everyone[:count]))
-            self.ready = self.ready.take(everyone[count:]) if count < self.ready.width else None
-            self.fresh.update(places[:count] if self.poll.late else ())
-            places = places[count:]
+                # As many as there are slots: a start costs two evaluations, whatever its width.
+                self.ready = self._start(min(state.width, len(self.x0) - self.started))
+            count = min(len(slots), self.ready.width)
+            rows = device_tensor(slots[:count], torch.int64, self.x0.device)
+            waiting = torch.arange(self.ready.width, device=self.x0.device)
+            self._keep(state.take(rows))
+            state.put(rows, self.ready.take(waiting[:count]))
+            self.ready = self.ready.take(waiting[count:]) if count < self.ready.width else None
+            self.refilled.update(slots[:count] if self.flag_reader.late else ())
+            slots = slots[count:]
 
-    def _compacted(self, lanes: BatchState, live: int) -> BatchState:
-        """The live lanes in the next smaller bucket, where they fit into one."""
-        bucket = max(SMALLEST_BUCKET, 1 << (live - 1).bit_length())
-        if (
-            bucket >= lanes.width
-            or not self.solver.compact_finished
-            or self.solver.step_control != "per_sample"
-        ):
-            return lanes
-        self._keep(lanes)
-        self.poll.forget()
-        first = torch.argsort(lanes.running.int(), descending=True, stable=True)
-        return lanes.take(first[:bucket])
+    def _compact(self, state: BatchState, running: int) -> BatchState:
+        """Return the running samples in the next smaller bucket, a power of 2, if they fit one."""
+        bucket = max(SMALLEST_BUCKET, 1 << (running - 1).bit_length())
+        can_shrink = self.options.compact_finished and not self.options.is_shared
+        if bucket >= state.width or not can_shrink:
+            return state
+        self._keep(state)
+        self.flag_reader.discard()
+        first = torch.argsort(state.running.int(), descending=True, stable=True)
+        return state.take(first[:bucket])
 
-    def _keep(self, lanes: BatchState) -> None:
-        """Write the lanes to their samples' rows."""
-        for name in KEPT:
-            value = getattr(lanes, name)
-            if name == "left" and lanes.left_of is not None:
-                value = lanes.left_of
+    def _keep(self, state: BatchState) -> None:
+        """Copy the results of these samples to their rows."""
+        for name in RESULTS:
+            value = getattr(state, name)
+            if name == "left" and state.left_of is not None:
+                value = torch.where(state.running, value, state.left_of)
+            if isinstance(value, int):
+                value = torch.full_like(state.ids, value)
             if value is None:
                 continue
-            if lanes.width == len(self.x0):
-                self.arrivals[name] = value
+            if state.width == len(self.x0):
+                self.finished[name] = value
                 continue
-            if name not in self.arrivals:
-                self.arrivals[name] = value.new_empty((len(self.x0), *value.shape[1:]))
-            self.arrivals[name].index_copy_(0, lanes.ids, value)
+            if name not in self.finished:
+                self.finished[name] = value.new_empty((len(self.x0), *value.shape[1:]))
+            self.finished[name].index_copy_(0, state.ids, value)
 
 
-def _nothing_to_do(problem: Problem) -> Solution:
-    """The solution of an interval of no length, or of no samples."""
+@final
+class _FlagReader:
+    """Reads one value a sample from the device every `every` steps, on a GPU one look late."""
+
+    def __init__(self, every: int | None, device: torch.device) -> None:
+        self.late = device.type == "cuda"
+        self.every = every or (2 if self.late else 1)
+        self._steps = 0
+        self._pending: tuple[Tensor, Any] | None = None
+
+    def read(self, values: Tensor) -> list[Any] | None:
+        """Return `values`, `(width,)`, as numbers, on a GPU those of the look before; None between
+        looks.
+        """
+        self._steps += 1
+        if self._steps % self.every:
+            return None
+        if not self.late:
+            return _listed(values)
+        answer = None
+        if self._pending is not None:
+            earlier, copied = self._pending
+            copied.synchronize()
+            answer = _listed(earlier)
+        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        host.copy_(values, non_blocking=True)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        self._pending = (host, event)
+        return answer
+
+    def discard(self) -> None:
+        """Drop the values on their way, after samples have changed rows."""
+        self._pending = None
+
+
+def _listed(values: Tensor) -> list[Any]:
+    numbers: list[Any] = values.tolist()
+    return numbers
+
+
+def _unchanged(problem: Problem) -> Solution:
+    """Return the solution over an interval of length 0, or of an empty batch."""
     x = state_of(problem).detach().clone()
     none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     return Solution(
@@ -275,12 +318,12 @@ def _nothing_to_do(problem: Problem) -> Solution:
     )
 
 
-def _attempts(solver: AdaptiveOptions) -> tuple[int, Status]:
-    """How many attempts a sample has, and what it is called to have used them up."""
-    if solver.max_nfe is None:
-        return solver.max_steps, Status.MAX_STEPS
-    start = 1 + (solver.first_step is None)
-    affordable = (solver.max_nfe - start) // solver.nfe_per_attempt
-    if affordable < solver.max_steps:
+def _attempt_limit(options: AdaptiveOptions) -> tuple[int, Status]:
+    """Return the number of attempts of a sample, and the status of one that has used them up."""
+    if options.max_nfe is None:
+        return options.max_steps, Status.MAX_STEPS
+    start = 1 + (options.first_step is None)
+    affordable = (options.max_nfe - start) // options.nfe_per_attempt
+    if affordable < options.max_steps:
         return affordable, Status.MAX_NFE
-    return solver.max_steps, Status.MAX_STEPS
+    return options.max_steps, Status.MAX_STEPS

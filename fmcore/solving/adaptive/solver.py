@@ -1,9 +1,8 @@
-"""Solvers that choose their steps: an embedded Runge-Kutta pair, with its error held below a
-tolerance.
-"""
+"""Adaptive solvers: an embedded Runge-Kutta pair whose step sizes follow its error estimate."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -14,8 +13,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
-from fmcore.solving.adaptive.controller import Controller
-from fmcore.solving.adaptive.options import AdaptiveOptions, StepControl
+from fmcore.solving.adaptive.controller import AdaptiveOptions, Controller, StepControl
 from fmcore.solving.adaptive.scheduler import integrate_adaptive
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.tableau import Tableau
@@ -25,16 +23,18 @@ __all__ = ["AdaptiveSolver"]
 
 @dataclass(frozen=True)
 class AdaptiveSolver(Solver):
-    """An adaptive solver whose author gives `tableau`, with embedded weights.
+    """An adaptive solver; an author sets `tableau`, one with embedded weights.
 
-    The error of a step is held below atol + rtol max(|x|, |x_new|) as RMS over the elements of a
-    sample.  `max_steps` bounds a sample's attempts, `max_nfe` its evaluations; whoever runs out
-    returns where it is.  `first_step` is the first step's length, otherwise found from the field.
-    `sync_every` is how many steps go by between looks at whether all samples have arrived (each look
-    waits for the device): 1 on a CPU, 2 elsewhere, if not given.  With `step_control="per_sample"`, lanes
-    that have arrived are left behind (`compact_finished`), and `max_active` bounds how many samples travel at
-    once: the others wait and take the place of those that arrive.  `throw` raises SolverError at
-    the end if a sample did not arrive.
+    A step is accepted if its error, over atol + rtol max(|x|, |x_new|), has an RMS of at most 1
+    over the elements of a sample.  `step_control` sets which samples share a step size (see
+    `StepControl`).  `max_steps` bounds the attempted steps of a sample, `max_nfe` its evaluations;
+    a sample that exhausts either returns its last accepted state.  `first_step` is the size of the
+    first step, by default estimated from the field.  Every `sync_every` steps the host reads which
+    samples run, which on a GPU makes it wait: by default 1 on a CPU and 2 elsewhere.
+
+    With `step_control="per_sample"`, `compact_finished` removes finished samples from the batch,
+    and at most `max_active` samples are integrated at once: the others wait for a free slot.
+    `throw` raises SolverError at the end if a sample did not reach t1.
     """
 
     tableau: ClassVar[Tableau]
@@ -54,15 +54,16 @@ class AdaptiveSolver(Solver):
 
     def __post_init__(self) -> None:
         require_choice(f"{label_of(self)}: step_control", self.step_control, StepControl)
-        if self.rtol < 0 or self.atol < 0 or self.rtol + self.atol == 0:
+        tolerances = (self.rtol, self.atol)
+        if not all(0 <= tol < math.inf for tol in tolerances) or tolerances == (0, 0):
             raise ComponentError(
-                f"{label_of(self)}: rtol and atol must be >= 0 and not both 0, got {self.rtol} and "
-                f"{self.atol}"
+                f"{label_of(self)}: rtol and atol must be finite, >= 0 and not both 0, got "
+                f"{self.rtol} and {self.atol}"
             )
         if self.max_active is not None and self.step_control != "per_sample":
             raise ComponentError(
-                f"{label_of(self)}: max_active= needs step_control='per_sample'; with '{self.step_control}' all "
-                "samples travel together"
+                f"{label_of(self)}: max_active= needs step_control='per_sample'; with "
+                f"'{self.step_control}' all samples share each step"
             )
         least = 1 + (self.first_step is None) + self.nfe_per_attempt
         if self.max_nfe is not None and self.max_nfe < least:

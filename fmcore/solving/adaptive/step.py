@@ -1,70 +1,92 @@
-"""One attempted step of every lane at once: no branch depends on data, nothing waits for the
-device.
-"""
+"""One attempted step of every sample of a batch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from functools import lru_cache
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from fmcore.interfaces.problem import Problem
 from fmcore.solving.adaptive.batch_state import BatchState
-from fmcore.solving.adaptive.dense_output import dense_weights
-from fmcore.solving.adaptive.options import AdaptiveOptions
+from fmcore.solving.adaptive.controller import AdaptiveOptions
+from fmcore.solving.adaptive.dense_output import dense_states
+from fmcore.solving.adaptive.error_control import ErrorControl, Weights, nonzero
 from fmcore.solving.adaptive.replay import AcceptedSteps
-from fmcore.solving.adaptive.stage_weights import combined, error_row, nodes, rows, stage
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
-from fmcore.solving.evaluation import check_velocity, constant, device_tensor
+from fmcore.solving.evaluation import check_velocity, device_tensor
 from fmcore.solving.interval import asked_times, float32_within
+from fmcore.solving.tableau import Tableau
 
-__all__ = ["Step", "Stepper", "first_step", "leave", "leaves"]
+__all__ = ["Stepper"]
+
+
+class Step(NamedTuple):
+    """An attempted step: its start, its signed length and the time left after it, each `(width,)`
+    or `(1,)`, and the mask of the samples that accept it, `(width,)`.
+    """
+
+    t: Tensor
+    length: Tensor
+    left: Tensor
+    accepted: Tensor
 
 
 @final
 class Stepper:
-    """`solver` at work on `problem` between t0 and t1: starts lanes and moves them on, in place."""
+    """Starts samples of `problem` at t0 and advances them towards t1, in place.
+
+    `on_host` makes the host decide a step that the batch shares (see `ErrorControl`).  `calls`
+    counts calls of the field, `evaluations` the rows that they computed.
+    """
 
     def __init__(
-        self, solver: AdaptiveOptions, problem: Problem, x0: Tensor, t0: float, t1: float
+        self,
+        options: AdaptiveOptions,
+        problem: Problem,
+        x0: Tensor,
+        t0: float,
+        t1: float,
+        *,
+        on_host: bool,
     ) -> None:
-        self.solver, self.problem, self.augmentation = solver, problem, problem.augmentation
+        self.options, self.problem, self.augmentation = options, problem, problem.augmentation
+        self.on_host = on_host
         self.t0, self.t1, self.sign = t0, t1, 1.0 if t1 >= t0 else -1.0
         self.dtype, self.device = x0.dtype, x0.device
         self.column = (-1, *(1,) * (x0.ndim - 1))
-        # float64 holds the time between steps; where a device has none, float32 must do
+        # A sum of thousands of small steps in float32 would miss t1; MPS has no float64.
         self.time_dtype = torch.float32 if x0.device.type == "mps" else torch.float64
         self.low, self.high = _bounds(min(t0, t1), max(t0, t1), x0.dtype)
-        self.h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
-        self.shared = solver.step_control != "per_sample"
-        self.tableau = solver.tableau.completed
-        self.rows = rows(self.tableau)
-        self.error_row = error_row(self.tableau, x0[0].numel() if len(x0) else 1)
+        # Below this size, t + h rounds to t in the precision that the field sees.
+        h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
+        self.control = ErrorControl(options, x0, self.time_dtype, h_min, on_host=on_host)
+        self.end = self.control.arithmetic.number(t1)
+        self.tableau = options.tableau.completed
+        self.rows = _stage_weights(self.tableau)
         self.fractions = [float(c) for c in self.tableau.c[1:]]
-        self.c = nodes(self.tableau, self.sign, self.time_dtype, x0.device)
-        self.end = constant(t1, self.time_dtype, x0.device)
-        self.k_order = self.tableau.embedded_order + 1
-        self.counted = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
-        self.counted[-1] = self.counted[0]  # the next step's first stage
+        self.nodes = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
+        self.divided = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
+        self.divided[-1] = self.divided[0]  # the last stage is the next step's first
         times = asked_times(problem)
         self.asked = device_tensor(times, self.time_dtype, x0.device) if times else None
-        self.footprints = AcceptedSteps() if problem.grad != "none" else None
+        self.steps = AcceptedSteps() if problem.grad != "none" else None
         self.calls = self.evaluations = 0
 
-    def start(self, ids: Tensor, x: Tensor, *, trusting: bool = False) -> BatchState:
-        """Lanes at t0 for the samples `ids` of the problem with states `x`, `(width, *shape)`.
-
-        `trusting` finds a shared first step as if no sample were broken; it is NaN if one is.
+    def start(self, ids: Tensor, x: Tensor) -> BatchState:
+        """Return the state at t0 of the samples `ids` of the problem, with states `x`,
+        `(width, *shape)`.
         """
-        width = len(ids)
-        left = self.time(abs(self.t1 - self.t0), 1 if self.shared else width)
-        memory, limit = self.solver.controller.start(left.to(self.dtype))
+        width, shared = len(ids), self.options.is_shared
+        span = abs(self.t1 - self.t0)
+        left: Any = span if self.on_host else self._time(span, 1 if shared else width)
+        memory, limit = self.options.controller.start(left if self.on_host else left.to(self.dtype))
         no = torch.zeros(width, dtype=torch.bool, device=self.device)
         given = self.problem.condition
-        lanes = BatchState(
+        state = BatchState(
             ids=ids,
             x=x,
             k=x,
@@ -72,124 +94,175 @@ class Stepper:
             h=left,
             memory=memory,
             limit=limit,
-            running=~no,
-            arrived=no,
+            running=no,
+            is_finished=no,
             broken=no,
-            attempts=torch.zeros_like(ids),
-            accepted=torch.zeros_like(ids),
-            left_of=left.expand(width) if self.shared else None,
+            attempts=0 if self.on_host else torch.zeros_like(ids),
+            accepted=0 if self.on_host else torch.zeros_like(ids),
+            left_of=self._time(span, width) if shared else None,
             condition=given and {name: v.index_select(0, ids) for name, v in given.items()},
         )
         if self.augmentation is not None:
-            lanes.probes = draw_probes(self.augmentation, self.problem, ids, self.dtype)
-            lanes.logdet = x.new_zeros(width, self.augmentation.columns)
-        t = self.time(self.t0, 1).to(self.dtype).clamp_(self.low, self.high)
-        lanes.k, lanes.k_div = self.velocity(x, t.expand(width), lanes, self.counted[0])
-        lanes.running = lanes.k.flatten(1).isfinite().all(1)
-        lanes.broken = ~lanes.running
-        lanes.h = first_step(self, lanes, None if trusting else lanes.running)
+            state.probes = draw_probes(self.augmentation, self.problem, ids, self.dtype)
+            state.logdet = x.new_zeros(width, self.augmentation.columns)
+        t = self._time(self.t0).to(self.dtype).clamp_(self.low, self.high)
+        state.k, state.k_div = self._velocity(x, t.expand(width), state, self.divided[0])
+        state.running = state.k.flatten(1).isfinite().all(1)
+        state.broken = ~state.running
+        state.h = self.control.first_step(state, span, lambda h: self._probe(state, h))
         if self.asked is not None:
             unknown = x.new_full((width, len(self.asked), *x.shape[1:]), math.nan)
             at_start = (self.asked == self.t0).view(1, -1, *self.column[1:])
-            lanes.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
-        return lanes
+            state.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
+        return state
 
-    def attempt(self, lanes: BatchState) -> None:
-        """Try one step of every lane; those that have arrived or failed stay as they are."""
-        h = torch.minimum(lanes.h, lanes.left)
-        t = torch.add(self.end, lanes.left, alpha=-self.sign)
-        step_x = (h if self.sign > 0 else -h).to(self.dtype).view(self.column)
-        k, divergences = [lanes.k], [lanes.k_div]
-        x_new = lanes.x
-        times = torch.addcmul(t, self.c, h).to(self.dtype).clamp_(self.low, self.high)
-        for row, time, counted in zip(
-            self.rows, times.expand(-1, lanes.width).unbind(0), self.counted[1:], strict=True
-        ):
-            x_new = stage(lanes.x, k, row, step_x)
-            velocity, divergence = self.velocity(x_new, time, lanes, counted)
+    def attempt(self, state: BatchState) -> bool:
+        """Attempt one step of every running sample; return whether any may have ended."""
+        of = self.control.arithmetic
+        h = of.minimum(state.h, state.left)
+        t = of.add(self.end, state.left, -self.sign)
+        length = h if self.sign > 0 else -h
+        scale = length if self.on_host else length.to(self.dtype).view(self.column)
+        k, divergences = [state.k], [state.k_div]
+        x_new, add_stages = state.x, _stage_on_host if self.on_host else _stage
+        times = self._stage_times(t, h, state.width)
+        for row, time, divided in zip(self.rows, times, self.divided[1:], strict=True):
+            x_new = add_stages(state.x, k, row, scale)
+            velocity, divergence = self._velocity(x_new, time, state, divided)
             k.append(velocity)
             divergences.append(divergence)
-        taken = self._judge(lanes, self.ratio(lanes.x, x_new, k, h), h)
-        if leaves(self, lanes):
-            leave(self, lanes, k, divergences, Step(t, self.sign * h, lanes.left, taken))
-        column = taken.view(self.column)
-        lanes.x = torch.where(column, x_new, lanes.x)
-        lanes.k = torch.where(column, k[-1], lanes.k)
+        ratio, finite = self.control.ratio(state, x_new, k, h)
+        accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
+        if accepted is None:
+            return may_have_ended
+        if self._records_anything(state):
+            start, signed, left = (self._as_tensor(value) for value in (t, length, state.left))
+            self._record_step(state, k, divergences, Step(start, signed, left, accepted))
+        if self.on_host and finite is None:
+            state.x, state.k = x_new, k[-1]
+        else:
+            column = accepted.view(self.column)
+            state.x = torch.where(column, x_new, state.x)
+            state.k = torch.where(column, k[-1], state.k)
+        return may_have_ended
 
-    def _judge(self, lanes: BatchState, ratio: Tensor, h: Tensor) -> Tensor:
-        """Which lanes take the step, `(width,)`; sets the next step, who arrived and who failed."""
-        running, finite = lanes.running, None
-        judged = ratio
-        if self.shared:
-            finite = ratio.isfinite()
-            judged = self.coupled(ratio, running & finite)
-        accept, factor, lanes.memory, lanes.limit = self.solver.controller.judge(
-            judged, lanes.memory, lanes.limit, self.k_order
-        )
-        taken = accept & running
-        left = lanes.left - h
-        lanes.left = torch.where(accept, left, lanes.left)
-        lanes.h = h * factor
-        stuck = lanes.h < constant(self.h_min, self.time_dtype, self.device)
-        if finite is not None:
-            taken = taken & finite
-            stuck = (
-                stuck | accept
-            )  # shrinking the common step for a broken lane would change the others
-            if lanes.left_of is not None:
-                lanes.left_of = torch.where(taken, left, lanes.left_of)
-        arrived = taken & (left <= constant(0.0, self.time_dtype, self.device))
-        lost = (running & stuck) > taken
-        lanes.arrived = lanes.arrived | arrived
-        lanes.broken = lanes.broken | (lost > (ratio < constant(math.inf, self.dtype, self.device)))
-        lanes.running = running > (arrived | lost)
-        lanes.attempts = lanes.attempts + running
-        lanes.accepted = lanes.accepted + taken
-        return taken
+    def _stage_times(self, t: Any, h: Any, width: int) -> tuple[Tensor, ...]:
+        """Return the times of the stages after the first, each `(width,)`, inside the interval."""
+        if self.on_host:
+            length = self.sign * h
+            values = [min(max(t + c * length, self.low), self.high) for c in self.fractions]
+            times = torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
+        else:
+            times = torch.addcmul(t, self.nodes, h).to(self.dtype).clamp_(self.low, self.high)
+        return times.expand(-1, width).unbind(0)
 
-    def coupled(self, ratio: Tensor, healthy: Tensor) -> Tensor:
-        """One error for all live healthy lanes; NaN if there are none."""
-        if self.solver.step_control == "per_sample":
-            return ratio
-        if self.solver.step_control == "batch_max":
-            worst = torch.where(healthy, ratio, -1.0).amax(0, keepdim=True)
-            return torch.where(worst < 0, math.nan, worst)
-        squares = torch.where(healthy, ratio, 0.0).square_()
-        return (squares.sum(0, keepdim=True) / healthy.sum(0, keepdim=True)).sqrt_()
+    def _probe(self, state: BatchState, h: Tensor) -> Tensor:
+        """Return the velocity after an Euler step of size `h`, `(width,)` or `(1,)`, from t0."""
+        length = self.sign * h
+        t = (self.t0 + length).to(self.dtype).clamp_(self.low, self.high)
+        x = torch.addcmul(state.x, length.to(self.dtype).view(self.column), state.k)
+        return self._velocity(x, t.expand(state.width), state, False)[0]
 
-    def velocity(
-        self, x: Tensor, t: Tensor, lanes: BatchState, counted: bool
+    def _velocity(
+        self, x: Tensor, t: Tensor, state: BatchState, divided: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The field at x and t, `(width,)`, and its divergence where that is `counted`."""
+        """Return the velocity at x and t, `(width,)`, and if `divided` its divergence."""
         self.calls += 1
         self.evaluations += x.shape[0]
         divergence = None
-        if counted and self.augmentation is not None:
+        if divided and self.augmentation is not None:
             velocity, divergence = velocity_and_divergence(
-                self.augmentation, self.problem.field, x, t, lanes.condition, lanes.probes
+                self.augmentation, self.problem.field, x, t, state.condition, state.probes
             )
-        elif lanes.condition is None:
+        elif state.condition is None:
             velocity = self.problem.field(x, t)
         else:
-            velocity = self.problem.field(x, t, lanes.condition)
+            velocity = self.problem.field(x, t, state.condition)
         check_velocity(self.problem.field, velocity, x)
         return velocity, divergence
 
-    def ratio(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor], h: Tensor | float) -> Tensor:
-        """Each lane's error over its tolerance, `(width,)`; NaN where anything is not finite."""
-        norm: Tensor = torch.linalg.vector_norm(self.scaled_error(x, x_new, k).flatten(1), dim=1)
-        return norm.mul_(h)
+    def _records_anything(self, state: BatchState) -> bool:
+        """Return whether an accepted step leaves more than the state."""
+        return self.steps is not None or state.logdet is not None or state.trajectory is not None
 
-    def scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
-        """The error over its tolerance and over the step; a lane's 2-norm is its RMS."""
-        atol = constant(self.solver.atol, self.dtype, self.device)
-        largest = torch.maximum(x.abs(), x_new.abs())
-        scale = torch.add(atol, largest, alpha=self.solver.rtol)
-        return combined(k, self.error_row).div_(scale)
+    def _record_step(
+        self,
+        state: BatchState,
+        k: Sequence[Tensor],
+        divergences: Sequence[Tensor | None],
+        step: Step,
+    ) -> None:
+        """Record the step, the integral of the divergence, and states at times that it passes;
+        `state.x` is still the state at its start.
+        """
+        if self.steps is not None:
+            self.steps.add(step.t, step.length, step.accepted)
+        if state.logdet is not None:
+            accepted = step.accepted.unsqueeze(1)
+            change = step.length.to(self.dtype).unsqueeze(1) * self._slope(divergences)
+            state.logdet = torch.where(accepted, state.logdet + change, state.logdet)
+            if state.k_div is not None and divergences[-1] is not None:
+                state.k_div = torch.where(accepted, divergences[-1], state.k_div)
+        if state.trajectory is not None and self.asked is not None:
+            passed, states = self._passed(self.asked, state, k, step)
+            state.trajectory = torch.where(passed, states, state.trajectory)
 
-    def time(self, value: float, width: int) -> Tensor:
-        """A number of the host in the clock's precision, `(width,)`."""
+    def _slope(self, divergences: Sequence[Tensor | None]) -> Any:
+        """Return the mean divergence of the step, by the weights of the state."""
+        pairs = zip(self.tableau.b, divergences, strict=True)
+        return sum(float(b) * div for b, div in pairs if b != 0 and div is not None)
+
+    def _passed(
+        self, asked: Tensor, state: BatchState, k: Sequence[Tensor], step: Step
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mask of `asked` times that the step passes, and the states there,
+        `(width, times, *shape)`.
+        """
+        t, length, left = (v.unsqueeze(1) for v in (step.t, step.length, step.left))
+        after_start = (asked - t) * self.sign > 0
+        before_end = (asked - self.t1) * self.sign + left <= 0
+        passed = after_start & before_end & step.accepted.unsqueeze(1)
+        theta = ((asked - t) / length).to(self.dtype)
+        states = dense_states(self.tableau, state.x, k, step.length.to(self.dtype), theta)
+        return passed.view(state.width, -1, *self.column[1:]), states
+
+    def _time(self, value: float, width: int = 1) -> Tensor:
         return torch.full((width,), value, dtype=self.time_dtype, device=self.device)
+
+    def _as_tensor(self, value: Any) -> Tensor:
+        return self._time(value) if self.on_host else value
+
+
+def _stage(x: Tensor, k: Sequence[Tensor], row: Weights, length: Tensor) -> Tensor:
+    """Return x + length * sum of weight * k, for lengths that broadcast against x."""
+    (number, weight), *rest = row
+    out = torch.addcmul(x, length, k[number], value=weight)
+    for number, weight in rest:
+        out.addcmul_(length, k[number], value=weight)
+    return out
+
+
+def _stage_on_host(x: Tensor, k: Sequence[Tensor], row: Weights, length: float) -> Tensor:
+    """Return the same for a length that is a number: `torch.add` is faster than `addcmul`."""
+    (number, weight), *rest = row
+    out = torch.add(x, k[number], alpha=length * weight)
+    for number, weight in rest:
+        out.add_(k[number], alpha=length * weight)
+    return out
+
+
+@lru_cache(maxsize=32)
+def _stage_weights(tableau: Tableau) -> tuple[Weights, ...]:
+    """Return the weights of each stage after the first."""
+    return tuple(nonzero(row) for row in tableau.a[1:])
+
+
+@lru_cache(maxsize=64)
+def _nodes(tableau: Tableau, sign: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the signed fractions of the step at which the stages after the first lie,
+    `(stages - 1, 1)`.
+    """
+    return device_tensor([[sign * float(c)] for c in tableau.c[1:]], dtype, device)
 
 
 def _bounds(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
@@ -197,105 +270,3 @@ def _bounds(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
         return low, high
     first, last = float32_within(low, high)
     return float(first), float(last)
-
-
-class Step(NamedTuple):
-    """Where a step began, its length with the sign of time, what of the way is left after it, each
-    `(lanes,)` or shared; and which lanes took it.
-    """
-
-    t: Tensor
-    length: Tensor
-    left: Tensor
-    taken: Tensor
-
-
-def leaves(stepper: Stepper, lanes: BatchState) -> bool:
-    """Whether there is anything to leave."""
-    return (
-        stepper.footprints is not None or lanes.logdet is not None or lanes.trajectory is not None
-    )
-
-
-def leave(
-    stepper: Stepper,
-    lanes: BatchState,
-    k: Sequence[Tensor],
-    divergences: Sequence[Tensor | None],
-    step: Step,
-) -> None:
-    """Note the step with its stages `k` and their `divergences`; `lanes.x` is still its start."""
-    if stepper.footprints is not None:
-        stepper.footprints.add(step.t, step.length, step.taken)
-    if lanes.logdet is not None:
-        lanes.logdet = _integrated(stepper, lanes.logdet, divergences, step)
-        if lanes.k_div is not None and divergences[-1] is not None:
-            lanes.k_div = torch.where(step.taken.unsqueeze(1), divergences[-1], lanes.k_div)
-    if lanes.trajectory is not None and stepper.asked is not None:
-        passed, between = _passed(stepper, stepper.asked, lanes, k, step)
-        lanes.trajectory = torch.where(passed, between, lanes.trajectory)
-
-
-def _integrated(
-    stepper: Stepper, logdet: Tensor, divergences: Sequence[Tensor | None], step: Step
-) -> Tensor:
-    """The integral of the divergence after the step, by the solution's own weights."""
-    pairs = zip(stepper.tableau.b, divergences, strict=True)
-    total = sum(float(b) * div for b, div in pairs if b != 0 and div is not None)
-    length = step.length.to(stepper.dtype).unsqueeze(1)
-    return torch.where(step.taken.unsqueeze(1), logdet + length * total, logdet)
-
-
-def _passed(
-    stepper: Stepper, asked: Tensor, lanes: BatchState, k: Sequence[Tensor], step: Step
-) -> tuple[Tensor, Tensor]:
-    """Which of the `asked` times the step passes, and states there, `(lanes, times, *shape)`."""
-    t, length, left = (v.unsqueeze(1) for v in (step.t, step.length, step.left))
-    gone = (asked - t) * stepper.sign  # (lanes or 1, times)
-    still = (asked - stepper.end) * stepper.sign + left
-    passed = (gone > 0) & (still <= 0) & step.taken.unsqueeze(1)
-    theta = ((asked - t) / length).to(stepper.dtype).unsqueeze(2)
-    weights = device_tensor(dense_weights(stepper.tableau), stepper.dtype, stepper.device)
-    powers = theta ** torch.arange(1, weights.shape[1] + 1, device=stepper.device)
-    b = (powers @ weights.T).expand(lanes.width, -1, -1)  # (lanes, times, stages)
-    moved = b @ torch.stack([v.flatten(1) for v in k], 1)
-    moved = length.to(stepper.dtype).unsqueeze(2) * moved
-    between = lanes.x.unsqueeze(1) + moved.view(lanes.width, -1, *lanes.x.shape[1:])
-    return passed.view(lanes.width, -1, *stepper.column[1:]), between
-
-
-def first_step(stepper: Stepper, lanes: BatchState, healthy: Tensor | None) -> Tensor:
-    """The length of each lane's first step, or of the one that they share.
-
-    A shared one heeds only `healthy` lanes; without them it trusts all, and is NaN if one is
-    broken.
-    """
-    span = abs(stepper.t1 - stepper.t0)
-    if stepper.solver.first_step is not None:
-        return torch.full_like(lanes.h, min(stepper.solver.first_step, span))
-    scale = lanes.x.abs().mul_(stepper.solver.rtol).add_(stepper.solver.atol)
-    size, speed = _norm(stepper, lanes.x / scale, healthy), _norm(stepper, lanes.k / scale, healthy)
-    still = (size < 1e-5) | (speed < 1e-5)
-    probe = torch.where(still, 1e-6, 0.01 * size / speed).clamp_max_(span)
-    h = stepper.sign * probe
-    t = (stepper.t0 + h).to(stepper.dtype).clamp_(stepper.low, stepper.high).expand(lanes.width)
-    ahead = torch.addcmul(lanes.x, h.to(stepper.dtype).view(stepper.column), lanes.k)
-    velocity, _ = stepper.velocity(ahead, t, lanes, False)
-    bend = _norm(stepper, (velocity - lanes.k) / scale, healthy) / probe
-    steepest = torch.maximum(speed, bend)
-    longer = (0.01 / steepest).pow_(1 / (stepper.k_order + 1))
-    flat = torch.maximum(torch.full_like(probe, 1e-6), 1e-3 * probe)
-    first = torch.where(steepest <= 1e-15, flat, longer)
-    first = torch.minimum(100 * probe, first).clamp_max_(span).to(stepper.time_dtype)
-    return first if healthy is None else first.nan_to_num_(nan=1e-6)
-
-
-def _norm(stepper: Stepper, x: Tensor, healthy: Tensor | None) -> Tensor:
-    if healthy is None and stepper.solver.step_control == "batch_rms":
-        whole: Tensor = torch.linalg.vector_norm(x)
-        return whole.mul_(x.numel() ** -0.5).view(1)
-    flat = x.flatten(1)
-    norms: Tensor = torch.linalg.vector_norm(flat, dim=1).mul_(flat.shape[1] ** -0.5)
-    if healthy is None:
-        return norms.amax(0, keepdim=True)
-    return stepper.coupled(norms, healthy & norms.isfinite())

@@ -155,11 +155,11 @@ class FixedSolver(Solver):
     def _checked(self, grid: Sequence[float]) -> tuple[float, ...]:
         times = tuple(float(t) for t in grid)
         rises = np.diff(times)
-        if len(times) < 2 or not ((rises > 0).all() or (rises < 0).all()):
+        monotone = (rises > 0).all() or (rises < 0).all()
+        if len(times) < 2 or not (monotone and np.isfinite(times).all()):
             raise ComponentError(
-                f"{label_of(self)}: an explicit grid is two or more times, strictly rising or "
-                "strictly falling; "
-                f"got {list(times)}"
+                f"{label_of(self)}: an explicit grid is two or more finite times, strictly rising "
+                f"or strictly falling; got {list(times)}"
             )
         return times
 

@@ -1,1 +1,1 @@
-"""The laws of `Solver` by family, each a class of checks; `SolverSuite` is all of them."""
+"""The checks of `SolverSuite`, one class per group of laws."""

@@ -1,4 +1,4 @@
-"""How near to the solution, at what order, in what precision."""
+"""Checks of a solver's accuracy, order and precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["AccuracyChecks"]
 
 
 class AccuracyChecks(SolverChecks):
-    """Checks on accuracy, order and precision; part of `SolverSuite`."""
+    """Checks of accuracy, order and precision; part of `SolverSuite`."""
 
     def test_reaches_the_known_solution_in_both_directions(self) -> None:
         """x(t1) is the solution of dx/dt = u from x0 at t0, forward and backward."""
@@ -38,10 +38,10 @@ class AccuracyChecks(SolverChecks):
             _all_succeeded(solution, message)
 
     def test_error_falls_at_the_order_claimed(self) -> None:
-        """Twice the steps divide the error by 2^order, in both directions; or a tighter tolerance
-        does so in proportion.
+        """Twice as many steps divide the error by 2^order, in both directions; for an adaptive
+        solver the error follows the tolerance.
 
-        The steps begin small, so that a multistep method's first steps of low order do not show.
+        The first steps are small, so that a multistep method's start of low order has no effect.
         """
         component = without_noise(self.component())
         if isinstance(component, FixedSolver):
@@ -65,15 +65,15 @@ class AccuracyChecks(SolverChecks):
             skip("neither a fixed solver nor one with tolerances")
 
     def test_state_and_time_are_at_least_float32(self) -> None:
-        """From a bfloat16 x0 the field sees float32 x and t, n times stay n times, and x comes back
-        so.
+        """From a bfloat16 x0 the field is called with float32 x and t, distinct times stay
+        distinct, and x is returned in float32.
         """
         field = Recording(Decay())
         x0 = starts(3).to(torch.bfloat16)
         solution = self.good().solve(problem_of(x0, *INNER, field=field))
         require(
             field.dtypes == {torch.float32} and solution.x.dtype == torch.float32,
-            f"from bfloat16 the field saw {field.dtypes} and x came back as {solution.x.dtype}",
+            f"from bfloat16 the field is called with {field.dtypes}, and x is {solution.x.dtype}",
         )
         fine = Recording(Decay())
         self.good().solve(problem_of(x0.double(), *INNER, field=fine))
@@ -87,11 +87,11 @@ class AccuracyChecks(SolverChecks):
         solution = self.component().solve(problem_of(starts(3), *INNER, field=field))
         require(
             field.dtypes == {torch.float64} and solution.x.dtype == torch.float64,
-            f"from float64 the field saw {field.dtypes} and x came back as {solution.x.dtype}",
+            f"from float64 the field is called with {field.dtypes}, and x is {solution.x.dtype}",
         )
 
     def test_empty_interval_is_the_identity(self) -> None:
-        """From t0 to t0 nothing happens: x0 comes back, without a call."""
+        """From t0 to t0 the solver returns x0 without calling the field."""
         x0 = starts(3)
         field = Recording(Decay())
         solution = self.component().solve(problem_of(x0, 0.5, 0.5, field=field))

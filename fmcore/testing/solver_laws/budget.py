@@ -1,4 +1,4 @@
-"""What a solve costs: evaluations, waits, memory; and what happens when it runs out."""
+"""Checks of a solve's cost: evaluations, synchronisations, memory and limits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["BudgetChecks"]
 
 
 class BudgetChecks(SolverChecks):
-    """Checks on costs; part of `SolverSuite`."""
+    """Checks of costs; part of `SolverSuite`."""
 
     def test_evaluations_are_counted_where_the_field_is_called(self) -> None:
-        """stats.calls is the number of calls, stats.nfe each sample's share, `(batch,)` int64, and
-        no more.
+        """stats.calls is the number of calls, and stats.nfe, `(batch,)` int64, is the number of
+        them that each sample used.
         """
         field = Recording(Decay())
         stats = self.component().solve(problem_of(starts(5), *INNER, field=field)).stats
@@ -45,11 +45,11 @@ class BudgetChecks(SolverChecks):
         spare = _late_calls(self.component())
         require(
             stats.calls - spare <= most <= stats.calls,
-            f"a sample claims at most {most} evaluations of {stats.calls} calls",
+            f"the largest nfe of a sample is {most}, with {stats.calls} calls",
         )
 
     def test_budget_is_used_and_never_exceeded(self) -> None:
-        """nfe=N takes the most whole steps that fit into N."""
+        """nfe=N takes as many whole steps as fit into N evaluations."""
         component = needs(self.component(), "nfe", "steps")
         one, two = (_calls(with_options(component, nfe=None, steps=n)) for n in (1, 2))
         for budget in range(one, one + 3 * (two - one) + 2):
@@ -73,14 +73,14 @@ class BudgetChecks(SolverChecks):
             return
         require(False, f"nfe={cost - 1}, below one step, took {solution.stats.calls} evaluations")
 
-    def test_host_waits_rarely(self) -> None:
-        """A fixed solver never waits for the device; an adaptive one at most ceil(steps / poll) + 1
-        times.
+    def test_host_rarely_waits_for_the_device(self) -> None:
+        """A fixed solver never waits for the device; an adaptive one waits at most
+        ceil(steps / poll) + 1 times.
         """
         component = self.component()
         if not isinstance(component, FixedSolver | AdaptiveSolver):
             skip("a solver of another family")
-        component.solve(problem_of(starts(4), *INNER))  # plans and constants are made once
+        component.solve(problem_of(starts(4), *INNER))  # plans and constants are cached
         with Waits() as counted:
             solution = component.solve(problem_of(starts(4), *INNER))
         allowed = 0
@@ -96,7 +96,7 @@ class BudgetChecks(SolverChecks):
         """A fixed solver's buffers are as many for 64 steps as for 16."""
         component = self.component()
         if not isinstance(component, FixedSolver):
-            skip("only plans tell their buffers beforehand")
+            skip("only a fixed solver has a plan with buffers")
         plans = (
             with_options(component, nfe=None, steps=n, grid="auto").plan(*INNER, PATH)
             for n in (16, 64)
@@ -104,9 +104,9 @@ class BudgetChecks(SolverChecks):
         few, many = (allocate(plan).slots for plan in plans)
         require(many <= few, f"{few} buffers for 16 steps became {many} for 64")
 
-    def test_running_out_returns_what_there_is(self) -> None:
-        """Out of steps or evaluations: a status, the last accepted state and its time, no
-        exception.
+    def test_running_out_returns_the_last_state(self) -> None:
+        """Without steps or evaluations left, the solver returns a status, the last accepted state
+        and its time, and raises no exception.
         """
         solver = needs(self.component(), "max_steps", "max_nfe")
         x0 = starts(4)
@@ -128,8 +128,8 @@ class BudgetChecks(SolverChecks):
 
 
 def _late_calls(solver: Solver) -> float:
-    """How many calls may come after the last sample's arrival: until the next poll, or while others
-    have their turn.
+    """Return the number of calls after a sample has finished: until the next synchronisation, or
+    while other samples are solved.
     """
     if not isinstance(solver, AdaptiveSolver):
         return 0

@@ -1,4 +1,4 @@
-"""The divergence along the way, and gradients through a solve."""
+"""Checks of the integrated divergence and of gradients through a solve."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["DerivativeChecks"]
 
 
 class DerivativeChecks(SolverChecks):
-    """Checks on divergence and gradients; part of `SolverSuite`."""
+    """Checks of divergence and gradients; part of `SolverSuite`."""
 
     def test_integrates_the_divergence(self) -> None:
-        """With an augmentation, logdet is the integral of div u, at the accuracy of the state."""
+        """With an augmentation, logdet is the integral of div u, as accurate as the state."""
         x0 = starts(4, 2)
         problem = problem_of(x0, *INNER, augmentation=Augmentation())
         try:
             solution = self.good().solve(problem)
         except ComponentError as error:
             skip(str(error))
-        require(solution.logdet is not None, "an augmentation was given, and logdet is None")
+        require(solution.logdet is not None, "the problem has an augmentation, and logdet is None")
         wanted = Decay.logdet(x0, Decay.exact(x0, *INNER))
         require_close(given(solution.logdet), wanted, "logdet", rtol=ACCURATE, atol=ACCURATE)
 
     def test_gradients_agree(self) -> None:
-        """Without `grad` no graph is kept; checkpointed gradients are the direct ones."""
+        """With grad="none" no graph is kept; checkpointed and direct gradients are equal."""
         gradients: list[Tensor] = []
         for grad in ("none", "direct", "checkpoint"):
             x0 = starts(3).requires_grad_()
@@ -39,7 +39,9 @@ class DerivativeChecks(SolverChecks):
             except ComponentError as error:
                 skip(str(error))
             if grad == "none":
-                require(not x.requires_grad, "a graph was kept, though the problem has grad='none'")
+                require(
+                    not x.requires_grad, "a graph was kept although the problem has grad='none'"
+                )
                 continue
             gradients.extend(torch.autograd.grad(x.sum(), x0))
         x0 = starts(3)

@@ -1,4 +1,4 @@
-"""What a solver leaves alone, and what it refuses."""
+"""Checks of what a solver must not modify and what it must refuse."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["InputChecks"]
 
 
 class InputChecks(SolverChecks):
-    """Checks on what is left alone and what is refused; part of `SolverSuite`."""
+    """Checks of unmodified and refused inputs; part of `SolverSuite`."""
 
-    def test_start_is_left_alone(self) -> None:
-        """x0 keeps its values and shares no memory with the result; neither does what the field
-        returns.
+    def test_x0_is_not_modified(self) -> None:
+        """x0 and the tensors that the field returns keep their values and share no memory with the
+        result.
         """
         kept = starts(4)
         x0 = kept.clone()
@@ -34,7 +34,7 @@ class InputChecks(SolverChecks):
         )
 
     def test_field_may_return_its_own_argument(self) -> None:
-        """u = x solved with a field that returns x itself is u = x solved with a copy."""
+        """A field that returns its argument x gives the same result as one that returns a copy."""
         x0 = starts(4)
         for direction in possible(self.component(), (INNER, INNER[::-1])):
             itself = self.component().solve(problem_of(x0, *direction, field=lambda x, t: x)).x
@@ -44,7 +44,7 @@ class InputChecks(SolverChecks):
             require_close(itself, copied, "a field that returns x", rtol=1e-12, atol=1e-12)
 
     def test_wrong_velocities_are_refused(self) -> None:
-        """A velocity of another shape or dtype raises ComponentError, rather than broadcast."""
+        """A velocity of another shape or dtype raises ComponentError; it is not broadcast."""
         for what, field in (
             ("shape (batch, 1)", lambda x, t: x[:, :1]),
             ("dtype float32 for x of float64", lambda x, t: x.float()),
@@ -55,9 +55,9 @@ class InputChecks(SolverChecks):
                 continue
             require(False, f"a velocity of {what} was accepted")
 
-    def test_path_is_demanded_where_it_is_needed(self) -> None:
-        """A solver with needs_path refuses a problem without one, and check(None) says so before
-        training.
+    def test_path_is_required_where_needed(self) -> None:
+        """A solver with needs_path refuses a problem without a path, and check(None) refuses it
+        before training.
         """
         solver = self.component()
         if not solver.needs_path:
@@ -76,6 +76,6 @@ class InputChecks(SolverChecks):
             require(False, "needs_path is set, and a problem without a path was accepted")
 
     def test_draws_from_no_global_generator(self) -> None:
-        """Solving leaves the global generators alone."""
+        """Solving draws from no global generator."""
         with untouched_randomness("solve"):
             self.component().solve(problem_of(starts(3), *INNER))

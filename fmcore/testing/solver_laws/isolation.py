@@ -1,4 +1,4 @@
-"""A sample stands alone: not moved by its batch, its neighbours or their failure."""
+"""Checks that a sample does not depend on its batch, nor on the failure of others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["IsolationChecks"]
 
 
 class IsolationChecks(SolverChecks):
-    """Checks on what samples share; part of `SolverSuite`."""
+    """Checks of the independence of samples; part of `SolverSuite`."""
 
     def test_failing_sample_is_isolated(self) -> None:
-        """A sample whose velocity is NaN ends NONFINITE, the others as they would without it."""
+        """A sample whose velocity is NaN ends NONFINITE; the others end as they do without it."""
         x0, rate = starts(6), torch.ones(6, dtype=torch.float64)
         others = [0, 1, 2, 4, 5]
         solver = self.component()
@@ -46,11 +46,11 @@ class IsolationChecks(SolverChecks):
         )
         tolerance = 1e-9 if rows_are_independent(solver) else 1e-3
         require_close(
-            solution.x[others], without.x, "beside a failing sample", rtol=tolerance, atol=tolerance
+            solution.x[others], without.x, "with a failing sample", rtol=tolerance, atol=tolerance
         )
 
-    def test_failure_raises_only_where_asked(self) -> None:
-        """`throw=True` raises SolverError at the end, naming sample and status."""
+    def test_failures_raise_only_with_throw(self) -> None:
+        """`throw=True` raises SolverError at the end, with sample and status in the message."""
         solver = with_options(needs(self.component(), "throw"), throw=True)
         rate = torch.tensor([1.0, math.nan], dtype=torch.float64)
         try:
@@ -58,10 +58,10 @@ class IsolationChecks(SolverChecks):
         except SolverError as error:
             require("NONFINITE" in str(error), f"the message does not name the status: {error}")
             return
-        require(False, "throw=True, and a failing sample raised nothing")
+        require(False, "throw=True, and a failing sample raised no error")
 
     def test_sample_does_not_depend_on_its_batch(self) -> None:
-        """Alone, in a batch or in another order, a sample ends the same, to rounding."""
+        """Alone, in a batch and in another order, a sample gives the same result up to rounding."""
         solver = self.component()
         if not rows_are_independent(solver):
             skip("its samples share one step size")
@@ -72,7 +72,7 @@ class IsolationChecks(SolverChecks):
             require_close(found, together[rows], f"a sample {what}", rtol=1e-9, atol=1e-9)
 
     def test_conditions_stay_with_their_samples(self) -> None:
-        """Row i of the condition goes with row i of x, whatever the solver leaves out or moves."""
+        """Row i of the condition stays with row i of x when the solver removes or moves rows."""
         x0 = starts(40)
         rate = torch.linspace(0.1, 1.0, 40, dtype=torch.float64)
         solution = self.good().solve(problem_of(x0, *INNER, condition={"rate": rate}))

@@ -1,4 +1,4 @@
-"""Stochastic solvers: named noise, the marginals kept, none in the last step."""
+"""Checks of stochastic solvers: reproducible noise, marginals, and a last step without noise."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["NoiseChecks"]
 
 
 class NoiseChecks(SolverChecks):
-    """Checks on noise; part of `SolverSuite`."""
+    """Checks of noise; part of `SolverSuite`."""
 
-    def test_noise_is_named_by_seed_and_sample(self) -> None:
-        """A stochastic solver draws the same again for the same (seed, i), and otherwise for
+    def test_noise_depends_on_seed_and_sample_alone(self) -> None:
+        """A stochastic solver draws the same noise for the same (seed, i), and other noise for
         another seed or sample.
         """
         solver = _stochastic(self.component())
@@ -47,15 +47,15 @@ class NoiseChecks(SolverChecks):
             )
 
     def test_last_step_adds_no_noise(self) -> None:
-        """A stochastic solver's only step is the ODE's: what is drawn last stays in the sample."""
+        """A single step equals the ODE's: noise of the last step would stay in the sample."""
         solver = with_options(needs(_stochastic(self.component()), "steps"), nfe=None, steps=1)
         x0 = starts(4)
         noisy, quiet = (s.solve(problem_of(x0, *INNER)).x for s in (solver, without_noise(solver)))
         require_close(noisy, quiet, "the last step, with noise and without", rtol=1e-9, atol=1e-9)
 
     def test_noise_keeps_the_marginals(self) -> None:
-        """With the exact field of Gaussian data, a stochastic solver ends in the data's mean and
-        variance, within sampling error.
+        """With the exact field of Gaussian data, a stochastic solver gives the data's mean and
+        variance within sampling error.
         """
         solver = with_options(_stochastic(self.component()), nfe=None, steps=96, grid="auto")
         field = gaussian(PATH, dimensions=32)
@@ -67,8 +67,7 @@ class NoiseChecks(SolverChecks):
         require(abs(offset) < 0.03 * width, f"the mean is off by {offset:.3g}, std {width}")
         require(
             abs(ratio - 1) < 0.2,
-            f"the variance is {ratio:.3f} times the data's: is the score term that goes with the "
-            "noise there?",
+            f"the variance is {ratio:.3f} times the data's: is the noise's score term missing?",
         )
 
 
@@ -76,5 +75,5 @@ def _stochastic(solver: Any) -> Any:
     if not solver.stochastic:
         skip("adds no noise")
     if "noise" not in options_of(solver):
-        require(False, "a stochastic solver has an option 'noise', 0 for the ODE")
+        require(False, "a stochastic solver needs an option 'noise', 0 for the ODE")
     return solver

@@ -1,4 +1,4 @@
-"""The solver under test: varied in its options, on a flow whose solution is known."""
+"""The solver under test with varied options, and a problem whose solution is known."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ __all__ = [
 PATH = StraightPath()
 Span = tuple[float, float]
 INNER = (0.1, 0.9)
-"""Where lam of the straight path is finite, so that every solver keeps its full order."""
+"""An interval with finite lam on the straight path, where every solver has its full order."""
 
 ACCURATE = 1e-2
-"""How near any solver must come with the budget of `good`."""
+"""The tolerance for every solver with the budget of `good`."""
 
 
 class SolverChecks:
-    """What every family of checks asks for."""
+    """The base of every group of checks."""
 
     def component(self) -> Any:
-        """The solver to test."""
+        """Return the solver to test."""
         raise NotImplementedError
 
     def good(self) -> Solver:
-        """The solver with a budget or tolerance that leaves an error of about 1e-3 or less."""
+        """Return the solver with a budget or tolerance for an error of about 1e-3 or less."""
         solver: Solver = with_options(
             without_noise(self.component()), nfe=None, steps=64, grid="auto", rtol=1e-6, atol=1e-6
         )
@@ -54,22 +54,22 @@ class SolverChecks:
 
 
 def problem_of(x0: Tensor, t0: float, t1: float, *, field: Any = None, **more: Any) -> Problem:
-    """`Decay`, or another field, from x0 along the straight path."""
+    """Return the problem of `Decay`, or another field, from x0 on the straight path."""
     return Problem(field or Decay(), x0, t0, t1, path=PATH, **more)
 
 
 def options_of(solver: Solver) -> set[str]:
-    """The names of the solver's options."""
+    """Return the names of the solver's options."""
     return {item.name for item in fields(solver) if item.init}  # type: ignore[arg-type]
 
 
 def with_options(solver: Any, **changes: Any) -> Any:
-    """The solver with those of `changes` that are options of it."""
+    """Return the solver with those of `changes` that are its options."""
     return replace(solver, **{k: v for k, v in changes.items() if k in options_of(solver)})
 
 
 def needs(solver: Any, *options: str) -> Any:
-    """The solver, if it has these options; else the check does not concern it."""
+    """Return the solver if it has these options; else skip the check."""
     missing = set(options) - options_of(solver)
     if missing:
         skip(f"has no option {', '.join(sorted(missing))}")
@@ -77,24 +77,24 @@ def needs(solver: Any, *options: str) -> Any:
 
 
 def without_noise(solver: Any) -> Any:
-    """The ODE solver that a stochastic solver is without noise; any other solver itself."""
+    """Return a stochastic solver with noise 0; any other solver unchanged."""
     return with_options(solver, noise=0.0) if solver.stochastic else solver
 
 
 def possible(solver: Solver, spans: Iterable[Span]) -> list[Span]:
-    """Those of the intervals that the solver can go: noise is added on the way to data only."""
+    """Return the intervals that the solver accepts: stochastic ones go from noise to data."""
     return [(t0, t1) for t0, t1 in spans if t0 < t1 or not solver.stochastic]
 
 
 def rows_are_independent(solver: Solver) -> bool:
-    """Whether no sample has a share in another's steps."""
+    """Return whether the steps of a sample are independent of other samples."""
     if isinstance(solver, AdaptiveSolver):
         return solver.step_control == "per_sample"
     return isinstance(solver, FixedSolver)
 
 
 def given(value: Tensor | None) -> Tensor:
-    """What a solution must have."""
+    """Return `value`, which must not be None."""
     if value is None:
-        raise AssertionError("nothing came back where a tensor was asked for")
+        raise AssertionError("the solution has None in place of a tensor")
     return value

@@ -5,7 +5,7 @@ from fmcore import Register, hookimpl
 
 @hookimpl
 def register_paths(register: Register) -> None:
-    """Offer the path; its module, which needs torch, is imported when it is used."""
+    """Register the path; its module, which needs torch, is imported on first use."""
     register(
         "offset_cosine",
         "fmcore_cosine.path:OffsetCosinePath",

@@ -1,0 +1,216 @@
+"""Error control: the error of a step over its tolerance, and the decision to accept the step.
+
+The same code serves two kinds of step size (see `Arithmetic`).  As tensors, one size for each
+sample or one for the batch, no operation waits for the device and no branch depends on data.  As a
+Python number that the batch shares, where reading a value from the device costs little (on a CPU),
+a rejected step changes no tensor and an accepted one no mask: less than half the overhead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from fmcore.errors import ComponentError
+from fmcore.solving.adaptive.batch_state import BatchState
+from fmcore.solving.adaptive.controller import AdaptiveOptions, arithmetic_of
+from fmcore.solving.evaluation import constant
+from fmcore.solving.tableau import Tableau
+
+__all__ = ["ErrorControl", "Weights", "nonzero"]
+
+Weights = tuple[tuple[int, float], ...]
+"""The weights that are not zero, as (stage, weight)."""
+
+
+@final
+class ErrorControl:
+    """Decides the steps of an adaptive solve of states like `x0`, `(batch, *shape)`.
+
+    `on_host` makes the host decide a step that the batch shares; otherwise step sizes are tensors
+    of `time_dtype`.  `h_min` is the smallest step size.
+    """
+
+    def __init__(
+        self,
+        options: AdaptiveOptions,
+        x0: Tensor,
+        time_dtype: torch.dtype,
+        h_min: float,
+        *,
+        on_host: bool,
+    ) -> None:
+        self.options, self.on_host, self.time_dtype = options, on_host, time_dtype
+        self.arithmetic = arithmetic_of(0.0 if on_host else x0.new_empty((), dtype=time_dtype))
+        self._h_min, self._zero = self.arithmetic.number(h_min), self.arithmetic.number(0.0)
+        self._order = options.tableau.embedded_order + 1
+        like_ratio = 0.0 if on_host else x0.new_empty(())
+        self._judge = options.controller.bind(arithmetic_of(like_ratio), self._order)
+        self._weights = _error_weights(options.tableau.completed, x0[0].numel() if len(x0) else 1)
+        self._atol = constant(options.atol, x0.dtype, x0.device)
+        self._infinity = constant(math.inf, x0.dtype, x0.device)
+
+    def ratio(
+        self, state: BatchState, x_new: Tensor, k: Sequence[Tensor], h: Any
+    ) -> tuple[Any, Tensor | None]:
+        """Return the error ratio of a step of size `h` with stages `k`, and the mask of samples
+        whose own ratio is finite, `(width,)`.
+
+        The ratio is `(width,)`, or `(1,)` for a shared step, or a number on the host; a shared one
+        is NaN if no running sample has a finite one.  On the host the mask is None where all
+        samples run and are finite.
+        """
+        control = self.options.step_control
+        error = self._scaled_error(state.x, x_new, k)
+        if state.all_running and control == "batch_rms":
+            ratio = h * float(torch.linalg.vector_norm(error)) * state.width**-0.5
+            if math.isfinite(ratio):
+                return ratio, None
+        rows: Tensor = torch.linalg.vector_norm(error.flatten(1), dim=1).mul_(h)
+        if state.all_running and control == "batch_max":
+            ratio = float(rows.amax())
+            if math.isfinite(ratio):
+                return ratio, None
+        finite = rows < self._infinity
+        if not self.options.is_shared:
+            return rows, finite
+        shared = self._shared(rows, finite & state.running)
+        return (float(shared) if self.on_host else shared), finite
+
+    def decide(
+        self, state: BatchState, ratio: Any, finite: Tensor | None, h: Any
+    ) -> tuple[Tensor | None, bool]:
+        """Accept or reject a step of size `h` by its `ratio`, set the next step size, end samples.
+
+        Return the mask of the samples that accept the step, None if the host rejects it, and
+        whether any sample may have ended.
+        """
+        of = self.arithmetic
+        accept, factor, state.memory, state.limit = self._judge(ratio, state.memory, state.limit)
+        left, left_before = of.add(state.left, h, -1.0), state.left
+        state.left = of.where(accept, left, left_before)
+        state.h = h * factor
+        too_small = state.h < self._h_min
+        if finite is None:
+            # The batch does as one: no mask is computed, unless the step ends all samples.
+            state.attempts += 1
+            state.accepted += accept
+            ends = left <= 0 if accept else too_small
+            accepted = state.running if accept else None
+            if ends:
+                self._end_all(state, is_finished=accept)
+            return accepted, ends
+        running = state.running
+        accepted = running & accept & finite
+        finished = accepted & (left <= self._zero)
+        # A sample ends where its step size is too small, and where the others accept a step at
+        # whose end it is not finite: a smaller shared step for its sake would change the others.
+        lost = (running & (accept | too_small)) > accepted
+        state.broken = state.broken | (lost > finite)
+        state.is_finished = state.is_finished | finished
+        state.attempts = state.attempts + running
+        state.accepted = state.accepted + accepted
+        if state.left_of is not None:
+            left_of_running = torch.where(accepted, left, left_before)
+            state.left_of = torch.where(running, left_of_running, state.left_of)
+        state.running = running > (finished | lost)
+        if self.on_host:
+            state.all_running = bool(state.running.all())
+        return (None if self.on_host and not accept else accepted), True
+
+    def _end_all(self, state: BatchState, *, is_finished: bool) -> None:
+        nothing = torch.zeros_like(state.running)
+        state.is_finished = state.running if is_finished else nothing
+        state.left_of = torch.full_like(nothing, state.left, dtype=self.time_dtype)
+        state.running, state.all_running, state.all_ended = nothing, False, True
+
+    def first_step(self, state: BatchState, span: float, probe: Callable[[Tensor], Tensor]) -> Any:
+        """Return the size of the first step, a tensor or on the host a number; there set
+        `state.all_running` too, which costs no further wait.
+
+        `probe(h)` is the velocity after an Euler step of size `h`, `(width,)` or `(1,)`; `span` is
+        |t1 - t0|.  Source: Hairer, Norsett, Wanner I, II.4.
+        """
+        given = self.options.first_step
+        if given is not None:
+            h = min(given, span)
+            if self.on_host:
+                state.all_running = bool(state.running.all())
+                return h
+            width = 1 if self.options.is_shared else state.width
+            return torch.full((width,), h, dtype=self.time_dtype, device=state.x.device)
+        if not self.on_host:
+            return self._estimate(state, span, probe, state.running)
+        # Norms over all samples cost half of masked ones, and are NaN if a sample is broken.
+        h = float(self._estimate(state, span, probe, None))
+        state.all_running = math.isfinite(h)
+        return h if state.all_running else float(self._estimate(state, span, probe, state.running))
+
+    def _estimate(
+        self,
+        state: BatchState,
+        span: float,
+        probe: Callable[[Tensor], Tensor],
+        healthy: Tensor | None,
+    ) -> Tensor:
+        """Estimate the first step size by the norms over the `healthy` samples, None for all."""
+        tolerance = state.x.abs().mul_(self.options.rtol).add_(self.options.atol)
+        size = self._norm(state.x / tolerance, healthy)
+        speed = self._norm(state.k / tolerance, healthy)
+        at_rest = (size < 1e-5) | (speed < 1e-5)
+        trial = torch.where(at_rest, 1e-6, 0.01 * size / speed).clamp_max_(span)
+        change = self._norm((probe(trial) - state.k) / tolerance, healthy) / trial
+        steepest = torch.maximum(speed, change)
+        curved = (0.01 / steepest).pow_(1 / (self._order + 1))
+        straight = torch.maximum(torch.full_like(trial, 1e-6), 1e-3 * trial)
+        h = torch.where(steepest <= 1e-15, straight, curved)
+        h = torch.minimum(100 * trial, h).clamp_max_(span).to(self.time_dtype)
+        return h if healthy is None else h.nan_to_num_(nan=1e-6)
+
+    def _scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
+        """Return the error over its tolerance and the step size; a sample's 2-norm is its RMS."""
+        largest = torch.maximum(x.abs(), x_new.abs())
+        tolerance = torch.add(self._atol, largest, alpha=self.options.rtol)
+        (stage, weight), *rest = self._weights
+        error = k[stage] * weight
+        for stage, weight in rest:
+            error.add_(k[stage], alpha=weight)
+        return error.div_(tolerance)
+
+    def _shared(self, rows: Tensor, healthy: Tensor) -> Tensor:
+        """Return one ratio for all healthy samples, `(1,)`; NaN if there are none."""
+        if self.options.step_control == "batch_max":
+            worst = torch.where(healthy, rows, -1.0).amax(0, keepdim=True)
+            return torch.where(worst < 0, math.nan, worst)
+        squares = torch.where(healthy, rows, 0.0).square_()
+        return (squares.sum(0, keepdim=True) / healthy.sum(0, keepdim=True)).sqrt_()
+
+    def _norm(self, x: Tensor, healthy: Tensor | None) -> Tensor:
+        """Return the RMS of each sample, or what a shared step makes of it."""
+        if healthy is None and self.options.step_control == "batch_rms":
+            whole: Tensor = torch.linalg.vector_norm(x)
+            return whole.mul_(x.numel() ** -0.5).view(1)
+        flat = x.flatten(1)
+        rows: Tensor = torch.linalg.vector_norm(flat, dim=1).mul_(flat.shape[1] ** -0.5)
+        if healthy is None:
+            return rows.amax(0, keepdim=True)
+        return self._shared(rows, healthy & rows.isfinite()) if self.options.is_shared else rows
+
+
+def nonzero(weights: Sequence[Any]) -> Weights:
+    """Return the weights that are not zero, with their stages."""
+    return tuple((stage, float(weight)) for stage, weight in enumerate(weights) if weight != 0)
+
+
+@lru_cache(maxsize=64)
+def _error_weights(tableau: Tableau, elements: int) -> Weights:
+    """Return the difference of the weights over sqrt(elements), so that a 2-norm is an RMS."""
+    if tableau.embedded is None:
+        raise ComponentError("an adaptive solver's tableau needs embedded weights")
+    row = nonzero([b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)])
+    return tuple((stage, weight * elements**-0.5) for stage, weight in row)
