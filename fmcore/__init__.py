@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
+    from fmcore.interfaces.condition import without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
-    from fmcore.interfaces.model import Pretrained, VectorField
-    from fmcore.interfaces.objective import Objective
+    from fmcore.interfaces.model import Prepared, Pretrained, VectorField
+    from fmcore.interfaces.net import Batch, Net
+    from fmcore.interfaces.objective import Objective, Regression
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
@@ -68,8 +70,10 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
-        "fmcore.interfaces.model": ("Pretrained", "VectorField"),
-        "fmcore.interfaces.objective": ("Objective",),
+        "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
+        "fmcore.interfaces.objective": ("Objective", "Regression"),
+        "fmcore.interfaces.net": ("Batch", "Net"),
+        "fmcore.interfaces.condition": ("without",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
         "fmcore.interfaces.schedule": ("SchedulePath",),
@@ -95,6 +99,7 @@ _LAZY: dict[str, str] = {
 
 __all__ = [
     "AffinePath",
+    "Batch",
     "ChangedSchedule",
     "CheckpointError",
     "Coefficients",
@@ -114,18 +119,21 @@ __all__ = [
     "Metric",
     "MetricBatch",
     "MissingSplitError",
+    "Net",
     "Objective",
     "Pairing",
     "Path",
     "PathSample",
     "PluginError",
     "Predictor",
+    "Prepared",
     "Pretrained",
     "Problem",
     "Quantity",
     "Recipe",
     "RecipeError",
     "Register",
+    "Regression",
     "Result",
     "RowMetric",
     "Rows",
@@ -153,6 +161,7 @@ __all__ = [
     "run",
     "stratified_times",
     "uniform_times",
+    "without",
     "write_pairs",
 ]
 

@@ -19,7 +19,7 @@ from fmcore.interfaces.solver import Solver
 from fmcore.recipe.create import create
 from fmcore.registry import registry
 
-__all__ = ["check_pretrained", "check_together", "refusals", "score_refusal"]
+__all__ = ["check_network", "check_pretrained", "check_together", "refusals", "score_refusal"]
 
 
 def check_together(
@@ -50,6 +50,17 @@ def refusals(
     reasons = [*_of(partial(objective.check, path)), *_of(partial(coupling.check, path, data))]
     if solver is not None:
         reasons += _of(partial(solver.check, path))
+        if solver.jumps and not objective.spans:
+            reasons.append(
+                f"solver {type(solver).__name__} jumps along a flow map, and objective "
+                f"{type(objective).__name__} trains a velocity: use objective 'mean_flow' or "
+                "'shortcut', or an ODE solver such as 'midpoint'"
+            )
+        if not objective.loss_names:
+            reasons.append(
+                f"objective {type(objective).__name__} trains no flow, so nothing can be sampled: "
+                "leave out the section sample"
+            )
     if objective.prediction == "score" or (solver is not None and solver.needs_score):
         who = type(objective if objective.prediction == "score" else solver).__name__
         reasons += score_refusal(coupling, who)
@@ -71,6 +82,29 @@ def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
         f"coupling {type(coupling).__name__} pairs them: use coupling 'independent', "
         "or an objective and a solver that need the velocity alone"
     ]
+
+
+def check_network(
+    model: VectorField, path: Path, objective: Objective, shape: tuple[int, ...]
+) -> None:
+    """Raise ComponentError if the network cannot be trained by the objective: one of two times is
+    needed, or another output shape.
+    """
+    name, reasons = type(model).__name__, []
+    if objective.spans and not model.span:
+        reasons.append(
+            f"objective {type(objective).__name__} trains networks of two times, and {name} takes "
+            "one: use a model with the option `span`, such as 'mlp' or 'unet'"
+        )
+    wanted = objective.output_shape(path, shape)
+    given = getattr(model, "output_shape", shape)
+    if tuple(wanted) != tuple(given):
+        reasons.append(
+            f"objective {type(objective).__name__} needs outputs of shape {tuple(wanted)}, and "
+            f"{name} gives {tuple(given)}"
+        )
+    if reasons:
+        raise ComponentError("\n".join(reasons))
 
 
 def check_pretrained(model: VectorField, path: Path, objective: Objective) -> None:

@@ -14,8 +14,9 @@ from fmcore.flow.compatibility import score_refusal
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
-from fmcore.interfaces.path import AffinePath, Path, Quantity
+from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import append_dims
 
 __all__ = ["Field"]
 
@@ -57,22 +58,37 @@ class Field:
         self.forwards += 1
         with self._cast(x.device):
             raw: Tensor = self.model(x, t, condition)
-        if raw.shape != x.shape:
+        if raw.shape[1:] != self.objective.output_shape(self.path, tuple(x.shape[1:])):
             raise ComponentError(
                 f"model {type(self.model).__name__} returned shape {tuple(raw.shape)} for x of "
                 f"shape {tuple(x.shape)}; "
                 "a vector field has the shape of its argument"
             )
-        raw = raw.to(x.dtype)
-        source = self.objective.prediction
-        if source == target:
-            return raw
-        if not isinstance(self.path, AffinePath):
+        found = self.objective.read(raw.to(x.dtype), x, t, self.path)
+        if target in found:
+            return found[target]
+        source, value = next(iter(found.items()))
+        return self.path.convert(value, x, t, source=source, target=target)
+
+    def jump(
+        self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        """x + (until - t) u(x, t, until), with u the average velocity from t to `until`."""
+        if not self.model.span:
             raise ComponentError(
-                f"cannot turn a {source} prediction into {target}: {type(self.path).__name__} "
-                "is not an affine path"
+                f"{type(self.model).__name__} was trained for velocities, not for jumps: train a "
+                "flow map (objective 'mean_flow' or 'shortcut'), or use an ODE solver"
             )
-        return self.path.convert(raw, x, t, source=source, target=target)
+        self.nfe += 1
+        self.forwards += 1
+        with self._cast(x.device):
+            average: Tensor = self.model(x, t, condition, until=until)
+        return x + append_dims(until - t, x).to(x.dtype) * average.to(x.dtype)
+
+    def prepare(self, condition: Condition | None) -> Condition | None:
+        """The condition that `forward` of the network takes, from a raw one."""
+        with self._cast(next(self.model.parameters(), torch.empty(0)).device):
+            return self.model.prepare(condition).condition
 
     def _cast(self, device: torch.device) -> AbstractContextManager[object]:
         if self.precision == torch.float32:

@@ -18,16 +18,14 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.condition import without
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 from fmcore.interfaces.tensors import append_dims
 
-__all__ = ["NULL_CLASS", "Guided", "without_label"]
-
-NULL_CLASS = -1
-"""The label that stands for no class, in training's label dropout and here."""
+__all__ = ["Guided", "without_label"]
 
 
 @final
@@ -95,6 +93,25 @@ class Guided:
         scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
         return weak + scale * (strong - weak)
 
+    def jump(
+        self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        """The guided jump: the same combination of where the two fields lead."""
+        self.nfe += 1
+        strong = self.strong.jump(x, t, until, condition)
+        guided = self._within(t)
+        if guided is None:
+            return strong
+        if self.weak is None:
+            weak = self.strong.jump(x, t, until, without_label(condition))
+        else:
+            weak = self.weak.jump(x, t, until, condition)
+        scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
+        return weak + scale * (strong - weak)
+
+    def prepare(self, condition: Condition | None) -> Condition | None:
+        return self.strong.prepare(condition)
+
     def _within(self, t: Tensor) -> Tensor | None:
         """Which rows are guided, or None if none is.  Only an interval waits for the device."""
         if self.scale == 1:
@@ -114,4 +131,4 @@ def without_label(condition: Condition | None) -> Condition:
             "classifier-free guidance leaves out the condition 'label', and there is none: "
             "use data with labels, a scale of 1, or a weak field (autoguidance)"
         )
-    return {**condition, "label": torch.full_like(condition["label"], NULL_CLASS)}
+    return without(condition, ["label"])

@@ -85,6 +85,21 @@ class ChangedSchedule:
         d_alpha, d_sigma = (append_dims(v, x).to(x.dtype) for v in (c.d_alpha, c.d_sigma))
         return d_alpha * x1 + d_sigma * x0
 
+    def jump(
+        self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        """The trained field's jump between the two counterparts of `x`."""
+        self.nfe += 1
+        begin, scale = self._counterpart(at_least_float32(t))
+        end, end_scale = self._counterpart(at_least_float32(until))
+        there = x / append_dims(scale, x).to(x.dtype)
+        return append_dims(end_scale, x).to(x.dtype) * self.trained.jump(
+            there, begin, end, condition
+        )
+
+    def prepare(self, condition: Condition | None) -> Condition | None:
+        return self.trained.prepare(condition)
+
     def _counterpart(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The time on the trained path with the same signal-to-noise ratio, and how much larger the
         new path's points are there.

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-__all__ = ["with_derivative"]
+__all__ = ["jvp", "with_derivative"]
 
 
 def with_derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,6 +21,15 @@ def with_derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, T
     t = t.contiguous()  # forward mode cannot write beside a time that an expanded tensor repeats
     value, slope = torch.func.jvp(f, (t,), (torch.ones_like(t),))[:2]
     return value, slope
+
+
+def jvp(
+    f: Callable[..., Tensor], points: tuple[Tensor, ...], directions: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """f(*points) and its derivative along `directions`, tensors of the same shapes."""
+    _load_rules()
+    value, derivative = torch.func.jvp(f, points, directions)[:2]
+    return value, derivative
 
 
 @cache

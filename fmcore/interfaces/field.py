@@ -43,3 +43,14 @@ class Predictor(Protocol):
         target: Quantity = "velocity",
     ) -> Tensor:
         """The prediction at `(x, t)` as any quantity; counted in `forwards` alone."""
+
+    def jump(
+        self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        """The state at `until`, `(batch,)`, that the flow carries `x` to from `t`; counted in `nfe`.
+
+        Raises ComponentError for a field that is no flow map.
+        """
+
+    def prepare(self, condition: Condition | None) -> Condition | None:
+        """The condition that calls take, from a raw one (see `VectorField.prepare`)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 
-__all__ = ["Pretrained", "VectorField"]
+__all__ = ["Prepared", "Pretrained", "VectorField"]
 
 
 @final
@@ -29,12 +30,30 @@ class Pretrained:
     path: Path | None = None
 
 
+@final
+@dataclass(frozen=True)
+class Prepared:
+    """What `VectorField.prepare` makes of a raw condition.
+
+    `condition` is given to every `forward` of the step or solve.  `losses` are the network's own
+    auxiliary losses by name, `(batch,)` each, in training.  `crop` is `(start, length)`: in
+    training, x0, x1, z and `mask` are cut to `length` elements of the last axis from `start`,
+    `(batch,)` int64; prepare cuts its own entries.
+    """
+
+    condition: Condition | None
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+    crop: tuple[Tensor, int] | None = None
+
+
 class VectorField(nn.Module, ABC):
     """A network that maps (x, t) to something of x's shape: what it means is the objective's
     business.
 
     Laws:
-    * The result has x's shape; row i depends on row i of the arguments alone (no batch statistics).
+    * The result has the shape that the objective's `output_shape` names, x's by default; row i
+      on row i of the arguments alone (no batch statistics), also in `prepare`.
+    * Entries of the condition named in `reads` change the result, others do not.
     * `t` is `(batch,)`, float32, in [0, 1]; the network owns its scaling of time, and different
       times give different outputs once trained.
     * `condition["label"]` holds class indices with -1 for the null class; `condition=None` means
@@ -59,6 +78,32 @@ class VectorField(nn.Module, ABC):
 
     pretrained: Pretrained | None = None
 
+    span: bool = False
+    """Whether `forward` takes `until`, the second time of a flow map."""
+
+    draws: Mapping[str, tuple[int, ...]] = {}  # a default that is never written to
+    """Uniform numbers per row, by name and shape, that `prepare` needs in training: it finds them in
+    the condition as `draw/NAME`."""
+
+    loss_names: tuple[str, ...] = ()
+    """The names of the losses that `prepare` gives in training."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that the network uses: `label` if it has classes."""
+        return frozenset({"label"} if getattr(self, "classes", 0) else ())
+
+    def prepare(self, condition: Condition | None, x1: Tensor | None = None) -> Prepared:
+        """Turn the raw condition into the one that `forward` takes, once for a step or a solve.
+
+        `x1`, `(batch, *shape)`, is given in training only.  By default the condition stays as it is.
+        """
+        return Prepared(condition)
+
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        """The prediction at `x`, `(batch, *shape)`, and `t`, `(batch,)`."""
+        """The prediction at `x`, `(batch, *shape)`, and `t`, `(batch,)`.
+
+        A network with `span` takes a keyword `until`, `(batch,)` or None (then until = t): the
+        output belongs to the map from t to until.
+        """

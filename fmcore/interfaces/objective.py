@@ -1,45 +1,92 @@
-"""What a network predicts, how times are drawn, and how errors are weighted."""
+"""What a network learns: the quantity it predicts, the numbers a step draws, and the losses."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.net import Batch, Net
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
 from fmcore.interfaces.shapes import require_shape
+from fmcore.interfaces.source import Condition
 
-if TYPE_CHECKING:
-    from fmcore.interfaces.source import Condition
-
-__all__ = ["Objective"]
+__all__ = ["Objective", "Regression"]
 
 
 class Objective(Options, ABC):
-    """A weighted regression onto one quantity of the path.
+    """A training loss that owns its step: it draws numbers, calls the network and returns losses.
 
     Laws:
-    * `weight(path, t)` is `(batch,)`, finite and >= 0 at every time that `sample_time` draws.
-    * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator`
-      alone.
-    * The minimiser of the loss is the conditional expectation of `prediction` given xt.
+    * `draw` gives tensors `(n,)` from `generator` alone.  Those named in `times` are fractions in
+      [0, 1] of the path's interval.
+    * `losses` gives exactly the names of `loss_names`, each `(batch,)` and at least float32; row i
+      depends on row i of the batch alone.
+    * The minimiser is the quantity `prediction` that `read` finds in the network's output.
+
+    `loss_names` is the same on every process.  `spans` objectives train networks of two times
+    (see `VectorField.span`).
     """
 
     kind: ClassVar[str] = "objective"
+    times: ClassVar[tuple[str, ...]] = ("t",)
+    spans: ClassVar[bool] = False
 
     def check(self, path: Path) -> None:  # nothing to refuse by default
-        """Raise ComponentError if this cannot be trained along `path`, saying why; called before
-        training.
+        """Raise ComponentError if this cannot be trained along `path`, with the reason; called
+        before training.
         """
 
     @property
     @abstractmethod
     def prediction(self) -> Quantity:
         """The quantity that the network is trained to give."""
+
+    @property
+    @abstractmethod
+    def loss_names(self) -> tuple[str, ...]:
+        """The names of the losses, in a fixed order."""
+
+    @abstractmethod
+    def draw(
+        self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
+    ) -> Mapping[str, Tensor]:
+        """Draw the random numbers of `n` rows, `(n,)` float32 each; this call is part `part[0]` of
+        `part[1]` equal parts of one batch, so that a stratified draw can cover the whole batch.
+        """
+
+    @abstractmethod
+    def losses(self, net: Net, path: Path, batch: Batch) -> Mapping[str, Tensor]:
+        """The losses of each row by name, `(batch,)` each."""
+
+    def output_shape(self, path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the network's output for data of `shape`; the same unless overridden."""
+        return shape
+
+    def read(self, raw: Tensor, xt: Tensor, t: Tensor, path: Path) -> Mapping[Quantity, Tensor]:
+        """The quantities in the network's output `raw` at (xt, t): by default it is `prediction`."""
+        return {self.prediction: raw}
+
+
+class Regression(Objective, ABC):
+    """A weighted regression onto one quantity of the path, at one time for each row.
+
+    Laws, besides those of Objective:
+    * `weight(path, t)` is `(batch,)`, finite and >= 0 at every time that `sample_time` draws.
+    * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator`
+      alone.
+    * The minimiser of the loss is the conditional expectation of `prediction` given xt.
+    """
+
+    @final
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        return ("regression",)
 
     @abstractmethod
     def weight(self, path: Path, t: Tensor) -> Tensor:
@@ -51,9 +98,19 @@ class Objective(Options, ABC):
     def sample_time(
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
     ) -> Tensor:
-        """Draw `(n,)` fractions of the interval, float32; this call is part `part[0]` of `part[1]`
-        equal parts of one batch (ranks and accumulation), so that a stratified draw can cover the
-        whole batch."""
+        """Draw `(n,)` fractions of the interval, float32; `part` is that of `draw`."""
+
+    @final
+    def draw(
+        self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
+    ) -> Mapping[str, Tensor]:
+        return {"t": self.sample_time(n, generator, part)}
+
+    @final
+    def losses(self, net: Net, path: Path, batch: Batch) -> Mapping[str, Tensor]:
+        sample = batch.at(batch.draws["t"])
+        prediction = net(sample.xt, sample.t)
+        return {"regression": self.loss(path, sample, prediction, batch.condition)}
 
     @final
     def target(self, path: Path, sample: PathSample) -> Tensor:
@@ -80,12 +137,19 @@ class Objective(Options, ABC):
         A `mask` in the condition leaves out the elements that do not exist.
         """
         error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
-        mask = None if condition is None else condition.get("mask")
-        if mask is None:
-            mean = error.flatten(1).mean(1)
-        else:
-            mask = mask.to(error.dtype).expand_as(error)
-            mean = (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
+        mean = mean_over_elements(error, condition)
         weight = self.weight(path, sample.t)
         require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
         return weight * mean
+
+
+def mean_over_elements(error: Tensor, condition: Condition | None) -> Tensor:
+    """The mean of `error`, `(batch, *shape)`, over the elements that exist, `(batch,)`.
+
+    `mask` in the condition is 1 where an element exists, broadcastable to `error`.
+    """
+    mask = None if condition is None else condition.get("mask")
+    if mask is None:
+        return error.flatten(1).mean(1)
+    mask = mask.to(error.dtype).expand_as(error)
+    return (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)

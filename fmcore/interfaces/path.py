@@ -21,8 +21,9 @@ from fmcore.interfaces.tensors import append_dims, at_least_float32
 
 __all__ = ["AffinePath", "Coefficients", "Path", "PathSample", "Quantity"]
 
-Quantity = Literal["velocity", "data", "noise", "score"]
-"""What a network may predict, and what `AffinePath.convert` turns into one another."""
+Quantity = Literal["velocity", "data", "noise", "score", "average_velocity"]
+"""What a network may predict.  `AffinePath.convert` turns the first four into one another; the
+average velocity from t to a later time is that of a flow map."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Path(Options, ABC):
     """A conditional probability path p_t(x | x0, x1) and the velocity that generates it.
 
     Laws:
-    * `ut` is d xt / dt at fixed (x0, x1), finite for t in the closed interval [t_min, t_max];
+    * `ut` is d xt / dt at fixed (x0, x1, z), finite for t in the closed interval [t_min, t_max];
       trainers and solvers stay inside it.
     * Row i of a sample depends on row i of the arguments alone.
     * Coefficients are computed in t's dtype, at least float32; results have x1's dtype and device.
@@ -62,8 +63,31 @@ class Path(Options, ABC):
         return 1.0
 
     @abstractmethod
-    def sample(self, x0: Tensor, x1: Tensor, t: Tensor) -> PathSample:
-        """The point and the velocity at time `t`, `(batch,)`, of the path from `x0` to `x1`."""
+    def sample(self, x0: Tensor, x1: Tensor, t: Tensor, z: Tensor | None = None) -> PathSample:
+        """The point and the velocity at time `t`, `(batch,)`, of the path from `x0` to `x1`.
+
+        `z`, `(batch, *shape)`, is a draw of `bridge`; it is given only where there is a bridge.
+        """
+
+    def bridge(self) -> Source | None:
+        """Where the third random number of the path is drawn from, as in a Brownian bridge; None
+        for a path that is determined by its ends.
+        """
+        return None
+
+    def convert(
+        self, value: Tensor, xt: Tensor, t: Tensor, *, source: Quantity, target: Quantity
+    ) -> Tensor:
+        """The quantity `target` that belongs to `value` of quantity `source` at (xt, t).
+
+        Raises ComponentError where this path does not define it; by default, for every change.
+        """
+        if source == target:
+            return value
+        raise ComponentError(
+            f"cannot turn a {source} prediction into {target}: {type(self).__name__} is not an "
+            "affine path"
+        )
 
     @abstractmethod
     def noise(self) -> Source:
@@ -108,7 +132,7 @@ class AffinePath(Path):
         """The schedule at times `t` of any shape, in t's dtype, on t's device."""
 
     @final
-    def sample(self, x0: Tensor, x1: Tensor, t: Tensor) -> PathSample:
+    def sample(self, x0: Tensor, x1: Tensor, t: Tensor, z: Tensor | None = None) -> PathSample:
         """The point and the velocity at time `t`, `(batch,)`.  Source: eq. 11 and 14."""
         c = self.coefficients(at_least_float32(t))
         alpha, sigma, d_alpha, d_sigma = (
@@ -167,6 +191,10 @@ class AffinePath(Path):
         """
         if source == target:
             return value
+        if "average_velocity" in (source, target):
+            raise ComponentError(
+                f"cannot turn {source} into {target}: an average velocity belongs to two times"
+            )
         a, b = self._weights(at_least_float32(t), source, target)
         converted = append_dims(a, xt) * value + append_dims(b, xt) * xt
         return converted.to(value.dtype)

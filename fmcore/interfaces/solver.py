@@ -31,6 +31,8 @@ class Solver(ABC):
     kind: ClassVar[str] = "solver"
     needs_path: ClassVar[bool] = False
     needs_score: ClassVar[bool] = False
+    jumps: ClassVar[bool] = False
+    """Whether the solver calls `Predictor.jump` instead of the velocity: for flow maps only."""
     stochastic: ClassVar[bool] = False
     """Whether fresh noise is added on the way; such a solver has an option `noise`, and at noise=0
     it solves the ODE."""

@@ -65,8 +65,9 @@ class Train:
     `lr_end` at the last step, linearly (`linear`, the paper's "polynomial") or along half a cosine
     (`cosine`).
 
-    `ema` is the decay of the moving average, or of several.  `ema_power` are the widths of averages
-    with power-function profiles (arXiv 2312.02696); from snapshots of them, saved every
+    `loss_weights` multiplies the losses of the objective and of the network by name; the default is
+    1.  `ema` is the decay of the moving average, or of several.  `ema_power` are the widths of
+    averages with power-function profiles (arXiv 2312.02696); from snapshots of them, saved every
     `snapshot_every` steps, an average of any width can be reconstructed.  `compile` compiles the
     network, `channels_last` stores images with channels innermost.  Every `sample_every` steps,
     samples from the same noise are drawn into samples/progress.  The newest `keep_last` checkpoints
@@ -88,6 +89,7 @@ class Train:
     warmup: Count = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     lr_end: Annotated[float, Ge(0)] = 1e-8  # as in the paper, appendix E
+    loss_weights: dict[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
     grad_clip: Annotated[float, Gt(0)] | None = None
     ema: Fraction | tuple[Fraction, ...] | None = 0.999
     ema_power: tuple[Width, ...] = ()

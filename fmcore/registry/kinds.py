@@ -31,7 +31,12 @@ KINDS: dict[str, Kind] = {
         Kind("source", "register_sources", "fmcore.interfaces.source:Source"),
         Kind("coupling", "register_couplings", "fmcore.interfaces.coupling:Coupling"),
         Kind("objective", "register_objectives", "fmcore.interfaces.objective:Objective"),
-        Kind("model", "register_models", "fmcore.interfaces.model:VectorField", given=("shape",)),
+        Kind(
+            "model",
+            "register_models",
+            "fmcore.interfaces.model:VectorField",
+            given=("shape", "span"),
+        ),
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
         Kind("metric", "register_metrics", "fmcore.interfaces.metric:Metric"),
         Kind("data", "register_datasets", "fmcore.interfaces.dataset:Dataset"),

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 
 from fmcore.errors import ComponentError, DataError, RunError
-from fmcore.flow.compatibility import check_pretrained, check_together
+from fmcore.flow.compatibility import check_network, check_pretrained, check_together
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
@@ -86,8 +86,11 @@ class Components:
         # constructors draw from torch's global generator: leave the caller's state as it was
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.seed, "init"))
-            model: VectorField = self.recipe.build("model", shape=self.data.shape)
+            model: VectorField = self.recipe.build(
+                "model", shape=self.data.shape, span=self.objective.spans
+            )
         check_pretrained(model, self.path, self.objective)
+        check_network(model, self.path, self.objective, self.data.shape)
         return model.to(device)
 
     def batches(self, train: Train) -> Batches:

@@ -118,7 +118,9 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
     shape = components.data.shape
     with torch.device("meta"):
-        model: VectorField = components.recipe.build("model", shape=shape)
+        model: VectorField = components.recipe.build(
+            "model", shape=shape, span=components.objective.spans
+        )
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
     flops, kept = _one_example(model, shape)

@@ -17,6 +17,7 @@ from fmcore.testing.suite import CheckResult, Suite, run_suite
 if TYPE_CHECKING:
     from fmcore.testing.coupling import CouplingSuite
     from fmcore.testing.data import DatasetSuite
+    from fmcore.testing.flow_map_solver import FlowMapSolverSuite
     from fmcore.testing.metric import MetricSuite
     from fmcore.testing.model import ModelSuite
     from fmcore.testing.objective import ObjectiveSuite
@@ -41,6 +42,7 @@ __all__ = [
     "CheckResult",
     "CouplingSuite",
     "DatasetSuite",
+    "FlowMapSolverSuite",
     "MetricSuite",
     "ModelSuite",
     "ObjectiveSuite",
@@ -53,13 +55,16 @@ __all__ = [
 ]
 
 
-def suite_of(kind: str) -> type[Suite]:
-    """Return the suite for components of `kind`."""
-    suite: type[Suite] = __getattr__(SUITES[kind])
+def suite_of(kind: str, component: type | None = None) -> type[Suite]:
+    """The suite for components of `kind`; a solver of flow maps (`jumps`) has one of its own."""
+    name = "FlowMapSolverSuite" if getattr(component, "jumps", False) else SUITES[kind]
+    suite: type[Suite] = __getattr__(name)
     return suite
 
 
 def __getattr__(name: str) -> Any:
+    if name == "FlowMapSolverSuite":
+        return importlib.import_module("fmcore.testing.flow_map_solver").FlowMapSolverSuite
     for kind, suite in SUITES.items():
         if suite == name:
             return getattr(importlib.import_module(f"fmcore.testing.{kind}"), name)

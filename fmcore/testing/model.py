@@ -31,6 +31,7 @@ class ModelSuite(Suite):
 
     shape: tuple[int, ...] = (3, 8, 8)
     classes: int = 0
+    span: bool = False
 
     def test_is_a_vector_field_with_closed_options(self) -> None:
         """A model derives from VectorField; its options are typed keywords, without *args,

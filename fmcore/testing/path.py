@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fmcore.interfaces.path import Path
 from fmcore.testing.affine import AffineChecks
+from fmcore.testing.bridge import BridgeChecks, joined
 from fmcore.testing.checks import (
     generator,
     require,
@@ -22,7 +23,7 @@ from fmcore.testing.trajectory import VECTOR, TrajectoryChecks, fields_of
 __all__ = ["PathSuite"]
 
 
-class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
+class PathSuite(AffineChecks, BridgeChecks, TrajectoryChecks, ComponentChecks, Suite):
     """Override `component()` to build the path, and `pairs` if x0 or x1 must be special, such as
     points of a manifold.
     """
@@ -38,7 +39,7 @@ class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
     def test_takes_every_shape(self) -> None:
         """Numbers, vectors and images work, also if the batch is as large as an image is wide: time
         broadcasts from the leading dimension."""
-        path = self.component()
+        path = joined(self.component())
         t = inside(path, 4)
         for shape in ((1,), (4,), (4, 4), (2, 3, 4, 4)):
             x0, x1 = self.pairs(4, shape)
@@ -46,11 +47,11 @@ class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
             for name, value in fields_of(path.sample(x0, x1, t)):
                 alone = torch.cat([getattr(row, name) for row in rows])
                 message = f"{name} of 4 points of shape {shape}, together and one by one"
-                require_close(value, alone, f"{message} (t is (batch,): fmcore.from_the_left)")
+                require_close(value, alone, f"{message} (t is (batch,): fmcore.append_dims)")
 
     def test_rows_are_independent(self) -> None:
         """Row i of a sample depends on row i of the arguments alone."""
-        path = self.component()
+        path = joined(self.component())
         t = inside(path, 5)
         x0, x1 = self.pairs(5, VECTOR)
         others = [torch.cat([x[:1], 2 * x[1:] - 3]) for x in (x0, x1)]
@@ -60,7 +61,7 @@ class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
 
     def test_results_have_the_dtype_of_the_data(self) -> None:
         """xt and ut have x1's dtype for any dtype of t."""
-        path = self.component()
+        path = joined(self.component())
         t = inside(path, 4)
         x0, x1 = self.pairs(4, VECTOR)
         for data in (torch.float64, torch.float32, torch.bfloat16):
@@ -73,7 +74,7 @@ class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
         """In float32, xt and ut are within 1e-3 of the float64 values, up to the ends of the
         interval.
         """
-        path = self.component()
+        path = joined(self.component())
         near = torch.tensor([0.0, 1e-6, 1e-4, 1e-2], dtype=torch.float64)
         t = torch.cat([path.t_min + near, inside(path, 8), path.t_max - near])
         t = t.float().clamp(path.t_min, path.t_max)
@@ -91,7 +92,7 @@ class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
 
     def test_equal_arguments_give_equal_samples(self) -> None:
         """A sample is a function of its arguments, without random numbers or state."""
-        path = self.component()
+        path = joined(self.component())
         t = inside(path, 4)
         x0, x1 = self.pairs(4, VECTOR)
         with untouched_randomness("sample"):

@@ -16,7 +16,7 @@ from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.metric import Evaluation, MetricBatch
 from fmcore.interfaces.model import VectorField
-from fmcore.interfaces.objective import Objective
+from fmcore.interfaces.objective import Regression
 from fmcore.interfaces.path import AffinePath, Coefficients, Path, Quantity
 
 __all__ = ["Pictures", "Points", "data_sets", "evaluation_of", "rows_of"]
@@ -143,7 +143,7 @@ class _Straight(AffinePath):
 
 @final
 @dataclass(frozen=True)
-class _Velocity(Objective):
+class _Velocity(Regression):
     @property
     def prediction(self) -> Quantity:
         return "velocity"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fmcore.interfaces.path import PathSample
 from fmcore.interfaces.source import Source
+from fmcore.testing.bridge import joined
 from fmcore.testing.checks import generator, require, require_close
 from fmcore.testing.derivative import central_difference, derivative
 from fmcore.testing.times import from_end_to_end, inside, shown
@@ -43,7 +44,7 @@ class TrajectoryChecks:
 
     def test_interval_lies_within_zero_and_one(self) -> None:
         """0 <= t_min < t_max <= 1."""
-        path = self.component()
+        path = joined(self.component())
         require(
             0 <= path.t_min < path.t_max <= 1,
             f"the interval [{path.t_min}, {path.t_max}] must be in [0, 1] and not empty",
@@ -51,7 +52,7 @@ class TrajectoryChecks:
 
     def test_point_and_velocity_are_finite_on_the_closed_interval(self) -> None:
         """xt and ut are finite from t_min to t_max inclusive, in float64 and float32."""
-        path = self.component()
+        path = joined(self.component())
         for dtype in (torch.float64, torch.float32):
             t = from_end_to_end(path, 33, dtype)
             x0, x1 = self.pairs(len(t), VECTOR)
@@ -65,7 +66,7 @@ class TrajectoryChecks:
 
     def test_begins_at_its_prior(self) -> None:
         """At t_min, xt has the mean and standard deviation of prior() and hardly depends on x1."""
-        path, n = self.component(), 20_000
+        path, n = joined(self.component()), 20_000
         prior = path.prior()
         require(isinstance(prior, Source), f"prior() returns {type(prior).__name__}, not a Source")
         x0, x1 = self.pairs(n, VECTOR)
@@ -88,7 +89,7 @@ class TrajectoryChecks:
 
     def test_ends_at_the_data(self) -> None:
         """At t_max, xt is x1 up to little noise."""
-        path = self.component()
+        path = joined(self.component())
         x0, x1 = self.pairs(512, VECTOR)
         end = path.sample(x0, x1, torch.full((512,), path.t_max, dtype=torch.float64)).xt
         away = float((end - x1).square().mean().sqrt() / x1.std())
@@ -99,7 +100,7 @@ class TrajectoryChecks:
 
     def test_velocity_is_the_derivative_of_the_point(self) -> None:
         """ut = d xt / dt at fixed (x0, x1), by forward-mode differentiation of the path itself."""
-        path = self.component()
+        path = joined(self.component())
         t = inside(path, 31)
         x0, x1 = self.pairs(len(t), VECTOR)
         wanted = derivative(lambda time: path.sample(x0, x1, time).xt, t)
@@ -108,7 +109,7 @@ class TrajectoryChecks:
 
     def test_continuity_equation(self) -> None:
         """d/dt E f(xt) = E [ut . grad f(xt)] for smooth f over drawn pairs."""
-        path, n = self.component(), 256
+        path, n = joined(self.component()), 256
         x0, x1 = self.pairs(n, VECTOR)
         wave = torch.randn((8, *VECTOR), generator=generator(2), dtype=torch.float64) / 3
 

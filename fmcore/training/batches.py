@@ -14,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.condition import NULL_CLASS
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.levels import from_levels
@@ -21,13 +22,12 @@ from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.shapes import require_shape
+from fmcore.interfaces.source import Source
 
 __all__ = ["BLOCK", "Batches"]
 
 BLOCK = 32
 """Rows per random stream: few enough to split a batch evenly, enough to make a stream cheap."""
-
-NULL_CLASS = -1
 
 MAX_POOLS = 8
 """Pools held in memory: usually one for each micro-batch of a step."""
@@ -55,16 +55,26 @@ class Batches:
         first = step * self.batch_size
         return [self._example(first + row) for row in rows]
 
-    def times(self, step: int, rows: range) -> Tensor:
-        """Return the times of `rows`, `(len(rows),)`, within the path's interval."""
-        # for the whole batch at once: stratified times depend on all rows
-        fractions = self.objective.sample_time(
-            self.batch_size, generator_for(self.seed, "time", step)
-        )
-        name = type(self.objective).__name__
-        require_shape(fractions, (self.batch_size,), f"sample_time of objective {name}")
-        span = self.path.t_max - self.path.t_min
-        return self.path.t_min + span * fractions[rows.start : rows.stop]
+    def draws(self, step: int, rows: range) -> dict[str, Tensor]:
+        """The objective's random numbers for `rows`, `(rows,)` each, drawn for the whole batch at
+        once; times are in the path's interval.
+        """
+        drawn = self.objective.draw(self.batch_size, generator_for(self.seed, "time", step))
+        for name, value in drawn.items():
+            what = f"'{name}' as drawn by objective {type(self.objective).__name__}"
+            require_shape(value, (self.batch_size,), what)
+        low, high = self.path.t_min, self.path.t_max
+        return {
+            name: low + (high - low) * own if name in self.objective.times else own
+            for name, own in ((n, v[rows.start : rows.stop]) for n, v in drawn.items())
+        }
+
+    def bridge(self, step: int, rows: range) -> Tensor | None:
+        """The draws of the path's bridge for `rows`, `(rows, *shape)`; None if there is none."""
+        source = self.path.bridge()
+        if source is None:
+            return None
+        return self._blockwise(source, "bridge", step, rows, {})
 
     def pairs(self, step: int, rows: range) -> Pairing:
         """Return paired noise and data of `rows`, on the CPU.
@@ -130,9 +140,14 @@ class Batches:
         return from_levels(k, data.levels, data.dequantize, generator)
 
     def _noise(self, step: int, rows: range, condition: dict[str, Tensor]) -> Tensor:
-        source, parts = self.path.noise(), []
+        return self._blockwise(self.path.noise(), "noise", step, rows, condition)
+
+    def _blockwise(
+        self, source: Source, purpose: str, step: int, rows: range, condition: dict[str, Tensor]
+    ) -> Tensor:
+        parts = []
         for block, padded, own in _blocks(rows):
-            generator = generator_for(self.seed, "noise", step, block)
+            generator = generator_for(self.seed, purpose, step, block)
             given = {k: v[padded] for k, v in condition.items()} or None
             drawn = source.sample(BLOCK, self.data.shape, generator, given)
             wanted = (BLOCK, *self.data.shape)

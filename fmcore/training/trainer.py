@@ -30,11 +30,14 @@ from fmcore.training.fsdp import (
     shard,
 )
 from fmcore.training.lr_schedule import learning_rate
+from fmcore.training.step import Step
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = ["StepStats", "Trainer"]
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
 """The optimizer's state of each parameter."""
@@ -46,6 +49,7 @@ class StepStats:
 
     loss: Tensor
     norm: Tensor
+    named: Tensor  # of each loss, unweighted
     steps: int = 0
 
 
@@ -70,21 +74,28 @@ class Trainer:
             shard(self.model, accelerator.device)
         if settings.compile:  # in place: names in checkpoints stay the network's own
             self.model.compile()
-        # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
-        self.wrapped: nn.Module = accelerator.prepare_model(
-            self.model, evaluation_mode=self.sharded
-        )
-        self.optimizer = _adam(self.model, settings)
-        self.prepared = accelerator.prepare_optimizer(self.optimizer)
         parts = parts_of(settings)
         self.averages = {
             parts[profile.name]: MovingAverage(self.model, profile)
             for profile in profiles_of(settings)
         }
-        self._rows = _rows_of_process(settings, accelerator)
-        self._has_dropout = any(
-            isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
+        average = self.averages.get("ema")
+        self.losses = Step(
+            self.model,
+            batches.objective,
+            batches.path,
+            precision=PRECISIONS[settings.precision],
+            layout=self._layout,
+            loss_weights=settings.loss_weights,
+            average=None if average is None or self.sharded else average.state,
         )
+        # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
+        self.wrapped: nn.Module = accelerator.prepare_model(
+            self.losses, evaluation_mode=self.sharded
+        )
+        self.optimizer = _adam(self.model, settings)
+        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        self._rows = _rows_of_process(settings, accelerator)
         # on the device, as the sums are: reading a loss at every step would wait for the device
         self._first_bad = torch.full((), -1, dtype=torch.int64, device=accelerator.device)
         self._stats = self._empty()
@@ -93,17 +104,17 @@ class Trainer:
         """Take one optimizer step on the effective batch of this step."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
-        if self._has_dropout:  # it draws from torch's global generator; nothing else does
+        if self.losses.has_dropout:  # it draws from torch's global generator; nothing else does
             torch.manual_seed(
                 stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
             )
-        loss = torch.stack(
-            [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
-        ).mean()
+        micro = [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
+        loss = torch.stack([total for total, _ in micro]).mean()
+        named = torch.stack([means for _, means in micro]).mean(0)
         norm = self._clip()
         self.prepared.step()
         self.prepared.zero_grad(set_to_none=True)
-        self._count(loss, norm)
+        self._count(loss, norm, named)
         self.step += 1
         for average in self.averages.values():
             average.update(self.step)
@@ -114,9 +125,12 @@ class Trainer:
         Waits for the device.
         """
         stats, self._stats = self._stats, self._empty()
-        sums = self.accelerator.reduce(torch.stack([stats.loss, stats.norm]), reduction="mean")
-        loss, norm = (sums / max(1, stats.steps)).tolist()
-        return {"loss": loss, "grad_norm": norm}
+        sums = torch.cat([stats.loss[None], stats.norm[None], stats.named])
+        means = self.accelerator.reduce(sums, reduction="mean") / max(1, stats.steps)
+        loss, norm, *named = means.tolist()
+        names = self.losses.loss_names
+        each = {f"loss/{n}": v for n, v in zip(names, named, strict=True)} if named[1:] else {}
+        return {"loss": loss, **each, "grad_norm": norm}
 
     def first_bad_step(self) -> int | None:
         """Return the first step whose loss or gradient was not finite in some process, or None.
@@ -175,16 +189,16 @@ class Trainer:
                 raise CheckpointError(f"{where}: not a state of the loss scale: {error}") from error
         self.step = checkpoint.step
 
-    def _backward(self, rows: range, last: bool) -> Tensor:
-        """Add the gradient of the mean loss of `rows`, and return that loss.
+    def _backward(self, rows: range, last: bool) -> tuple[Tensor, Tensor]:
+        """Add the gradient of the weighted loss of `rows`; return that loss and each loss's mean.
 
         Processes exchange gradients at the last micro-batch only.
         """
         with self._gradient_sync(last):
-            loss = self.loss(rows)
+            loss, named = self.loss(rows)
             # micro-batches are of equal size: the mean of their means is the mean of the batch
             self.accelerator.backward(loss / len(self._rows))
-        return loss.detach()
+        return loss.detach(), named
 
     @contextmanager
     def _gradient_sync(self, enabled: bool) -> Iterator[None]:
@@ -197,19 +211,23 @@ class Trainer:
         with self.accelerator.no_sync(self.wrapped):
             yield
 
-    def loss(self, rows: range) -> Tensor:
-        """Return the objective's mean over `rows` of this step's batch."""
+    def loss(self, rows: range) -> tuple[Tensor, Tensor]:
+        """Return the weighted loss of `rows` of this step's batch and the mean of each loss."""
         device = self.accelerator.device
+
+        def sent(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: to_device(tensor, device) for name, tensor in tensors.items()}
+
         pairs = self.batches.pairs(self.step, rows)
-        t = to_device(self.batches.times(self.step, rows), device)
-        path, objective = self.batches.path, self.batches.objective
-        condition = pairs.condition and {
-            k: to_device(v, device) for k, v in pairs.condition.items()
-        }
-        sample = path.sample(to_device(pairs.x0, device), to_device(pairs.x1, device), t)
-        xt = sample.xt.contiguous(memory_format=self._layout)
-        prediction = self.wrapped(xt, sample.t, condition)
-        return objective.loss(path, sample, prediction, condition).mean()
+        z = self.batches.bridge(self.step, rows)
+        total, means = self.wrapped(
+            to_device(pairs.x0, device),
+            to_device(pairs.x1, device),
+            None if z is None else to_device(z, device),
+            pairs.condition and sent(pairs.condition),
+            sent(self.batches.draws(self.step, rows)),
+        )
+        return total, means
 
     def _clip(self) -> Tensor:
         # without a limit, clipping at infinity still gives the norm, in the same fused call
@@ -218,9 +236,10 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         return full_tensor(norm)
 
-    def _count(self, loss: Tensor, norm: Tensor) -> None:
+    def _count(self, loss: Tensor, norm: Tensor, named: Tensor) -> None:
         good = torch.isfinite(norm)
         self._stats.loss += loss
+        self._stats.named += named
         self._stats.norm += torch.where(good, norm, 0)
         self._stats.steps += 1
         bad = ~torch.isfinite(loss)
@@ -237,7 +256,7 @@ class Trainer:
 
     def _empty(self) -> StepStats:
         zero = torch.zeros((), device=self.accelerator.device)
-        return StepStats(zero, zero.clone())
+        return StepStats(zero, zero.clone(), zero.new_zeros(len(self.losses.loss_names)))
 
     def _optimizer_state(self, tensors: dict[str, Tensor], where: str) -> dict[str, Any]:
         state: dict[int, dict[str, Tensor]] = {}

@@ -40,19 +40,34 @@ class Embedding(nn.Module):
     adds nothing, so it needs no row of the table.
     """
 
-    def __init__(self, features: int, width: int, classes: int, scale: float) -> None:
+    def __init__(
+        self, features: int, width: int, classes: int, scale: float, span: bool = False
+    ) -> None:
         super().__init__()
         self.features = features
         self.scale = scale  # ADM counts time in 1000 steps
         self.inner = nn.Linear(features, width)
         self.outer = nn.Linear(width, width)
+        # until - t, the second time of a flow map
+        self.span_inner = nn.Linear(features, width) if span else None
+        self.span_outer = nn.Linear(width, width) if span else None
         self.label = nn.Embedding(classes, width) if classes else None
 
-    def forward(self, t: Tensor, condition: Condition | None, dtype: torch.dtype) -> Tensor:
+    def forward(
+        self,
+        t: Tensor,
+        condition: Condition | None,
+        dtype: torch.dtype,
+        until: Tensor | None = None,
+    ) -> Tensor:
         """Return the vectors `(batch, width)` of times `(batch,)` and `condition["label"]`."""
         vector: Tensor = self.outer(
             F.silu(self.inner(sinusoidal(t, self.features, self.scale).to(dtype)))
         )
+        if self.span_inner is not None and self.span_outer is not None:
+            length = torch.zeros_like(t) if until is None else until - t
+            features = sinusoidal(length, self.features, self.scale).to(dtype)
+            vector = vector + self.span_outer(F.silu(self.span_inner(features)))
         if self.label is None or condition is None or "label" not in condition:
             return vector
         label = condition["label"]

@@ -40,7 +40,7 @@ class UNet(VectorField):
     backward pass: less memory, a third more time.  The output is zero at initialisation.
     `time_scale` is the highest frequency of the time embedding, in radians from noise to data:
     ADM's is 1000; a smaller one makes the field smoother in t, so that adaptive solvers take fewer
-    steps.
+    steps; flow maps (`span`, set by the framework) need about 3.
 
     Raises ComponentError for a shape that is no image, for images that are too small to be halved
     once per level, and for channels that do not divide into heads.
@@ -61,14 +61,16 @@ class UNet(VectorField):
         updown: UpDown = "residual",
         scale_shift: bool = True,
         recompute: bool = False,
+        span: bool = False,
         time_scale: Annotated[float, Gt(0)] = 1000.0,
     ) -> None:
         super().__init__()
         self.recompute = recompute
         self.classes = classes
+        self.span = span
         levels = _levels(shape, channels, tuple(channel_mult), tuple(attention_resolutions))
         build = _Builder(4 * channels, dropout, scale_shift, updown, head_channels, heads)
-        self.embedding = Embedding(channels, 4 * channels, classes, time_scale)
+        self.embedding = Embedding(channels, 4 * channels, classes, time_scale, span)
         self.stem = nn.Conv2d(shape[0], levels[0].width, 3, padding=1)
         self.down, widths = build.encoder(levels, depth)
         self.middle = build.middle(levels[-1].width)
@@ -76,8 +78,15 @@ class UNet(VectorField):
         self.norm = GroupNorm(levels[0].width)
         self.head = zero_conv(levels[0].width, shape[0])
 
-    def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        embedding = self.embedding(t, condition, x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        *,
+        until: Tensor | None = None,
+    ) -> Tensor:
+        embedding = self.embedding(t, condition, x.dtype, until)
         h = self.stem(x)
         skips = [h]
         for stage in self.down:

@@ -25,3 +25,18 @@ def register_objectives(register: Register) -> None:
         "fmcore_objectives.scoreflow:ScoreFlow",
         summary="the score, weighted for likelihood: beta on vp (eq. 42)",
     )
+    register(
+        "mean_flow",
+        "fmcore_objectives.mean_flow:MeanFlow",
+        summary="the average velocity between two times: few-step sampling (arXiv 2505.13447)",
+    )
+    register(
+        "shortcut",
+        "fmcore_objectives.shortcut:Shortcut",
+        summary="steps of any size, each as good as two of half of it (arXiv 2410.12557)",
+    )
+    register(
+        "none",
+        "fmcore_objectives.none:NoObjective",
+        summary="only the network's own losses, as for an autoencoder",
+    )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fmcore import (
     ComponentError,
-    Objective,
+    Regression,
     logit_normal_times,
     stratified_times,
     uniform_times,
@@ -22,7 +22,7 @@ __all__ = ["Timed"]
 
 
 @dataclass(frozen=True)
-class Timed(Objective, ABC):
+class Timed(Regression, ABC):
     """An objective that draws its training times from the distribution `time`.
 
     `uniform` is the paper's; `stratified` spreads the times of a batch evenly, which lowers the

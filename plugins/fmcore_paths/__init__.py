@@ -20,6 +20,16 @@ def register_paths(register: Register) -> None:
         "fmcore_paths.polynomial:PolynomialPath",
         summary="straight, at a speed proportional to a power of t",
     )
+    register(
+        "brownian_bridge",
+        "fmcore_paths.brownian_bridge:BrownianBridge",
+        summary="straight, with Brownian noise between the ends (arXiv 2307.03672)",
+    )
+    register(
+        "interpolant",
+        "fmcore_paths.interpolant:Interpolant",
+        summary="two ends and a latent noise between them (arXiv 2303.08797)",
+    )
 
 
 @hookimpl
@@ -32,3 +42,4 @@ def register_sources(register: Register) -> None:
         summary="an entry of the condition plus noise",
     )
     register("from_data", "fmcore_paths.from_data:FromData", summary="samples of a dataset")
+    register("sum", "fmcore_paths.sum:Sum", summary="a scaled source plus Gaussian noise")

@@ -10,6 +10,9 @@ __all__ = ["register_solvers"]
 @hookimpl
 def register_solvers(register: Register) -> None:
     """Register every solver of this plugin."""
+    register(
+        "flow_map", "fmcore_solvers.flow_map:FlowMap", summary="jumps of a flow map, 1 NFE each"
+    )
     register("euler", "fmcore_solvers.euler:Euler", summary="order 1, 1 NFE a step")
     register("midpoint", "fmcore_solvers.midpoint:Midpoint", summary="order 2, 2 NFE a step")
     register("heun2", "fmcore_solvers.heun:Heun2", summary="order 2, 2 NFE a step")

@@ -11,9 +11,9 @@ from fmcore import (
     ComponentError,
     Field,
     Gaussian,
-    Objective,
     Path,
     PathSample,
+    Regression,
     VectorField,
     create,
 )
@@ -201,7 +201,7 @@ def test_distributions_of_times_out_of_range_are_refused(options):
         create("objective", "flow_matching", **options)
 
 
-class Column(Objective):
+class Column(Regression):
     """An objective whose weight has a dimension too many."""
 
     prediction = "velocity"

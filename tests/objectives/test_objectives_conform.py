@@ -47,3 +47,23 @@ class TestScoreMatchingOnVP(ObjectiveSuite):
 
     def path(self):
         return create("path", "vp")
+
+
+class TestMeanFlow(ObjectiveSuite):
+    def component(self):
+        return create("objective", "mean_flow")
+
+
+class TestMeanFlowWeighted(ObjectiveSuite):
+    def component(self):
+        return create("objective", "mean_flow", power=1.0, time="uniform")
+
+
+class TestShortcut(ObjectiveSuite):
+    def component(self):
+        return create("objective", "shortcut")
+
+
+class TestNone(ObjectiveSuite):
+    def component(self):
+        return create("objective", "none")

@@ -14,8 +14,8 @@ from fmcore import (
     Coupling,
     Dataset,
     Metric,
-    Objective,
     Path,
+    Regression,
     Solver,
     Source,
     VectorField,
@@ -79,7 +79,7 @@ class Independent(Coupling):
 
 
 @dataclass(frozen=True)
-class Matching(Objective):
+class Matching(Regression):
     prediction = "velocity"
     skew: bool = False
 

@@ -24,7 +24,7 @@ VARIANTS = [
 
 def cases() -> Iterator[tuple[str, dict[str, object]]]:
     for name in registry().names("solver"):
-        if "/" not in name:
+        if "/" not in name and not registry().entry("solver", name).load().jumps:
             yield name, {"nfe": 24} if takes_budget(name) else {}
     yield from VARIANTS
 

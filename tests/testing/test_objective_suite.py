@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Objective
+from fmcore import ComponentError, Objective, Regression
 from fmcore.interfaces.time_sampling import stratified_times
 from fmcore.testing import ObjectiveSuite, run_suite
 
 
 @dataclass(frozen=True)
-class Right(Objective):
+class Right(Regression):
     """Regresses the noise, weighted by 1 + power t, at stratified times."""
 
     power: float = 1.0
@@ -32,7 +32,7 @@ class RightScore(Right):
     prediction = "score"
 
 
-class Unfrozen(Objective):
+class Unfrozen(Regression):
     prediction = "noise"
 
     def weight(self, path, t):
@@ -104,7 +104,7 @@ class StretchOfItsOwn(Right):
 @dataclass(frozen=True)
 class NegativeWeight(Right):
     def weight(self, path, t):
-        return 0.5 - t
+        return t - 0.1
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,58 @@ class IgnoresTheMask(Right):
         return super().loss(path, sample, prediction)
 
 
+@dataclass(frozen=True)
+class OnlyLateTimes(Right):
+    def sample_time(self, n, generator, part=(0, 1)):
+        return 0.5 + 0.5 * super().sample_time(n, generator, part)
+
+
+@dataclass(frozen=True)
+class NoWeightOnHalf(Right):
+    def weight(self, path, t):
+        return (t > 0.5).to(t.dtype)
+
+
+@dataclass(frozen=True)
+class SteepWeight(Right):
+    def weight(self, path, t):
+        return path.coefficients(t).alpha ** -8
+
+
+@dataclass(frozen=True)
+class RightFlowMap(Objective):
+    """MeanFlow as its paper writes it, on fmcore's time."""
+
+    spans = True
+    times = ("t", "until")
+    loss_names = ("map",)
+    prediction = "average_velocity"
+    sign = 1.0
+
+    def draw(self, n, generator, part=(0, 1)):
+        first, second = torch.rand(2, n, generator=generator)
+        return {"t": torch.minimum(first, second), "until": torch.maximum(first, second)}
+
+    def losses(self, net, path, batch):
+        t, until = batch.draws["t"], batch.draws["until"]
+        at = batch.at(t)
+        u, slope = net.jvp(at.xt, t, until, dx=at.ut, dt=torch.ones_like(t))
+        target = at.ut + self.sign * (until - t)[:, None] * slope
+        return {"map": (u - target).square().mean(1)}
+
+
+@dataclass(frozen=True)
+class LeadsBackwards(RightFlowMap):
+    """The sign of the derivative's term as on the paper's reversed time."""
+
+    sign = -1.0
+
+
+@dataclass(frozen=True)
+class OtherNames(RightFlowMap):
+    loss_names = ("map", "auxiliary")
+
+
 WRONG = {
     Unfrozen: {"is_a_frozen_dataclass_of_its_interface", "round_trip_through_a_recipe"},
     Swallows: {"options_are_closed_and_typed", "round_trip_through_a_recipe"},
@@ -157,12 +209,20 @@ WRONG = {
     ScalarWeight: {
         "weights_are_finite_and_not_negative",
         "weights_of_rows_are_independent",
+        "weights_use_the_draws",
+        "losses_are_those_declared",
+        "losses_of_rows_are_independent",
         "loss_is_the_weighted_mean_square_of_each_row",
     },
-    NormalisedWeight: {"weights_of_rows_are_independent"},
+    NormalisedWeight: {"weights_of_rows_are_independent", "losses_of_rows_are_independent"},
     NegativeScore: {"target_is_what_was_drawn"},
     SumsInsteadOfMean: {"loss_is_the_weighted_mean_square_of_each_row"},
     IgnoresTheMask: {"loss_is_the_weighted_mean_square_of_each_row"},
+    OnlyLateTimes: {"times_cover_the_interval"},
+    NoWeightOnHalf: {"weights_use_the_draws"},
+    SteepWeight: {"weights_use_the_draws"},
+    OtherNames: {"losses_are_those_declared"},
+    LeadsBackwards: {"flow_maps_have_no_loss_at_the_exact_map"},
 }
 
 
@@ -178,7 +238,7 @@ def failures(cls):
     return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
 
 
-@pytest.mark.parametrize("cls", [Right, RightScore])
+@pytest.mark.parametrize("cls", [Right, RightScore, RightFlowMap])
 def test_a_right_objective_passes_every_check(cls):
     assert failures(cls) == {}
 

@@ -226,6 +226,44 @@ class Remembers(Bent):
 
 CALLS = [0]
 
+
+@dataclass(frozen=True)
+class Bridge(Path):
+    """A right bridge: xt = (1 - t) x0 + t x1 + sin^2(pi t) z."""
+
+    def bridge(self):
+        return Gaussian()
+
+    def sample(self, x0, x1, t, z=None):
+        t_ = append_dims(t if t.dtype == torch.float64 else t.float(), x1)
+        xt = (1 - t_) * x0 + t_ * x1 + torch.sin(math.pi * t_) ** 2 * z
+        ut = x1 - x0 + self.speed(t_) * z
+        return PathSample(x0, x1, t, xt.to(x1.dtype), ut.to(x1.dtype))
+
+    def speed(self, t):
+        return math.pi * torch.sin(2 * math.pi * t)
+
+    def noise(self):
+        return Gaussian()
+
+    def prior(self):
+        return Gaussian()
+
+
+@dataclass(frozen=True)
+class BridgeWithoutItsSpeed(Bridge):
+    def speed(self, t):
+        return torch.zeros_like(t)
+
+
+@dataclass(frozen=True)
+class WideBridge(Bridge):
+    """Draws z twice as wide as the path that it declares."""
+
+    def bridge(self):
+        return Gaussian(2.0)
+
+
 DERIVATIVE = {
     "velocity_is_the_derivative_of_the_point",
     "continuity_equation",
@@ -257,6 +295,13 @@ WRONG = {
     CancelsDigits: {"single_precision_is_enough"},
     GlobalGenerator: {"equal_arguments_give_equal_samples"},
     Remembers: {"equal_arguments_give_equal_samples"},
+    BridgeWithoutItsSpeed: {
+        "velocity_is_the_derivative_of_the_point",
+        "continuity_equation",
+        "same_z_at_every_time",
+        "velocity_regresses_to_that_of_a_gaussian_pair",
+    },
+    WideBridge: {"bridge_is_drawn_around_the_mean"},
 }
 
 
@@ -274,7 +319,7 @@ def failures(cls):
     }
 
 
-@pytest.mark.parametrize("cls", [Right, Bent, Warm])
+@pytest.mark.parametrize("cls", [Right, Bent, Warm, Bridge])
 def test_a_right_path_passes_every_check(cls):
     assert failures(cls) == {}
 

@@ -11,9 +11,9 @@ from fmcore import (
     Coupling,
     Gaussian,
     ImageDataset,
-    Objective,
     Pairing,
     Path,
+    Regression,
     Source,
 )
 from fmcore.interfaces.randomness import noise_of
@@ -46,7 +46,7 @@ class Straight(Path):
         raise NotImplementedError
 
 
-class Uniform(Objective):
+class Uniform(Regression):
     prediction = "velocity"
 
     def weight(self, path, t):
@@ -83,7 +83,7 @@ def batches(batch_size=80, coupling=None, **options):
 
 def whole(made, step):
     rows = range(made.batch_size)
-    return made.pairs(step, rows), made.times(step, rows)
+    return made.pairs(step, rows), made.draws(step, rows)["t"]
 
 
 @pytest.mark.parametrize("cuts", [[0, 40, 80], [0, 16, 32, 48, 64, 80], [0, 7, 33, 80]])
@@ -97,7 +97,7 @@ def test_rows_are_the_same_wherever_the_batch_is_cut(cuts):
     assert torch.equal(
         together.condition["label"], torch.cat([p.condition["label"] for p in apart])
     )
-    assert torch.equal(times, torch.cat([made.times(5, rows) for rows in ranges]))
+    assert torch.equal(times, torch.cat([made.draws(5, rows)["t"] for rows in ranges]))
 
 
 def test_no_two_rows_or_steps_share_their_noise():
@@ -193,8 +193,8 @@ def test_parts_that_give_other_shapes_than_promised_are_refused():
     with pytest.raises(ComponentError, match=r"a draw of source Flat .* got \(\d+, 4\)"):
         flat.pairs(0, rows)
     columns = Batches(data, Straight(), AsIs(), Columns(), 16, seed=0)
-    with pytest.raises(ComponentError, match=r"sample_time of objective Columns .* \(16, 1\)"):
-        columns.times(0, rows)
+    with pytest.raises(ComponentError, match=r"'t' as drawn by objective Columns .* \(16, 1\)"):
+        columns.draws(0, rows)
 
 
 def test_noise_of_another_shape_is_refused_when_sampling():

@@ -87,7 +87,7 @@ def test_accumulation_takes_the_same_step_up_to_rounding():
 def test_the_first_step_is_adams_first_step_in_closed_form():
     made = training(lr=0.01, grad_clip=None)
     before = {n: p.detach().clone() for n, p in made.model.named_parameters()}
-    loss = made.loss(range(64))
+    loss, _ = made.loss(range(64))
     gradients = dict(
         zip(before, torch.autograd.grad(loss, list(made.model.parameters())), strict=True)
     )
@@ -119,7 +119,7 @@ def test_training_beats_the_best_constant_field():
     for _ in range(100):
         pairs, t = (
             made.batches.pairs(made.step, range(64)),
-            made.batches.times(made.step, range(64)),
+            made.batches.draws(made.step, range(64))["t"],
         )
         targets.append(made.batches.path.sample(pairs.x0, pairs.x1, t).ut)
         made.train_step()
@@ -163,9 +163,9 @@ def test_a_step_never_makes_the_host_wait_for_the_device(options, monkeypatch):
     made = training(**options)
     made.train_step()
     drawn = {rows: made.batches.pairs(1, rows) for rows in made._rows}
-    times = {rows: made.batches.times(1, rows) for rows in made._rows}
+    draws = {rows: made.batches.draws(1, rows) for rows in made._rows}
     monkeypatch.setattr(Batches, "pairs", lambda self, step, rows: drawn[rows])  # on the host
-    monkeypatch.setattr(Batches, "times", lambda self, step, rows: times[rows])
+    monkeypatch.setattr(Batches, "draws", lambda self, step, rows: draws[rows])
     with Waits() as counted:
         made.train_step()
     assert counted.operations > 20

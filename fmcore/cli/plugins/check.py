@@ -76,10 +76,11 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
     """The suite of the kind, with this component to test."""
     from fmcore.testing import suite_of
 
-    made: Suite = type(f"{entry.kind} {entry.name}", (suite_of(entry.kind),), {})()
+    made: Suite = type(f"{entry.kind} {entry.name}", (suite_of(entry.kind, entry.load()),), {})()
     for name in MODEL & options.keys() if entry.kind == "model" else ():
         setattr(made, name, options[name])
-    given = {name: getattr(made, name) for name in KINDS[entry.kind].given}
+    accepted = {option.name for option in list_options(entry.load(), KINDS[entry.kind].given)}
+    given = {n: getattr(made, n) for n in KINDS[entry.kind].given if n in accepted}
     chosen = given | _budget(entry, options) | dict(options)
     made.component = lambda: create_from(entry, chosen)  # type: ignore[method-assign]
     made.component()  # an error in the options is told once, not by every check

@@ -1,0 +1,84 @@
+"""What an objective sees of a training step: the network and the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, final
+
+from torch import Tensor
+
+from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.path import Path, PathSample
+from fmcore.interfaces.source import Condition
+
+__all__ = ["Batch", "Net"]
+
+
+@final
+@dataclass(frozen=True)
+class Batch:
+    """The pairs of one micro-batch.
+
+    `x0` and `x1` are `(batch, *shape)`; `z` is the draw of the path's bridge, `(batch, *shape)`, or
+    None where the path has none.  `condition` is raw: as the dataset gives it, after dropout.
+    `draws` are the numbers that `Objective.draw` asked for, `(batch,)` each; those named in
+    `Objective.times` lie in [t_min, t_max] of the path.
+    """
+
+    path: Path
+    x0: Tensor
+    x1: Tensor
+    z: Tensor | None = None
+    condition: Condition | None = None
+    draws: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def at(self, t: Tensor) -> PathSample:
+        """The path's point and velocity at `t`, `(batch,)`: same pair and same z at every time."""
+        if self.z is None:
+            return self.path.sample(self.x0, self.x1, t)
+        return self.path.sample(self.x0, self.x1, t, self.z)
+
+
+class Net(Protocol):
+    """The network under training, as an objective may call it.
+
+    Distribution over processes, precision and compilation are behind it; every value is at least
+    float32.  The condition of the batch is prepared and bound.
+    """
+
+    def __call__(self, x: Tensor, t: Tensor, *, until: Tensor | None = None) -> Tensor:
+        """The network's output at `x`, `(batch, *shape)`, and `t`, `(batch,)`.
+
+        `until`, `(batch,)`, is the second time of a flow map; only networks with `span` take it.
+        """
+
+    def jvp(
+        self,
+        x: Tensor,
+        t: Tensor,
+        until: Tensor | None = None,
+        *,
+        dx: Tensor,
+        dt: Tensor,
+        duntil: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The output, with its graph, and its derivative along (dx, dt, duntil), without one."""
+
+    def without(self, *names: str) -> Net:
+        """The same network with these entries of the condition replaced by their null values.
+
+        Raises ComponentError for an entry that the batch does not have.
+        """
+
+    def averaged(self) -> Net:
+        """The network with the weights of the first moving average, without gradients.
+
+        Raises ComponentError where no average is kept and under FSDP.
+        """
+
+    def teacher(self, name: str) -> Predictor:
+        """The trained field that the objective's option `name` refers to.
+
+        Raises ComponentError where the objective has no such option.
+        """

@@ -1,0 +1,279 @@
+"""The losses of one training step: the module that is distributed over processes.
+
+`Step` prepares the condition, cuts the batch where the network asks for it, and lets the objective
+compute its losses.  Only the network runs under autocast and `torch.compile`; paths and losses stay
+in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from fmcore.errors import ComponentError
+from fmcore.interfaces.condition import without
+from fmcore.interfaces.derivative import jvp
+from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.net import Batch, Net
+from fmcore.interfaces.objective import Objective
+from fmcore.interfaces.path import Path
+from fmcore.interfaces.source import Condition
+
+__all__ = ["Step"]
+
+Weights = Callable[[], Mapping[str, Tensor]]
+
+
+@final
+class Step(nn.Module):
+    """The weighted sum of a batch's losses, and the mean of each.
+
+    `precision` is the network's under autocast.  `average` gives the weights of the first moving
+    average; None where none is kept or it is sharded.
+    """
+
+    def __init__(
+        self,
+        model: VectorField,
+        objective: Objective,
+        path: Path,
+        *,
+        precision: torch.dtype = torch.float32,
+        layout: torch.memory_format = torch.preserve_format,
+        loss_weights: Mapping[str, float] | None = None,
+        average: Weights | None = None,
+        teachers: Mapping[str, Predictor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective, self.path = objective, path
+        self.precision, self.layout = precision, layout
+        self.average, self.teachers = average, dict(teachers or {})
+        self.loss_names = loss_names(objective, model)
+        self.loss_weights = _weights_of(self.loss_names, loss_weights or {})
+        # dropout alone draws random numbers inside the network
+        self.has_dropout = any(
+            isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
+        )
+
+    def forward(
+        self,
+        x0: Tensor,
+        x1: Tensor,
+        z: Tensor | None,
+        condition: Condition | None,
+        draws: Mapping[str, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted sum of the mean losses, a scalar, and the means in the order of `loss_names`.
+
+        Raises ComponentError if objective or network give other losses than they declare.
+        """
+        with torch.autocast(x1.device.type, enabled=False):
+            with self.autocast(x1.device):
+                prepared = self.model.prepare(condition, x1)
+            batch = _cropped(Batch(self.path, x0, x1, z, condition, draws), prepared.crop)
+            if batch.condition is not None and "mask" in batch.condition:
+                # elements that do not exist are 0 at every time
+                batch = replace(batch, x0=batch.x0 * batch.condition["mask"])
+            net = _BoundNet(self, batch.condition, prepared.condition)
+            losses = {**self.objective.losses(net, self.path, batch), **prepared.losses}
+            if tuple(losses) != self.loss_names:
+                raise ComponentError(
+                    f"objective {type(self.objective).__name__} and model "
+                    f"{type(self.model).__name__} gave the losses {list(losses)}, but declare "
+                    f"{list(self.loss_names)}"
+                )
+            means = torch.stack([losses[name].float().mean() for name in self.loss_names])
+            return (means * self._weights(means)).sum(), means.detach()
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """The precision of the network."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(device.type, dtype=self.precision)
+
+    def _weights(self, means: Tensor) -> Tensor:
+        if all(weight == 1 for weight in self.loss_weights):
+            return torch.ones_like(means)
+        return means.new_tensor(self.loss_weights)
+
+
+@final
+@dataclass(frozen=True)
+class _BoundNet:
+    """The network with one batch's condition (see `Net`)."""
+
+    step: Step
+    raw: Condition | None
+    prepared: Condition | None
+    weights: Mapping[str, Tensor] | None = None  # other weights than the network's own
+
+    def __call__(self, x: Tensor, t: Tensor, *, until: Tensor | None = None) -> Tensor:
+        x = x.contiguous(memory_format=self.step.layout)
+        with self._mode(), self.step.autocast(x.device):
+            raw = self._run(x, t, until)
+        return raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw
+
+    def jvp(
+        self,
+        x: Tensor,
+        t: Tensor,
+        until: Tensor | None = None,
+        *,
+        dx: Tensor,
+        dt: Tensor,
+        duntil: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        # Two passes.  A forward-mode pass that keeps a graph fails with fused attention, with
+        # recomputed activations and with bfloat16 convolutions, and undoes torch.compile.
+        state = torch.get_rng_state() if self.step.has_dropout else None
+        value = self(x, t, until=until)
+        points, tangents = [x.detach(), t.detach()], [dx.detach(), dt.detach()]
+        if until is not None:
+            points.append(until.detach())
+            tangents.append(torch.zeros_like(until) if duntil is None else duntil.detach())
+        with (
+            torch.no_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+            torch.compiler.set_stance("force_eager"),
+            _same_random_numbers(state, x.device),
+        ):
+            _, derivative = jvp(self._function(), tuple(points), tuple(tangents))
+        return value, derivative
+
+    def without(self, *names: str) -> Net:
+        raw = without(self.raw, names)
+        with self.step.autocast(next(self.step.model.parameters()).device):
+            prepared = self.step.model.prepare(raw)
+        return replace(self, raw=raw, prepared=prepared.condition)
+
+    def averaged(self) -> Net:
+        if self.step.average is None:
+            raise ComponentError(
+                f"objective {type(self.step.objective).__name__} reads the moving average of the "
+                "weights: set train.ema, and train.fsdp=false"
+            )
+        net = replace(self, weights=self.step.average())
+        with torch.no_grad(), self.step.autocast(next(self.step.model.parameters()).device):
+            prepared = net._prepare()
+        return replace(net, prepared=prepared)
+
+    def teacher(self, name: str) -> Predictor:
+        if name not in self.step.teachers:
+            known = ", ".join(self.step.teachers) or "none"
+            raise ComponentError(f"no teacher '{name}'; teachers of this objective: {known}")
+        return self.step.teachers[name]
+
+    def _run(self, x: Tensor, t: Tensor, until: Tensor | None) -> Tensor:
+        more = {} if until is None else {"until": until}
+        if self.weights is None:
+            output: Tensor = self.step.model(x, t, self.prepared, **more)
+            return output
+        arguments = (x, t, self.prepared)
+        result: Tensor = torch.func.functional_call(
+            self.step.model, dict(self.weights), arguments, more
+        )
+        return result
+
+    def _function(self) -> Callable[..., Tensor]:
+        """The network as a function of (x, t) or (x, t, until), for differentiation."""
+
+        def function(x: Tensor, t: Tensor, until: Tensor | None = None) -> Tensor:
+            return self._run(x.contiguous(memory_format=self.step.layout), t, until)
+
+        return function
+
+    def _prepare(self) -> Condition | None:
+        model = self.step.model
+        if type(model).prepare is VectorField.prepare:
+            return self.raw
+        call: Any = _Prepare(model)
+        named = {f"model.{name}": tensor for name, tensor in (self.weights or {}).items()}
+        condition: Condition | None = torch.func.functional_call(call, named, (self.raw,))
+        return condition
+
+    @contextmanager
+    def _mode(self) -> Iterator[None]:
+        """Without gradients, and without dropout, where the weights are not the network's own."""
+        if self.weights is None:
+            yield
+            return
+        model = self.step.model
+        training = model.training and self.step.has_dropout
+        with torch.no_grad():
+            if training:
+                model.eval()
+            try:
+                yield
+            finally:
+                if training:
+                    model.train()
+
+
+@final
+class _Prepare(nn.Module):
+    """`prepare` as a forward, so that it can run with other weights."""
+
+    def __init__(self, model: VectorField) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, raw: Condition | None) -> Condition | None:
+        return self.model.prepare(raw).condition
+
+
+def loss_names(objective: Objective, model: VectorField) -> tuple[str, ...]:
+    """The losses of the objective, then the network's own.  Raises ComponentError if two share a
+    name.
+    """
+    names = (*objective.loss_names, *model.loss_names)
+    if len(set(names)) < len(names) or not names:
+        raise ComponentError(
+            f"objective {type(objective).__name__} and model {type(model).__name__} declare the "
+            f"losses {list(names)}: there must be at least one, and no name twice"
+        )
+    return names
+
+
+def _weights_of(names: tuple[str, ...], given: Mapping[str, float]) -> tuple[float, ...]:
+    if unknown := sorted(given.keys() - set(names)):
+        raise ComponentError(
+            f"train.loss_weights: no loss named '{unknown[0]}'; losses: {', '.join(names)}"
+        )
+    return tuple(float(given.get(name, 1.0)) for name in names)
+
+
+def _cropped(batch: Batch, crop: tuple[Tensor, int] | None) -> Batch:
+    """The batch cut to `length` elements of the last axis from `start`, row by row."""
+    if crop is None:
+        return batch
+    start, length = crop
+
+    def cut(value: Tensor) -> Tensor:
+        index = start.to(value.device)[:, None] + torch.arange(length, device=value.device)
+        index = index.view(len(value), *(1,) * (value.ndim - 2), length)
+        return value.gather(-1, index.expand(*value.shape[:-1], length))
+
+    condition = batch.condition
+    if condition is not None and "mask" in condition:
+        condition = {**condition, "mask": cut(condition["mask"])}
+    z = None if batch.z is None else cut(batch.z)
+    return replace(batch, x0=cut(batch.x0), x1=cut(batch.x1), z=z, condition=condition)
+
+
+@contextmanager
+def _same_random_numbers(state: Tensor | None, device: torch.device) -> Iterator[None]:
+    """Let dropout repeat the masks that it drew from `state` on."""
+    if state is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.set_rng_state(state)
+        yield
