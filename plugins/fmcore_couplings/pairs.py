@@ -31,7 +31,7 @@ class Pairs(Dataset):
     The last `held_out` pairs are the split `test`, the others `train`.
     """
 
-    file: str
+    file: Path
     held_out: Annotated[int, Ge(0)] = 0
 
     @property
@@ -78,7 +78,7 @@ class Pairs(Dataset):
 
 
 @lru_cache(maxsize=4)
-def _read(file: str) -> dict[str, Tensor]:
+def _read(file: str | Path) -> dict[str, Tensor]:
     if not Path(file).is_file():
         raise DataError(
             f"no file {file}: write it with fmcore.write_pairs, and set data.file to it"
@@ -98,7 +98,7 @@ def _read(file: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _check(file: str, tensors: dict[str, Tensor]) -> None:
+def _check(file: str | Path, tensors: dict[str, Tensor]) -> None:
     """Raise DataError unless x0 and x1 are floating-point and all tensors have a row per pair."""
     rows = tensors["x1"].shape[:1]
     if not rows or any(tensor.shape[:1] != rows for tensor in tensors.values()):

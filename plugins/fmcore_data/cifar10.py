@@ -39,7 +39,7 @@ class CIFAR10(StoredImages):
     before pickles.
     """
 
-    root: str
+    root: FilePath
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:

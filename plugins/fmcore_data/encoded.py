@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path as FilePath
 from typing import Annotated, final
 
 import numpy as np
@@ -88,7 +89,7 @@ class EncodedImages(StoredImages):
     `fmcore_data.split_names`.  A dataset without a test split holds `held_out` images out for it.
     """
 
-    root: str
+    root: FilePath
     image_size: Annotated[int, Gt(0)] | None = None
     channels: Channels = 3
     held_out: Annotated[int, Ge(0)] = field(default=0, kw_only=True)

@@ -22,7 +22,7 @@ __all__ = ["IDX", "read_idx"]
 
 UNSIGNED_BYTE = 0x08
 DEFLATE_LIMIT = 1032  # no deflate stream expands further, so that a header cannot promise more
-FASHION = "/usr/share/datasets/fashion-mnist"
+FASHION = FilePath("/usr/share/datasets/fashion-mnist")
 REMEDY = (
     "install Fashion-MNIST (apt-get install dataset-fashion-mnist), or set data.root=FOLDER to "
     "the folder of the files"
@@ -39,7 +39,7 @@ class IDX(StoredImages):
     10,000 images of 28x28 in ten classes.
     """
 
-    root: str = FASHION
+    root: FilePath = FASHION
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:

@@ -42,7 +42,7 @@ KINDS = (
 LISTED_SUFFIXES = 4
 
 
-def resolve_root(root: str) -> FilePath:
+def resolve_root(root: str | FilePath) -> FilePath:
     """`root` as an absolute path, `~` expanded; it need not exist.
 
     Raises DataError for an unknown user and for a name that the system refuses.
@@ -51,11 +51,11 @@ def resolve_root(root: str) -> FilePath:
         path = FilePath(os.path.abspath(FilePath(root).expanduser()))
         path.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"{root!r} cannot be a folder: {error}; set data.root=PATH") from error
+        raise DataError(f"{str(root)!r} cannot be a folder: {error}; set data.root=PATH") from error
     return path
 
 
-def find_root(root: str) -> FilePath:
+def find_root(root: str | FilePath) -> FilePath:
     """`root` as an absolute path.  Raises DataError unless it is a folder or a regular file."""
     path = resolve_root(root)
     if not (path.is_dir() or is_regular(path)):

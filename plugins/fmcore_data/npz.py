@@ -41,7 +41,7 @@ class Npz(StoredImages):
     are memory-mapped; compressed ones and pickles are read whole, so pack a large dataset first.
     """
 
-    root: str
+    root: FilePath
     image_size: Annotated[int, Gt(0)] | None = None
 
     @classmethod
@@ -64,7 +64,7 @@ class Npz(StoredImages):
     @property
     def _is_one_file(self) -> bool:
         # By name, since the shape of the official images is known without files.
-        return self.root.endswith(".npz")
+        return FilePath(self.root).suffix == ".npz"
 
     def _open(self) -> Images:
         root = find_root(self.root)

@@ -25,7 +25,7 @@ class PackedImages(StoredImages):
     with the manifest's.
     """
 
-    root: str
+    root: FilePath
 
     @cached_property
     def _packed(self) -> Packed:

@@ -36,7 +36,7 @@ class FeatureSets:
     fake: Tensor
     real: Reference
     evaluation: Evaluation
-    file: str | None
+    file: FilePath | None
 
     def real_rows(self) -> Tensor:
         """Return the features of the reference, `(length, d)`."""
@@ -57,7 +57,7 @@ class FeatureMetric(RowMetric):
 
     reference: ReferenceSplit = field(default="train", kw_only=True)
     reference_count: Annotated[int, Gt(1)] | None = field(default=None, kw_only=True)
-    reference_file: str | None = field(default=None, kw_only=True)
+    reference_file: FilePath | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod

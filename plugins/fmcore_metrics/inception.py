@@ -38,7 +38,7 @@ WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129
 CHUNK = 16
 
 
-def require_weights(given: str | None, metric: str) -> Path:
+def require_weights(given: str | Path | None, metric: str) -> Path:
     """Return the file of the weights: `given`, or the one in torch.hub's cache.
 
     Raises DataError, with instructions, if it does not exist.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any, final
 
 from fmcore import Dataset, Evaluation
@@ -27,7 +28,7 @@ class InceptionMetric(FeatureMetric):
     `weights_sha256` its SHA-256.
     """
 
-    weights: str | None = field(default=None, kw_only=True)
+    weights: FilePath | None = field(default=None, kw_only=True)
     weights_sha256: str = field(default=WEIGHTS_SHA256, kw_only=True)
 
     @property
@@ -42,7 +43,7 @@ class InceptionSpace(Space):
     """The layer of width `chosen`, with weights from a file."""
 
     metric: str
-    weights: str | None
+    weights: FilePath | None
     sha256: str
     chosen: int = FEATURES
 

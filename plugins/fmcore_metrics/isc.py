@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path as FilePath
 from typing import Annotated, final
 
 import numpy as np
@@ -37,7 +38,7 @@ class ISC(RowMetric):
     """
 
     splits: Annotated[int, Gt(0)] = 10
-    weights: str | None = None
+    weights: FilePath | None = None
     weights_sha256: str = WEIGHTS_SHA256
 
     def check(self, data: Dataset, path: Path) -> None:

@@ -70,7 +70,7 @@ class Reference:
             "reference_flips": "none",
         }
 
-    def moments(self, cache: Path, file: str | None = None) -> Moments:
+    def moments(self, cache: Path, file: str | Path | None = None) -> Moments:
         """Return mean and covariance of the features, from `file` if given, else from `cache`.
 
         If the cache does not hold them, they are computed and stored there.
@@ -78,7 +78,7 @@ class Reference:
         stored = self._load_or_compute("moments", cache, file, self._compute_moments)
         return Moments(self.length, stored["mean"], stored["scatter"])
 
-    def rows(self, cache: Path, file: str | None = None) -> Tensor:
+    def rows(self, cache: Path, file: str | Path | None = None) -> Tensor:
         """Return the features themselves, `(length, d)` float32; stored as `moments` are."""
         return self._load_or_compute("features", cache, file, self._compute_rows)["features"]
 
@@ -92,7 +92,7 @@ class Reference:
         self,
         content: Content,
         cache: Path,
-        given: str | None,
+        given: str | Path | None,
         compute: Callable[[], dict[str, Tensor]],
     ) -> dict[str, Tensor]:
         settings = {"holds": content, **self.provenance}

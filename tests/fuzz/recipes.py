@@ -10,7 +10,7 @@ import yaml
 from hypothesis import strategies as st
 
 from fmcore import load_recipe
-from fmcore.recipe.catalog import catalogue
+from fmcore.recipe.catalog import list_recipes
 
 from .formats import CANARY
 from .mutations import Folder, broken_bytes, changed_json, json_values, words
@@ -52,7 +52,7 @@ overrides = st.just([]) | st.lists(
 @cache
 def shipped() -> list[bytes]:
     """The shipped recipes, and one that uses most kinds of values."""
-    return [TINY.encode(), *(found.file.read_bytes() for found in catalogue())]
+    return [TINY.encode(), *(found.file.read_bytes() for found in list_recipes())]
 
 
 @st.composite

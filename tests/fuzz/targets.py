@@ -23,7 +23,7 @@ from fmcore.benchmark.compare import compare
 from fmcore.benchmark.results_csv import ResultsCsv
 from fmcore.cli.summary import summary
 from fmcore.errors import FmcoreError
-from fmcore.recipe.diff import annotated
+from fmcore.recipe.diff import annotate
 from fmcore.recipe.load import load_recipe
 from fmcore.recipe.recipe import Recipe
 from fmcore.report.page import make_report
@@ -89,7 +89,7 @@ def any_broken(valid: list[bytes]) -> st.SearchStrategy[bytes]:
 
 def recipe_text() -> Target:
     def read(root: Path) -> None:
-        annotated(loaded(root / "recipe", root))
+        annotate(loaded(root / "recipe", root))
 
     return Target(recipes.case(recipes.TINY.encode(), ["seed=1"]), recipes.broken_texts(), read)
 

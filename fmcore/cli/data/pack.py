@@ -77,7 +77,8 @@ def _splits(data: ImageDataset) -> list[Split]:
 def _source(name: str, data: Dataset) -> dict[str, Any]:
     """Where the images come from, for the manifest."""
     options = {field.name: getattr(data, field.name) for field in fields(data)}
-    return {"name": name, "options": {k: v for k, v in options.items() if k != "split"}}
+    plain = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
+    return {"name": name, "options": {k: v for k, v in plain.items() if k != "split"}}
 
 
 class _Progress:
