@@ -25,7 +25,7 @@ class DiffusersPath(AffinePath):
     Raises DataError if the file is missing or its path is not known.
     """
 
-    folder: str
+    folder: FilePath
 
     def __post_init__(self) -> None:
         super().__post_init__()

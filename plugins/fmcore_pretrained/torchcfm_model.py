@@ -51,7 +51,7 @@ class TorchCFM(VectorField):
         self,
         *,
         shape: tuple[int, ...],
-        file: str,
+        file: FilePath,
         num_channels: Annotated[int, Gt(0)] = 128,
         num_res_blocks: Annotated[int, Gt(0)] = 2,
         channel_mult: tuple[int, ...] | None = None,
