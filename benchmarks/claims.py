@@ -30,9 +30,9 @@ import torch
 from torch import Tensor
 
 from fmcore import Problem, create, load_recipe
-from fmcore.benchmark.axes import Chosen
-from fmcore.benchmark.table1 import Cell, Drawn, table1
-from fmcore.benchmark.table1_figures import Figures
+from fmcore.benchmark.axes import ComponentSpec
+from fmcore.benchmark.table1 import Cell, FigureData, table1
+from fmcore.benchmark.table1_figures import FigureOptions
 from fmcore.benchmark.table1_methods import METHODS
 from fmcore.interfaces.randomness import noise_of
 from fmcore.report.markdown import markdown_table
@@ -119,7 +119,7 @@ def spread(values: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def summarise(
-    cells: Sequence[Cell], drawn: Drawn, name: str, straight: Mapping[Path, float | None]
+    cells: Sequence[Cell], drawn: FigureData, name: str, straight: Mapping[Path, float | None]
 ) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for method in METHODS:
@@ -213,9 +213,9 @@ def main() -> None:
     for data in given.data.split(","):
         overrides, name, compared = RECIPES[data]
         recipe = load_recipe(data, overrides)
-        figures = Figures(
+        figures = FigureOptions(
             BUDGETS,
-            metric=Chosen("metric", name),
+            metric=ComponentSpec("metric", name),
             samples=recipe.values["sample"]["count"],
             compared=compared,
         )

@@ -14,7 +14,7 @@ from fmcore.recipe.schema import options as options_of
 from fmcore.registry import registry
 from fmcore.solving.fixed.grids import GridName
 
-__all__ = ["DTYPES", "PROBLEMS", "Axes", "Chosen", "Grid", "read_axes"]
+__all__ = ["DTYPES", "PROBLEMS", "Axes", "ComponentSpec", "Grid", "read_axes"]
 
 PROBLEMS: Final = ("gaussian", "eight_gaussians", "stiff_mix")
 DTYPES: Final = ("float32", "float64")
@@ -26,7 +26,7 @@ Grid = str | tuple[float, ...]
 
 @final
 @dataclass(frozen=True)
-class Chosen:
+class ComponentSpec:
     """A component by name, with the options given for it."""
 
     kind: str
@@ -63,8 +63,10 @@ class Axes:
 
     problem: Sequence[str] = ("eight_gaussians",)
     dim: Sequence[int] = (2,)
-    path: Sequence[Chosen] = ()
-    solver: Sequence[Chosen] = tuple(Chosen("solver", name) for name in (*SOLVERS, BASELINE))
+    path: Sequence[ComponentSpec] = ()
+    solver: Sequence[ComponentSpec] = tuple(
+        ComponentSpec("solver", name) for name in (*SOLVERS, BASELINE)
+    )
     grid: Sequence[Grid] = ("auto",)
     nfe: Sequence[int] = (4, 8, 16, 32, 64)
     tol: Sequence[float] = (1e-5,)
@@ -72,7 +74,7 @@ class Axes:
     samples: Sequence[int] = (64,)
     batch: Sequence[int] = (0,)
     dtype: Sequence[str] = ("float64",)
-    metrics: Sequence[Chosen] = ()
+    metrics: Sequence[ComponentSpec] = ()
 
 
 def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str = "") -> Axes:
@@ -116,13 +118,13 @@ def _values(axis: str, text: str) -> list[Any]:
     return values
 
 
-def _component(kind: str) -> Callable[[Any], Chosen]:
-    def read(value: Any) -> Chosen:
+def _component(kind: str) -> Callable[[Any], ComponentSpec]:
+    def read(value: Any) -> ComponentSpec:
         options = dict(value) if isinstance(value, Mapping) else {"name": value}
         name = options.pop("name", None)
         if not isinstance(name, str):
             raise RecipeError(f"expected a {kind}'s name, or {{name: ..., option: ...}}")
-        chosen = Chosen(kind, name, options)
+        chosen = ComponentSpec(kind, name, options)
         chosen.check()
         return chosen
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from fmcore.benchmark.axes import Axes, Chosen, Grid
+from fmcore.benchmark.axes import Axes, ComponentSpec, Grid
 from fmcore.errors import ComponentError
 from fmcore.interfaces.solver import Solver
 
@@ -24,7 +24,7 @@ class Setting:
 
     problem: str
     dim: int | None
-    path: Chosen | None
+    path: ComponentSpec | None
     seed: int
     samples: int
     batch: int
@@ -45,7 +45,7 @@ class Cell:
     """
 
     setting: Setting
-    solver: Chosen
+    solver: ComponentSpec
     grid: Grid | None
     nfe: int | None
     tol: float | None
@@ -111,7 +111,9 @@ def _settings(axes: Axes, problem: str | None) -> Iterator[Setting]:
         yield dataclasses.replace(setting, batch=batch)
 
 
-def _ways(solver: Chosen, axes: Axes) -> Iterator[tuple[Grid | None, int | None, float | None]]:
+def _ways(
+    solver: ComponentSpec, axes: Axes
+) -> Iterator[tuple[Grid | None, int | None, float | None]]:
     budgeted = solver.accepts("nfe") and not solver.options.keys() & {"nfe", "steps"}
     tolerant = solver.accepts("rtol") and not solver.options.keys() & {"rtol", "atol"}
     takes_grid = solver.accepts("grid") and "grid" not in solver.options

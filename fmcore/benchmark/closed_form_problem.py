@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 
 from fmcore.benchmark.cells import Setting, digest
-from fmcore.benchmark.reference import RTOL, exact_ends, kept
+from fmcore.benchmark.reference import RTOL, exact_endpoints, load_or_compute
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError
 from fmcore.flow.gaussian_mixture import (
@@ -22,12 +22,12 @@ from fmcore.interfaces.gaussian import Gaussian
 from fmcore.interfaces.path import AffinePath
 from fmcore.interfaces.randomness import noise_of
 
-__all__ = ["ClosedForm"]
+__all__ = ["ClosedFormProblem"]
 
 
 @final
 @dataclass(frozen=True)
-class ClosedForm:
+class ClosedFormProblem:
     """Makes the task of a setting; true ends are kept in the folder `references`."""
 
     references: Path
@@ -57,9 +57,9 @@ class ClosedForm:
             "rtol": RTOL,
             "velocity": 1,  # counts changes of the formulas
         }
-        reference = kept(
+        reference = load_or_compute(
             self.references / f"{digest(facts)}.safetensors",
-            lambda: exact_ends(field, start.double(), self.quiet),
+            lambda: exact_endpoints(field, start.double(), self.quiet),
         )
         return Task(field, start.to(self.device), reference, path, setting.batch, setting.seed)
 

@@ -7,25 +7,25 @@ from pathlib import Path
 
 from fmcore.benchmark.compare import MAY_DIFFER, Column, Comparison, compare
 from fmcore.report.charts import PALETTE, lines
-from fmcore.report.numbers import described
-from fmcore.report.parts import Chart, Picture, attempted, data_uri
+from fmcore.report.numbers import describe_provenance
+from fmcore.report.parts import Chart, Picture, attempt, data_uri
 from fmcore.report.rendering import write_page
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
 
-__all__ = ["write_comparison"]
+__all__ = ["write_comparison_page"]
 
 PICTURES = ("grid.png", "density.png")
 
 
-def write_comparison(
+def write_comparison_page(
     file: Path, folders: Sequence[RunFolder], comparison: Comparison | None = None
 ) -> None:
     """Write the comparison of `folders` to `file`: numbers, what tells the recipes apart, curves
     and samples.
     """
     found = compare(folders) if comparison is None else comparison
-    missed: list[str] = []
+    omitted: list[str] = []
     ways = [_way(column) for column in found.columns]
     first = 1 + len(found.settings)  # of the numbers, which a person reads before the settings
     write_page(
@@ -37,9 +37,9 @@ def write_comparison(
         ways=list(zip(found.headings(), ways, strict=True)),
         reasons=found.reasons,
         runs=[(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(found.runs)],
-        curve=attempted("the curves", lambda: _curve(folders), missed),
-        pictures=[p for folder in folders for p in _pictures(folder, missed)],
-        missed=missed,
+        curve=attempt("the curves", lambda: _curve(folders), omitted),
+        pictures=[p for folder in folders for p in _pictures(folder, omitted)],
+        omitted=omitted,
     )
 
 
@@ -50,7 +50,7 @@ def _way(column: Column) -> str:
     sampler = shared.get("sampler")
     if isinstance(sampler, Mapping):
         shared["sampler"] = {k: v for k, v in sampler.items() if k not in MAY_DIFFER}
-    return described(shared)
+    return describe_provenance(shared)
 
 
 def _curve(folders: Sequence[RunFolder]) -> Chart | None:
@@ -63,11 +63,11 @@ def _curve(folders: Sequence[RunFolder]) -> Chart | None:
     return Chart("Training loss", "Smoothed.", lines("losses", series, "loss"))
 
 
-def _pictures(folder: RunFolder, missed: list[str]) -> list[Picture]:
+def _pictures(folder: RunFolder, omitted: list[str]) -> list[Picture]:
     found = []
     for name in PICTURES:
         file = folder.samples / name
-        data = attempted(str(file), lambda file=file: data_uri(file), missed)  # type: ignore[misc]
+        data = attempt(str(file), lambda file=file: data_uri(file), omitted)  # type: ignore[misc]
         if data is not None:
             found.append(Picture(str(folder.root), "", data, wide=name == "density.png"))
     return found

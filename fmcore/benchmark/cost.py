@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fmcore.benchmark.instrument import Counted, Timed, Waited
+from fmcore.benchmark.instrument import CallCounter, FieldTimer, SyncCounter
 from fmcore.benchmark.task import Task
 from fmcore.interfaces.problem import Solution, Status, Velocity
 from fmcore.interfaces.solver import Solver
@@ -30,12 +30,12 @@ def solve_all(task: Task, solver: Solver, field: Velocity) -> list[Solution]:
 
 def costs(task: Task, solver: Solver) -> tuple[dict[str, Any], list[Solution]]:
     """What one pass costs in counts, which are exact, and its solutions."""
-    counted = Counted(task.field, task.path.t_min, task.path.t_max)
+    counted = CallCounter(task.field, task.path.t_min, task.path.t_max)
     solutions = solve_all(task, solver, counted)
     forwards = counted.forwards  # before the next pass adds its own
     nfe = torch.cat([s.stats.nfe for s in solutions]).double().cpu()
     statuses = Counter(int(v) for s in solutions for v in s.status.tolist())
-    waited = Waited(task.field)
+    waited = SyncCounter(task.field)
     waits = waited.during(lambda: solve_all(task, solver, waited))
     return {
         "nfe_mean": float(nfe.mean()),
@@ -87,7 +87,7 @@ def timings(task: Task, solver: Solver, repeats: int) -> dict[str, float | None]
 
 
 def _round(task: Task, solver: Solver, cuda: bool) -> tuple[float, float, int]:
-    timed = Timed(task.field, task.x0.device)
+    timed = FieldTimer(task.field, task.x0.device)
     _settle(cuda)
     began = time.perf_counter()
     solve_all(task, solver, timed)

@@ -13,11 +13,11 @@ from fmcore.interfaces.problem import Velocity
 from fmcore.interfaces.source import Condition
 from fmcore.testing.flows import Waits
 
-__all__ = ["Counted", "Timed", "Waited"]
+__all__ = ["CallCounter", "FieldTimer", "SyncCounter"]
 
 
 @final
-class Counted:
+class CallCounter:
     """Counts calls, rows, network evaluations, and calls at a time outside [low, high]."""
 
     def __init__(self, field: Velocity, low: float, high: float) -> None:
@@ -41,7 +41,7 @@ class Counted:
 
 
 @final
-class Timed:
+class FieldTimer:
     """Adds up the seconds spent in the field: the host's on a CPU, the device's own on a GPU."""
 
     def __init__(self, field: Velocity, device: torch.device) -> None:
@@ -73,7 +73,7 @@ class Timed:
 
 
 @final
-class Waited:
+class SyncCounter:
     """Counts what makes the host wait for the device outside the field."""
 
     def __init__(self, field: Velocity) -> None:

@@ -10,7 +10,15 @@ import torch
 
 from fmcore.benchmark.results_csv import Row
 
-__all__ = ["SETTING", "arrived", "by_setting", "fitted_order", "front", "mark_pareto", "series_of"]
+__all__ = [
+    "SETTING",
+    "by_setting",
+    "converged",
+    "fitted_order",
+    "front",
+    "mark_pareto",
+    "series_of",
+]
 
 SETTING = ("problem", "dim", "path", "seed", "samples", "batch", "dtype")
 """Rows are compared where these agree."""
@@ -40,7 +48,7 @@ def front(rows: Sequence[Row], cost: str) -> set[int]:
     """The indices of the rows that no other beats in `cost` and `error_rms`: at most as much of
     both and less of one.
     """
-    points = [(r[cost], r["error_rms"]) if arrived(r) else None for r in rows]
+    points = [(r[cost], r["error_rms"]) if converged(r) else None for r in rows]
     there = [p for p in points if p is not None]
     return {
         i
@@ -54,7 +62,7 @@ def fitted_order(rows: Iterable[Row]) -> float | None:
 
     Errors within a hundred roundings of the state are left out.
     """
-    kept = [r for r in rows if r["nfe"] and arrived(r) and r["error_rms"] > _rounding(r)]
+    kept = [r for r in rows if r["nfe"] and converged(r) and r["error_rms"] > _rounding(r)]
     points = sorted({(math.log(r["nfe_mean"]), math.log(r["error_rms"])) for r in kept})
     if len({x for x, _ in points}) < 2:
         return None
@@ -62,7 +70,7 @@ def fitted_order(rows: Iterable[Row]) -> float | None:
     return -statistics.linear_regression(costs, errors).slope
 
 
-def arrived(row: Row) -> bool:
+def converged(row: Row) -> bool:
     """Whether the cell could be measured and has a finite error."""
     return not row["reason"] and math.isfinite(row["error_rms"])
 

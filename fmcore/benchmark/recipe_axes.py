@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.errors import FmcoreError, RecipeError, did_you_mean
 from fmcore.recipe.nodes import Items, plain, walk
 from fmcore.recipe.overrides import value_of
@@ -18,7 +18,7 @@ from fmcore.recipe.sections import Sections
 
 __all__ = ["Combination", "RecipeAxes", "read_recipe_axes"]
 
-SOLVING: Final = ("solver", "grid", "nfe", "tol", "samples", "batch", "dtype", "metrics")
+SOLVER_AXES: Final = ("solver", "grid", "nfe", "tol", "samples", "batch", "dtype", "metrics")
 """Axes of the solvers that are measured on every trained network."""
 
 CLOSED_FORM_ONLY: Final = ("problem", "dim")
@@ -76,7 +76,7 @@ def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
         fault = _fault(text, key if equals else "", keys, recipe)
         if fault:
             faults.append(fault)
-        elif key in SOLVING:
+        elif key in SOLVER_AXES:
             solving.append(text)
         else:
             try:
@@ -106,14 +106,14 @@ def _fault(text: str, key: str, before: Mapping[str, Any], recipe: Recipe) -> st
         return (
             f"command line: '{key}' is an axis of `fmcore benchmark closed-form`, not of a recipe"
         )
-    if key in SOLVING or key.partition(".")[0] in sections:
+    if key in SOLVER_AXES or key.partition(".")[0] in sections:
         return ""
     known = [path for path, _ in walk(recipe.completed)]
     same = [path for path in known if path.rpartition(".")[2] == key]
-    hint = f"; did you mean '{same[0]}'?" if same else did_you_mean(key, [*known, *SOLVING])
+    hint = f"; did you mean '{same[0]}'?" if same else did_you_mean(key, [*known, *SOLVER_AXES])
     return (
         f"command line: no axis '{key[:60]}'{hint or ';'} a recipe's axes are its keys, as in "
-        f"path, train.lr, and, for solvers on its networks: {', '.join(SOLVING)}"
+        f"path, train.lr, and, for solvers on its networks: {', '.join(SOLVER_AXES)}"
     )
 
 
@@ -128,5 +128,7 @@ def _values(text: str) -> list[Any]:
 
 def _label(value: Any) -> str:
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return str(Chosen("", value["name"], {k: v for k, v in value.items() if k != "name"}))
+        return str(
+            ComponentSpec("", value["name"], {k: v for k, v in value.items() if k != "name"})
+        )
     return value if isinstance(value, str) else json.dumps(value)

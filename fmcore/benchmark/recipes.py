@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.benchmark.axes import Axes, read_axes
+from fmcore.benchmark.benchmark_page import write_benchmark_page
 from fmcore.benchmark.cells import digest
-from fmcore.benchmark.page import write_benchmark
-from fmcore.benchmark.plot import save_picture
+from fmcore.benchmark.pareto_plot import save_pareto_plot
 from fmcore.benchmark.recipe_axes import Combination, RecipeAxes, read_recipe_axes
 from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.run_tables import RunRow, RunsReport
-from fmcore.benchmark.solvers import CLOSED_FORM, RUN_AXES, Measuring, along_own_path
-from fmcore.benchmark.sweep import Made, Member, sweep
+from fmcore.benchmark.solvers import CLOSED_FORM, RUN_AXES, BenchmarkConfig, along_own_path
+from fmcore.benchmark.sweep import SweepResult, SweepRun, sweep
 from fmcore.benchmark.tables import Report
 from fmcore.benchmark.trained_problem import check_metrics
 from fmcore.errors import FmcoreError, RecipeError
@@ -38,7 +38,7 @@ AFTER_TRAINING = ("sample", "evaluate", "expect")
 """Sections that do not change the network: runs that differ in them alone share their training."""
 
 
-TOLD_ELSEWHERE = (*AFTER_TRAINING, "path", "seed")
+NOT_IN_TITLE = (*AFTER_TRAINING, "path", "seed")
 """What the title of a network's table leaves out: it stands there by itself, or does not matter."""
 
 
@@ -69,11 +69,11 @@ class RecipeBenchmark:
 
 @final
 @dataclass(frozen=True)
-class _Planned:
+class _PlannedRun:
     """A combination and its run, or the reason why there can be none."""
 
     combination: Combination
-    member: Member | None
+    member: SweepRun | None
     reason: str = ""
 
 
@@ -109,7 +109,7 @@ def benchmark_recipe(
     folder = Path("runs") / "benchmark" / recipe.name if out is None else out
     planned = [_planned(source, recipe.name, c, folder) for c in given.combinations()]
     solving = _solving(given, planned)
-    measuring = Measuring(device, threads, repeats, reference_tol, quiet)
+    measuring = BenchmarkConfig(device, threads, repeats, reference_tol, quiet)
     folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(folder).claimed():
         members = [plan.member for plan in planned if plan.member is not None]
@@ -127,14 +127,14 @@ def benchmark_recipe(
     return finished
 
 
-def _planned(source: str | Path, name: str, combination: Combination, folder: Path) -> _Planned:
+def _planned(source: str | Path, name: str, combination: Combination, folder: Path) -> _PlannedRun:
     try:
         recipe = load_recipe(source, combination.overrides, name=name)
         Components.of(recipe).check()
     except FmcoreError as error:
-        return _Planned(combination, None, str(error))
-    return _Planned(
-        combination, Member(str(combination), recipe, _place(folder, combination, recipe))
+        return _PlannedRun(combination, None, str(error))
+    return _PlannedRun(
+        combination, SweepRun(str(combination), recipe, _place(folder, combination, recipe))
     )
 
 
@@ -150,7 +150,7 @@ def _place(folder: Path, combination: Combination, recipe: Recipe) -> Path:
     return folder / "runs" / f"{re.sub(r'[^A-Za-z0-9._]+', '-', said)[:60].strip('-')}-{own}"
 
 
-def _solving(given: RecipeAxes, planned: Sequence[_Planned]) -> Axes | None:
+def _solving(given: RecipeAxes, planned: Sequence[_PlannedRun]) -> Axes | None:
     """The axes of the solvers, checked before anything is trained."""
     members = [plan.member for plan in planned if plan.member is not None]
     if not members:
@@ -162,9 +162,9 @@ def _solving(given: RecipeAxes, planned: Sequence[_Planned]) -> Axes | None:
     return axes
 
 
-def _groups(members: Sequence[Member]) -> list[list[Member]]:
+def _groups(members: Sequence[SweepRun]) -> list[list[SweepRun]]:
     """The members by their training: those of a group need only one."""
-    groups: dict[str, dict[Path, Member]] = {}
+    groups: dict[str, dict[Path, SweepRun]] = {}
     for member in members:
         values = member.recipe.values
         trained = {k: v for k, v in values.items() if k not in AFTER_TRAINING}
@@ -172,7 +172,7 @@ def _groups(members: Sequence[Member]) -> list[list[Member]]:
     return [list(own.values()) for own in groups.values()]
 
 
-def _row(plan: _Planned, made: Mapping[Path, Made]) -> RunRow:
+def _row(plan: _PlannedRun, made: Mapping[Path, SweepResult]) -> RunRow:
     if plan.member is None:
         return RunRow(plan.combination.labels, "", reason=plan.reason)
     one = made[plan.member.folder]
@@ -187,23 +187,23 @@ def _row(plan: _Planned, made: Mapping[Path, Made]) -> RunRow:
 
 def _solvers(
     axes: Axes,
-    trained: Sequence[Made],
-    planned: Sequence[_Planned],
+    trained: Sequence[SweepResult],
+    planned: Sequence[_PlannedRun],
     folder: Path,
-    measuring: Measuring,
+    measuring: BenchmarkConfig,
 ) -> Report:
-    """The cells of every network, in one ledger."""
-    ledger, rows = ResultsCsv(folder / "cells.csv"), list[Row]()
+    """The cells of every network, in one CSV file."""
+    results_csv, rows = ResultsCsv(folder / "cells.csv"), list[Row]()
     facts: dict[str, Any] = {}
     for one in trained:
         own = next(p for p in planned if p.member and p.member.folder == one.member.folder)
         labels = own.combination.labels.items()
-        told = {k: v for k, v in labels if k.partition(".")[0] not in TOLD_ELSEWHERE}
+        told = {k: v for k, v in labels if k.partition(".")[0] not in NOT_IN_TITLE}
         title = str(Combination((), told)) if told else ""
         seeded = replace(axes, seed=(one.member.recipe.values["seed"],))
         problem = measuring.trained(one.member.folder, folder / "references", title)
         plan = measuring.plan(problem, along_own_path(seeded, problem), problem.name)
-        rows += measuring.rows(plan, ledger)
+        rows += measuring.rows(plan, results_csv)
         facts = problem.facts()
     return measuring.report(rows, facts)
 
@@ -221,8 +221,8 @@ def _write(made: RecipeBenchmark, machine: Mapping[str, Any]) -> None:
     write_text(made.folder / "benchmark.md", made.markdown())
     write_text(made.folder / "benchmark.tex", made.latex())
     if made.solvers is not None:
-        save_picture(made.folder / "benchmark.png", made.solvers)
-    write_benchmark(
+        save_pareto_plot(made.folder / "benchmark.png", made.solvers)
+    write_benchmark_page(
         made.folder / "benchmark.html",
         made.solvers,
         title="Benchmark of a recipe",

@@ -23,7 +23,7 @@ from fmcore.flow.gaussian_mixture import GaussianMixtureField
 from fmcore.runs.files import atomic
 from fmcore.runs.progress import progress
 
-__all__ = ["RTOL", "exact_ends", "kept"]
+__all__ = ["RTOL", "exact_endpoints", "load_or_compute"]
 
 RTOL = 1e-12
 ATOL = 1e-12
@@ -31,7 +31,7 @@ ATOL = 1e-12
 Array = NDArray[np.float64]
 
 
-def kept(file: Path, compute: Callable[[], Tensor]) -> Tensor:
+def load_or_compute(file: Path, compute: Callable[[], Tensor]) -> Tensor:
     """The tensor in `file`; computed and written there if it is not, or not whole."""
     try:
         return load_file(file)["x"]
@@ -41,7 +41,7 @@ def kept(file: Path, compute: Callable[[], Tensor]) -> Tensor:
         return x
 
 
-def exact_ends(field: GaussianMixtureField, x0: Tensor, quiet: bool = False) -> Tensor:
+def exact_endpoints(field: GaussianMixtureField, x0: Tensor, quiet: bool = False) -> Tensor:
     """Where the flow carries every row of `x0`, `(n, d)` in double precision, from t_min to t_max.
 
     Raises SolverError if DOP853 does not arrive.

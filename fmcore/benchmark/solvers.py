@@ -16,17 +16,17 @@ from typing import Any, Protocol, final
 
 import torch
 
-from fmcore.benchmark.axes import Axes, Chosen, read_axes
+from fmcore.benchmark.axes import Axes, ComponentSpec, read_axes
+from fmcore.benchmark.benchmark_page import write_benchmark_page
 from fmcore.benchmark.cells import Cell, Setting, cells, digest
-from fmcore.benchmark.closed_form_problem import ClosedForm
+from fmcore.benchmark.closed_form_problem import ClosedFormProblem
 from fmcore.benchmark.cost import costs, errors, timings
-from fmcore.benchmark.page import write_benchmark
 from fmcore.benchmark.pareto import mark_pareto
-from fmcore.benchmark.plot import save_picture
+from fmcore.benchmark.pareto_plot import save_pareto_plot
 from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.tables import Report
 from fmcore.benchmark.task import Task
-from fmcore.benchmark.trained_problem import Trained, check_metrics
+from fmcore.benchmark.trained_problem import TrainedProblem, check_metrics
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
 from fmcore.interfaces.solver import Solver
 from fmcore.registry import registry
@@ -35,11 +35,11 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.provenance import environment
 
-__all__ = ["CLOSED_FORM", "RUN_AXES", "Benchmark", "Measuring", "along_own_path", "benchmark"]
+__all__ = ["CLOSED_FORM", "RUN_AXES", "Benchmark", "BenchmarkConfig", "along_own_path", "benchmark"]
 
 CLOSED_FORM = "closed-form"
 
-_CLOSED_FORM_AXES = Axes(path=(Chosen("path", "ot"), Chosen("path", "vp")))
+_CLOSED_FORM_AXES = Axes(path=(ComponentSpec("path", "ot"), ComponentSpec("path", "vp")))
 RUN_AXES = Axes(dtype=("float32",))
 
 
@@ -69,7 +69,7 @@ class _Plan:
 
     problems: Problems
     cells: Sequence[Cell]
-    metrics: Sequence[Chosen]
+    metrics: Sequence[ComponentSpec]
     device: torch.device
     threads: int
     repeats: int
@@ -110,7 +110,7 @@ def benchmark(
 
     Raises RecipeError for wrong axes.  A cell that cannot be is a row with its reason.
     """
-    measuring = Measuring(device, threads, repeats, reference_tol, quiet)
+    measuring = BenchmarkConfig(device, threads, repeats, reference_tol, quiet)
     shared = Path("runs") / "benchmark" / "references" if out is None else out / "references"
     problems, chosen, name = _opened(target, axes, shared, measuring)
     plan = measuring.plan(problems, chosen, name)
@@ -126,7 +126,7 @@ def benchmark(
 
 @final
 @dataclass(frozen=True)
-class Measuring:
+class BenchmarkConfig:
     """How cells are measured: where, on how many threads, in how many timed rounds, and against
     reference solves of which tolerance.
     """
@@ -145,10 +145,12 @@ class Measuring:
         """The device.  Raises ComponentError for one that is not there."""
         return _device(self.device)
 
-    def trained(self, folder: Path, references: Path, title: str = "") -> Trained:
+    def trained(self, folder: Path, references: Path, title: str = "") -> TrainedProblem:
         """The problem of a run; `title` tells it from others of its recipe."""
         opened = RunFolder.open(folder, lambda line: None)
-        return Trained(opened, references, self.place, tol=self.tol, quiet=self.quiet, title=title)
+        return TrainedProblem(
+            opened, references, self.place, tol=self.tol, quiet=self.quiet, title=title
+        )
 
     def plan(self, problems: Problems, axes: Axes, name: str | None) -> _Plan:
         """The cells of `axes` on `problems`."""
@@ -156,10 +158,10 @@ class Measuring:
             problems, cells(axes, name), axes.metrics, self.place, self.threads, self.repeats
         )
 
-    def rows(self, plan: _Plan, ledger: ResultsCsv) -> list[Row]:
-        """The rows of `plan`; those that `ledger` lacks are measured."""
+    def rows(self, plan: _Plan, results_csv: ResultsCsv) -> list[Row]:
+        """The rows of `plan`; those that `results_csv` lacks are measured."""
         with _threads(self.threads):
-            return _measured(plan, ledger, self.quiet)
+            return _measured(plan, results_csv, self.quiet)
 
     def report(self, rows: Sequence[Row], facts: Mapping[str, Any]) -> Report:
         """The rows with orders and fronts; `facts` are of their problems."""
@@ -169,39 +171,39 @@ class Measuring:
 
 
 def _opened(
-    target: str | Path, given: Sequence[str], references: Path, measuring: Measuring
+    target: str | Path, given: Sequence[str], references: Path, measuring: BenchmarkConfig
 ) -> tuple[Problems, Axes, str | None]:
     if str(target) == CLOSED_FORM:
         axes = read_axes(given, _CLOSED_FORM_AXES, leave_out="metrics")
-        return ClosedForm(references, measuring.place, measuring.quiet), axes, None
+        return ClosedFormProblem(references, measuring.place, measuring.quiet), axes, None
     axes = read_axes(given, RUN_AXES, leave_out="problem dim")
     trained = measuring.trained(Path(target), references)
     check_metrics(axes.metrics, trained.components)
     return trained, along_own_path(axes, trained), trained.name
 
 
-def along_own_path(axes: Axes, trained: Trained) -> Axes:
+def along_own_path(axes: Axes, trained: TrainedProblem) -> Axes:
     """Axes that name the path of the run, unless they name others: the table says which."""
     return axes if axes.path else replace(axes, path=(trained.own_path,))
 
 
-def _measured(plan: _Plan, ledger: ResultsCsv, quiet: bool) -> list[Row]:
+def _measured(plan: _Plan, results_csv: ResultsCsv, quiet: bool) -> list[Row]:
     """The rows of the plan; those that are missing are measured, setting by setting."""
     keys = [plan.key(cell) for cell in plan.cells]
-    missing = [c for key, c in zip(keys, plan.cells, strict=True) if key not in ledger.rows]
+    missing = [c for key, c in zip(keys, plan.cells, strict=True) if key not in results_csv.rows]
     done = len(keys) - len(missing)
     tasks = _Tasks(plan.problems)
     try:
         with progress("benchmark", len(keys), "cells", done, quiet) as show:
             for cell in missing:
-                ledger.add(plan.blank(cell) | _measured_or_reason(plan, cell, tasks))
+                results_csv.add(plan.blank(cell) | _measured_or_reason(plan, cell, tasks))
                 done += 1
                 show(done, str(cell.solver))
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped after {done} of {len(keys)} cells; the same command goes on"
         ) from None
-    return [ledger.rows[key] for key in keys]
+    return [results_csv.rows[key] for key in keys]
 
 
 @final
@@ -242,7 +244,7 @@ def _cell(plan: _Plan, cell: Cell, task: Task) -> Row:
         **errors(x, task.reference),
         **timings(task, solver, plan.repeats),
     }
-    if plan.metrics and isinstance(plan.problems, Trained):
+    if plan.metrics and isinstance(plan.problems, TrainedProblem):
         made = [metric.make() for metric in plan.metrics]
         row["metrics"] = json.dumps(plan.problems.measure(made, task, solutions))
     return row
@@ -252,9 +254,9 @@ def _write(folder: Path, report: Report) -> None:
     write_json(folder / "benchmark.json", report.json())
     write_text(folder / "benchmark.md", report.markdown())
     write_text(folder / "benchmark.tex", report.latex())
-    save_picture(folder / "benchmark.png", report)
+    save_pareto_plot(folder / "benchmark.png", report)
     lead = "How far each solver ends from the true end, and what it costs to get there."
-    write_benchmark(folder / "benchmark.html", report, title="Benchmark of solvers", lead=lead)
+    write_benchmark_page(folder / "benchmark.html", report, title="Benchmark of solvers", lead=lead)
 
 
 def _device(name: str) -> torch.device:

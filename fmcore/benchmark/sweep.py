@@ -22,12 +22,12 @@ from fmcore.runs.files import atomic, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.run import run
 
-__all__ = ["Made", "Member", "sweep"]
+__all__ = ["SweepResult", "SweepRun", "sweep"]
 
 
 @final
 @dataclass(frozen=True)
-class Member:
+class SweepRun:
     """A run of a sweep: what it is called, what it is to do, and where."""
 
     title: str
@@ -37,29 +37,29 @@ class Member:
 
 @final
 @dataclass(frozen=True)
-class Made:
+class SweepResult:
     """A member with its results, or why there are none."""
 
-    member: Member
+    member: SweepRun
     results: Mapping[str, Any]
     failure: str = ""
 
 
 def sweep(
-    groups: Sequence[Sequence[Member]],
+    groups: Sequence[Sequence[SweepRun]],
     *,
     jobs: int = 1,
     device: str | None = None,
     quiet: bool = False,
     say: Callable[[str], None] = print,
-) -> list[list[Made]]:
+) -> list[list[SweepResult]]:
     """Make every run of `groups`, `jobs` groups at once, each run then in a process of its own.
 
     A run that fails is told, and the others go on.  A bound under `expect:` is the recipe's own
     affair: missing it is no failure here.  Raises Interrupted if one was asked to stop.
     """
 
-    def made(group: Sequence[Member]) -> list[Made]:
+    def made(group: Sequence[SweepRun]) -> list[SweepResult]:
         return list(_together(group, jobs > 1, device, quiet, say))
 
     if jobs == 1:
@@ -69,12 +69,12 @@ def sweep(
 
 
 def _together(
-    group: Sequence[Member],
+    group: Sequence[SweepRun],
     apart: bool,
     device: str | None,
     quiet: bool,
     say: Callable[[str], None],
-) -> Iterator[Made]:
+) -> Iterator[SweepResult]:
     trained: Path | None = None
     for member in group:
         say(member.title)
@@ -89,20 +89,20 @@ def _together(
                     f"stopped at {member.title}; what is done is saved.  "
                     "To go on, give the same command"
                 ) from error
-            yield Made(member, {}, str(error))
+            yield SweepResult(member, {}, str(error))
         else:
             trained = trained or member.folder
-            yield Made(member, RunFolder(member.folder, lambda line: None).results())
+            yield SweepResult(member, RunFolder(member.folder, lambda line: None).results())
 
 
-def _in_process(member: Member, device: str | None, quiet: bool) -> None:
+def _in_process(member: SweepRun, device: str | None, quiet: bool) -> None:
     try:
         run(member.recipe, out=member.folder, device=device, quiet=quiet)
     except ExpectationError as missed:
         RunFolder(member.folder, lambda line: None).log(f"warning: {missed}")
 
 
-def _in_another_process(member: Member, device: str | None, quiet: bool) -> None:
+def _in_another_process(member: SweepRun, device: str | None, quiet: bool) -> None:
     file = member.folder.with_name(f"{member.folder.name}.recipe") / f"{member.recipe.name}.yaml"
     write_text(file, member.recipe.to_yaml())
     command = [sys.executable, "-m", "fmcore", "run", str(file), "--out", str(member.folder), "-q"]
@@ -117,7 +117,7 @@ def _in_another_process(member: Member, device: str | None, quiet: bool) -> None
     raise FmcoreError(said.rpartition("error: ")[2])
 
 
-def _hand_on(trained: Path, member: Member) -> None:
+def _hand_on(trained: Path, member: SweepRun) -> None:
     """Let `member`'s run begin with the network of the run in `trained`, unless it has its own."""
     folder = RunFolder.begin(member.recipe, member.folder, lambda line: None)
     if folder.checkpoints.steps():

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
-from fmcore.benchmark.sweep import Member, sweep
-from fmcore.benchmark.table1_figures import Figures, Subject, measured, stages_of
+from fmcore.benchmark.sweep import SweepRun, sweep
+from fmcore.benchmark.table1_figures import FigureOptions, FigureRun, checkpoint_overrides, measured
 from fmcore.benchmark.table1_methods import METHODS, Reported, reported
-from fmcore.benchmark.table1_page import write_table1
+from fmcore.benchmark.table1_page import write_table1_page
 from fmcore.benchmark.table1_panels import FIGURES, figure_panels, notes_on
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.recipe.recipe import Recipe
@@ -24,7 +24,7 @@ from fmcore.report.markdown import markdown_table
 from fmcore.report.plots.panels import STYLES, Panel, save_panels
 from fmcore.runs.files import write_json, write_text
 
-__all__ = ["Cell", "Drawn", "Table1", "table1"]
+__all__ = ["Cell", "FigureData", "Table1", "table1"]
 
 Spread = tuple[float, float | None]
 """A mean over seeds, and their standard deviation where there are several."""
@@ -44,7 +44,7 @@ class Cell:
 
 @final
 @dataclass(frozen=True)
-class Drawn:
+class FigureData:
     """What the figures show: panels by figure, how they were measured, and notes on the points."""
 
     panels: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Table1:
 
     recipe: Recipe
     cells: Sequence[Cell]
-    drawn: Drawn | None = None
+    drawn: FigureData | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -170,7 +170,7 @@ class Table1:
             yield "## Notes on the points"
             yield "\n".join(f"* {line}" for line in self.drawn.notes)
 
-    def _figures_json(self, drawn: Drawn) -> dict[str, Any]:
+    def _figures_json(self, drawn: FigureData) -> dict[str, Any]:
         return {
             "settings": dict(drawn.settings),
             "notes": list(drawn.notes),
@@ -192,7 +192,7 @@ def table1(
     *,
     methods: Sequence[str] = tuple(METHODS),
     seeds: Sequence[int] = (0,),
-    figures: Figures | None = None,
+    figures: FigureOptions | None = None,
     jobs: int = 1,
     device: str | None = None,
     quiet: bool = False,
@@ -233,25 +233,27 @@ def _numbers(panel: Panel) -> tuple[list[str], list[list[str]]]:
     return ["method", *(f"{x:g}" for x in xs)], rows
 
 
-def _member(recipe: Recipe, out: Path, method: str, seed: int) -> Member:
-    chosen = [*METHODS[method].overrides, f"seed={seed}", *stages_of(recipe)]
+def _member(recipe: Recipe, out: Path, method: str, seed: int) -> SweepRun:
+    chosen = [*METHODS[method].overrides, f"seed={seed}", *checkpoint_overrides(recipe)]
     title = f"{METHODS[method].title}, seed {seed}"
-    return Member(title, recipe.override(chosen), out / method / f"seed-{seed}")
+    return SweepRun(title, recipe.override(chosen), out / method / f"seed-{seed}")
 
 
 def _drawn(
-    figures: Figures,
+    figures: FigureOptions,
     recipe: Recipe,
     cells: Sequence[Cell],
     out: Path,
     device: str | None,
     quiet: bool,
-) -> Drawn:
-    subjects = [Subject(cell.method, cell.seed, cell.folder) for cell in cells if not cell.failure]
+) -> FigureData:
+    subjects = [
+        FigureRun(cell.method, cell.seed, cell.folder) for cell in cells if not cell.failure
+    ]
     rows = measured(figures, recipe, subjects, out, device=device, quiet=quiet)
     settings = figures.settings(recipe)
     distance = (settings["metric"] or "").partition("(")[0]
-    return Drawn(figure_panels(rows, distance), settings, notes_on(rows))
+    return FigureData(figure_panels(rows, distance), settings, notes_on(rows))
 
 
 def _write(made: Table1, out: Path) -> None:
@@ -260,11 +262,11 @@ def _write(made: Table1, out: Path) -> None:
     write_json(out / "table1.json", made.json())
     titles = {method: METHODS[method].title for method in made.methods}
     styles = dict(zip(METHODS, STYLES, strict=False))  # of a method: the same in every figure
-    drawn = made.drawn or Drawn()
+    drawn = made.drawn or FigureData()
     for name, panels in drawn.panels.items():
         how = f"{made.how[:-1]}; {drawn.captions[name]}"
         save_panels(out / f"{name}.png", panels, titles, styles, how)
-    write_table1(
+    write_table1_page(
         out / "table1.html",
         title=f"Table 1 on {made.recipe.name}",
         table=made.table(),

@@ -15,12 +15,12 @@ from typing import Any, Final, final
 
 import torch
 
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.cells import Setting, digest
 from fmcore.benchmark.cost import errors, solve_all
 from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.task import Task
-from fmcore.benchmark.trained_problem import Trained, check_metrics
+from fmcore.benchmark.trained_problem import TrainedProblem, check_metrics
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
 from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.problem import Solution
@@ -32,7 +32,7 @@ from fmcore.runs.progress import progress
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 
-__all__ = ["BUDGETS", "Figures", "Subject", "measured", "stages_of"]
+__all__ = ["BUDGETS", "FigureOptions", "FigureRun", "checkpoint_overrides", "measured"]
 
 BUDGETS: Final = (4, 8, 12, 20, 40, 100)
 """Velocity evaluations a sample: the range of the paper's figure 7."""
@@ -40,7 +40,7 @@ BUDGETS: Final = (4, 8, 12, 20, 40, 100)
 STAGES = 5
 """Checkpoints of a training that are looked at, evenly spaced, unless train.keep_every says."""
 
-MOST_SAMPLES = 2000
+MAX_SAMPLES = 2000
 DISTANCES = ("sliced_wasserstein", "fd_lite0")
 """What is measured on samples if the recipe names no such metric: the first that fits the data."""
 
@@ -53,7 +53,7 @@ TEXTS: Final = ("key", "method", "solver", "metrics", "reason")
 
 @final
 @dataclass(frozen=True)
-class Figures:
+class FigureOptions:
     """How the figures are measured.
 
     `metric` is the distance of samples: by default the first of the recipe's that looks at samples.
@@ -63,9 +63,9 @@ class Figures:
     """
 
     budgets: Sequence[int] = BUDGETS
-    metric: Chosen | None = None
+    metric: ComponentSpec | None = None
     samples: int | None = None
-    solver: Chosen = Chosen("solver", "midpoint", {"grid": "uniform"})  # noqa: RUF009  # frozen
+    solver: ComponentSpec = ComponentSpec("solver", "midpoint", {"grid": "uniform"})  # noqa: RUF009  # frozen
     compared: int = 64
     held_out: int = 64
     tol: float = 1e-6
@@ -91,8 +91,8 @@ class Figures:
 
     def count(self, recipe: Recipe) -> int:
         """How many samples are drawn for a point."""
-        own = (recipe.values["sample"] or {}).get("count", MOST_SAMPLES)
-        return self.samples or min(own, MOST_SAMPLES)
+        own = (recipe.values["sample"] or {}).get("count", MAX_SAMPLES)
+        return self.samples or min(own, MAX_SAMPLES)
 
     def distance(self, components: Components) -> tuple[str, Metric] | None:
         """The metric of samples, with its name; None if none fits the data.
@@ -111,7 +111,7 @@ class Figures:
 
 @final
 @dataclass(frozen=True)
-class Subject:
+class FigureRun:
     """A finished run to look at."""
 
     method: str
@@ -119,7 +119,7 @@ class Subject:
     folder: Path
 
 
-def stages_of(recipe: Recipe) -> list[str]:
+def checkpoint_overrides(recipe: Recipe) -> list[str]:
     """The override that lets a run keep the checkpoints which the figures look at."""
     train = recipe.values["train"]
     if train is None or train["keep_every"] is not None:
@@ -128,9 +128,9 @@ def stages_of(recipe: Recipe) -> list[str]:
 
 
 def measured(
-    figures: Figures,
+    figures: FigureOptions,
     recipe: Recipe,
-    subjects: Sequence[Subject],
+    subjects: Sequence[FigureRun],
     out: Path,
     *,
     device: str | None = None,
@@ -141,36 +141,38 @@ def measured(
 
     What cannot be measured is a row with its reason.  Raises Interrupted if stopped.
     """
-    ledger = ResultsCsv(out / "figures.csv", COLUMNS, TEXTS)
+    results_csv = ResultsCsv(out / "figures.csv", COLUMNS, TEXTS)
     settings = figures.settings(recipe)
-    looks = [_Look(figures, settings, subject, out / "references", device) for subject in subjects]
+    looks = [
+        _RunMeasurer(figures, settings, subject, out / "references", device) for subject in subjects
+    ]
     points = [(look, step, nfe) for look in looks for step, nfe in look.points()]
-    done = sum(look.key(step, nfe) in ledger.rows for look, step, nfe in points)
+    done = sum(look.key(step, nfe) in results_csv.rows for look, step, nfe in points)
     try:
         with progress("figures", len(points), "points", done, quiet) as show:
             for look, step, nfe in points:
-                if look.key(step, nfe) not in ledger.rows:
-                    ledger.add(look.row(step, nfe))
+                if look.key(step, nfe) not in results_csv.rows:
+                    results_csv.add(look.row(step, nfe))
                     done += 1
                     show(done, f"{look.subject.method}, step {step}")
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped after {done} of {len(points)} points of the figures; the same command goes on"
         ) from None
-    return [ledger.rows[look.key(step, nfe)] for look, step, nfe in points]
+    return [results_csv.rows[look.key(step, nfe)] for look, step, nfe in points]
 
 
 @final
-class _Look:
+class _RunMeasurer:
     """A run seen by the figures.  A point is a checkpoint's step and, either, the evaluations of
     the fixed solver, or None: the recipe's own solver, and metrics of data beside.
     """
 
     def __init__(
         self,
-        figures: Figures,
+        figures: FigureOptions,
         settings: Mapping[str, Any],
-        subject: Subject,
+        subject: FigureRun,
         references: Path,
         device: str | None,
     ) -> None:
@@ -179,7 +181,7 @@ class _Look:
         self._device = device
         self._folder = RunFolder(subject.folder, _nothing)
         self._recipe = self._folder.recipe()
-        self._trained: Trained | None = None
+        self._trained: TrainedProblem | None = None
 
     def points(self) -> Iterator[tuple[int, int | None]]:
         """The steps and budgets to look at, those of one checkpoint in a row."""
@@ -229,7 +231,7 @@ class _Look:
             row["reason"] = str(error)
         return {**row, "metrics": json.dumps(found) if found else ""}
 
-    def _within(self, trained: Trained, nfe: int, row: Row, found: dict[str, Any]) -> None:
+    def _within(self, trained: TrainedProblem, nfe: int, row: Row, found: dict[str, Any]) -> None:
         """Quality for a budget of the fixed solver."""
         row["solver"] = str(self._figures.solver)
         row["compared"] = self._settings["compared"]
@@ -241,7 +243,7 @@ class _Look:
             row["error_rms"] = errors(x, task.reference)["error_rms"]
         self._judged_by_samples(trained, task, solutions, found)
 
-    def _through_training(self, trained: Trained, row: Row, found: dict[str, Any]) -> None:
+    def _through_training(self, trained: TrainedProblem, row: Row, found: dict[str, Any]) -> None:
         """Quality and cost by the recipe's own solver."""
         solver = _own_solver(trained.components)
         row["solver"] = solver[0]
@@ -256,7 +258,11 @@ class _Look:
         self._judged_by_samples(blind, task, solutions, found)
 
     def _judged_by_samples(
-        self, trained: Trained, task: Task, solutions: Sequence[Solution], found: dict[str, Any]
+        self,
+        trained: TrainedProblem,
+        task: Task,
+        solutions: Sequence[Solution],
+        found: dict[str, Any],
     ) -> None:
         distance = self._figures.distance(trained.components)
         if distance is not None:
@@ -267,11 +273,11 @@ class _Look:
         count = self._settings["samples"]
         return Setting("", None, None, self.subject.seed, count, min(batch, count), "float32")
 
-    def _at(self, step: int) -> Trained:
+    def _at(self, step: int) -> TrainedProblem:
         """The network of `step`; the last one asked for is kept."""
         if self._trained is None or self._trained.step != step:
             components = Components.of(self._recipe)
-            self._trained = Trained(
+            self._trained = TrainedProblem(
                 self._folder,
                 self._references,
                 accelerator_for(components, self._device).device,

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.report.charts import drawn, tip
-from fmcore.report.parts import Chart, attempted
+from fmcore.report.parts import Chart, attempt
 from fmcore.report.plots.panels import Panel, Style, draw_panel
 from fmcore.report.rendering import write_page
 
-__all__ = ["Table", "write_table1"]
+__all__ = ["Table", "write_table1_page"]
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Heads and rows."""
@@ -30,7 +30,7 @@ class _Section:
     tables: Sequence[tuple[str, Table]]
 
 
-def write_table1(
+def write_table1_page(
     file: Path,
     *,
     title: str,
@@ -47,7 +47,7 @@ def write_table1(
     A figure is a title, a caption, and panels with their numbers; `names` and `styles` are of the
     methods.
     """
-    missed: list[str] = []
+    omitted: list[str] = []
     write_page(
         file,
         "table1.html",
@@ -57,11 +57,11 @@ def write_table1(
         how=how,
         failures=failures,
         figures=[
-            _section(place, *figure, names, styles, missed) for place, figure in enumerate(figures)
+            _section(place, *figure, names, styles, omitted) for place, figure in enumerate(figures)
         ],
         entries=[(name, styles[method][0]) for method, name in names.items()],
         notes=notes,
-        missed=missed,
+        omitted=omitted,
     )
 
 
@@ -72,15 +72,15 @@ def _section(
     panels: Sequence[tuple[Panel, Table]],
     names: Mapping[str, str],
     styles: Mapping[str, Style],
-    missed: list[str],
+    omitted: list[str],
 ) -> _Section:
     charts = []
     for number, (panel, _) in enumerate(panels):
         name = f"figure-{place}-{number}"
-        made = attempted(
+        made = attempt(
             panel.title,
             lambda panel=panel, name=name: _chart(name, panel, names, styles),  # type: ignore[misc]
-            missed,
+            omitted,
         )
         charts += [] if made is None else [made]
     tables = [(f"{panel.title}, by {panel.across}", numbers) for panel, numbers in panels]

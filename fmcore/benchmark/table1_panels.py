@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from fmcore.benchmark.results_csv import Row
-from fmcore.report.plots.panels import Panel, Place
+from fmcore.report.plots.panels import CurvePoint, Panel
 
 __all__ = ["FIGURES", "figure_panels", "notes_on"]
 
@@ -95,7 +95,7 @@ def _results(row: Row) -> dict[str, Any]:
 
 def _curves(
     rows: Sequence[Row], x: str, value: Callable[[Row], float | None]
-) -> dict[str, list[Place]]:
+) -> dict[str, list[CurvePoint]]:
     """The values of each method, gathered over seeds."""
     found: dict[str, dict[float, list[float]]] = {}
     for row in rows:
@@ -103,6 +103,6 @@ def _curves(
         if measured is not None:
             found.setdefault(row["method"], {}).setdefault(row[x], []).append(measured)
     return {
-        method: [Place(at, tuple(values)) for at, values in sorted(places.items())]
+        method: [CurvePoint(at, tuple(values)) for at, values in sorted(places.items())]
         for method, places in found.items()
     }

@@ -20,7 +20,7 @@ HEADS: Final = (
     *("ms", "µs/NFE outside", "waits/NFE", "front"),
 )
 
-PLUMBING = ("µs/NFE outside", "waits/NFE", "front")
+OVERHEAD_HEADS = ("µs/NFE outside", "waits/NFE", "front")
 """Heads that a table for a paper leaves out."""
 
 
@@ -67,7 +67,7 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def latex(self) -> str:
-        """Every setting as a table for a paper, without the columns of PLUMBING, and that of the
+        """Every setting as a table for a paper, without the columns of OVERHEAD_HEADS, and that of the
         grid where all share one: bold is the error of a row on the front of NFE.
         """
         tables = (self._latex(number, *each) for number, each in enumerate(self.settings, 1))
@@ -97,7 +97,7 @@ class Report:
     def _latex(self, number: int, title: str, rows: Sequence[Row]) -> str:
         heads, lines = self.heads(), self.table(rows)
         alike = len({row["grid"] for row in rows} - {None}) < 2
-        left_out = {*PLUMBING, "grid"} if alike else set(PLUMBING)
+        left_out = {*OVERHEAD_HEADS, "grid"} if alike else set(OVERHEAD_HEADS)
         shown = [i for i, head in enumerate(heads) if head not in left_out]
         error, front = shown.index(heads.index("error RMS")), heads.index("front")
         bold = {(row, error) for row, line in enumerate(lines) if "N" in line[front]}

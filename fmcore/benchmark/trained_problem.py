@@ -13,9 +13,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.cells import Setting, digest
-from fmcore.benchmark.reference import kept
+from fmcore.benchmark.reference import load_or_compute
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError, SolverError
 from fmcore.flow.field import Field
@@ -39,7 +39,7 @@ from fmcore.stages.evaluate import held_out
 from fmcore.stages.sample import Sampler
 from fmcore.stages.weights import trained_field, weights_of
 
-__all__ = ["Trained", "check_metrics"]
+__all__ = ["TrainedProblem", "check_metrics"]
 
 REFERENCE = "dopri8"
 """The adaptive method of the highest order; each sample has its own steps."""
@@ -47,7 +47,7 @@ REFERENCE = "dopri8"
 
 @final
 @dataclass(frozen=True)
-class Trained:
+class TrainedProblem:
     """Makes the tasks of the run in `folder`, with `weights` of its newest checkpoint, or of that
     of `step`.
 
@@ -78,16 +78,16 @@ class Trained:
         return field
 
     @property
-    def own_path(self) -> Chosen:
+    def own_path(self) -> ComponentSpec:
         """The path that the run was trained along, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
         name = options.pop("name")
         optional = {o.name for o in options_of(type(self.components.path)) if not o.required}
         for option in [name for name in options if name in optional]:
             fewer = {key: value for key, value in options.items() if key != option}
-            if Chosen("path", name, fewer).make() == self.components.path:
+            if ComponentSpec("path", name, fewer).make() == self.components.path:
                 options = fewer
-        return Chosen("path", name, options)
+        return ComponentSpec("path", name, options)
 
     @property
     def name(self) -> str:
@@ -173,7 +173,7 @@ class Trained:
         if not len(x0):
             return x0.cpu()
         facts = {**self.facts(), "path": repr(field.path), "x0": _bits(x0)}
-        return kept(
+        return load_or_compute(
             self.references / f"{digest(facts)}.safetensors",
             lambda: self._tight(setting, x0, condition),
         )
@@ -194,7 +194,7 @@ class Trained:
             status=torch.cat([solution.status for solution in solutions]).cpu(),
         )
 
-    def _along(self, path: Chosen | None, dtype: torch.dtype) -> Predictor:
+    def _along(self, path: ComponentSpec | None, dtype: torch.dtype) -> Predictor:
         field = self.field
         if dtype != torch.float32:
             model = copy.deepcopy(field.model).to(dtype)
@@ -225,7 +225,7 @@ class Trained:
         return torch.cat(ends)
 
 
-def check_metrics(metrics: Sequence[Chosen], components: Components) -> None:
+def check_metrics(metrics: Sequence[ComponentSpec], components: Components) -> None:
     """Raise ComponentError for a metric that does not go with the data of `components`, or that
     does not look at samples.
     """

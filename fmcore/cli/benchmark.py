@@ -33,7 +33,7 @@ SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
 @click.option("--jobs", default=1, type=click.IntRange(1), help="Of a RECIPE, runs at once; 1.")
 @click.option("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda.")
 @click.option("--threads", default=1, type=click.IntRange(1), help="Threads of torch; 1.")
-@click.option("--repeats", default=5, type=click.IntRange(1), help="Timed rounds a cell; 5.")
+@click.option("--repeats", default=5, type=click.IntRange(1), help="FieldTimer rounds a cell; 5.")
 @click.option(
     "--reference-tol",
     default=1e-8,

@@ -43,9 +43,9 @@ def compare(
     folders = [RunFolder.open(run) for run in runs]
     found = compared(folders)
     if html is not None:
-        from fmcore.benchmark.compare_page import write_comparison
+        from fmcore.benchmark.compare_page import write_comparison_page
 
-        write_comparison(html, folders, found)
+        write_comparison_page(html, folders, found)
     if as_json:
         columns = [{"metric": c.metric, "way": c.way, "cells": c.cells} for c in found.columns]
         settings = {k: {r: str(x) for r, x in v.items()} for k, v in found.settings.items()}

@@ -18,7 +18,7 @@ from fmcore.recipe.load import load_recipe
 from fmcore.registry import registry
 
 if TYPE_CHECKING:
-    from fmcore.report.explain import Explained, Row
+    from fmcore.report.explain import PathExplanation, Row
 
 __all__ = ["explain"]
 
@@ -114,22 +114,22 @@ def _default_figure(names: Iterable[str]) -> Path:
     return Path(f"explain-{'-'.join(names)}.png".replace("/", "_"))
 
 
-def _explained(name: str, word: str, settings: Sequence[str]) -> Explained:
+def _explained(name: str, word: str, settings: Sequence[str]) -> PathExplanation:
     from fmcore.interfaces.path import Path as PathInterface
     from fmcore.recipe.create import create_from
-    from fmcore.report.explain import Explained
+    from fmcore.report.explain import PathExplanation
 
     if word.endswith(RECIPE_ENDINGS):
         recipe = load_recipe(word, [f"path.{setting}" for setting in settings], partial=True)
-        return Explained(name, recipe.build("path"))
+        return PathExplanation(name, recipe.build("path"))
     entry = registry().entry("path", name)
     path = create_from(entry, typed_options(entry, settings))
     if not isinstance(path, PathInterface):
         raise ComponentError(f"path '{name}' is a {type(path).__name__}, which is no fmcore.Path")
-    return Explained(name, path)
+    return PathExplanation(name, path)
 
 
-def _print(one: Explained, rows: Sequence[Row]) -> None:
+def _print(one: PathExplanation, rows: Sequence[Row]) -> None:
     click.echo(f"{styled(one.name, bold=True)}: {one.path}\n")
     click.echo(f"{one.summary}\n")
     click.echo(f"{one.formulas}\n")
@@ -145,7 +145,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _as_dict(one: Explained, rows: int) -> dict[str, object]:
+def _as_dict(one: PathExplanation, rows: int) -> dict[str, object]:
     return {
         "name": one.name,
         "path": repr(one.path),

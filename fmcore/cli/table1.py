@@ -73,9 +73,9 @@ def table1(
       fmcore table1 digits seeds=0,1,2
       fmcore table1 checkerboard methods=fm_vp,fm_ot train.steps=500 --budgets 4,8,20
     """
-    from fmcore.benchmark.axes import Chosen
+    from fmcore.benchmark.axes import ComponentSpec
     from fmcore.benchmark.table1 import table1 as make
-    from fmcore.benchmark.table1_figures import BUDGETS, Figures
+    from fmcore.benchmark.table1_figures import BUDGETS, FigureOptions
     from fmcore.benchmark.table1_methods import METHODS
     from fmcore.recipe.load import load_recipe
 
@@ -88,9 +88,9 @@ def table1(
         folder,
         methods=axes["methods"].split(",") if "methods" in axes else list(METHODS),
         seeds=_numbers("seeds=", axes.get("seeds", str(loaded.values["seed"]))),
-        figures=Figures(
+        figures=FigureOptions(
             _numbers("--budgets ", budgets) if budgets else BUDGETS,
-            Chosen("metric", metric) if metric else None,
+            ComponentSpec("metric", metric) if metric else None,
             samples,
         )
         if figures

@@ -24,7 +24,7 @@ INK = "#010203"
 """Stands for the page's text colour until the SVG is written."""
 
 WIDTH, HEIGHT = 4.6, 2.7  # inches: the width of a telephone, so that letters keep their size there
-MOST_POINTS = 600
+MAX_POINTS = 600
 BINS = 32
 SMOOTHING = 0.02
 """The share of a curve that its bold line averages to each side: nothing of a short one."""
@@ -45,7 +45,7 @@ def lines(
         raise ValueError("no finite value")
     for i, (steps, values) in enumerate(drawn):
         color, smooth = PALETTE[i % len(PALETTE)], _smooth(values)
-        shown = slice(None, None, max(1, len(values) // MOST_POINTS))
+        shown = slice(None, None, max(1, len(values) // MAX_POINTS))
         if len(series) == 1:
             axis.plot(steps[shown], values[shown], color=color, alpha=0.35, linewidth=0.8)
         axis.plot(steps[shown], smooth[shown], color=color, linewidth=1.6)

@@ -18,7 +18,7 @@ from torch import Tensor
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.schedule import SchedulePath
 
-__all__ = ["Explained", "Row"]
+__all__ = ["PathExplanation", "Row"]
 
 DRAWS = 20_000
 DATA_WIDTH = 0.15
@@ -41,7 +41,7 @@ class Row:
 
 @final
 @dataclass(frozen=True)
-class Explained:
+class PathExplanation:
     """One path under the name it was asked for."""
 
     name: str

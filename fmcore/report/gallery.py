@@ -10,13 +10,13 @@ from markupsafe import Markup
 from safetensors import safe_open
 
 from fmcore.report.charts import histogram, lines
-from fmcore.report.parts import Chart, Picture, attempted, data_uri, shard_files
+from fmcore.report.parts import Chart, Picture, attempt, data_uri, shard_files
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import MEASURED, Curve
 
 __all__ = ["curves", "histograms", "pictures", "progress"]
 
-MOST_STAGES = 6
+MAX_PROGRESS_PICTURES = 6
 """Pictures of the training's course that are shown, evenly spaced."""
 
 CURVES = (
@@ -26,7 +26,7 @@ CURVES = (
 )
 
 
-def pictures(folder: RunFolder, missed: list[str]) -> list[Picture]:
+def pictures(folder: RunFolder, omitted: list[str]) -> list[Picture]:
     """Samples, densities, and ways from noise to data."""
     makers: tuple[tuple[str, Callable[[], Picture | None]], ...] = (
         ("the sample grid", lambda: _still(folder, "grid", "Samples", "The first samples drawn.")),
@@ -34,7 +34,7 @@ def pictures(folder: RunFolder, missed: list[str]) -> list[Picture]:
         ("the animation", lambda: _moving(folder)),
         ("the trajectories", lambda: _still(folder, "trajectories", "From noise to data", _FILM)),
     )
-    found = [attempted(what, make, missed) for what, make in makers]
+    found = [attempt(what, make, omitted) for what, make in makers]
     return [picture for picture in found if picture is not None]
 
 
@@ -42,36 +42,38 @@ _DENSITY = "Where the points are at times from noise (left) to samples; last, th
 _FILM = "The same samples on their way: noise first, samples last."
 
 
-def progress(folder: RunFolder, missed: list[str]) -> list[Picture]:
+def progress(folder: RunFolder, omitted: list[str]) -> list[Picture]:
     """The same noises, carried by the network at steps of its training."""
     files = sorted((folder.samples / "progress").glob("step-*.png"))
     last = len(files) - 1
-    chosen = {round(i * last / max(1, MOST_STAGES - 1)) for i in range(MOST_STAGES)}
+    chosen = {
+        round(i * last / max(1, MAX_PROGRESS_PICTURES - 1)) for i in range(MAX_PROGRESS_PICTURES)
+    }
     shown = [files[i] for i in sorted(chosen) if 0 <= i <= last]
-    found = [attempted(f.name, lambda f=f: _stage(f), missed) for f in shown]  # type: ignore[misc]
+    found = [attempt(f.name, lambda f=f: _stage(f), omitted) for f in shown]  # type: ignore[misc]
     return [picture for picture in found if picture is not None]
 
 
-def curves(folder: RunFolder, missed: list[str]) -> list[Chart]:
+def curves(folder: RunFolder, omitted: list[str]) -> list[Chart]:
     """What metrics.jsonl holds, over the steps."""
     logged = Curve(folder.curve_file).lines()
     found = []
     for key, title, caption in CURVES:
         pairs = [(line["step"], line[key]) for line in logged if key in line and "step" in line]
         if pairs:
-            made = attempted(title, lambda k=key, p=pairs: _curve(k, p), missed)  # type: ignore[misc]
+            made = attempt(title, lambda k=key, p=pairs: _curve(k, p), omitted)  # type: ignore[misc]
             found += [] if made is None else [Chart(title, caption, made)]
-    return found + _measured(logged, missed)
+    return found + _measured(logged, omitted)
 
 
-def _measured(logged: Sequence[Mapping[str, Any]], missed: list[str]) -> list[Chart]:
+def _measured(logged: Sequence[Mapping[str, Any]], omitted: list[str]) -> list[Chart]:
     """What was measured while training; a name stands in the title, where it is escaped."""
     keys = dict.fromkeys(key for line in logged for key in line if key.startswith(MEASURED))
     found = []
     for i, key in enumerate(keys):
         pairs = [(line["step"], line[key]) for line in logged if key in line and "step" in line]
         title = f"{key.removeprefix(MEASURED)} while training"
-        made = attempted(title, lambda i=i, p=pairs: _curve(f"measured {i}", p, "value"), missed)  # type: ignore[misc]
+        made = attempt(title, lambda i=i, p=pairs: _curve(f"measured {i}", p, "value"), omitted)  # type: ignore[misc]
         found += [] if made is None else [Chart(title, _WHILE_TRAINING, made)]
     return found
 
@@ -79,13 +81,13 @@ def _measured(logged: Sequence[Mapping[str, Any]], missed: list[str]) -> list[Ch
 _WHILE_TRAINING = "Of the average at these steps; how each was made is in evaluations/."
 
 
-def histograms(folder: RunFolder, missed: list[str]) -> list[Chart]:
+def histograms(folder: RunFolder, omitted: list[str]) -> list[Chart]:
     """The cost of every sample, and each metric's values example by example."""
-    found = [attempted("the histogram of NFE", lambda: _nfe(folder), missed)]
+    found = [attempt("the histogram of NFE", lambda: _nfe(folder), omitted)]
     for i, file in enumerate(sorted((folder.root / "per_sample").glob("*.safetensors"))):
         if file.stem != "nfe":
             what = f"the histogram of {file.stem}"
-            found.append(attempted(what, lambda i=i, f=file: _per_sample(i, f), missed))  # type: ignore[misc]
+            found.append(attempt(what, lambda i=i, f=file: _per_sample(i, f), omitted))  # type: ignore[misc]
     return [chart for chart in found if chart is not None]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-__all__ = ["Number", "described", "flat", "notes_in", "number", "value_text"]
+__all__ = ["Number", "describe_provenance", "flat", "notes_in", "number", "value_text"]
 
 NOTES = ("biased", "note")
 """What a metric says against its own number, in `details` or the provenance."""
@@ -31,7 +31,7 @@ def number(name: str, result: Mapping[str, Any], summary: str = "") -> Number:
     provenance, details = _mapping(result, "provenance"), _mapping(result, "details")
     notes = notes_in(details, provenance)
     seen = {k: v for k, v in flat(details).items() if k not in NOTES}
-    how = described(provenance)
+    how = describe_provenance(provenance)
     return Number(name, summary, value_text(result), how, flat(provenance), seen, notes)
 
 
@@ -50,7 +50,7 @@ def value_text(result: Mapping[str, Any]) -> str:
         return str(value)
 
 
-def described(provenance: Mapping[str, Any]) -> str:
+def describe_provenance(provenance: Mapping[str, Any]) -> str:
     """How a number was made: over what, with which weights, by which solver and features."""
     sampler = provenance.get("sampler")
     drawn = isinstance(sampler, Mapping)

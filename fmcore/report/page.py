@@ -10,7 +10,7 @@ from fmcore.registry import registry
 from fmcore.report import facts
 from fmcore.report.gallery import curves, histograms, pictures, progress
 from fmcore.report.numbers import Number, number
-from fmcore.report.parts import attempted
+from fmcore.report.parts import attempt
 from fmcore.report.rendering import write_page
 from fmcore.runs.folder import RunFolder
 
@@ -31,27 +31,27 @@ def make_report(folder: RunFolder) -> Path:
     What is missing or torn is left out with a word on the page.  Raises RunError if the page itself
     cannot be written.
     """
-    file, missed = folder.root / "report.html", list[str]()
-    results = attempted("results.json", folder.results, missed) or {}
-    numbers = attempted("the table of results", lambda: _numbers(results), missed) or []
+    file, omitted = folder.root / "report.html", list[str]()
+    results = attempt("results.json", folder.results, omitted) or {}
+    numbers = attempt("the table of results", lambda: _numbers(results), omitted) or []
     write_page(
         file,
         "run.html",
-        title=attempted("the name", lambda: folder.facts().get("recipe"), missed)
+        title=attempt("the name", lambda: folder.facts().get("recipe"), omitted)
         or folder.root.name,
         where=str(folder.root),
-        summary=attempted("the summary", lambda: facts.summary(folder, results), missed) or "",
+        summary=attempt("the summary", lambda: facts.summary(folder, results), omitted) or "",
         numbers=numbers,
-        pictures=pictures(folder, missed),
-        progress=progress(folder, missed),
-        curves=attempted("the curves", lambda: curves(folder, missed), missed) or [],
-        histograms=histograms(folder, missed),
-        sections=attempted("the recipe", lambda: facts.sections(folder), missed) or {},
-        timings=attempted("the timings", lambda: facts.timings(folder), missed) or {},
-        environment=attempted("the environment", lambda: facts.environment(folder), missed) or {},
-        commands=attempted("how to repeat", lambda: facts.commands(folder), missed) or {},
-        warnings=attempted("warnings", lambda: facts.warnings(folder, numbers), missed) or [],
-        missed=missed,
+        pictures=pictures(folder, omitted),
+        progress=progress(folder, omitted),
+        curves=attempt("the curves", lambda: curves(folder, omitted), omitted) or [],
+        histograms=histograms(folder, omitted),
+        sections=attempt("the recipe", lambda: facts.sections(folder), omitted) or {},
+        timings=attempt("the timings", lambda: facts.timings(folder), omitted) or {},
+        environment=attempt("the environment", lambda: facts.environment(folder), omitted) or {},
+        commands=attempt("how to repeat", lambda: facts.commands(folder), omitted) or {},
+        warnings=attempt("warnings", lambda: facts.warnings(folder, numbers), omitted) or [],
+        omitted=omitted,
     )
     return file
 

@@ -10,9 +10,9 @@ from typing import TypeVar, final
 
 from markupsafe import Markup
 
-__all__ = ["Chart", "Picture", "attempted", "data_uri", "shard_files"]
+__all__ = ["Chart", "Picture", "attempt", "data_uri", "shard_files"]
 
-MOST_BYTES = 24 * 2**20
+MAX_PICTURE_BYTES = 24 * 2**20
 """Of one picture: a page with more would not open on a telephone."""
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ class Chart:
     points: bool = False
 
 
-def attempted(what: str, make: Callable[[], T], missed: list[str]) -> T | None:
-    """What `make` gives; None if that fails, and a word of it added to `missed`.
+def attempt(what: str, make: Callable[[], T], omitted: list[str]) -> T | None:
+    """What `make` gives; None if that fails, and a word of it added to `omitted`.
 
     A report describes whatever a run left behind, torn files included: none may keep the rest of
     the page from being read.
@@ -54,7 +54,7 @@ def attempted(what: str, make: Callable[[], T], missed: list[str]) -> T | None:
     try:
         return make()
     except Exception as error:
-        missed.append(f"{what} is left out: {type(error).__name__}: {error}")
+        omitted.append(f"{what} is left out: {type(error).__name__}: {error}")
         return None
 
 
@@ -72,8 +72,8 @@ def data_uri(file: Path) -> str | None:
     """An image as a data URI; None if there is none.  Raises ValueError for what is no image."""
     if not file.is_file():
         return None
-    if file.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{file.name} is larger than {MOST_BYTES >> 20} MiB")
+    if file.stat().st_size > MAX_PICTURE_BYTES:
+        raise ValueError(f"{file.name} is larger than {MAX_PICTURE_BYTES >> 20} MiB")
     content = file.read_bytes()
     kind = _KINDS.get(content[:4])
     if kind is None:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from fmcore.benchmark.axes import Axes, Chosen, read_axes
+from fmcore.benchmark.axes import Axes, ComponentSpec, read_axes
 from fmcore.benchmark.cells import cells
 from fmcore.errors import RecipeError
 
@@ -51,7 +51,7 @@ def test_what_cannot_be_an_axis_is_refused(text):
 
 
 def ways(text: str, **axes) -> list[tuple]:
-    made = read_axes([f"solver={text}"], Axes(path=(Chosen("path", "ot"),), **axes))
+    made = read_axes([f"solver={text}"], Axes(path=(ComponentSpec("path", "ot"),), **axes))
     return [(c.grid, c.nfe, c.tol) for c in cells(made)]
 
 

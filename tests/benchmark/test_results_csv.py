@@ -26,10 +26,10 @@ def test_a_row_comes_back_as_it_was(tmp_path):
 
 def test_a_torn_last_line_is_cut_off(tmp_path):
     file = tmp_path / "cells.csv"
-    ledger = ResultsCsv(file)
-    ledger.add(ROW)
+    results_csv = ResultsCsv(file)
+    results_csv.add(ROW)
     whole = file.read_bytes()
-    ledger.add({**ROW, "key": "b"})
+    results_csv.add({**ROW, "key": "b"})
     for length in range(len(whole), len(file.read_bytes())):
         file.write_bytes((whole + whole.splitlines(keepends=True)[1])[:length])
         assert list(ResultsCsv(file).rows) == ["a"]

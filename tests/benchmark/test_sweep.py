@@ -4,7 +4,7 @@ import pytest
 
 from fmcore import load_recipe
 from fmcore.benchmark import sweep as stage
-from fmcore.benchmark.sweep import Member, sweep
+from fmcore.benchmark.sweep import SweepRun, sweep
 from fmcore.errors import ExpectationError, Interrupted, TrainingError
 from fmcore.runs.files import write_json
 
@@ -14,7 +14,7 @@ NFE = {"value": 8.0, "error": None, "provenance": {}, "details": {}}
 @pytest.fixture
 def members(tiny, tmp_path):
     recipe = load_recipe(tiny)
-    return [Member(name, recipe, tmp_path / name) for name in ("one", "two")]
+    return [SweepRun(name, recipe, tmp_path / name) for name in ("one", "two")]
 
 
 def ending(monkeypatch, ends):

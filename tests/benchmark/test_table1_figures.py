@@ -9,9 +9,9 @@ import torch
 
 from fmcore import ComponentError, generator_for, load_recipe
 from fmcore.benchmark import table1_figures as stage
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.table1 import table1
-from fmcore.benchmark.table1_figures import Figures
+from fmcore.benchmark.table1_figures import FigureOptions
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
 from fmcore.errors import Interrupted
@@ -27,7 +27,7 @@ train: {steps: 20, batch_size: 32, keep_last: 1}
 sample: {solver: {name: midpoint, nfe: 6}, count: 16, batch_size: 16}
 evaluate: {metrics: [nll, nfe], count: 4}
 """
-SMALL = Figures((8, 4), samples=16, compared=5, held_out=4, tol=1e-5)
+SMALL = FigureOptions((8, 4), samples=16, compared=5, held_out=4, tol=1e-5)
 KINDS = ("png", "svg", "pdf")
 NAMES = ("quality-nfe", "quality-training", "nfe-training")
 
@@ -107,7 +107,7 @@ def test_they_are_written_as_pictures_for_a_paper_and_as_data(made):
 def test_what_is_there_is_not_measured_again(made, recipe, monkeypatch):
     table, out = made
     before = (out / "quality-nfe.svg").read_bytes()
-    monkeypatch.setattr(stage._Look, "row", None)  # measuring would fail
+    monkeypatch.setattr(stage._RunMeasurer, "row", None)  # measuring would fail
     again = make(recipe, out)
     assert again.markdown() == table.markdown()
     assert (out / "quality-nfe.svg").read_bytes() == before
@@ -115,10 +115,10 @@ def test_what_is_there_is_not_measured_again(made, recipe, monkeypatch):
 
 def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypatch):
     table, out = made
-    subjects = [stage.Subject(c.method, c.seed, c.folder) for c in table.cells]
+    subjects = [stage.FigureRun(c.method, c.seed, c.folder) for c in table.cells]
     whole = (out / "figures.csv").read_text()
     (tmp_path / "figures.csv").write_text("".join(whole.splitlines(keepends=True)[:-3]))
-    measure, left = stage._Look.row, iter(range(2))
+    measure, left = stage._RunMeasurer.row, iter(range(2))
 
     def until_stopped(*arguments):
         if next(left, None) is None:
@@ -129,7 +129,7 @@ def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypat
         stage.measured(SMALL, recipe, subjects, tmp_path, device="cpu", quiet=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage._Look, "row", until_stopped)
+        patch.setattr(stage._RunMeasurer, "row", until_stopped)
         with pytest.raises(Interrupted, match="after 13 of 14 points of the figures; the same"):
             go()
     go()
@@ -139,10 +139,10 @@ def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypat
 def test_a_metric_that_cannot_be_is_refused_before_anything_is_trained(recipe, tmp_path):
     for name, words in (("nll", "held-out data"), ("fd_lite0", "images"), ("nfee", "mean 'nfe'")):
         with pytest.raises(Exception, match=words):
-            make(recipe, tmp_path / "out", Figures(metric=Chosen("metric", name)))
+            make(recipe, tmp_path / "out", FigureOptions(metric=ComponentSpec("metric", name)))
     assert not (tmp_path / "out").exists()
     with pytest.raises(ComponentError, match="whole numbers from 1 on"):
-        Figures(budgets=(0, 4))
+        FigureOptions(budgets=(0, 4))
 
 
 def test_samples_that_are_not_finite_leave_a_gap_with_its_reason(made, recipe, tmp_path):
@@ -154,9 +154,9 @@ def test_samples_that_are_not_finite_leave_a_gap_with_its_reason(made, recipe, t
     wild = {k: v * 1e30 if v.is_floating_point() else v for k, v in last.tensors.items()}
     folder.checkpoints.save(type(last)(last.step, wild, last.facts), keep=None)
     rows = stage.measured(
-        Figures((4,), samples=4, compared=0),
+        FigureOptions((4,), samples=4, compared=0),
         recipe,
-        [stage.Subject("fm_ot", 0, broken)],
+        [stage.FigureRun("fm_ot", 0, broken)],
         tmp_path,
         device="cpu",
         quiet=True,

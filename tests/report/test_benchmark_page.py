@@ -9,12 +9,12 @@ import shutil
 
 import pytest
 
-from fmcore.benchmark.page import write_benchmark
+from fmcore.benchmark.benchmark_page import write_benchmark_page
 from fmcore.benchmark.pareto import mark_pareto
 from fmcore.benchmark.run_tables import RunRow, RunsReport
-from fmcore.benchmark.table1_page import write_table1
+from fmcore.benchmark.table1_page import write_table1_page
 from fmcore.benchmark.tables import Report
-from fmcore.report.plots.panels import STYLES, Panel, Place
+from fmcore.report.plots.panels import STYLES, CurvePoint, Panel
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&$x$"
 SETTING = {
@@ -58,7 +58,7 @@ def page(tmp_path_factory):
     )
     file = tmp_path_factory.mktemp("page") / "benchmark.html"
     report = Report(mark_pareto(rows), made)
-    write_benchmark(file, report, title=EVIL, lead="Lead.", runs=runs)
+    write_benchmark_page(file, report, title=EVIL, lead="Lead.", runs=runs)
     return file
 
 
@@ -92,9 +92,12 @@ def test_everything_can_be_read_without_a_script(page, read):
 
 
 def test_table_1_shows_its_figures_and_their_numbers(tmp_path, read):
-    curves = {"a": [Place(4, (1.0, 2.0)), Place(8, (0.5,))], "b": [Place(4, (float("inf"),))]}
+    curves = {
+        "a": [CurvePoint(4, (1.0, 2.0)), CurvePoint(8, (0.5,))],
+        "b": [CurvePoint(4, (float("inf"),))],
+    }
     panel = Panel("p", EVIL, "NFE", "up", curves, log_x=True, log_y=True)
-    write_table1(
+    write_table1_page(
         tmp_path / "table1.html",
         title="Table 1 on x",
         table=(["method", "nll"], [[EVIL, "3 ± 1"]]),

@@ -7,7 +7,7 @@ import pytest
 
 from fmcore import load_recipe
 from fmcore.benchmark.compare import compare
-from fmcore.benchmark.compare_page import write_comparison
+from fmcore.benchmark.compare_page import write_comparison_page
 from fmcore.report.charts import histogram, lines
 from fmcore.report.page import make_report, write_report
 from fmcore.runs.files import write_json
@@ -177,7 +177,7 @@ def test_measuring_again_renews_the_page(copied, read):
 def test_runs_stand_beside_each_other_on_a_page(finished, copied, tmp_path, read):
     evil = RunFolder.open(copied.root.rename(tmp_path / "<script>alert(1)&lt;"), quiet)
     file = tmp_path / "compared.html"
-    write_comparison(file, [finished, evil])
+    write_comparison_page(file, [finished, evil])
     page = read(file)
     assert "<script>alert(1)&lt;" in page.text
     for row in compare([finished, evil]).rows():

@@ -13,7 +13,7 @@ from fmcore.runs.files import atomic
 
 __all__ = ["grid", "save_grid"]
 
-SMALLEST_SIDE = 64
+MIN_SIDE = 64
 """Images are enlarged by a whole factor until a side has at least so many pixels: a person must see
 them.
 """
@@ -30,7 +30,7 @@ def save_grid(path: Path, levels: Tensor, most: int, columns: int) -> None:
 def grid(levels: Tensor, most: int, columns: int) -> npt.NDArray[np.uint8]:
     """The same as an RGB image, `(height, width, 3)`."""
     images = _as_rgb(levels, most)
-    factor = max(1, -(-SMALLEST_SIDE // min(images.shape[1:3])))
+    factor = max(1, -(-MIN_SIDE // min(images.shape[1:3])))
     return _tile(images.repeat(factor, 1).repeat(factor, 2), columns)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, final
 
 from fmcore.report.plots.figure import figure
 
-__all__ = ["STYLES", "Panel", "Place", "Style", "draw_panel", "save_panels"]
+__all__ = ["STYLES", "CurvePoint", "Panel", "Style", "draw_panel", "save_panels"]
 
 Style = tuple[str, str, Any]
 """Colour, marker, dashes: curves are told apart on a grey print too."""
@@ -38,7 +38,7 @@ LETTERS = 17  # of the caption, in an inch
 
 @final
 @dataclass(frozen=True)
-class Place:
+class CurvePoint:
     """What the seeds of a method gave at `x`; NaN where one could not be measured."""
 
     x: float
@@ -69,7 +69,7 @@ class Panel:
     title: str
     across: str
     up: str
-    curves: Mapping[str, Sequence[Place]]
+    curves: Mapping[str, Sequence[CurvePoint]]
     log_x: bool = False
     log_y: bool = False
 
@@ -162,16 +162,16 @@ def draw_panel(axis: Any, panel: Panel, styles: Mapping[str, Style]) -> None:
                 axis.fill_between(x, low, high, color=color, alpha=OPAQUE, linewidth=0)
 
 
-def _band(place: Place) -> tuple[float, float]:
+def _band(place: CurvePoint) -> tuple[float, float]:
     """One deviation to each side; on the way to nothing, not below the least of the seeds."""
     mean, std = place.mean or 0.0, place.std or 0.0
     low = mean - std
     return (min(place.values) if low <= 0 < min(place.values) else low), mean + std
 
 
-def _unbroken(places: Sequence[Place]) -> Iterator[list[Place]]:
+def _unbroken(places: Sequence[CurvePoint]) -> Iterator[list[CurvePoint]]:
     """The stretches of a curve between places where it has no mean."""
-    part: list[Place] = []
+    part: list[CurvePoint] = []
     for place in places:
         if place.mean is not None:
             part.append(place)

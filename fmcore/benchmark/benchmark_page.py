@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from fmcore.benchmark.pareto import arrived
+from fmcore.benchmark.pareto import converged
 from fmcore.benchmark.results_csv import Row
 from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.tables import Report
 from fmcore.report.charts import INK, drawn, tip
-from fmcore.report.parts import Chart, attempted
+from fmcore.report.parts import Chart, attempt
 from fmcore.report.plots.panels import STYLES
 from fmcore.report.rendering import write_page
 
-__all__ = ["write_benchmark"]
+__all__ = ["write_benchmark_page"]
 
 COSTS: Final = (
     ("nfe_mean", 1.0, "front_nfe", "velocity evaluations", "Error over evaluations"),
     ("seconds", 1e3, "front_seconds", "milliseconds", "Error over time"),
 )
-MOST_DRAWN = 12
+MAX_CHARTED_SETTINGS = 12
 """Settings with charts: a page with more would not open on a telephone."""
 
 
@@ -49,7 +49,7 @@ class _Runs:
     entries: Sequence[tuple[str, str]]
 
 
-def write_benchmark(
+def write_benchmark_page(
     file: Path,
     report: Report | None,
     *,
@@ -58,7 +58,7 @@ def write_benchmark(
     runs: RunsReport | None = None,
 ) -> None:
     """Write the page to `file`: the solvers of `report`, and the `runs` of a recipe's."""
-    missed: list[str] = []
+    omitted: list[str] = []
     settings = [] if report is None else report.settings
     write_page(
         file,
@@ -66,10 +66,10 @@ def write_benchmark(
         "sorting.js",
         title=title,
         lead=lead,
-        runs=None if runs is None else _runs(runs, missed),
+        runs=None if runs is None else _runs(runs, omitted),
         heads=[] if report is None else report.heads(),
         settings=[
-            _setting(report, place, name, rows, missed)
+            _setting(report, place, name, rows, omitted)
             for place, (name, rows) in enumerate(settings)
             if report is not None
         ],
@@ -78,11 +78,11 @@ def write_benchmark(
             *(() if report is None else report.refused),
         ],
         how="" if report is None else report.how(),
-        missed=missed,
+        omitted=omitted,
     )
 
 
-def _runs(report: RunsReport, missed: list[str]) -> _Runs:
+def _runs(report: RunsReport, omitted: list[str]) -> _Runs:
     first = report.axes[0] if report.axes else None
     kinds = dict.fromkeys(_kind(row, first) for row in report.rows if not row.reason)
     colors = {kind: STYLES[i % len(STYLES)][0] for i, kind in enumerate(kinds)}
@@ -90,10 +90,10 @@ def _runs(report: RunsReport, missed: list[str]) -> _Runs:
     charts = []
     for place, metric in enumerate(others if "nfe" in report.metrics else ()):
         name = f"runs-{place}"
-        made = attempted(
+        made = attempt(
             metric,
             lambda metric=metric, name=name: _scattered(name, report, metric, first, colors),  # type: ignore[misc]
-            missed,
+            omitted,
         )
         charts += [] if made is None else [made]
     return _Runs(report.table(), report.over_seeds(), charts, list(colors.items()))
@@ -125,17 +125,17 @@ def _scattered(
 
 
 def _setting(
-    report: Report, place: int, title: str, rows: Sequence[Row], missed: list[str]
+    report: Report, place: int, title: str, rows: Sequence[Row], omitted: list[str]
 ) -> _Setting:
-    points = [row for row in rows if arrived(row) and row["error_rms"] > 0]
+    points = [row for row in rows if converged(row) and row["error_rms"] > 0]
     colors = _colors(points)
     charts = []
-    for cost in COSTS if points and place < MOST_DRAWN else ():
+    for cost in COSTS if points and place < MAX_CHARTED_SETTINGS else ():
         name = f"front-{place}-{cost[0]}"
-        made = attempted(
+        made = attempt(
             f"{title}: {cost[-1]}",
             lambda cost=cost, name=name: _chart(name, points, colors, cost),  # type: ignore[misc]
-            missed,
+            omitted,
         )
         charts += [] if made is None else [made]
     entries = [*colors.items(), ("Pareto front: no other is both cheaper and nearer", "#9aa5af")]

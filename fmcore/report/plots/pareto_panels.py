@@ -8,7 +8,7 @@ from typing import Any
 
 from fmcore.report.plots.figure import figure
 
-__all__ = ["MAX_PANELS", "save_fronts"]
+__all__ = ["MAX_PANELS", "save_pareto_panels"]
 
 MAX_PANELS = 6
 """A picture of more settings than these cannot be read."""
@@ -19,7 +19,7 @@ Point = tuple[float, float]
 Panel = tuple[str, Sequence[tuple[str, Sequence[Point]]], Sequence[Point]]
 
 
-def save_fronts(path: Path, rows: Sequence[tuple[str, Sequence[Panel]]]) -> None:
+def save_pareto_panels(path: Path, rows: Sequence[tuple[str, Sequence[Panel]]]) -> None:
     """Draw `rows` of panels, each row under the label of its cost.
 
     A panel is a title, the points (cost, error) of each series by name, and those of the front.
