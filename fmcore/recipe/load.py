@@ -13,13 +13,13 @@ from typing import Any, final
 from fmcore.errors import RecipeError
 from fmcore.recipe.catalog import SUFFIXES, find, shown
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Block, Faults, Leaf, Mark, Node
+from fmcore.recipe.nodes import Block, Faults, Leaf, Mark, Node, plain
 from fmcore.recipe.overrides import layer
 from fmcore.recipe.recipe import Recipe, resolved
 from fmcore.recipe.schema import default_node
 from fmcore.recipe.yaml import MAX_BYTES, read_bytes
 
-__all__ = ["Layer", "chain", "composed", "copy_recipe", "load_recipe"]
+__all__ = ["Layer", "chain", "composed", "copy_recipe", "load_recipe", "read_values"]
 
 MAX_CHAIN = 20
 
@@ -177,3 +177,14 @@ def load_recipe(
         tree = composed(path, faults)
     tree = merge(tree, layer(overrides, faults))
     return resolved(name or (path.stem if path else "recipe"), path, tree, faults, partial)
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Return the values of a complete recipe, such as a run's, without looking up components.
+
+    Raises RecipeError for a file that is not a YAML mapping.
+    """
+    faults = Faults()
+    values: dict[str, Any] = plain(_read(file, faults))
+    faults.raise_any()
+    return values

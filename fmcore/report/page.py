@@ -1,4 +1,4 @@
-"""The page of one run."""
+"""The HTML page of one run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from fmcore.report.gallery import curves, histograms, pictures, progress
 from fmcore.report.numbers import Number, number
 from fmcore.report.parts import attempt
 from fmcore.report.rendering import write_page
+from fmcore.report.run_contents import read_run
 from fmcore.runs.folder import RunFolder
 
 __all__ = ["make_report", "write_report"]
 
 
 def write_report(folder: RunFolder) -> None:
-    """Write report.html at the end of a run; a failure is a warning, since the run is done."""
+    """Write report.html at the end of a run.  A failure is only a warning: the run succeeded."""
     try:
         make_report(folder)
     except Exception as error:
@@ -26,36 +27,35 @@ def write_report(folder: RunFolder) -> None:
 
 
 def make_report(folder: RunFolder) -> Path:
-    """Write report.html into `folder`, from what lies there, and return its path.
+    """Write report.html into `folder`, from the files there, and return its path.
 
-    What is missing or torn is left out with a word on the page.  Raises RunError if the page itself
+    Missing files are left out; corrupt files are listed on the page.  Raises RunError if the page
     cannot be written.
     """
     file, omitted = folder.root / "report.html", list[str]()
-    results = attempt("results.json", folder.results, omitted) or {}
-    numbers = attempt("the table of results", lambda: _numbers(results), omitted) or []
+    run = read_run(folder, omitted)
+    numbers = attempt("the table of results", lambda: _numbers(run.results), omitted) or []
     write_page(
         file,
         "run.html",
-        title=attempt("the name", lambda: folder.facts().get("recipe"), omitted)
-        or folder.root.name,
+        title=run.facts.get("recipe") or folder.root.name,
         where=str(folder.root),
-        summary=attempt("the summary", lambda: facts.summary(folder, results), omitted) or "",
+        summary=attempt("the summary", lambda: facts.summary(run), omitted) or "",
         numbers=numbers,
-        pictures=pictures(folder, omitted),
-        progress=progress(folder, omitted),
-        curves=attempt("the curves", lambda: curves(folder, omitted), omitted) or [],
-        histograms=histograms(folder, omitted),
-        sections=attempt("the recipe", lambda: facts.sections(folder), omitted) or {},
-        timings=attempt("the timings", lambda: facts.timings(folder), omitted) or {},
-        environment=attempt("the environment", lambda: facts.environment(folder), omitted) or {},
-        commands=attempt("how to repeat", lambda: facts.commands(folder), omitted) or {},
-        warnings=attempt("warnings", lambda: facts.warnings(folder, numbers), omitted) or [],
+        pictures=pictures(run, omitted),
+        progress=progress(run, omitted),
+        curves=curves(run, omitted),
+        histograms=histograms(run, omitted),
+        sections=attempt("the recipe", lambda: facts.sections(run), omitted) or {},
+        timings=attempt("the timings", lambda: facts.timings(run), omitted) or {},
+        environment=attempt("the environment", lambda: facts.environment(run), omitted) or {},
+        commands=attempt("how to repeat", lambda: facts.commands(run), omitted) or {},
+        warnings=attempt("warnings", lambda: facts.warnings(run, numbers), omitted) or [],
         omitted=omitted,
     )
     return file
 
 
 def _numbers(results: Mapping[str, Any]) -> list[Number]:
-    known = {entry.name: entry.summary for entry in registry().entries("metric")}
-    return [number(name, result, known.get(name, "")) for name, result in results.items()]
+    summaries = {entry.name: entry.summary for entry in registry().entries("metric")}
+    return [number(name, result, summaries.get(name, "")) for name, result in results.items()]

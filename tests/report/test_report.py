@@ -1,7 +1,10 @@
 """One page holds a run: whole, self-contained, escaped, and never the cause of a failure."""
 
+import io
 import json
 import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -127,8 +130,8 @@ def test_a_run_that_only_trained_has_a_page(tmp_path, read):
     page = read(
         make_report(RunFolder.begin(load_recipe(tmp_path / "r.yaml"), tmp_path / "r", quiet))
     )
-    assert "No samples were drawn. Nothing was measured." in page.text
-    assert "There are no pictures of samples." in page.text
+    assert "No samples were drawn. No metrics were computed." in page.text
+    assert "No pictures of samples." in page.text
 
 
 def test_a_strangers_text_is_shown_and_never_run(copied, read):
@@ -224,3 +227,19 @@ def test_the_commands_say_where_the_page_lies(copied, finished, tmp_path, read):
     ended = CliRunner().invoke(command_line, ["compare", *runs, "--html", str(tmp_path / "c.html")])
     assert ended.exit_code == 0
     assert "2 runs compared" in read(tmp_path / "c.html").text
+
+
+def test_the_report_reads_every_file_once(copied, monkeypatch):
+    (copied.root / "log.txt").write_text("warning: slow\n")
+    opened = Counter()
+    open_file = io.open
+
+    def counted(file, *arguments, **options):
+        opened[Path(file).name] += 1
+        return open_file(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", counted)  # what Path.open and read_text call
+    make_report(copied)
+    names = ("recipe.yaml", "run.json", "results.json", "origins.json", "metrics.jsonl", "log.txt")
+    assert {name: opened[name] for name in names} == dict.fromkeys(names, 1)
+    assert opened["made.json"] <= 2  # once more to find the shards that it describes
