@@ -31,9 +31,10 @@ from torch import Tensor
 
 from fmcore import Problem, create, load_recipe
 from fmcore.benchmark.axes import ComponentSpec
-from fmcore.benchmark.table1 import Cell, FigureData, table1
-from fmcore.benchmark.table1_figures import FigureOptions
+from fmcore.benchmark.figure_options import FigureOptions
+from fmcore.benchmark.table1 import table1
 from fmcore.benchmark.table1_methods import METHODS
+from fmcore.benchmark.table1_tables import FigureData, MethodRun
 from fmcore.interfaces.randomness import noise_of
 from fmcore.report.markdown import markdown_table
 from fmcore.report.plots.panels import Panel
@@ -97,7 +98,7 @@ class Flow:
         return off / float(mean.square().mean())
 
 
-def straightness(cell: Cell, compared: int) -> float | None:
+def straightness(cell: MethodRun, compared: int) -> float | None:
     """Of a run; kept in straightness.json beside it."""
     kept = cell.folder / "straightness.json"
     if not kept.exists():
@@ -119,7 +120,7 @@ def spread(values: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def summarise(
-    cells: Sequence[Cell], drawn: FigureData, name: str, straight: Mapping[Path, float | None]
+    cells: Sequence[MethodRun], drawn: FigureData, name: str, straight: Mapping[Path, float | None]
 ) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for method in METHODS:
@@ -227,10 +228,10 @@ def main() -> None:
             jobs=given.jobs,
             device="cpu",
         )
-        if made.failures or made.drawn is None:
+        if made.failures or made.figures is None:
             raise SystemExit("\n".join(made.failures))
-        straight = {cell.folder: straightness(cell, compared) for cell in made.cells}
-        rows = summarise(made.cells, made.drawn, name, straight)
+        straight = {cell.folder: straightness(cell, compared) for cell in made.runs}
+        rows = summarise(made.runs, made.figures, name, straight)
         claims = verdicts(rows, "nll" if data == "checkerboard" else "bits_per_dim")
         report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         report[data] = {

@@ -1,12 +1,13 @@
-"""The axes of a benchmark, read from `key=value,value` of the command line."""
+"""The axes of a benchmark, parsed from `key=value,value` of the command line."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final, get_args
 
-from fmcore.errors import FmcoreError, RecipeError, did_you_mean
+from fmcore.errors import FmcoreError, FmcoreWarning, RecipeError, did_you_mean
 from fmcore.recipe.create import create
 from fmcore.recipe.nodes import Items, plain
 from fmcore.recipe.overrides import value_of
@@ -23,11 +24,26 @@ BASELINE: Final = "torchdiffeq:dopri5"
 
 Grid = str | tuple[float, ...]
 
+_SOLVER_OPTIONS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
+    "nfe": ("nfe", frozenset({"nfe", "steps"})),
+    "tol": ("rtol", frozenset({"rtol", "atol"})),
+    "grid": ("grid", frozenset({"grid"})),
+}
+"""By axis: the option that a solver needs for it, and the options that fix its value."""
+
+_IGNORED: Final[Mapping[str, str]] = {
+    "nfe": "it is the budget of fixed solvers that have none of their own; for adaptive solvers "
+    "set the tolerance, as in tol=1e-5",
+    "tol": "it is the tolerance of adaptive solvers that have none of their own; for fixed solvers "
+    "set the budget, as in nfe=16",
+    "grid": "it is the time grid of fixed solvers that have none of their own",
+}
+
 
 @final
 @dataclass(frozen=True)
 class ComponentSpec:
-    """A component by name, with the options given for it."""
+    """A component's kind, name and options."""
 
     kind: str
     name: str
@@ -38,27 +54,35 @@ class ComponentSpec:
         return f"{self.name}({given})" if given else self.name
 
     def accepts(self, option: str) -> bool:
-        """Whether its class has this option."""
+        """Return whether the component's class has this option."""
         target = registry().entry(self.kind, self.name).load()
         return any(known.name == option for known in options_of(target))
 
+    def takes(self, axis: str) -> bool:
+        """Return whether `axis` (nfe, tol or grid) varies this solver: its class has the option,
+        and `options` does not fix it.
+        """
+        option, fixed_by = _SOLVER_OPTIONS[axis]
+        return self.accepts(option) and not self.options.keys() & fixed_by
+
     def make(self, **more: Any) -> Any:
-        """The component.  Raises ComponentError where it objects."""
+        """Create the component, with the options `more` too.  Raises ComponentError."""
         return create(self.kind, self.name, **self.options, **more)
 
     def check(self) -> None:
-        """Raise FmcoreError unless name and options are right, whatever the budget will be."""
-        budgeted = not self.options.keys() & {"nfe", "steps"} and self.accepts("steps")
-        free = not isinstance(self.options.get("grid"), list)
-        self.make(**({"steps": 1} if budgeted and free else {}))
+        """Raise FmcoreError for an unknown name or wrong options; the budget may still be open."""
+        needs_budget = not self.options.keys() & {"nfe", "steps"} and self.accepts("steps")
+        explicit_grid = isinstance(self.options.get("grid"), list)
+        # one step, since the default budget may be too small for the solver's stages
+        self.make(**({"steps": 1} if needs_budget and not explicit_grid else {}))
 
 
 @final
 @dataclass(frozen=True)
 class Axes:
-    """What is varied: a cell is one value of each.
+    """The values of every axis; a cell of the benchmark is one value of each.
 
-    An empty `path` is the path of the run.  `batch` 0 is all samples at once.
+    An empty `path` is the path of the run.  `batch` 0 solves all samples at once.
     """
 
     problem: Sequence[str] = ("eight_gaussians",)
@@ -78,9 +102,9 @@ class Axes:
 
 
 def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str = "") -> Axes:
-    """`given` on top of `defaults`; axes named in `leave_out` are not to be had here.
+    """Return `defaults` with the axes in `given` replaced; axes named in `leave_out` are refused.
 
-    Raises RecipeError with every fault at once.
+    Raises RecipeError with every fault at once.  Warns of an axis that none of the solvers takes.
     """
     faults: list[str] = []
     found: dict[str, Any] = {}
@@ -97,7 +121,19 @@ def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str
     if faults:
         raise RecipeError(faults)
     start = Axes() if defaults is None else defaults
-    return Axes(**{**{axis: getattr(start, axis) for axis in _READERS}, **found})
+    axes = Axes(**{**{axis: getattr(start, axis) for axis in _READERS}, **found})
+    _warn_of_ignored(axes, found)
+    return axes
+
+
+def _warn_of_ignored(axes: Axes, given: Mapping[str, Sequence[Any]]) -> None:
+    for axis, why in _IGNORED.items():
+        if axis in given and not any(solver.takes(axis) for solver in axes.solver):
+            values = ",".join(str(value) for value in given[axis])
+            solvers = ", ".join(str(solver) for solver in axes.solver)
+            warnings.warn(
+                f"{axis}={values} is ignored by {solvers}: {why}", FmcoreWarning, stacklevel=3
+            )
 
 
 def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
@@ -108,13 +144,13 @@ def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
 
 
 def _values(axis: str, text: str) -> list[Any]:
-    """The values between commas; `{...}` and `[...]` are read as YAML."""
+    """Return the values between commas; `{...}` and `[...]` are read as YAML."""
     node = value_of(f"[{text}]")
     values: list[Any] = plain(node) if isinstance(node, Items) else []
     if len(values) == 1 and isinstance(values[0], list) and axis != "grid":
-        values = values[0]  # brackets of the user's own
+        values = values[0]  # nfe=[4,8] means nfe=4,8
     if not values:
-        raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
+        raise RecipeError(f"cannot read '{text[:60]}': give values separated by commas")
     return values
 
 

@@ -1,4 +1,4 @@
-"""Problems that need no training: Gaussian mixtures along an affine path."""
+"""Problems without training: the flows of Gaussian mixtures along an affine path."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ __all__ = ["ClosedFormProblem"]
 @final
 @dataclass(frozen=True)
 class ClosedFormProblem:
-    """Makes the task of a setting; true ends are kept in the folder `references`."""
+    """Creates the task of a setting; exact end points are cached in the folder `references`."""
 
     references: Path
     device: torch.device
     quiet: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """What the errors depend on beside the cell."""
+        """Return what the errors depend on, except for the cell."""
         return {"source": "closed form", "reference": f"DOP853, rtol {RTOL}; one Gaussian: exact"}
 
     def task(self, setting: Setting) -> Task:
-        """Raises ComponentError for a path or a dimension without a closed form."""
+        """Return the task of `setting`.  Raises ComponentError if it has no closed form."""
         if setting.path is None:
-            raise ComponentError("a closed-form problem needs a path")
+            raise ComponentError("a closed-form problem needs a path: add path=ot")
         path = setting.path.make()
         field = mixture(setting.problem, path, setting.dim or 2)
         shape = (field.dimensions,)
@@ -55,7 +55,7 @@ class ClosedFormProblem:
             "dim": field.dimensions,
             "x0": start.double().tolist(),
             "rtol": RTOL,
-            "velocity": 1,  # counts changes of the formulas
+            "velocity": 1,  # raise when the formulas change, to compute cached references anew
         }
         reference = load_or_compute(
             self.references / f"{digest(facts)}.safetensors",
@@ -65,11 +65,12 @@ class ClosedFormProblem:
 
 
 def mixture(problem: str, path: Any, dim: int) -> GaussianMixtureField:
-    """The flow of `problem` in `dim` dimensions; the planar ones are padded with zero means."""
+    """Return the flow of `problem` in `dim` dimensions; planar means are padded with zeros."""
     if not isinstance(path, AffinePath) or path.source != Gaussian():
         raise ComponentError(
-            f"only affine paths from N(0, I) have a closed form, and {type(path).__name__} here "
-            "is not one"
+            f"only affine paths from N(0, I) have a closed form, and {type(path).__name__} has "
+            "none: "
+            "choose another path, such as path=ot or path=vp"
         )
     if problem == "gaussian":
         return gaussian(path, dim)

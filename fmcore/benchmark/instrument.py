@@ -1,4 +1,4 @@
-"""Fields that watch how a solver calls them."""
+"""Fields that count and time the calls of a solver."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CallCounter:
 
     @property
     def forwards(self) -> int:
-        """Network evaluations so far; a field that does not count them makes one a call."""
+        """Network evaluations so far; one per call for a field that does not count them."""
         if hasattr(self._field, "forwards"):
             return int(self._field.forwards) - self._before
         return self.calls
@@ -52,7 +52,7 @@ class FieldTimer:
 
     @property
     def seconds(self) -> float:
-        """The time so far; on a GPU, to be asked for after a synchronisation."""
+        """The seconds so far.  On a GPU, synchronize before reading."""
         milliseconds: float = sum(a.elapsed_time(b) for a, b in self._events)
         return self._seconds + milliseconds / 1e3
 
@@ -74,7 +74,7 @@ class FieldTimer:
 
 @final
 class SyncCounter:
-    """Counts what makes the host wait for the device outside the field."""
+    """Counts host-device synchronizations outside the field."""
 
     def __init__(self, field: Velocity) -> None:
         self._field = field
@@ -87,11 +87,11 @@ class SyncCounter:
         self._inside += own.waits
         return velocity
 
-    def during(self, solve: Callable[[], object]) -> int:
-        """The waits of `solve`, the field's own left out."""
-        with Waits() as all_of_them:
+    def count(self, solve: Callable[[], object]) -> int:
+        """Return the synchronizations during `solve`, without those inside the field."""
+        with Waits() as every:
             solve()
-        return all_of_them.waits - self._inside
+        return every.waits - self._inside
 
 
 def _call(field: Velocity, x: Tensor, t: Tensor, condition: Condition | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The picture of a benchmark: error over NFE and over seconds, a column for every setting."""
+"""The plot of a benchmark: error over NFE and over seconds, a column per setting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmcore.benchmark.pareto import converged
 from fmcore.benchmark.results_csv import Row
-from fmcore.benchmark.tables import Report
+from fmcore.benchmark.tables import SolversReport
 from fmcore.report.plots.pareto_panels import MAX_PANELS, Panel, save_pareto_panels
 
 __all__ = ["save_pareto_plot"]
@@ -18,8 +18,8 @@ _COSTS = (
 )
 
 
-def save_pareto_plot(file: Path, report: Report) -> bool:
-    """Draw the first settings of `report`; False, and no file, where nothing can be drawn."""
+def save_pareto_plot(file: Path, report: SolversReport) -> bool:
+    """Draw the first settings of `report`; return False, without a file, if none is drawable."""
     settings = []
     for title, rows in report.settings:
         drawable = [row for row in rows if converged(row) and row["error_rms"] > 0]

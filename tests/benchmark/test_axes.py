@@ -8,7 +8,7 @@ import pytest
 
 from fmcore.benchmark.axes import Axes, ComponentSpec, read_axes
 from fmcore.benchmark.cells import cells
-from fmcore.errors import RecipeError
+from fmcore.errors import FmcoreWarning, RecipeError
 
 
 def test_values_between_commas_are_read_as_recipes_read_them():
@@ -77,3 +77,24 @@ def test_cells_are_the_product_setting_by_setting():
     settings = [c.setting for c in made]
     assert sum(a != b for a, b in itertools.pairwise(settings)) == 8 - 1
     assert [c.setting for c in made[:4]] == [made[0].setting] * 4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["solver=dopri5", "nfe=8"], r"nfe=8 is ignored by dopri5: .* tol=1e-5"),
+        (["solver={name: euler, nfe: 5}", "nfe=8"], r"nfe=8 is ignored by euler\(nfe=5\): "),
+        (
+            ["solver=euler,midpoint", "tol=1e-3"],
+            r"tol=0.001 is ignored by .*midpoint: .*nfe=16",
+        ),
+    ],
+)
+def test_an_axis_that_no_solver_takes_is_a_warning_with_the_axis_to_use(given, message):
+    with pytest.warns(FmcoreWarning, match=message):
+        read_axes(given)
+
+
+def test_an_axis_that_one_of_the_solvers_takes_is_no_warning(recwarn):
+    read_axes(["solver=euler,dopri5", "nfe=8", "tol=1e-3"])
+    assert not recwarn.list

@@ -118,4 +118,4 @@ def test_watching_fields_count_what_happens():
         x = waited(torch.zeros(3, 2), torch.zeros(3))
         float(x[0, 0]), float(x[0, 1])
 
-    assert waited.during(solve) == 2
+    assert waited.count(solve) == 2

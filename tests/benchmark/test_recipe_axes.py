@@ -55,7 +55,7 @@ def test_solver_axes_are_told_from_keys(recipe):
         (["dim=2"], "'dim' is an axis of `fmcore benchmark closed-form`"),
         (["path=ot", "path=vp"], "'path' is given twice"),
         (["path"], "'path' is not of the form key=value,value"),
-        (["path="], "give values between commas"),
+        (["path="], "give values separated by commas"),
         (["sample.solver=euler,rk4", "solver=euler"], "both choose solvers"),
     ],
 )

@@ -51,5 +51,5 @@ def test_a_file_of_other_columns_or_a_broken_line_inside_is_refused(tmp_path):
     file.unlink()
     ResultsCsv(file).add(ROW)
     file.write_text(file.read_text() + "b,1\n")
-    with pytest.raises(RunError, match=r"cells\.csv:3: a broken line"):
+    with pytest.raises(RunError, match=r"cells\.csv:3: a corrupt line"):
         ResultsCsv(file)

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from fmcore import ComponentError, load_recipe
-from fmcore.benchmark.table1 import Cell, Table1, table1
+from fmcore.benchmark.table1 import table1
 from fmcore.benchmark.table1_methods import METHODS, reported
+from fmcore.benchmark.table1_tables import MethodRun, Table1
 
 
 def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
     made = table1(load_recipe(tiny), tmp_path / "out", quiet=True, say=lambda s: None)
     assert not made.failures
-    chosen = {c.method: load_recipe(c.folder / "recipe.yaml").values for c in made.cells}
+    chosen = {c.method: load_recipe(c.folder / "recipe.yaml").values for c in made.runs}
     assert {m: (v["path"]["name"], v["objective"]["name"]) for m, v in chosen.items()} == {
         "ddpm": ("vp", "ddpm"),
         "score_matching": ("vp", "score_matching"),
@@ -32,7 +33,7 @@ def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
 def test_runs_that_are_there_are_not_made_again(tiny, tmp_path):
     recipe, out = load_recipe(tiny), tmp_path / "out"
     first = table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
-    folder = first.cells[0].folder / "checkpoints"
+    folder = first.runs[0].folder / "checkpoints"
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
@@ -73,10 +74,10 @@ def test_the_papers_numbers_stand_beside_data_of_the_paper_only():
 
 
 def test_seeds_are_spread_over_as_mean_and_standard_deviation():
-    cells = [
-        Cell("fm_ot", seed, Path("x"), {"nll": {"value": value, "error": None}})
+    runs = [
+        MethodRun("fm_ot", seed, Path("x"), {"nll": {"value": value, "error": None}})
         for seed, value in enumerate((1.0, 2.0, 6.0))
     ]
-    made = Table1(load_recipe("checkerboard"), cells)
+    made = Table1(load_recipe("checkerboard"), runs)
     assert made.spread("fm_ot", "nll") == pytest.approx((3.0, 7.0**0.5))
     assert "3 ± 2.6" in made.markdown()

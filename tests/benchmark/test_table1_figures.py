@@ -10,8 +10,8 @@ import torch
 from fmcore import ComponentError, generator_for, load_recipe
 from fmcore.benchmark import table1_figures as stage
 from fmcore.benchmark.axes import ComponentSpec
+from fmcore.benchmark.figure_options import FigureOptions
 from fmcore.benchmark.table1 import table1
-from fmcore.benchmark.table1_figures import FigureOptions
 from fmcore.cli import command_line
 from fmcore.cli.outcome import exit_code_of
 from fmcore.errors import Interrupted
@@ -71,20 +71,20 @@ def by_hand(folder: Path, steps: int, count: int = 5) -> torch.Tensor:
 
 def test_the_error_is_the_distance_to_where_the_same_noise_ends(made):
     table, _ = made
-    (fm_ot,) = (p for p in table.drawn.panel("error-by-nfe").curves["fm_ot"] if p.x == 8)
-    (folder,) = (c.folder for c in table.cells if c.method == "fm_ot")
+    (fm_ot,) = (p for p in table.figures.panel("error-by-nfe").curves["fm_ot"] if p.x == 8)
+    (folder,) = (c.folder for c in table.runs if c.method == "fm_ot")
     off = by_hand(folder, 4) - by_hand(folder, 400)
     assert fm_ot.values == pytest.approx((float(off.square().mean().sqrt()),), rel=0.02)
 
 
 def test_quality_is_seen_through_training_at_checkpoints_that_are_kept(made):
     table, _ = made
-    panel = table.drawn.panel("sliced_wasserstein-by-step")
+    panel = table.figures.panel("sliced_wasserstein-by-step")
     assert [place.x for place in panel.curves["fm_vp"]] == [4, 8, 12, 16, 20]
     assert set(panel.curves) == {"fm_vp", "fm_ot"}
-    nfe = table.drawn.panel("nfe-by-step").curves["fm_ot"]
+    nfe = table.figures.panel("nfe-by-step").curves["fm_ot"]
     assert {place.values for place in nfe} == {(6.0,)}
-    last = table.drawn.panel("nll-by-step").curves["fm_ot"][-1]
+    last = table.figures.panel("nll-by-step").curves["fm_ot"][-1]
     assert last.values == pytest.approx(table.values("fm_ot", "nll"))  # the same 4 examples
 
 
@@ -99,7 +99,7 @@ def test_they_are_written_as_pictures_for_a_paper_and_as_data(made):
     told = json.loads((out / "table1.json").read_text())["figures"]
     assert told["settings"]["budgets"] == [4, 8]
     curve = told["panels"]["error-by-nfe"]["curves"]["fm_ot"]
-    place = table.drawn.panel("error-by-nfe").curves["fm_ot"][0]
+    place = table.figures.panel("error-by-nfe").curves["fm_ot"][0]
     assert curve[0] == {"x": 4, "mean": place.mean, "std": place.std, "values": [*place.values]}
     assert (out / "figures.csv").read_text().count("\n") == 1 + 2 * (5 + 2)
 
@@ -115,7 +115,7 @@ def test_what_is_there_is_not_measured_again(made, recipe, monkeypatch):
 
 def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypatch):
     table, out = made
-    subjects = [stage.FigureRun(c.method, c.seed, c.folder) for c in table.cells]
+    subjects = [stage.FigureRun(c.method, c.seed, c.folder) for c in table.runs]
     whole = (out / "figures.csv").read_text()
     (tmp_path / "figures.csv").write_text("".join(whole.splitlines(keepends=True)[:-3]))
     measure, left = stage._RunMeasurer.row, iter(range(2))
@@ -126,7 +126,7 @@ def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypat
         return measure(*arguments)
 
     def go():
-        stage.measured(SMALL, recipe, subjects, tmp_path, device="cpu", quiet=True)
+        stage.measure_figures(SMALL, recipe, subjects, tmp_path, device="cpu", quiet=True)
 
     with monkeypatch.context() as patch:
         patch.setattr(stage._RunMeasurer, "row", until_stopped)
@@ -153,7 +153,7 @@ def test_samples_that_are_not_finite_leave_a_gap_with_its_reason(made, recipe, t
     last = folder.checkpoints.latest()
     wild = {k: v * 1e30 if v.is_floating_point() else v for k, v in last.tensors.items()}
     folder.checkpoints.save(type(last)(last.step, wild, last.facts), keep=None)
-    rows = stage.measured(
+    rows = stage.measure_figures(
         FigureOptions((4,), samples=4, compared=0),
         recipe,
         [stage.FigureRun("fm_ot", 0, broken)],

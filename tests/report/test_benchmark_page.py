@@ -13,7 +13,7 @@ from fmcore.benchmark.benchmark_page import write_benchmark_page
 from fmcore.benchmark.pareto import mark_pareto
 from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.table1_page import write_table1_page
-from fmcore.benchmark.tables import Report
+from fmcore.benchmark.tables import SolversReport
 from fmcore.report.plots.panels import STYLES, CurvePoint, Panel
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&$x$"
@@ -57,7 +57,7 @@ def page(tmp_path_factory):
         f"Recipe {EVIL}",
     )
     file = tmp_path_factory.mktemp("page") / "benchmark.html"
-    report = Report(mark_pareto(rows), made)
+    report = SolversReport(mark_pareto(rows), made)
     write_benchmark_page(file, report, title=EVIL, lead="Lead.", runs=runs)
     return file
 
@@ -102,7 +102,7 @@ def test_table_1_shows_its_figures_and_their_numbers(tmp_path, read):
         title="Table 1 on x",
         table=(["method", "nll"], [[EVIL, "3 ± 1"]]),
         how="how",
-        failures=["a failed"],
+        warnings=["a failed"],
         figures=[("Quality", "caption", [(panel, (["method", "4"], [["A", "1.5 ± 0.7"]]))])],
         names={"a": EVIL, "b": "B"},
         styles=dict(zip("ab", STYLES, strict=False)),
@@ -130,7 +130,7 @@ def test_a_press_on_a_head_sorts_and_a_point_tells_what_it_is(page, browser, tmp
         "head.querySelector('button').click(); said.push(first(), head.ariaSort);"
         "const tip = d.querySelector('#setting-1 .tip');"
         "tip.dispatchEvent(new PointerEvent('pointerover', {bubbles: true}));"
-        "said.push(d.querySelector('#setting-1 .told').textContent);"
+        "said.push(d.querySelector('#setting-1 .point').textContent);"
         "said.push(root.scrollWidth - root.clientWidth);"
         "document.title = said.join(' | ') }</script>"
     )
