@@ -24,6 +24,7 @@ from fmcore.runs.files import write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.runs.samples import Shards
+from fmcore.solving.fixed.budget import budget_note
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import check_expectations
@@ -110,6 +111,7 @@ def sample(
 ) -> Run:
     """Draw samples from the run at `root` again; `overrides` are of its `sample` section."""
     made, team, accelerator = _reopened(root, "sample", overrides, device, quiet)
+    _log_budget(made.components, made.folder)
     with _claimed(made.folder, team), _timed(made.folder, "sample", AGAIN):
         sampler = sample_stage(made.components, made.folder, accelerator.device, team, quiet)
         if team.leads:
@@ -175,6 +177,7 @@ def evaluate(
 
 def _run_stages(made: Run, accelerator: Accelerator, team: Team, quiet: bool) -> None:
     components, folder = made.components, made.folder
+    _log_budget(components, folder)
     team.first(lambda: _record_beginning(components, folder, accelerator.device, team))
     with _timed(folder, "train"):
         train_stage(components, folder, accelerator, team, quiet)
@@ -193,6 +196,16 @@ def _run_stages(made: Run, accelerator: Accelerator, team: Team, quiet: bool) ->
         return  # what is left is the work of one
     write_report(folder)
     check_expectations(components, folder.results())
+
+
+def _log_budget(components: Components, folder: RunFolder) -> None:
+    """Log the evaluations per sample where they are not those that the recipe gives."""
+    settings = components.sample
+    if settings is not None:
+        asked = components.recipe.values["sample"]["solver"].get("nfe")
+        note = budget_note(settings.solver, settings.path or components.path, asked)
+        if note:
+            folder.log(note)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def test_values_between_commas_are_read_as_recipes_read_them():
     assert axes.grid == ("uniform", (0.0, 0.5, 1.0))
 
 
-def test_all_faults_are_told_at_once_with_what_was_probably_meant():
+def test_all_faults_are_reported_at_once_with_suggestions():
     with pytest.raises(RecipeError) as caught:
         read_axes(
             ["sover=euler", "solver=eulr", "path={name: ve, sigma_mx: 1}", "nfe=0", "grid=lamda"],
@@ -45,7 +45,7 @@ def test_all_faults_are_told_at_once_with_what_was_probably_meant():
 
 
 @pytest.mark.parametrize("text", ["nfe", "nfe=", "nfe={", "tol=2", "seed=-1", "path=[]"])
-def test_what_cannot_be_an_axis_is_refused(text):
+def test_invalid_axes_are_refused(text):
     with pytest.raises(RecipeError, match="command line: "):
         read_axes([text])
 
@@ -63,7 +63,7 @@ def test_fixed_solvers_get_budgets_and_adaptive_ones_tolerances():
     assert ways("torchdiffeq:euler", **axes) == [(None, 4, None), (None, 8, None)]
 
 
-def test_what_a_solver_was_given_as_its_own_option_is_not_varied():
+def test_an_option_fixed_by_the_solver_is_not_varied():
     axes = {"nfe": (4, 8), "tol": (1e-3, 1e-5), "grid": ("auto", "lambda")}
     assert ways("{name: euler, nfe: 5, grid: edm}", **axes) == [(None, None, None)]
     assert ways("{name: dopri5, rtol: 1e-4}", **axes) == [(None, None, None)]

@@ -1,4 +1,4 @@
-"""The whole command: rows with reasons, going on, and what is written."""
+"""Benchmarks of solvers: rows with reasons, resuming, and the files written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def go(out, axes=AXES, **more):
     return benchmark("closed-form", axes, out=out, repeats=1, quiet=True, **more)
 
 
-def test_a_cell_that_cannot_be_is_a_row_with_its_reason(tmp_path):
+def test_a_cell_that_cannot_be_measured_is_a_row_with_the_reason(tmp_path):
     made = go(tmp_path)
     euler, _, few, enough, dopri5 = made.report.rows
     assert few["reason"].startswith("solver 'rk4': nfe=2 is below one step, which costs 4")
@@ -32,7 +32,7 @@ def test_a_cell_that_cannot_be_is_a_row_with_its_reason(tmp_path):
     assert line.startswith("rk4, nfe 2, gaussian in 2 dimensions on ot, 8 samples, float64")
 
 
-def test_a_setting_that_cannot_be_gives_each_of_its_cells_the_reason(tmp_path):
+def test_a_setting_without_a_task_gives_each_of_its_cells_the_reason(tmp_path):
     made = go(tmp_path, ["problem=eight_gaussians", "dim=1", "path=ot", "solver=euler", "nfe=2,4"])
     reasons = [row["reason"] for row in made.report.rows]
     assert reasons == ["problem 'eight_gaussians' needs dim=2 or more"] * 2
@@ -47,7 +47,7 @@ def test_the_same_command_measures_nothing_again(tmp_path, monkeypatch):
     assert {file.name: file.read_bytes() for file in tmp_path.glob("*.csv")} == before
 
 
-def test_a_stopped_benchmark_goes_on_to_the_same_file(tmp_path, monkeypatch):
+def test_a_stopped_benchmark_resumes_to_the_same_file(tmp_path, monkeypatch):
     whole = go(tmp_path / "whole").report.rows
     measure, left = cell_runner.measure_cell, iter(range(3))
 
@@ -62,7 +62,7 @@ def test_a_stopped_benchmark_goes_on_to_the_same_file(tmp_path, monkeypatch):
             go(tmp_path / "parts")
     file = tmp_path / "parts" / "cells.csv"
     kept = file.read_bytes()
-    file.write_bytes(kept[:-7])  # the last line is torn as well
+    file.write_bytes(kept[:-7])  # the last line is truncated as well
     parts = go(tmp_path / "parts").report.rows
     same = [c for c in COLUMNS if c not in TIMES]
     assert [[r[c] for c in same] for r in parts] == [[r[c] for c in same] for r in whole]
@@ -78,7 +78,7 @@ def test_other_axes_in_the_same_folder_add_to_it(tmp_path):
     assert (tmp_path / "cells.csv").read_text().count("\n") == 8
 
 
-def test_what_is_written_agrees_and_says_how_it_was_made(tmp_path):
+def test_the_files_agree_and_contain_the_settings(tmp_path):
     made = go(tmp_path)
     written = json.loads((tmp_path / "benchmark.json").read_text())
     assert [row["key"] for row in written["rows"]] == [row["key"] for row in made.report.rows]
@@ -91,7 +91,7 @@ def test_what_is_written_agrees_and_says_how_it_was_made(tmp_path):
     assert (tmp_path / "benchmark.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_table_for_a_paper_has_the_front_in_bold_and_no_plumbing(tmp_path):
+def test_the_latex_table_has_the_front_in_bold_and_no_overhead_columns(tmp_path):
     report = go(tmp_path, [*AXES[:-1], "nfe=4,8"]).report
     text = (tmp_path / "benchmark.tex").read_text()
     head, *rows = (line.strip() for line in text.splitlines() if line.endswith(r"\\"))
@@ -148,9 +148,7 @@ def test_the_command_prints_a_table_or_json(tmp_path, monkeypatch, capsys):
 def test_the_command_warns_of_an_axis_that_is_ignored(tmp_path, capsys):
     axes = ["problem=gaussian", "path=ot", "solver=dopri5", "nfe=8", "samples=2"]
     words = ["benchmark", "closed-form", *axes, "--out", str(tmp_path), "-q", "--repeats", "1"]
-    code = exit_code_of(
-        lambda: command_line.main(words, prog_name="fmcore", standalone_mode=False)
-    )
+    code = exit_code_of(lambda: command_line.main(words, prog_name="fmcore", standalone_mode=False))
     assert code == 0
     assert "warning: nfe=8 is ignored by dopri5: " in capsys.readouterr().err
 
@@ -162,7 +160,7 @@ def test_what_is_neither_a_run_nor_closed_form_is_refused(tmp_path):
         go(tmp_path, device="tpu")
 
 
-def test_a_solver_that_draws_noise_is_a_row_with_its_reason(tmp_path):
+def test_a_stochastic_solver_is_a_row_with_the_reason(tmp_path):
     axes = ["problem=gaussian", "path=vp", "solver=euler_maruyama", "nfe=8", "samples=4"]
     (row,) = go(tmp_path, axes).report.rows
     assert "is stochastic" in row["reason"]

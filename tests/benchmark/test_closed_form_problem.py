@@ -1,4 +1,4 @@
-"""Measured errors against computations of our own."""
+"""Measured errors against independent computations."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_planar_problems_are_padded_and_need_two_dimensions():
         mixture("stiff_mix", path, 1)
 
 
-def test_a_reference_is_computed_once_and_again_if_its_file_is_torn(tmp_path, monkeypatch):
+def test_a_reference_is_computed_once_and_again_if_its_file_is_corrupt(tmp_path, monkeypatch):
     setting = Setting("stiff_mix", 2, ComponentSpec("path", "linear"), 0, 2, 0, "float64")
     problems = ClosedFormProblem(tmp_path, torch.device("cpu"), quiet=True)
     first = problems.task(setting).reference
@@ -102,7 +102,7 @@ def test_errors_of_samples_that_are_not_finite_are_infinite():
     assert found["error_max"] == found["error_rms"] == float("inf")
 
 
-def test_watching_fields_count_what_happens():
+def test_instrumented_fields_count_calls_and_synchronizations():
     seen = CallCounter(lambda x, t: -x, 0.0, 0.5)
     for t in (0.0, 0.5, 0.6, -1e-9):
         seen(torch.zeros(3, 2), torch.full((3,), t, dtype=torch.float64))
@@ -112,10 +112,10 @@ def test_watching_fields_count_what_happens():
         float(t[0])
         return x
 
-    waited = SyncCounter(reads)
+    synced = SyncCounter(reads)
 
     def solve():
-        x = waited(torch.zeros(3, 2), torch.zeros(3))
+        x = synced(torch.zeros(3, 2), torch.zeros(3))
         float(x[0, 0]), float(x[0, 1])
 
-    assert waited.count(solve) == 2
+    assert synced.count(solve) == 2

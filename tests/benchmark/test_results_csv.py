@@ -1,4 +1,4 @@
-"""The CSV: what is appended comes back, and what is torn is done again."""
+"""The CSV file: rows come back as appended, and a truncated line is dropped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_row_comes_back_as_it_was(tmp_path):
     }
 
 
-def test_a_torn_last_line_is_cut_off(tmp_path):
+def test_a_truncated_last_line_is_removed(tmp_path):
     file = tmp_path / "cells.csv"
     results_csv = ResultsCsv(file)
     results_csv.add(ROW)
@@ -36,14 +36,14 @@ def test_a_torn_last_line_is_cut_off(tmp_path):
         assert file.read_bytes() == whole
 
 
-def test_a_torn_head_is_written_again(tmp_path):
+def test_a_truncated_head_is_written_again(tmp_path):
     file = tmp_path / "cells.csv"
     file.write_text("key,prob")
     ResultsCsv(file).add(ROW)
     assert list(ResultsCsv(file).rows) == ["a"]
 
 
-def test_a_file_of_other_columns_or_a_broken_line_inside_is_refused(tmp_path):
+def test_a_file_with_other_columns_or_a_corrupt_line_is_refused(tmp_path):
     file = tmp_path / "cells.csv"
     file.write_text("key,other\n")
     with pytest.raises(RunError, match="choose another --out"):

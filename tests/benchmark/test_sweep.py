@@ -1,4 +1,4 @@
-"""Many runs of one recipe: what counts as a failure of one of them, and what stops them all."""
+"""Many runs of one recipe: what is a failure of one run, and what stops all of them."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def members(tiny, tmp_path):
 
 
 def ending(monkeypatch, ends):
-    """Runs that write a result and then end as `ends` says of their folder."""
+    """Runs that write a result and then end as `ends` gives by folder."""
 
     def run(recipe, *, out, device, quiet):
         out.mkdir(exist_ok=True)
@@ -42,14 +42,14 @@ def test_a_bound_that_was_missed_is_a_warning_and_the_results_count(members, mon
     assert "warning: expected otherwise: nfe" in log
 
 
-def test_a_failed_run_is_told_and_the_others_go_on(members, monkeypatch):
+def test_a_failed_run_has_a_message_and_the_others_continue(members, monkeypatch):
     ending(monkeypatch, {"one": TrainingError("the loss is not finite")})
     first, second = go(members)
     assert (first.failure, first.results) == ("the loss is not finite", {})
     assert second.results
 
 
-def test_one_that_was_asked_to_stop_stops_them_all(members, monkeypatch):
+def test_an_interrupted_run_stops_all_of_them(members, monkeypatch):
     ending(monkeypatch, {"one": Interrupted("stopped by SIGTERM at step 3")})
     with pytest.raises(Interrupted, match=r"stopped at one; .* give the same command$"):
         go(members)

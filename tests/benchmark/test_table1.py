@@ -30,7 +30,7 @@ def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
     assert len(json.loads((tmp_path / "out" / "table1.json").read_text())["cells"]) == 5
 
 
-def test_runs_that_are_there_are_not_made_again(tiny, tmp_path):
+def test_finished_runs_are_reused(tiny, tmp_path):
     recipe, out = load_recipe(tiny), tmp_path / "out"
     first = table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
     folder = first.runs[0].folder / "checkpoints"
@@ -39,17 +39,17 @@ def test_runs_that_are_there_are_not_made_again(tiny, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
-def test_runs_in_processes_of_their_own_give_the_same_table(tiny, tmp_path):
+def test_parallel_runs_give_the_same_table(tiny, tmp_path):
     recipe, two = load_recipe(tiny), ["fm_vp", "fm_ot"]
     apart = table1(recipe, tmp_path / "a", methods=two, jobs=2, device="cpu", say=lambda s: None)
     here = table1(recipe, tmp_path / "b", methods=two, device="cpu", quiet=True, say=lambda s: None)
     assert apart.markdown() == here.markdown()
 
 
-def test_a_method_that_fails_is_a_line_and_the_others_go_on(tiny, tmp_path):
-    stranger = tmp_path / "fm_vp" / "seed-0" / "thesis.tex"
-    stranger.parent.mkdir(parents=True)
-    stranger.write_text("x")
+def test_a_failed_method_is_a_line_and_the_others_continue(tiny, tmp_path):
+    other = tmp_path / "fm_vp" / "seed-0" / "thesis.tex"
+    other.parent.mkdir(parents=True)
+    other.write_text("x")
     two = ["fm_vp", "fm_ot"]
     made = table1(load_recipe(tiny), tmp_path, methods=two, quiet=True, say=lambda s: None)
     (line,) = made.failures
@@ -66,14 +66,14 @@ def test_an_unknown_method_is_refused_with_a_suggestion(tiny, tmp_path):
         table1(load_recipe(tiny), tmp_path, methods=["fm_to"])
 
 
-def test_the_papers_numbers_stand_beside_data_of_the_paper_only():
+def test_the_papers_numbers_are_shown_for_its_datasets_only():
     ours = METHODS["fm_ot"]
     assert reported(ours, {"name": "cifar10"}).fid == 6.35
     assert reported(ours, {"name": "npz", "image_size": 64}).nfe == 138
     assert reported(ours, {"name": "digits"}) is None
 
 
-def test_seeds_are_spread_over_as_mean_and_standard_deviation():
+def test_several_seeds_give_mean_and_standard_deviation():
     runs = [
         MethodRun("fm_ot", seed, Path("x"), {"nll": {"value": value, "error": None}})
         for seed, value in enumerate((1.0, 2.0, 6.0))

@@ -1,4 +1,4 @@
-"""The figures of the paper's table: what is measured, only once, and how it is told."""
+"""The figures of Table 1: measured once, resumed, and written as pictures and data."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ NAMES = ("quality-nfe", "quality-training", "nfe-training")
 
 
 def silent(line):
-    """Say nothing."""
+    """Print nothing."""
 
 
 def make(recipe, out, figures=SMALL, **more):
@@ -69,7 +69,7 @@ def by_hand(folder: Path, steps: int, count: int = 5) -> torch.Tensor:
     return x
 
 
-def test_the_error_is_the_distance_to_where_the_same_noise_ends(made):
+def test_the_error_is_the_distance_from_a_tight_solve_of_the_same_noise(made):
     table, _ = made
     (fm_ot,) = (p for p in table.figures.panel("error-by-nfe").curves["fm_ot"] if p.x == 8)
     (folder,) = (c.folder for c in table.runs if c.method == "fm_ot")
@@ -77,7 +77,7 @@ def test_the_error_is_the_distance_to_where_the_same_noise_ends(made):
     assert fm_ot.values == pytest.approx((float(off.square().mean().sqrt()),), rel=0.02)
 
 
-def test_quality_is_seen_through_training_at_checkpoints_that_are_kept(made):
+def test_quality_during_training_is_measured_at_kept_checkpoints(made):
     table, _ = made
     panel = table.figures.panel("sliced_wasserstein-by-step")
     assert [place.x for place in panel.curves["fm_vp"]] == [4, 8, 12, 16, 20]
@@ -96,15 +96,15 @@ def test_they_are_written_as_pictures_for_a_paper_and_as_data(made):
     page = (out / "table1.md").read_text()
     assert all(f"]({name}.png)" in page for name in NAMES)
     assert "midpoint(grid=uniform), 16 samples; the error is that of the first 5" in page
-    told = json.loads((out / "table1.json").read_text())["figures"]
-    assert told["settings"]["budgets"] == [4, 8]
-    curve = told["panels"]["error-by-nfe"]["curves"]["fm_ot"]
+    stored = json.loads((out / "table1.json").read_text())["figures"]
+    assert stored["settings"]["budgets"] == [4, 8]
+    curve = stored["panels"]["error-by-nfe"]["curves"]["fm_ot"]
     place = table.figures.panel("error-by-nfe").curves["fm_ot"][0]
     assert curve[0] == {"x": 4, "mean": place.mean, "std": place.std, "values": [*place.values]}
     assert (out / "figures.csv").read_text().count("\n") == 1 + 2 * (5 + 2)
 
 
-def test_what_is_there_is_not_measured_again(made, recipe, monkeypatch):
+def test_measured_points_are_reused(made, recipe, monkeypatch):
     table, out = made
     before = (out / "quality-nfe.svg").read_bytes()
     monkeypatch.setattr(stage._RunMeasurer, "row", None)  # measuring would fail
@@ -113,9 +113,9 @@ def test_what_is_there_is_not_measured_again(made, recipe, monkeypatch):
     assert (out / "quality-nfe.svg").read_bytes() == before
 
 
-def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypatch):
+def test_stopped_figures_resume(made, recipe, tmp_path, monkeypatch):
     table, out = made
-    subjects = [stage.FigureRun(c.method, c.seed, c.folder) for c in table.runs]
+    runs = [stage.FigureRun(c.method, c.seed, c.folder) for c in table.runs]
     whole = (out / "figures.csv").read_text()
     (tmp_path / "figures.csv").write_text("".join(whole.splitlines(keepends=True)[:-3]))
     measure, left = stage._RunMeasurer.row, iter(range(2))
@@ -126,7 +126,7 @@ def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypat
         return measure(*arguments)
 
     def go():
-        stage.measure_figures(SMALL, recipe, subjects, tmp_path, device="cpu", quiet=True)
+        stage.measure_figures(SMALL, recipe, runs, tmp_path, device="cpu", quiet=True)
 
     with monkeypatch.context() as patch:
         patch.setattr(stage._RunMeasurer, "row", until_stopped)
@@ -136,7 +136,7 @@ def test_stopped_figures_go_on_where_they_were(made, recipe, tmp_path, monkeypat
     assert (tmp_path / "figures.csv").read_text() == whole
 
 
-def test_a_metric_that_cannot_be_is_refused_before_anything_is_trained(recipe, tmp_path):
+def test_an_unfit_metric_is_refused_before_anything_is_trained(recipe, tmp_path):
     for name, words in (("nll", "held-out data"), ("fd_lite0", "images"), ("nfee", "mean 'nfe'")):
         with pytest.raises(Exception, match=words):
             make(recipe, tmp_path / "out", FigureOptions(metric=ComponentSpec("metric", name)))
@@ -166,7 +166,7 @@ def test_samples_that_are_not_finite_leave_a_gap_with_its_reason(made, recipe, t
     assert not any(row["reason"] for row in rows if row["step"] < 20)
 
 
-def test_the_command_leaves_figures_out_if_asked_and_answers_bad_numbers(
+def test_the_command_leaves_out_figures_and_refuses_bad_numbers(
     tiny, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -182,6 +182,6 @@ def test_the_command_leaves_figures_out_if_asked_and_answers_bad_numbers(
     assert call("--no-figures", "--out", "out") == 0
     assert not list((tmp_path / "out").glob("*.png"))
     assert (tmp_path / "out" / "table1.html").exists()
-    told = json.loads((tmp_path / "out" / "table1.json").read_text())
-    assert told["figures"] is None
-    assert told["cells"][0]["results"]["nfe"]["value"] == 8
+    stored = json.loads((tmp_path / "out" / "table1.json").read_text())
+    assert stored["figures"] is None
+    assert stored["cells"][0]["results"]["nfe"]["value"] == 8

@@ -1,4 +1,4 @@
-"""A run made in a second, what a browser would see of a page, and a real one."""
+"""A run made in a second, a parser of pages, and a real browser."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def finished(tmp_path_factory) -> RunFolder:
 
 @pytest.fixture
 def copied(finished, tmp_path) -> RunFolder:
-    """The same run, to be spoilt."""
+    """The same run, to be changed."""
     shutil.copytree(finished.root, tmp_path / "run")
     return RunFolder.open(tmp_path / "run", lambda line: None)
 

@@ -35,7 +35,7 @@ def row(solver, nfe, error, seconds, reason=""):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A benchmark of a recipe whose names mean harm."""
+    """A benchmark of a recipe with hostile names."""
     rows = [
         *(row("euler", n, 1 / n, 0.001 * n) for n in (4, 8, 16)),
         *(row(EVIL, n, 3 / n**2, 0.002 * n) for n in (4, 8, 16)),
@@ -117,7 +117,7 @@ def test_table_1_shows_its_figures_and_their_numbers(tmp_path, read):
     assert seen.count("img") == 0
 
 
-def test_a_press_on_a_head_sorts_and_a_point_tells_what_it_is(page, browser, tmp_path):
+def test_a_click_on_a_head_sorts_and_a_point_shows_its_description(page, browser, tmp_path):
     shutil.copy(page, tmp_path / "page.html")
     frame = tmp_path / "frame.html"
     frame.write_text(

@@ -1,4 +1,4 @@
-"""One page holds a run: whole, self-contained, escaped, and never the cause of a failure."""
+"""The page of a run: complete, self-contained, escaped, and never the cause of a failure."""
 
 import io
 import json
@@ -21,7 +21,7 @@ EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}</st
 
 
 def quiet(line):
-    """Say nothing."""
+    """Print nothing."""
 
 
 def addresses(page):
@@ -53,7 +53,7 @@ def test_every_number_carries_its_error_and_how_it_was_made(finished, read):
     assert "solver midpoint (nfe 8" in text
 
 
-def test_the_page_asks_nothing_of_the_network_and_runs_no_script(finished, read):
+def test_the_page_makes_no_request_and_runs_no_script(finished, read):
     page = read(finished.root / "report.html")
     found = list(addresses(page))
     assert found
@@ -65,7 +65,7 @@ def test_the_page_asks_nothing_of_the_network_and_runs_no_script(finished, read)
     assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
 
 
-def test_no_id_stands_twice_and_every_reference_is_met(finished, read):
+def test_ids_are_unique_and_every_reference_has_a_target(finished, read):
     page = read(finished.root / "report.html")
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
@@ -110,16 +110,16 @@ def test_what_is_missing_is_left_out(copied, read, gone, section):
 
 
 @pytest.mark.parametrize(
-    "torn",
+    "corrupt",
     [
         *("results.json", "run.json", "recipe.yaml", "origins.json", "metrics.jsonl"),
         *("samples/density.png", "samples/trajectories.webp", "samples/made.json"),
         *("samples/shard-00000000-00000016.safetensors", "per_sample/nll.safetensors"),
     ],
 )
-@pytest.mark.parametrize("content", [b"\xff\x00 torn {", b'{"loss": "x", "step": []}\n'])
-def test_a_torn_file_costs_its_part_alone(copied, read, torn, content):
-    (copied.root / torn).write_bytes(content)
+@pytest.mark.parametrize("content", [b"\xff\x00 corrupt {", b'{"loss": "x", "step": []}\n'])
+def test_a_corrupt_file_removes_only_its_part(copied, read, corrupt, content):
+    (copied.root / corrupt).write_bytes(content)
     page = read(make_report(copied))
     assert {"results", "samples"} <= set(page.sections)
     assert not page.open
@@ -134,7 +134,7 @@ def test_a_run_that_only_trained_has_a_page(tmp_path, read):
     assert "No pictures of samples." in page.text
 
 
-def test_a_strangers_text_is_shown_and_never_run(copied, read):
+def test_text_from_elsewhere_is_shown_and_never_executed(copied, read):
     write_json(copied.root / "run.json", {"recipe": EVIL, "git": EVIL, "versions": {EVIL: EVIL}})
     provenance = {"count": EVIL, "solver": EVIL, EVIL: {EVIL: EVIL}}
     result = {"value": 1.0, "error": None, "provenance": provenance, "details": {"note": EVIL}}
@@ -160,12 +160,12 @@ def test_only_images_are_embedded(copied, read):
 
 
 def test_a_page_that_cannot_be_written_is_a_warning(copied):
-    heard = []
+    lines_logged = []
     (copied.root / "report.html").unlink()
     (copied.root / "report.html").mkdir()
-    write_report(RunFolder(copied.root, heard.append))
-    assert len(heard) == 1
-    assert heard[0].startswith("warning: no report: ")
+    write_report(RunFolder(copied.root, lines_logged.append))
+    assert len(lines_logged) == 1
+    assert lines_logged[0].startswith("warning: no report: ")
 
 
 def test_measuring_again_renews_the_page(copied, read):
@@ -177,7 +177,7 @@ def test_measuring_again_renews_the_page(copied, read):
     assert f"{after:.4g} ± " in read(copied.root / "report.html").text
 
 
-def test_runs_stand_beside_each_other_on_a_page(finished, copied, tmp_path, read):
+def test_runs_are_compared_on_a_page(finished, copied, tmp_path, read):
     evil = RunFolder.open(copied.root.rename(tmp_path / "<script>alert(1)&lt;"), quiet)
     file = tmp_path / "compared.html"
     write_comparison_page(file, [finished, evil])
@@ -191,7 +191,7 @@ def test_runs_stand_beside_each_other_on_a_page(finished, copied, tmp_path, read
     assert page.count("script") == 0
 
 
-def test_charts_use_the_ink_of_the_page():
+def test_charts_use_the_text_colour_of_the_page():
     for chart in (
         lines("a", [(range(100), [1 / (1 + i) for i in range(100)])], "loss"),
         histogram("b", [8, 8, 10], "NFE", whole=True),
@@ -214,7 +214,7 @@ def test_results_are_read_as_json_wrote_them(copied, read):
     assert "nll is inf" in read(make_report(copied)).text
 
 
-def test_the_commands_say_where_the_page_lies(copied, finished, tmp_path, read):
+def test_the_commands_print_the_path_of_the_page(copied, finished, tmp_path, read):
     from click.testing import CliRunner
 
     from fmcore.cli import command_line
