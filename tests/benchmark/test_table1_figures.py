@@ -178,7 +178,7 @@ def test_the_command_leaves_out_figures_and_refuses_bad_numbers(
         )
 
     assert call("--budgets", "4,x") == 2
-    assert "--budgets 4,x: give whole numbers between commas" in capsys.readouterr().err
+    assert "--budgets 4,x: give whole numbers separated by commas" in capsys.readouterr().err
     assert call("--no-figures", "--out", "out") == 0
     assert not list((tmp_path / "out").glob("*.png"))
     assert (tmp_path / "out" / "table1.html").exists()
