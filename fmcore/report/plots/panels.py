@@ -161,8 +161,9 @@ def draw_panel(axis: Any, panel: Panel, styles: Mapping[str, Style]) -> None:
 
 
 def _band(point: CurvePoint) -> tuple[float, float]:
-    """Return the mean ± one deviation; the lower end at least the smallest value if zero, which
-    a logarithmic axis cannot show.
+    """Return the mean ± one deviation.
+
+    A lower end at or below zero, which a logarithmic axis cannot show, is the smallest value.
     """
     mean, std = point.mean or 0.0, point.std or 0.0
     low = mean - std
@@ -183,7 +184,7 @@ def _unbroken(points: Sequence[CurvePoint]) -> Iterator[list[CurvePoint]]:
 
 
 def _apart(ticks: Sequence[float]) -> list[float]:
-    """Those of `ticks` whose labels do not run into each other on a logarithmic axis."""
+    """Return the `ticks` whose labels do not overlap on a logarithmic axis."""
     kept: list[float] = []
     for tick in ticks:
         if not kept or tick >= 1.3 * kept[-1]:
@@ -197,5 +198,5 @@ def _span(panel: Panel) -> float:
 
 
 def _plain(text: str) -> str:
-    """Text without mathematics: names come from anywhere."""
+    """Escape the signs that matplotlib reads as mathematics."""
     return text.replace("$", r"\$")
