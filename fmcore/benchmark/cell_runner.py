@@ -20,12 +20,12 @@ from fmcore.benchmark.tables import SolversReport
 from fmcore.benchmark.task import Task
 from fmcore.benchmark.trained_problem import TrainedProblem
 from fmcore.errors import ComponentError, Interrupted, SolverError, UserError
+from fmcore.flow.budget import budget_note
 from fmcore.interfaces.solver import Solver
 from fmcore.registry import registry
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.runs.provenance import environment
-from fmcore.solving.fixed.budget import budget_note
 
 __all__ = ["BenchmarkConfig", "BenchmarkPlan", "Problems"]
 

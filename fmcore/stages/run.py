@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 
 from fmcore.errors import Interrupted
+from fmcore.flow.budget import budget_note
 from fmcore.flow.field import Field
 from fmcore.flow.reflow import write_pairs
 from fmcore.recipe.load import load_recipe
@@ -24,7 +25,6 @@ from fmcore.runs.files import write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.runs.samples import Shards
-from fmcore.solving.fixed.budget import budget_note
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import check_expectations

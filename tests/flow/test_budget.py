@@ -3,7 +3,7 @@
 import pytest
 
 from fmcore import create
-from fmcore.solving.fixed.budget import budget_note
+from fmcore.flow.budget import budget_note
 
 
 @pytest.mark.parametrize(
