@@ -30,10 +30,11 @@ import torch
 from torch import Tensor
 
 from fmcore import Problem, create, load_recipe
-from fmcore.benchmark.axes import Chosen
-from fmcore.benchmark.table1 import Cell, Drawn, table1
-from fmcore.benchmark.table1_figures import Figures
+from fmcore.benchmark.axes import ComponentSpec
+from fmcore.benchmark.figure_options import FigureOptions
+from fmcore.benchmark.table1 import table1
 from fmcore.benchmark.table1_methods import METHODS
+from fmcore.benchmark.table1_tables import FigureData, MethodRun
 from fmcore.interfaces.randomness import noise_of
 from fmcore.report.markdown import markdown_table
 from fmcore.report.plots.panels import Panel
@@ -100,7 +101,7 @@ class Flow:
         return off / float(mean.square().mean())
 
 
-def straightness(cell: Cell, compared: int) -> float | None:
+def straightness(cell: MethodRun, compared: int) -> float | None:
     """Return the straightness of a run; cache it in straightness.json in its folder."""
     kept = cell.folder / "straightness.json"
     if not kept.exists():
@@ -122,7 +123,7 @@ def spread(values: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def summarise(
-    cells: Sequence[Cell], drawn: Drawn, name: str, straight: Mapping[Path, float | None]
+    cells: Sequence[MethodRun], drawn: FigureData, name: str, straight: Mapping[Path, float | None]
 ) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for method in METHODS:
@@ -219,9 +220,9 @@ def main() -> None:
     for data in given.data.split(","):
         overrides, name, compared = RECIPES[data]
         recipe = load_recipe(data, overrides)
-        figures = Figures(
+        figures = FigureOptions(
             BUDGETS,
-            metric=Chosen("metric", name),
+            metric=ComponentSpec("metric", name),
             samples=recipe.values["sample"]["count"],
             compared=compared,
         )
@@ -233,10 +234,10 @@ def main() -> None:
             jobs=given.jobs,
             device="cpu",
         )
-        if made.failures or made.drawn is None:
+        if made.failures or made.figures is None:
             raise SystemExit("\n".join(made.failures))
-        straight = {cell.folder: straightness(cell, compared) for cell in made.cells}
-        rows = summarise(made.cells, made.drawn, name, straight)
+        straight = {cell.folder: straightness(cell, compared) for cell in made.runs}
+        rows = summarise(made.runs, made.figures, name, straight)
         claims = verdicts(rows, "nll" if data == "checkerboard" else "bits_per_dim")
         report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         report[data] = {

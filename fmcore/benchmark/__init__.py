@@ -1,1 +1,1 @@
-"""What `fmcore benchmark` is made of: axes, cells, problems, measurements, tables."""
+"""Many runs: benchmarks of solvers and recipes, Table 1, comparisons, and their pages."""

@@ -1,12 +1,13 @@
-"""The axes of a benchmark, read from `key=value,value` of the command line."""
+"""The axes of a benchmark, parsed from `key=value,value` of the command line."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final, get_args
 
-from fmcore.errors import FmcoreError, RecipeError, did_you_mean
+from fmcore.errors import FmcoreError, FmcoreWarning, RecipeError, did_you_mean
 from fmcore.recipe.create import create
 from fmcore.recipe.nodes import SequenceNode, to_python
 from fmcore.recipe.overrides import parse_value
@@ -14,7 +15,7 @@ from fmcore.recipe.schema import list_options
 from fmcore.registry import registry
 from fmcore.solving.fixed.grids import GridName
 
-__all__ = ["DTYPES", "PROBLEMS", "Axes", "Chosen", "Grid", "read_axes"]
+__all__ = ["DTYPES", "PROBLEMS", "Axes", "ComponentSpec", "Grid", "read_axes"]
 
 PROBLEMS: Final = ("gaussian", "eight_gaussians", "stiff_mix")
 DTYPES: Final = ("float32", "float64")
@@ -23,11 +24,26 @@ BASELINE: Final = "torchdiffeq:dopri5"
 
 Grid = str | tuple[float, ...]
 
+_SOLVER_OPTIONS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
+    "nfe": ("nfe", frozenset({"nfe", "steps"})),
+    "tol": ("rtol", frozenset({"rtol", "atol"})),
+    "grid": ("grid", frozenset({"grid"})),
+}
+"""By axis: the option that a solver needs for it, and the options that fix its value."""
+
+_IGNORED: Final[Mapping[str, str]] = {
+    "nfe": "it is the budget of fixed solvers that have none of their own; for adaptive solvers "
+    "set the tolerance, as in tol=1e-5",
+    "tol": "it is the tolerance of adaptive solvers that have none of their own; for fixed solvers "
+    "set the budget, as in nfe=16",
+    "grid": "it is the time grid of fixed solvers that have none of their own",
+}
+
 
 @final
 @dataclass(frozen=True)
-class Chosen:
-    """A component by name, with the options given for it."""
+class ComponentSpec:
+    """A component's kind, name and options."""
 
     kind: str
     name: str
@@ -38,33 +54,43 @@ class Chosen:
         return f"{self.name}({given})" if given else self.name
 
     def accepts(self, option: str) -> bool:
-        """Whether its class has this option."""
+        """Return whether the component's class has this option."""
         target = registry().entry(self.kind, self.name).load()
         return any(known.name == option for known in list_options(target))
 
+    def takes(self, axis: str) -> bool:
+        """Return whether `axis` (nfe, tol or grid) varies this solver: its class has the option,
+        and `options` does not fix it.
+        """
+        option, fixed_by = _SOLVER_OPTIONS[axis]
+        return self.accepts(option) and not self.options.keys() & fixed_by
+
     def make(self, **more: Any) -> Any:
-        """The component.  Raises ComponentError where it objects."""
+        """Create the component, with the options `more` too.  Raises ComponentError."""
         return create(self.kind, self.name, **self.options, **more)
 
     def check(self) -> None:
-        """Raise FmcoreError unless name and options are right, whatever the budget will be."""
-        budgeted = not self.options.keys() & {"nfe", "steps"} and self.accepts("steps")
-        free = not isinstance(self.options.get("grid"), list)
-        self.make(**({"steps": 1} if budgeted and free else {}))
+        """Raise FmcoreError for an unknown name or wrong options; the budget may still be open."""
+        needs_budget = not self.options.keys() & {"nfe", "steps"} and self.accepts("steps")
+        explicit_grid = isinstance(self.options.get("grid"), list)
+        # one step, since the default budget may be too small for the solver's stages
+        self.make(**({"steps": 1} if needs_budget and not explicit_grid else {}))
 
 
 @final
 @dataclass(frozen=True)
 class Axes:
-    """What is varied: a cell is one value of each.
+    """The values of every axis; a cell of the benchmark is one value of each.
 
-    An empty `path` is the path of the run.  `batch` 0 is all samples at once.
+    An empty `path` is the path of the run.  `batch` 0 solves all samples at once.
     """
 
     problem: Sequence[str] = ("eight_gaussians",)
     dim: Sequence[int] = (2,)
-    path: Sequence[Chosen] = ()
-    solver: Sequence[Chosen] = tuple(Chosen("solver", name) for name in (*SOLVERS, BASELINE))
+    path: Sequence[ComponentSpec] = ()
+    solver: Sequence[ComponentSpec] = tuple(
+        ComponentSpec("solver", name) for name in (*SOLVERS, BASELINE)
+    )
     grid: Sequence[Grid] = ("auto",)
     nfe: Sequence[int] = (4, 8, 16, 32, 64)
     tol: Sequence[float] = (1e-5,)
@@ -72,13 +98,13 @@ class Axes:
     samples: Sequence[int] = (64,)
     batch: Sequence[int] = (0,)
     dtype: Sequence[str] = ("float64",)
-    metrics: Sequence[Chosen] = ()
+    metrics: Sequence[ComponentSpec] = ()
 
 
 def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str = "") -> Axes:
-    """`given` on top of `defaults`; axes named in `leave_out` are not to be had here.
+    """Return `defaults` with the axes in `given` replaced; axes named in `leave_out` are refused.
 
-    Raises RecipeError with every fault at once.
+    Raises RecipeError with every fault at once.  Warns of an axis that none of the solvers takes.
     """
     faults: list[str] = []
     found: dict[str, Any] = {}
@@ -95,7 +121,19 @@ def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str
     if faults:
         raise RecipeError(faults)
     start = Axes() if defaults is None else defaults
-    return Axes(**{**{axis: getattr(start, axis) for axis in _READERS}, **found})
+    axes = Axes(**{**{axis: getattr(start, axis) for axis in _READERS}, **found})
+    _warn_of_ignored(axes, found)
+    return axes
+
+
+def _warn_of_ignored(axes: Axes, given: Mapping[str, Sequence[Any]]) -> None:
+    for axis, why in _IGNORED.items():
+        if axis in given and not any(solver.takes(axis) for solver in axes.solver):
+            values = ",".join(str(value) for value in given[axis])
+            solvers = ", ".join(str(solver) for solver in axes.solver)
+            warnings.warn(
+                f"{axis}={values} is ignored by {solvers}: {why}", FmcoreWarning, stacklevel=3
+            )
 
 
 def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
@@ -106,23 +144,23 @@ def _unknown(text: str, axis: str, known: Sequence[str]) -> str:
 
 
 def _values(axis: str, text: str) -> list[Any]:
-    """The values between commas; `{...}` and `[...]` are read as YAML."""
+    """Return the values between commas; `{...}` and `[...]` are read as YAML."""
     node = parse_value(f"[{text}]")
     values: list[Any] = to_python(node) if isinstance(node, SequenceNode) else []
     if len(values) == 1 and isinstance(values[0], list) and axis != "grid":
-        values = values[0]  # brackets of the user's own
+        values = values[0]  # nfe=[4,8] means nfe=4,8
     if not values:
-        raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
+        raise RecipeError(f"cannot read '{text[:60]}': give values separated by commas")
     return values
 
 
-def _component(kind: str) -> Callable[[Any], Chosen]:
-    def read(value: Any) -> Chosen:
+def _component(kind: str) -> Callable[[Any], ComponentSpec]:
+    def read(value: Any) -> ComponentSpec:
         options = dict(value) if isinstance(value, Mapping) else {"name": value}
         name = options.pop("name", None)
         if not isinstance(name, str):
             raise RecipeError(f"expected a {kind}'s name, or {{name: ..., option: ...}}")
-        chosen = Chosen(kind, name, options)
+        chosen = ComponentSpec(kind, name, options)
         chosen.check()
         return chosen
 

@@ -1,4 +1,4 @@
-"""The cells of a benchmark: one value of every axis, and the hash by which each is known."""
+"""The cells of a benchmark: one value of every axis, identified by a hash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from fmcore.benchmark.axes import Axes, Chosen, Grid
+from fmcore.benchmark.axes import Axes, ComponentSpec, Grid
 from fmcore.errors import ComponentError
 from fmcore.interfaces.solver import Solver
 
@@ -20,18 +20,18 @@ __all__ = ["Cell", "Setting", "cells", "digest"]
 @final
 @dataclass(frozen=True)
 class Setting:
-    """What is solved: all of a cell but its solver.  Rows are compared within one setting."""
+    """All of a cell but its solver.  Rows are compared within one setting."""
 
     problem: str
     dim: int | None
-    path: Chosen | None
+    path: ComponentSpec | None
     seed: int
     samples: int
     batch: int
     dtype: str
 
     def keys(self) -> dict[str, Any]:
-        """Its columns."""
+        """Return the setting's columns."""
         path = "" if self.path is None else str(self.path)
         return {**vars(self), "path": path, "batch": self.batch or self.samples}
 
@@ -41,17 +41,17 @@ class Setting:
 class Cell:
     """One solver, with its grid and its budget or tolerance, in one setting.
 
-    `grid`, `nfe`, `tol` are None where the solver does not take them, or got its own as an option.
+    `grid`, `nfe`, `tol` are None where the solver does not take them or its options fix them.
     """
 
     setting: Setting
-    solver: Chosen
+    solver: ComponentSpec
     grid: Grid | None
     nfe: int | None
     tol: float | None
 
     def keys(self) -> dict[str, Any]:
-        """The columns that say which cell this is."""
+        """Return the columns that identify the cell."""
         grid = self.grid if self.grid is None or isinstance(self.grid, str) else list(self.grid)
         return {
             **self.setting.keys(),
@@ -62,8 +62,8 @@ class Cell:
         }
 
     def make_solver(self) -> Solver:
-        """The solver.  Raises ComponentError for a budget or grid that it cannot use, and for a
-        stochastic one: the reference is where the ODE ends, and its samples end elsewhere.
+        """Create the solver.  Raises ComponentError for an unusable budget or grid, and for a
+        stochastic solver, whose samples do not converge to the end points of the ODE.
         """
         options: dict[str, Any] = {}
         if self.grid is not None:
@@ -75,27 +75,28 @@ class Cell:
         made: Solver = self.solver.make(**options)
         if made.stochastic:
             raise ComponentError(
-                f"solver '{self.solver}' draws noise, so its samples do not end where the ODE's "
-                "do, which is what the error is measured against"
+                f"solver '{self.solver}' is stochastic, so its samples do not converge to the end "
+                "points of the ODE, from which errors are measured: use a deterministic solver, or "
+                "compare samples with `fmcore evaluate`"
             )
         return made
 
 
 def cells(axes: Axes, problem: str | None = None) -> list[Cell]:
-    """The product of the axes, setting by setting; `problem` names that of a run.
+    """Return the product of the axes, setting by setting; `problem` is the name of a run's.
 
-    A fixed solver is given every nfe and grid, an adaptive one every tol.
+    A fixed solver is combined with every nfe and grid, an adaptive one with every tol.
     """
     return [
         Cell(setting, solver, grid, nfe, tol)
         for setting in _settings(axes, problem)
         for solver in axes.solver
-        for grid, nfe, tol in _ways(solver, axes)
+        for grid, nfe, tol in _variants(solver, axes)
     ]
 
 
 def digest(facts: Mapping[str, Any]) -> str:
-    """A short hash of JSON."""
+    """Return a short hash of `facts` as JSON."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -111,13 +112,12 @@ def _settings(axes: Axes, problem: str | None) -> Iterator[Setting]:
         yield dataclasses.replace(setting, batch=batch)
 
 
-def _ways(solver: Chosen, axes: Axes) -> Iterator[tuple[Grid | None, int | None, float | None]]:
-    budgeted = solver.accepts("nfe") and not solver.options.keys() & {"nfe", "steps"}
-    tolerant = solver.accepts("rtol") and not solver.options.keys() & {"rtol", "atol"}
-    takes_grid = solver.accepts("grid") and "grid" not in solver.options
+def _variants(
+    solver: ComponentSpec, axes: Axes
+) -> Iterator[tuple[Grid | None, int | None, float | None]]:
     own_times = isinstance(solver.options.get("grid"), list)
-    for grid in axes.grid if takes_grid else (None,):
-        explicit = own_times or isinstance(grid, tuple)  # the times are the budget
-        for nfe in axes.nfe if budgeted and not explicit else (None,):
-            for tol in axes.tol if tolerant else (None,):
+    for grid in axes.grid if solver.takes("grid") else (None,):
+        explicit = own_times or isinstance(grid, tuple)  # the times fix the number of steps
+        for nfe in axes.nfe if solver.takes("nfe") and not explicit else (None,):
+            for tol in axes.tol if solver.takes("tol") else (None,):
                 yield grid, nfe, tol

@@ -1,4 +1,4 @@
-"""Problems that need no training: Gaussian mixtures along an affine path."""
+"""Problems without training: the flows of Gaussian mixtures along an affine path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 
 from fmcore.benchmark.cells import Setting, digest
-from fmcore.benchmark.reference import RTOL, exact_ends, kept
+from fmcore.benchmark.reference import RTOL, exact_endpoints, load_or_compute
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError
 from fmcore.flow.gaussian_mixture import (
@@ -22,26 +22,26 @@ from fmcore.interfaces.gaussian import Gaussian
 from fmcore.interfaces.path import AffinePath
 from fmcore.interfaces.randomness import noise_of
 
-__all__ = ["ClosedForm"]
+__all__ = ["ClosedFormProblem"]
 
 
 @final
 @dataclass(frozen=True)
-class ClosedForm:
-    """Makes the task of a setting; true ends are kept in the folder `references`."""
+class ClosedFormProblem:
+    """Creates the task of a setting; exact end points are cached in the folder `references`."""
 
     references: Path
     device: torch.device
     quiet: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """What the errors depend on beside the cell."""
+        """Return what the errors depend on, except for the cell."""
         return {"source": "closed form", "reference": f"DOP853, rtol {RTOL}; one Gaussian: exact"}
 
     def task(self, setting: Setting) -> Task:
-        """Raises ComponentError for a path or a dimension without a closed form."""
+        """Return the task of `setting`.  Raises ComponentError if it has no closed form."""
         if setting.path is None:
-            raise ComponentError("a closed-form problem needs a path")
+            raise ComponentError("a closed-form problem needs a path: add path=ot")
         path = setting.path.make()
         field = mixture(setting.problem, path, setting.dim or 2)
         shape = (field.dimensions,)
@@ -55,21 +55,22 @@ class ClosedForm:
             "dim": field.dimensions,
             "x0": start.double().tolist(),
             "rtol": RTOL,
-            "velocity": 1,  # counts changes of the formulas
+            "velocity": 1,  # raise when the formulas change, to compute cached references anew
         }
-        reference = kept(
+        reference = load_or_compute(
             self.references / f"{digest(facts)}.safetensors",
-            lambda: exact_ends(field, start.double(), self.quiet),
+            lambda: exact_endpoints(field, start.double(), self.quiet),
         )
         return Task(field, start.to(self.device), reference, path, setting.batch, setting.seed)
 
 
 def mixture(problem: str, path: Any, dim: int) -> GaussianMixtureField:
-    """The flow of `problem` in `dim` dimensions; the planar ones are padded with zero means."""
+    """Return the flow of `problem` in `dim` dimensions; planar means are padded with zeros."""
     if not isinstance(path, AffinePath) or path.source != Gaussian():
         raise ComponentError(
-            f"only affine paths from N(0, I) have a closed form, and {type(path).__name__} here "
-            "is not one"
+            f"only affine paths from N(0, I) have a closed form, and {type(path).__name__} has "
+            "none: "
+            "choose another path, such as path=ot or path=vp"
         )
     if problem == "gaussian":
         return gaussian(path, dim)

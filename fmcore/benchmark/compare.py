@@ -1,8 +1,10 @@
-"""Runs beside each other, without putting unlike numbers in one column.
+"""Compare the results of runs; numbers that were computed differently never share a column.
 
-Two results are alike if they were made alike: their provenance agrees in all but what a comparison
-is about (which path, which weights of training) and what a fair one may vary (seed, device).
-Where it does not, a metric gets a column for each way of measuring, and a line says what differs.
+Two results share a column if their provenance agrees in everything except what is compared (path,
+step of the training) and what may vary in a fair comparison (seed, device).  Otherwise the metric
+has several columns, and a line names the differences.
+
+Only JSON and YAML files are read: the plugins and networks of the runs are not needed.
 """
 
 from __future__ import annotations
@@ -11,21 +13,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from fmcore.recipe.diff import ABSENT, diff
+from fmcore.recipe.load import read_values
+from fmcore.report.facts import leaves
 from fmcore.report.latex import PREAMBLE, latex_table
 from fmcore.report.markdown import markdown_table
+from fmcore.report.numbers import MARK_NOTE, cell_text, is_flawed
 from fmcore.runs.folder import RunFolder
 
 __all__ = ["Column", "Comparison", "compare"]
 
 MAY_DIFFER = ("path", "seed", "step", "device")
-"""What runs that are compared may differ in without their numbers becoming unlike."""
+"""Keys of the provenance in which the results of one column may differ."""
+
+NOT_SETTINGS = ("sample", "evaluate", "expect")
+"""Sections of the recipe that the provenance of each number contains already."""
 
 
 @final
 @dataclass(frozen=True)
 class Column:
-    """One metric, measured in one way; `cells` by run, the results as results.json holds them."""
+    """One metric, computed in one `way`; `cells` holds the results of results.json by run."""
 
     metric: str
     way: Mapping[str, Any]
@@ -35,59 +42,89 @@ class Column:
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """The runs, what tells their recipes apart, a column for each metric and way, and `reasons`:
-    a line for every metric that had to be split.
+    """The runs, the settings in which their recipes differ, a column for each metric and way, and
+    `reasons`: a line for every metric with several columns, and for every run without results.
     """
 
     runs: Sequence[str]
-    settings: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Mapping[str, str]]
     columns: Sequence[Column]
     reasons: Sequence[str]
 
+    @property
+    def notes(self) -> list[str]:
+        """The reasons, and the meaning of the mark in the table if a number has it."""
+        flawed = any(is_flawed(cell) for column in self.columns for cell in column.cells.values())
+        return [*self.reasons, *([MARK_NOTE] if flawed else [])]
+
     def headings(self) -> list[str]:
-        """The names of the columns; those of a split metric are numbered."""
-        several = [c.metric for c in self.columns]
-        counts: dict[str, int] = {}
+        """Return the names of the columns; those of a split metric are numbered."""
+        metrics = [column.metric for column in self.columns]
+        numbers: dict[str, int] = {}
         names = []
-        for column in self.columns:
-            counts[column.metric] = counts.get(column.metric, 0) + 1
-            split = several.count(column.metric) > 1
-            names.append(f"{column.metric} [{counts[column.metric]}]" if split else column.metric)
+        for metric in metrics:
+            numbers[metric] = numbers.get(metric, 0) + 1
+            is_split = metrics.count(metric) > 1
+            names.append(f"{metric} [{numbers[metric]}]" if is_split else metric)
         return names
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """The heads of all columns, and the rows."""
+        """Return the heads of all columns, and the rows."""
         return ["run", *self.settings, *self.headings()], self.rows()
 
     def rows(self) -> list[list[str]]:
-        """A row of text for every run: its name, its settings, its numbers."""
+        """Return a row of text for every run: its name, its settings, its numbers."""
         return [
             [
                 run,
-                *(str(values.get(run, "")) for values in self.settings.values()),
-                *(_text(column.cells.get(run)) for column in self.columns),
+                *(values.get(run, "") for values in self.settings.values()),
+                *(cell_text(column.cells.get(run)) for column in self.columns),
             ]
             for run in self.runs
         ]
 
     def markdown(self) -> str:
-        """The comparison as a table for a page, with the reasons below."""
-        return "\n\n".join([markdown_table(*self.table()), *self.reasons]) + "\n"
+        """Return the table as Markdown, with the notes below."""
+        return "\n\n".join([markdown_table(*self.table()), *self.notes]) + "\n"
 
     def latex(self) -> str:
-        """The comparison as a table for a paper, with the reasons as its caption."""
-        caption = ". ".join(["Results", *self.reasons, ""]).strip()
+        """Return the table as LaTeX, with the notes in its caption."""
+        caption = ". ".join(["Results", *self.notes, ""]).strip()
         return f"{PREAMBLE}\n\n{latex_table(*self.table(), caption, 'comparison')}\n"
 
 
 def compare(folders: Sequence[RunFolder]) -> Comparison:
-    """Put the results of `folders` beside each other."""
+    """Compare the results of `folders`.  Raises RunError or RecipeError for unreadable files."""
     runs = {str(folder.root): folder for folder in folders}
     results = {name: folder.results() for name, folder in runs.items()}
     metrics = dict.fromkeys(metric for found in results.values() for metric in found)
     columns = [column for metric in metrics for column in _columns(metric, results)]
     reasons = [line for metric in metrics for line in _reasons(metric, columns)]
+    reasons += [
+        f"{run} has no results yet: compute them with fmcore evaluate {run}"
+        for run, found in results.items()
+        if not found
+    ]
     return Comparison(list(runs), _settings(runs), columns, reasons)
+
+
+def way_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provenance by dotted keys, without the keys that may differ."""
+    flat: dict[str, Any] = {}
+    for key, value in provenance.items():
+        if key in MAY_DIFFER:
+            continue
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": v for inner, v in way_of(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def differing_keys(ways: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys whose values differ between `ways`, in order of appearance."""
+    keys = dict.fromkeys(key for way in ways for key in way)
+    return [key for key in keys if any(way.get(key) != ways[0].get(key) for way in ways)]
 
 
 def _columns(metric: str, results: Mapping[str, Mapping[str, Any]]) -> Iterator[Column]:
@@ -95,7 +132,7 @@ def _columns(metric: str, results: Mapping[str, Mapping[str, Any]]) -> Iterator[
     for run, found in results.items():
         if metric not in found:
             continue
-        way = _way(found[metric]["provenance"])
+        way = way_of(found[metric]["provenance"])
         cells = next((cells for known, cells in ways if known == way), None)
         if cells is None:
             cells = {}
@@ -104,49 +141,31 @@ def _columns(metric: str, results: Mapping[str, Mapping[str, Any]]) -> Iterator[
     yield from (Column(metric, way, cells) for way, cells in ways)
 
 
-def _way(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """A provenance, flat, without what may differ."""
-    flat: dict[str, Any] = {}
-    for key, value in provenance.items():
-        if key in MAY_DIFFER:
-            continue
-        if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": v for inner, v in _way(value).items()}
-        else:
-            flat[key] = value
-    return flat
-
-
 def _reasons(metric: str, columns: Sequence[Column]) -> Iterator[str]:
-    own = [column.way for column in columns if column.metric == metric]
-    if len(own) < 2:
-        return
-    keys = [k for k in dict.fromkeys(k for way in own for k in way) if _varies(k, own)]
-    said = "; ".join(f"{k}: {', '.join(str(way.get(k, '-')) for way in own)}" for k in keys)
-    yield f"{metric} stands in {len(own)} columns, since it was not measured alike: {said}"
+    ways = [column.way for column in columns if column.metric == metric]
+    if len(ways) > 1:
+        differences = "; ".join(
+            f"{key}: {', '.join(str(way.get(key, '-')) for way in ways)}"
+            for key in differing_keys(ways)
+        )
+        yield (
+            f"{metric} has {len(ways)} columns, since it was computed in different ways "
+            f"({differences}); to compare all runs, evaluate them alike with fmcore evaluate RUN"
+        )
 
 
-def _varies(key: str, ways: Sequence[Mapping[str, Any]]) -> bool:
-    return any(way.get(key) != ways[0].get(key) for way in ways)
+def _settings(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, str]]:
+    """Return the recipe values that differ between the runs, by key and run.
 
-
-def _settings(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, Any]]:
-    """By key, the values in which the runs' recipes differ; of another component its name alone.
-
-    How a run is sampled and measured is not among them: that is a matter of the columns.
+    A key that a recipe lacks, such as an option of another component, is left out: the name of the
+    component is in the table.
     """
-    recipes = {name: folder.recipe() for name, folder in runs.items()}
-    first = next(iter(recipes))
-    settings: dict[str, dict[str, Any]] = {}
-    for name, recipe in recipes.items():
-        for key, before, now in diff(recipes[first], recipe):
-            if key.split(".")[0] not in ("sample", "evaluate", "expect"):
-                settings.setdefault(key, dict.fromkeys(recipes, before))[name] = now
-    return {k: v for k, v in settings.items() if ABSENT not in v.values()}
-
-
-def _text(cell: Mapping[str, Any] | None) -> str:
-    if cell is None:
-        return ""
-    value = f"{float(cell['value']):.4g}"
-    return value if cell["error"] is None else f"{value} ± {float(cell['error']):.2g}"
+    recipes = {run: dict(leaves(read_values(f.recipe_file))) for run, f in runs.items()}
+    settings: dict[str, dict[str, str]] = {}
+    for key in dict.fromkeys(key for recipe in recipes.values() for key in recipe):
+        if key.partition(".")[0] in NOT_SETTINGS:
+            continue
+        values = {run: recipe[key] for run, recipe in recipes.items() if key in recipe}
+        if len(values) == len(recipes) and len(set(values.values())) > 1:
+            settings[key] = values
+    return settings

@@ -1,33 +1,43 @@
-"""The page of several runs beside each other."""
+"""The HTML page of compared runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from fmcore.benchmark.compare import MAY_DIFFER, Column, Comparison, compare
+from fmcore.benchmark.compare import (
+    MAY_DIFFER,
+    Column,
+    Comparison,
+    compare,
+    differing_keys,
+)
+from fmcore.recipe.load import read_values
 from fmcore.report.charts import PALETTE, lines
-from fmcore.report.numbers import described
-from fmcore.report.parts import Chart, Picture, attempted, data_uri
+from fmcore.report.facts import leaves
+from fmcore.report.numbers import describe_provenance
+from fmcore.report.parts import Chart, Picture, attempt, data_uri
 from fmcore.report.rendering import write_page
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
 
-__all__ = ["write_comparison"]
+__all__ = ["write_comparison_page"]
 
 PICTURES = ("grid.png", "density.png")
 
+LOSS_SECTIONS = ("data", "path", "objective", "coupling")
+"""Sections of the recipe that define the loss, and so the scale of its values."""
 
-def write_comparison(
+
+def write_comparison_page(
     file: Path, folders: Sequence[RunFolder], comparison: Comparison | None = None
 ) -> None:
-    """Write the comparison of `folders` to `file`: numbers, what tells the recipes apart, curves
-    and samples.
-    """
+    """Write the comparison of `folders` to `file`: numbers, settings, curves and samples."""
     found = compare(folders) if comparison is None else comparison
-    missed: list[str] = []
-    ways = [_way(column) for column in found.columns]
-    first = 1 + len(found.settings)  # of the numbers, which a person reads before the settings
+    omitted: list[str] = []
+    ways = [_describe_way(column) for column in found.columns]
+    first = 1 + len(found.settings)  # the numbers come first: they are what readers look for
     write_page(
         file,
         "comparison.html",
@@ -35,22 +45,40 @@ def write_comparison(
         heads=["run", *found.headings(), *found.settings],
         rows=[[row[0], *row[first:], *row[1:first]] for row in found.rows()],
         ways=list(zip(found.headings(), ways, strict=True)),
-        reasons=found.reasons,
+        notes=found.notes,
         runs=[(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(found.runs)],
-        curve=attempted("the curves", lambda: _curve(folders), missed),
-        pictures=[p for folder in folders for p in _pictures(folder, missed)],
-        missed=missed,
+        curve=attempt("the curves", lambda: _curve(folders), omitted),
+        curve_warning=attempt("the losses", lambda: _loss_warning(folders), omitted),
+        pictures=[p for folder in folders for p in _pictures(folder, omitted)],
+        omitted=omitted,
     )
 
 
-def _way(column: Column) -> str:
-    """How the numbers of a column were made, but for what may differ between them."""
+def _describe_way(column: Column) -> str:
+    """Describe how a column was computed, without what may differ between its runs."""
     one = next(iter(column.cells.values()))["provenance"]
     shared = {key: value for key, value in one.items() if key not in MAY_DIFFER}
     sampler = shared.get("sampler")
     if isinstance(sampler, Mapping):
         shared["sampler"] = {k: v for k, v in sampler.items() if k not in MAY_DIFFER}
-    return described(shared)
+    return describe_provenance(shared)
+
+
+def _loss_warning(folders: Sequence[RunFolder]) -> str:
+    """Return a warning that names the settings by which the losses are not comparable, or ''."""
+    losses = [_loss_settings(folder) for folder in folders]
+    keys = differing_keys(losses)
+    if not keys:
+        return ""
+    return (
+        f"These losses are not comparable: the runs differ in {', '.join(keys)}, so that their "
+        "losses have different scales. Compare the metrics instead."
+    )
+
+
+def _loss_settings(folder: RunFolder) -> dict[str, Any]:
+    values = leaves(read_values(folder.recipe_file))
+    return {key: value for key, value in values if key.partition(".")[0] in LOSS_SECTIONS}
 
 
 def _curve(folders: Sequence[RunFolder]) -> Chart | None:
@@ -63,11 +91,11 @@ def _curve(folders: Sequence[RunFolder]) -> Chart | None:
     return Chart("Training loss", "Smoothed.", lines("losses", series, "loss"))
 
 
-def _pictures(folder: RunFolder, missed: list[str]) -> list[Picture]:
+def _pictures(folder: RunFolder, omitted: list[str]) -> list[Picture]:
     found = []
     for name in PICTURES:
         file = folder.samples / name
-        data = attempted(str(file), lambda file=file: data_uri(file), missed)  # type: ignore[misc]
+        data = attempt(str(file), lambda file=file: data_uri(file), omitted)  # type: ignore[misc]
         if data is not None:
             found.append(Picture(str(folder.root), "", data, wide=name == "density.png"))
     return found

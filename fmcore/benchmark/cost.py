@@ -1,4 +1,4 @@
-"""One cell measured: what it costs, how far off it ends, and how long it takes."""
+"""Cost, error and time of one cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fmcore.benchmark.instrument import Counted, Timed, Waited
+from fmcore.benchmark.instrument import CallCounter, FieldTimer, SyncCounter
 from fmcore.benchmark.task import Task
 from fmcore.interfaces.problem import Solution, Status, Velocity
 from fmcore.interfaces.solver import Solver
@@ -19,24 +19,24 @@ from fmcore.interfaces.solver import Solver
 __all__ = ["costs", "errors", "solve_all", "timings"]
 
 SECONDS = 2.0
-"""Timing stops early after so long, but not before three rounds."""
+"""Timing stops early after this many seconds, but not before three rounds."""
 
 
 def solve_all(task: Task, solver: Solver, field: Velocity) -> list[Solution]:
-    """All samples, batch by batch."""
+    """Solve for all samples, batch by batch."""
     with torch.no_grad():
         return [solver.solve(problem) for problem in task.problems(field)]
 
 
 def costs(task: Task, solver: Solver) -> tuple[dict[str, Any], list[Solution]]:
-    """What one pass costs in counts, which are exact, and its solutions."""
-    counted = Counted(task.field, task.path.t_min, task.path.t_max)
+    """Return the counted cost of one pass, which is exact, and its solutions."""
+    counted = CallCounter(task.field, task.path.t_min, task.path.t_max)
     solutions = solve_all(task, solver, counted)
-    forwards = counted.forwards  # before the next pass adds its own
+    forwards = counted.forwards  # read here: the next pass calls the same network
     nfe = torch.cat([s.stats.nfe for s in solutions]).double().cpu()
     statuses = Counter(int(v) for s in solutions for v in s.status.tolist())
-    waited = Waited(task.field)
-    waits = waited.during(lambda: solve_all(task, solver, waited))
+    synced = SyncCounter(task.field)
+    waits = synced.count(lambda: solve_all(task, solver, synced))
     return {
         "nfe_mean": float(nfe.mean()),
         "nfe_p95": float(nfe.quantile(0.95)),
@@ -47,14 +47,14 @@ def costs(task: Task, solver: Solver) -> tuple[dict[str, Any], list[Solution]]:
         "rejected": sum(s.stats.rejected for s in solutions),
         "statuses": " ".join(f"{Status(c).name}:{n}" for c, n in sorted(statuses.items())),
         "calls_outside": counted.outside,
-        "waits_per_nfe": waits / max(waited.calls, 1),
+        "waits_per_nfe": waits / max(synced.calls, 1),
     }, solutions
 
 
 def errors(x: Tensor, reference: Tensor) -> dict[str, float]:
-    """Distances from the true ends: RMS over a sample's elements, then over samples by their RMS,
-    median, 95th percentile and maximum.  Infinite where a sample is not finite.  Samples beyond the
-    reference count for nothing.
+    """Return distances from `reference`: RMS over the elements of a sample, then RMS, median, 95th
+    percentile and maximum over samples; infinite for a sample that is not finite.  Samples beyond
+    the length of `reference` are left out.
     """
     off = (x[: len(reference)].double().cpu() - reference).flatten(1)
     each = off.square().mean(1).sqrt().nan_to_num(nan=float("inf"))
@@ -67,7 +67,7 @@ def errors(x: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def timings(task: Task, solver: Solver, repeats: int) -> dict[str, float | None]:
-    """Medians over `repeats` passes; the counting passes before were the warm-up."""
+    """Return medians over `repeats` passes.  The counting passes before are the warm-up."""
     cuda = task.x0.device.type == "cuda"
     rounds: list[tuple[float, float, int]] = []
     if cuda:
@@ -87,21 +87,21 @@ def timings(task: Task, solver: Solver, repeats: int) -> dict[str, float | None]
 
 
 def _round(task: Task, solver: Solver, cuda: bool) -> tuple[float, float, int]:
-    timed = Timed(task.field, task.x0.device)
-    _settle(cuda)
+    timed = FieldTimer(task.field, task.x0.device)
+    _synchronize(cuda)
     began = time.perf_counter()
     solve_all(task, solver, timed)
-    _settle(cuda)
+    _synchronize(cuda)
     return time.perf_counter() - began, timed.seconds, max(timed.calls, 1)
 
 
-def _settle(cuda: bool) -> None:
+def _synchronize(cuda: bool) -> None:
     if cuda:
         torch.cuda.synchronize()
 
 
 def _spread(ordered: Sequence[float]) -> float:
-    """Half the distance between the quartiles: how far the median is to be trusted."""
+    """Return half the interquartile range, a measure of the median's uncertainty."""
     if len(ordered) < 3:
         return (ordered[-1] - ordered[0]) / 2
     low, _, high = statistics.quantiles(ordered, n=4, method="inclusive")

@@ -1,4 +1,4 @@
-"""Fields that watch how a solver calls them."""
+"""Fields that count and time the calls of a solver."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fmcore.interfaces.problem import Velocity
 from fmcore.interfaces.source import Condition
 from fmcore.testing.flows import Waits
 
-__all__ = ["Counted", "Timed", "Waited"]
+__all__ = ["CallCounter", "FieldTimer", "SyncCounter"]
 
 
 @final
-class Counted:
+class CallCounter:
     """Counts calls, rows, network evaluations, and calls at a time outside [low, high]."""
 
     def __init__(self, field: Velocity, low: float, high: float) -> None:
@@ -27,7 +27,7 @@ class Counted:
 
     @property
     def forwards(self) -> int:
-        """Network evaluations so far; a field that does not count them makes one a call."""
+        """Network evaluations so far; one per call for a field that does not count them."""
         if hasattr(self._field, "forwards"):
             return int(self._field.forwards) - self._before
         return self.calls
@@ -41,7 +41,7 @@ class Counted:
 
 
 @final
-class Timed:
+class FieldTimer:
     """Adds up the seconds spent in the field: the host's on a CPU, the device's own on a GPU."""
 
     def __init__(self, field: Velocity, device: torch.device) -> None:
@@ -52,7 +52,7 @@ class Timed:
 
     @property
     def seconds(self) -> float:
-        """The time so far; on a GPU, to be asked for after a synchronisation."""
+        """The seconds so far.  On a GPU, synchronize before reading."""
         milliseconds: float = sum(a.elapsed_time(b) for a, b in self._events)
         return self._seconds + milliseconds / 1e3
 
@@ -73,8 +73,8 @@ class Timed:
 
 
 @final
-class Waited:
-    """Counts what makes the host wait for the device outside the field."""
+class SyncCounter:
+    """Counts host-device synchronizations outside the field."""
 
     def __init__(self, field: Velocity) -> None:
         self._field = field
@@ -87,11 +87,11 @@ class Waited:
         self._inside += own.waits
         return velocity
 
-    def during(self, solve: Callable[[], object]) -> int:
-        """The waits of `solve`, the field's own left out."""
-        with Waits() as all_of_them:
+    def count(self, solve: Callable[[], object]) -> int:
+        """Return the synchronizations during `solve`, without those inside the field."""
+        with Waits() as every:
             solve()
-        return all_of_them.waits - self._inside
+        return every.waits - self._inside
 
 
 def _call(field: Velocity, x: Tensor, t: Tensor, condition: Condition | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The axes of a benchmark over a recipe: its own keys, and solvers on the networks it trains."""
+"""The axes of a recipe's benchmark: its keys, and solvers for the networks that it trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.errors import FmcoreError, RecipeError, did_you_mean
 from fmcore.recipe.nodes import SequenceNode, to_python, walk
 from fmcore.recipe.overrides import parse_value
@@ -18,8 +18,8 @@ from fmcore.recipe.sections import Sections
 
 __all__ = ["Combination", "RecipeAxes", "read_recipe_axes"]
 
-SOLVING: Final = ("solver", "grid", "nfe", "tol", "samples", "batch", "dtype", "metrics")
-"""Axes of the solvers that are measured on every trained network."""
+SOLVER_AXES: Final = ("solver", "grid", "nfe", "tol", "samples", "batch", "dtype", "metrics")
+"""Axes of the solvers that are measured on each trained network."""
 
 CLOSED_FORM_ONLY: Final = ("problem", "dim")
 
@@ -27,7 +27,7 @@ CLOSED_FORM_ONLY: Final = ("problem", "dim")
 @final
 @dataclass(frozen=True)
 class Combination:
-    """One value of every key; `labels` are those of the keys that vary, as text."""
+    """One value of every key; `labels` holds the values of the varied keys as text."""
 
     overrides: tuple[str, ...]
     labels: Mapping[str, str]
@@ -39,18 +39,18 @@ class Combination:
 @final
 @dataclass(frozen=True)
 class RecipeAxes:
-    """The values of each key of the recipe, and `solving`: axes of solvers, as they were typed."""
+    """The values of each recipe key, and in `solving` the axes of solvers as typed."""
 
     keys: Mapping[str, Sequence[Any]]
     solving: Sequence[str]
 
     @property
     def varied(self) -> list[str]:
-        """The keys with several values, in the order given."""
+        """The keys with several values, in the order typed."""
         return [key for key, values in self.keys.items() if len(values) > 1]
 
     def combinations(self) -> list[Combination]:
-        """The product of the keys; the last one varies fastest."""
+        """Return the product of the values of all keys; the last key varies fastest."""
         found = []
         for values in itertools.product(*self.keys.values()):
             chosen = dict(zip(self.keys, values, strict=True))
@@ -64,9 +64,9 @@ class RecipeAxes:
 
 
 def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
-    """What `given` says: `key=value,value` with keys of a recipe, and axes of solvers.
+    """Parse `key=value,value`, where a key is one of the recipe or an axis of solvers.
 
-    `path` and `seed` are the recipe's here.  Raises RecipeError with every fault at once.
+    `path` and `seed` are recipe keys here.  Raises RecipeError with every fault at once.
     """
     faults: list[str] = []
     keys: dict[str, list[Any]] = {}
@@ -76,7 +76,7 @@ def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
         fault = _fault(text, key if equals else "", keys, recipe)
         if fault:
             faults.append(fault)
-        elif key in SOLVING:
+        elif key in SOLVER_AXES:
             solving.append(text)
         else:
             try:
@@ -86,9 +86,9 @@ def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
     if solving and any(key.startswith("sample.solver") for key in keys):
         faults.append(
             "command line: 'sample.solver' and "
-            f"'{solving[0].partition('=')[0]}' both choose solvers: sample.solver=a,b samples and "
-            "measures each network anew by a and by b, as the recipe says; solver=a,b measures "
-            "their errors and times on the same noises: give one of them"
+            f"'{solving[0].partition('=')[0]}' both choose solvers: sample.solver=a,b draws and "
+            "evaluates samples of each network with a and with b; solver=a,b measures their errors "
+            "and times from the same noise: remove one of them"
         )
     if faults:
         raise RecipeError(faults)
@@ -96,37 +96,39 @@ def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
 
 
 def _fault(text: str, key: str, before: Mapping[str, Any], recipe: Recipe) -> str:
-    """What is wrong with an argument; empty if nothing is."""
+    """Return what is wrong with an argument; empty if nothing is."""
     sections = [option.name for option in list_options(Sections)]
     if not key:
         return f"command line: '{text[:60]}' is not of the form key=value,value, as in path=ot,vp"
     if key in before:
-        return f"command line: '{key}' is given twice; put its values between commas"
+        return f"command line: '{key}' is given twice; separate its values by commas"
     if key in CLOSED_FORM_ONLY:
         return (
             f"command line: '{key}' is an axis of `fmcore benchmark closed-form`, not of a recipe"
         )
-    if key in SOLVING or key.partition(".")[0] in sections:
+    if key in SOLVER_AXES or key.partition(".")[0] in sections:
         return ""
     known = [path for path, _ in walk(recipe.completed)]
     same = [path for path in known if path.rpartition(".")[2] == key]
-    hint = f"; did you mean '{same[0]}'?" if same else did_you_mean(key, [*known, *SOLVING])
+    hint = f"; did you mean '{same[0]}'?" if same else did_you_mean(key, [*known, *SOLVER_AXES])
     return (
         f"command line: no axis '{key[:60]}'{hint or ';'} a recipe's axes are its keys, as in "
-        f"path, train.lr, and, for solvers on its networks: {', '.join(SOLVING)}"
+        f"path, train.lr, and, for solvers on its networks: {', '.join(SOLVER_AXES)}"
     )
 
 
 def _values(text: str) -> list[Any]:
-    """The values between commas; `{...}` and `[...]` are one value each."""
+    """Return the values between commas; `{...}` and `[...]` are one value each."""
     node = parse_value(f"[{text}]")
     values: list[Any] = to_python(node) if isinstance(node, SequenceNode) else []
     if not values:
-        raise RecipeError(f"cannot read '{text[:60]}': give values between commas")
+        raise RecipeError(f"cannot read '{text[:60]}': give values separated by commas")
     return values
 
 
 def _label(value: Any) -> str:
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return str(Chosen("", value["name"], {k: v for k, v in value.items() if k != "name"}))
+        return str(
+            ComponentSpec("", value["name"], {k: v for k, v in value.items() if k != "name"})
+        )
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,8 +1,7 @@
-"""A recipe's own keys as axes: every combination is a run, and solvers are measured on each.
+"""Benchmark over the keys of a recipe: a run for each combination, and solvers on each network.
 
-The folder holds runs/ (a run for every combination, which is gone on with or taken as it is),
-runs.csv, benchmark.json, .md, .tex and .html, and, where solvers were asked for, cells.csv and
-benchmark.png.
+The folder holds runs/ (a run per combination, resumed or reused), runs.csv, benchmark.json, .md,
+.tex and .html, and, if axes of solvers are given, cells.csv and benchmark.png.
 """
 
 from __future__ import annotations
@@ -14,15 +13,16 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.benchmark.axes import Axes, read_axes
+from fmcore.benchmark.benchmark_page import write_benchmark_page
+from fmcore.benchmark.cell_runner import BenchmarkConfig, BenchmarkPlan
 from fmcore.benchmark.cells import digest
-from fmcore.benchmark.page import write_benchmark
-from fmcore.benchmark.plot import save_picture
+from fmcore.benchmark.pareto_plot import save_pareto_plot
 from fmcore.benchmark.recipe_axes import Combination, RecipeAxes, read_recipe_axes
 from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.run_tables import RunRow, RunsReport
-from fmcore.benchmark.solvers import CLOSED_FORM, RUN_AXES, Measuring, along_own_path
-from fmcore.benchmark.sweep import Made, Member, sweep
-from fmcore.benchmark.tables import Report
+from fmcore.benchmark.solvers import CLOSED_FORM, RUN_AXES, along_own_path
+from fmcore.benchmark.sweep import SweepResult, SweepRun, sweep
+from fmcore.benchmark.tables import SolversReport
 from fmcore.benchmark.trained_problem import check_metrics
 from fmcore.errors import FmcoreError, RecipeError
 from fmcore.recipe.load import load_recipe
@@ -35,11 +35,10 @@ from fmcore.stages.components import Components
 __all__ = ["RecipeBenchmark", "benchmark_recipe", "is_recipe"]
 
 AFTER_TRAINING = ("sample", "evaluate", "expect")
-"""Sections that do not change the network: runs that differ in them alone share their training."""
+"""Sections that do not change the network: runs that differ only there share their training."""
 
-
-TOLD_ELSEWHERE = (*AFTER_TRAINING, "path", "seed")
-"""What the title of a network's table leaves out: it stands there by itself, or does not matter."""
+NOT_IN_TITLE = (*AFTER_TRAINING, "path", "seed")
+"""Keys left out of the title of a network's table, which names path and seed by itself."""
 
 
 @final
@@ -49,36 +48,36 @@ class RecipeBenchmark:
 
     folder: Path
     runs: RunsReport
-    solvers: Report | None
+    solvers: SolversReport | None
 
     def json(self) -> dict[str, Any]:
-        """Everything, for other programs."""
+        """Return all rows for other programs."""
         solvers = None if self.solvers is None else self.solvers.json()
         return {"how": self.runs.how, "runs": self.runs.json(), "solvers": solvers}
 
     def markdown(self) -> str:
-        """The runs, then the solvers."""
+        """Return the tables of the runs, then of the solvers, as Markdown."""
         return self.runs.markdown() + (
             "" if self.solvers is None else f"\n{self.solvers.markdown()}"
         )
 
     def latex(self) -> str:
-        """The same tables for a paper."""
+        """Return the same tables as LaTeX."""
         return self.runs.latex() + ("" if self.solvers is None else f"\n{self.solvers.latex()}")
 
 
 @final
 @dataclass(frozen=True)
-class _Planned:
-    """A combination and its run, or the reason why there can be none."""
+class _PlannedRun:
+    """A combination with its run, or with the reason why it has none."""
 
     combination: Combination
-    member: Member | None
+    run: SweepRun | None
     reason: str = ""
 
 
 def is_recipe(target: str) -> bool:
-    """Whether `target` is neither closed-form nor a run folder, nor looks like one."""
+    """Return whether `target` is a recipe, by its form: neither closed-form nor a run folder."""
     place = Path(target)
     if target == CLOSED_FORM or (place / "recipe.yaml").is_file():
         return False
@@ -98,134 +97,140 @@ def benchmark_recipe(
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> RecipeBenchmark:
-    """Run every combination of `axes`, such as "path=ot,vp", on the recipe `source`; with axes of
+    """Run the recipe `source` for every combination of `axes`, such as "path=ot,vp"; with axes of
     solvers, such as "solver=euler,rk4", measure those on each network.
 
-    A combination that cannot be is a row with its reason.  Raises RecipeError for wrong axes, and
-    if no combination can be.
+    An invalid combination is a row with the reason.  Raises RecipeError for wrong axes, and if all
+    combinations are invalid.
     """
     recipe = load_recipe(source, partial=True)
     given = read_recipe_axes(axes, recipe)
     folder = Path("runs") / "benchmark" / recipe.name if out is None else out
     planned = [_planned(source, recipe.name, c, folder) for c in given.combinations()]
-    solving = _solving(given, planned)
-    measuring = Measuring(device, threads, repeats, reference_tol, quiet)
+    solver_axes = _checked_solver_axes(given, planned)
+    config = BenchmarkConfig(device, threads, repeats, reference_tol, quiet)
     folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(folder).claimed():
-        members = [plan.member for plan in planned if plan.member is not None]
-        made = sweep(_groups(members), jobs=jobs, device=device, quiet=quiet, say=say)
-        by_folder = {one.member.folder: one for group in made for one in group}
+        runs = [plan.run for plan in planned if plan.run is not None]
+        groups = sweep(_groups(runs), jobs=jobs, device=device, quiet=quiet, say=say)
+        by_folder = {result.run.folder: result for group in groups for result in group}
         rows = [_row(plan, by_folder) for plan in planned]
-        report = RunsReport(given.varied, rows, _how(recipe.name, given))
+        report = RunsReport(given.varied, rows, _description(recipe.name, given))
         solvers = None
-        if solving is not None:
-            first = [next((one for one in group if not one.failure), None) for group in made]
-            trained = [one for one in first if one is not None]
-            solvers = _solvers(solving, trained, planned, folder, measuring)
+        if solver_axes is not None:
+            networks = [r for r in map(_first_finished, groups) if r is not None]
+            solvers = _measure_solvers(solver_axes, networks, planned, folder, config, say)
         finished = RecipeBenchmark(folder, report, solvers)
-        _write(finished, environment(measuring.place))
+        _write(finished, environment(config.torch_device))
     return finished
 
 
-def _planned(source: str | Path, name: str, combination: Combination, folder: Path) -> _Planned:
+def _planned(source: str | Path, name: str, combination: Combination, folder: Path) -> _PlannedRun:
     try:
         recipe = load_recipe(source, combination.overrides, name=name)
         Components.of(recipe).check()
     except FmcoreError as error:
-        return _Planned(combination, None, str(error))
-    return _Planned(
-        combination, Member(str(combination), recipe, _place(folder, combination, recipe))
-    )
+        return _PlannedRun(combination, None, str(error))
+    run = SweepRun(str(combination), recipe, _run_folder(folder, combination, recipe))
+    return _PlannedRun(combination, run)
 
 
-def _place(folder: Path, combination: Combination, recipe: Recipe) -> Path:
-    """The run's folder: told from others by a hash of the whole recipe, so that it is found again
-    whichever axes lead there.
+def _run_folder(folder: Path, combination: Combination, recipe: Recipe) -> Path:
+    """Return the run's folder.  Its name ends with a hash of the recipe, by which it is found again
+    when other axes lead to the same recipe.
     """
     own = recipe.digest[:10]
-    there = sorted((folder / "runs").glob(f"*-{own}"))
-    if there:
-        return there[0]
-    said = "-".join(combination.labels.values()) or recipe.name
-    return folder / "runs" / f"{re.sub(r'[^A-Za-z0-9._]+', '-', said)[:60].strip('-')}-{own}"
+    existing = sorted((folder / "runs").glob(f"*-{own}"))
+    if existing:
+        return existing[0]
+    label = "-".join(combination.labels.values()) or recipe.name
+    return folder / "runs" / f"{re.sub(r'[^A-Za-z0-9._]+', '-', label)[:60].strip('-')}-{own}"
 
 
-def _solving(given: RecipeAxes, planned: Sequence[_Planned]) -> Axes | None:
-    """The axes of the solvers, checked before anything is trained."""
-    members = [plan.member for plan in planned if plan.member is not None]
-    if not members:
+def _checked_solver_axes(given: RecipeAxes, planned: Sequence[_PlannedRun]) -> Axes | None:
+    """Return the axes of the solvers, checked before anything is trained."""
+    runs = [plan.run for plan in planned if plan.run is not None]
+    if not runs:
         raise RecipeError(list(dict.fromkeys(plan.reason for plan in planned)))
     if not given.solving:
         return None
     axes = read_axes(given.solving, RUN_AXES, leave_out="problem dim path seed")
-    check_metrics(axes.metrics, Components.of(members[0].recipe))
+    check_metrics(axes.metrics, Components.of(runs[0].recipe))
     return axes
 
 
-def _groups(members: Sequence[Member]) -> list[list[Member]]:
-    """The members by their training: those of a group need only one."""
-    groups: dict[str, dict[Path, Member]] = {}
-    for member in members:
-        values = member.recipe.values
+def _groups(runs: Sequence[SweepRun]) -> list[list[SweepRun]]:
+    """Group the runs that share their training."""
+    groups: dict[str, dict[Path, SweepRun]] = {}
+    for run in runs:
+        values = run.recipe.values
         trained = {k: v for k, v in values.items() if k not in AFTER_TRAINING}
-        groups.setdefault(digest(trained), {})[member.folder] = member
+        groups.setdefault(digest(trained), {})[run.folder] = run
     return [list(own.values()) for own in groups.values()]
 
 
-def _row(plan: _Planned, made: Mapping[Path, Made]) -> RunRow:
-    if plan.member is None:
+def _first_finished(group: Sequence[SweepResult]) -> SweepResult | None:
+    return next((result for result in group if not result.failure), None)
+
+
+def _row(plan: _PlannedRun, by_folder: Mapping[Path, SweepResult]) -> RunRow:
+    if plan.run is None:
         return RunRow(plan.combination.labels, "", reason=plan.reason)
-    one = made[plan.member.folder]
+    result = by_folder[plan.run.folder]
     seconds = None
-    if not one.failure:
-        facts = RunFolder(one.member.folder, lambda line: None).facts()
+    if not result.failure:
+        facts = RunFolder(plan.run.folder, lambda line: None).facts()
         seconds = None if "trained_in" in facts else facts.get("seconds", {}).get("train")
-    return RunRow(
-        plan.combination.labels, str(one.member.folder), one.results, seconds, one.failure
-    )
+    labels, folder = plan.combination.labels, str(plan.run.folder)
+    return RunRow(labels, folder, result.results, seconds, result.failure)
 
 
-def _solvers(
+def _measure_solvers(
     axes: Axes,
-    trained: Sequence[Made],
-    planned: Sequence[_Planned],
+    networks: Sequence[SweepResult],
+    planned: Sequence[_PlannedRun],
     folder: Path,
-    measuring: Measuring,
-) -> Report:
-    """The cells of every network, in one ledger."""
-    ledger, rows = ResultsCsv(folder / "cells.csv"), list[Row]()
+    config: BenchmarkConfig,
+    say: Callable[[str], None],
+) -> SolversReport:
+    """Measure the cells of every network; all rows go into one CSV file."""
+    results_csv, rows = ResultsCsv(folder / "cells.csv"), list[Row]()
     facts: dict[str, Any] = {}
-    for one in trained:
-        own = next(p for p in planned if p.member and p.member.folder == one.member.folder)
+    for network in networks:
+        own = next(p for p in planned if p.run and p.run.folder == network.run.folder)
         labels = own.combination.labels.items()
-        told = {k: v for k, v in labels if k.partition(".")[0] not in TOLD_ELSEWHERE}
-        title = str(Combination((), told)) if told else ""
-        seeded = replace(axes, seed=(one.member.recipe.values["seed"],))
-        problem = measuring.trained(one.member.folder, folder / "references", title)
-        plan = measuring.plan(problem, along_own_path(seeded, problem), problem.name)
-        rows += measuring.rows(plan, ledger)
+        named = {k: v for k, v in labels if k.partition(".")[0] not in NOT_IN_TITLE}
+        title = str(Combination((), named)) if named else ""
+        seeded = replace(axes, seed=(network.run.recipe.values["seed"],))
+        problem = config.open_run(network.run.folder, folder / "references", title)
+        cells = along_own_path(seeded, problem)
+        plan = BenchmarkPlan.of(problem, cells, problem.name, config)
+        for note in plan.budget_notes():
+            say(note)
+        rows += plan.measure(results_csv)
         facts = problem.facts()
-    return measuring.report(rows, facts)
+    return config.report(rows, facts)
 
 
-def _how(name: str, given: RecipeAxes) -> str:
+def _description(name: str, given: RecipeAxes) -> str:
     shared = {key: values[0] for key, values in given.keys.items() if len(values) == 1}
-    told = ", ".join(f"{key}={value}" for key, value in shared.items())
+    fixed = ", ".join(f"{key}={value}" for key, value in shared.items())
     varied = ", ".join(given.varied) or "nothing"
-    return f"Recipe {name}{f' with {told}' if told else ''}; varied: {varied}."
+    return f"Recipe {name}{f' with {fixed}' if fixed else ''}; varied: {varied}."
 
 
-def _write(made: RecipeBenchmark, machine: Mapping[str, Any]) -> None:
-    write_text(made.folder / "runs.csv", made.runs.csv())
-    write_json(made.folder / "benchmark.json", {**made.json(), "made": dict(machine)})
-    write_text(made.folder / "benchmark.md", made.markdown())
-    write_text(made.folder / "benchmark.tex", made.latex())
-    if made.solvers is not None:
-        save_picture(made.folder / "benchmark.png", made.solvers)
-    write_benchmark(
-        made.folder / "benchmark.html",
-        made.solvers,
+def _write(finished: RecipeBenchmark, machine: Mapping[str, Any]) -> None:
+    folder, solvers = finished.folder, finished.solvers
+    write_text(folder / "runs.csv", finished.runs.csv())
+    write_json(folder / "benchmark.json", {**finished.json(), "made": dict(machine)})
+    write_text(folder / "benchmark.md", finished.markdown())
+    write_text(folder / "benchmark.tex", finished.latex())
+    if solvers is not None:
+        save_pareto_plot(folder / "benchmark.png", solvers)
+    write_benchmark_page(
+        folder / "benchmark.html",
+        solvers,
         title="Benchmark of a recipe",
-        lead=made.runs.how,
-        runs=made.runs,
+        lead=finished.runs.how,
+        runs=finished.runs,
     )

@@ -1,7 +1,7 @@
-"""True ends of the closed-form flows, to a dozen digits, computed once and kept.
+"""Reference end points of the closed-form flows, to twelve digits, computed once and cached.
 
-One Gaussian has its flow in closed form.  A mixture is integrated sample by sample by scipy's
-DOP853 at rtol 1e-12, which shares no code with the solvers that are measured.
+The flow of one Gaussian has a closed form.  A mixture is integrated sample by sample with scipy's
+DOP853 at rtol 1e-12, which shares no code with the measured solvers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fmcore.flow.gaussian_mixture import GaussianMixtureField
 from fmcore.runs.files import atomic
 from fmcore.runs.progress import progress
 
-__all__ = ["RTOL", "exact_ends", "kept"]
+__all__ = ["RTOL", "exact_endpoints", "load_or_compute"]
 
 RTOL = 1e-12
 ATOL = 1e-12
@@ -31,8 +31,8 @@ ATOL = 1e-12
 Array = NDArray[np.float64]
 
 
-def kept(file: Path, compute: Callable[[], Tensor]) -> Tensor:
-    """The tensor in `file`; computed and written there if it is not, or not whole."""
+def load_or_compute(file: Path, compute: Callable[[], Tensor]) -> Tensor:
+    """Return the tensor in `file`; if it is missing or corrupt, compute and write it."""
     try:
         return load_file(file)["x"]
     except (OSError, SafetensorError, KeyError):
@@ -41,10 +41,10 @@ def kept(file: Path, compute: Callable[[], Tensor]) -> Tensor:
         return x
 
 
-def exact_ends(field: GaussianMixtureField, x0: Tensor, quiet: bool = False) -> Tensor:
-    """Where the flow carries every row of `x0`, `(n, d)` in double precision, from t_min to t_max.
+def exact_endpoints(field: GaussianMixtureField, x0: Tensor, quiet: bool = False) -> Tensor:
+    """Return the flow from t_min to t_max of every row of `x0`, `(n, d)` in double precision.
 
-    Raises SolverError if DOP853 does not arrive.
+    Raises SolverError if DOP853 fails.
     """
     t0, t1 = field.path.t_min, field.path.t_max
     if len(field.stds) == 1:
@@ -62,8 +62,8 @@ def exact_ends(field: GaussianMixtureField, x0: Tensor, quiet: bool = False) -> 
 
 
 def _velocity(field: GaussianMixtureField) -> Callable[[float, Array], Array]:
-    """The mixture's velocity at one point: the formulas of `fmcore.flow.gaussian_mixture`, in numpy
-    since a point is too little work for torch.
+    """Return the mixture's velocity at one point, by the formulas of
+    `fmcore.flow.gaussian_mixture`, in numpy: for single points torch's overhead dominates.
     """
     mu, s = np.array(field.means), np.array(field.stds)
     log_w = np.log(np.array(field.weights))

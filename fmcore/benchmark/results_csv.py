@@ -1,5 +1,5 @@
-"""The CSV of a benchmark: a row a cell, appended as it is measured, so that nothing is measured
-twice.
+"""The CSV file of a benchmark: a row per cell, appended as it is measured, so that a stopped
+benchmark resumes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fmcore.runs.files import opened_for_adding, writable
 __all__ = ["COLUMNS", "ResultsCsv", "Row"]
 
 Row = dict[str, Any]
-"""A cell as it is kept: text, numbers, and None where there is nothing."""
+"""The columns of a cell: text, numbers, and None for empty numbers."""
 
 _TEXTS: Final = (
     *("key", "problem", "path", "dtype", "solver", "plugin", "version", "grid"),
@@ -36,10 +36,10 @@ COLUMNS: Final = (
 
 @final
 class ResultsCsv:
-    """The rows in `file`, by key.  A torn last line is cut off; its cell is measured again.
+    """The rows in `file`, by key.  A truncated last line is removed; its cell is measured again.
 
-    `columns` are what a row holds, `key` among them; those in `texts` are text.  Raises RunError
-    for a file of other columns, or with a broken line that is not the last.
+    `columns` include `key`; those in `texts` are text, the others numbers.  Raises RunError for a
+    file with other columns, or with a corrupt line that is not the last.
     """
 
     def __init__(
@@ -55,12 +55,10 @@ class ResultsCsv:
             self._append(_line(self._columns))
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Append `row`: one write, synced, so that a crash leaves it whole, torn at the end, or
-        not there.
-        """
-        kept = {column: row.get(column) for column in self._columns}
-        self._append(_line(["" if v is None else v for v in kept.values()]))
-        self.rows[row["key"]] = kept
+        """Append `row` in one synced write, so that a crash can truncate only the last line."""
+        complete = {column: row.get(column) for column in self._columns}
+        self._append(_line(["" if v is None else v for v in complete.values()]))
+        self.rows[row["key"]] = complete
 
     def _append(self, line: str) -> None:
         with writable(self._file), opened_for_adding(self._file) as stream:
@@ -69,14 +67,16 @@ class ResultsCsv:
 
     def _read(self) -> None:
         content = self._file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
+        whole = content[: content.rfind(b"\n") + 1]  # without a line that a crash truncated
         try:
             lines = whole.decode("utf-8").splitlines(keepends=True)
         except UnicodeDecodeError as error:
-            raise RunError(f"{self._file}: not text: {error}; choose another --out") from error
+            raise RunError(
+                f"{self._file}: not UTF-8 text: {error}; choose another --out"
+            ) from error
         if lines and next(csv.reader([lines[0]])) != list(self._columns):
             raise RunError(
-                f"{self._file}: its columns are not this version's; choose another --out"
+                f"{self._file}: its columns differ from those of this version; choose another --out"
             )
         for number, line in enumerate(lines[1:], 2):
             try:
@@ -85,9 +85,12 @@ class ResultsCsv:
                     column: _value(text, column in self._texts)
                     for column, text in zip(self._columns, values, strict=True)
                 }
-            except (ValueError, csv.Error):  # too few, too many, or no numbers
+            except (
+                ValueError,
+                csv.Error,
+            ):  # a wrong number of values, or text in place of a number
                 raise RunError(
-                    f"{self._file}:{number}: a broken line; delete it to go on"
+                    f"{self._file}:{number}: a corrupt line; delete it to measure its cell again"
                 ) from None
             self.rows[row["key"]] = row
         if len(whole) < len(content):
@@ -103,9 +106,9 @@ def _line(values: Any) -> str:
     return text.getvalue()
 
 
-def _value(text: str, wanted: bool) -> Any:
-    """What a field holds: the text, if that is `wanted`, else a number or None."""
-    if wanted:
+def _value(text: str, is_text: bool) -> Any:
+    """Return the text itself if `is_text`, else a number, or None if empty."""
+    if is_text:
         return text
     if not text:
         return None

@@ -1,7 +1,7 @@
-"""Many runs of one recipe, each in a folder of its own: made, gone on with, or taken as they are.
+"""Many runs of one recipe, each in its own folder; finished runs are reused, stopped ones resumed.
 
-The members of a group share their training: the first one trains, and the others begin with its
-network, to be sampled and measured in other ways.
+The runs of a group share their training: the first one trains, the others start from its network,
+to be sampled and evaluated in other ways.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from fmcore.runs.files import atomic, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.run import run
 
-__all__ = ["Made", "Member", "sweep"]
+__all__ = ["SweepResult", "SweepRun", "sweep"]
 
 
 @final
 @dataclass(frozen=True)
-class Member:
-    """A run of a sweep: what it is called, what it is to do, and where."""
+class SweepRun:
+    """A run to be made: its title, recipe and folder."""
 
     title: str
     recipe: Recipe
@@ -37,102 +37,105 @@ class Member:
 
 @final
 @dataclass(frozen=True)
-class Made:
-    """A member with its results, or why there are none."""
+class SweepResult:
+    """The results of a run, or the message of its failure."""
 
-    member: Member
+    run: SweepRun
     results: Mapping[str, Any]
     failure: str = ""
 
 
 def sweep(
-    groups: Sequence[Sequence[Member]],
+    groups: Sequence[Sequence[SweepRun]],
     *,
     jobs: int = 1,
     device: str | None = None,
     quiet: bool = False,
     say: Callable[[str], None] = print,
-) -> list[list[Made]]:
-    """Make every run of `groups`, `jobs` groups at once, each run then in a process of its own.
+) -> list[list[SweepResult]]:
+    """Make every run of `groups`; with `jobs` > 1 that many groups in parallel, a process per run.
 
-    A run that fails is told, and the others go on.  A bound under `expect:` is the recipe's own
-    affair: missing it is no failure here.  Raises Interrupted if one was asked to stop.
+    A failed run is a result with its message, and the others continue.  A missed bound under
+    `expect:` is a warning in the log of the run, not a failure.  Raises Interrupted if stopped.
     """
 
-    def made(group: Sequence[Member]) -> list[Made]:
-        return list(_together(group, jobs > 1, device, quiet, say))
+    def make(group: Sequence[SweepRun]) -> list[SweepResult]:
+        return list(_run_group(group, jobs > 1, device, quiet, say))
 
     if jobs == 1:
-        return [made(group) for group in groups]
+        return [make(group) for group in groups]
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(made, groups))
+        return list(pool.map(make, groups))
 
 
-def _together(
-    group: Sequence[Member],
-    apart: bool,
+def _run_group(
+    group: Sequence[SweepRun],
+    in_processes: bool,
     device: str | None,
     quiet: bool,
     say: Callable[[str], None],
-) -> Iterator[Made]:
+) -> Iterator[SweepResult]:
     trained: Path | None = None
-    for member in group:
-        say(member.title)
+    for planned in group:
+        say(planned.title)
         try:
             if trained is not None:
-                _hand_on(trained, member)
-            make = _in_another_process if apart else _in_process
-            make(member, device, quiet)
+                _copy_network(trained, planned)
+            make = _run_in_process if in_processes else _run_here
+            make(planned, device, quiet)
         except FmcoreError as error:
-            if error.exit_code == Interrupted.exit_code:  # asked to stop: no failure of this run
+            # by exit code: the error of another process arrives without its class
+            if error.exit_code == Interrupted.exit_code:
                 raise Interrupted(
-                    f"stopped at {member.title}; what is done is saved.  "
-                    "To go on, give the same command"
+                    f"stopped at {planned.title}; finished work is saved.  "
+                    "To resume, give the same command"
                 ) from error
-            yield Made(member, {}, str(error))
+            yield SweepResult(planned, {}, str(error))
         else:
-            trained = trained or member.folder
-            yield Made(member, RunFolder(member.folder, lambda line: None).results())
+            trained = trained or planned.folder
+            yield SweepResult(planned, RunFolder(planned.folder, lambda line: None).results())
 
 
-def _in_process(member: Member, device: str | None, quiet: bool) -> None:
+def _run_here(planned: SweepRun, device: str | None, quiet: bool) -> None:
     try:
-        run(member.recipe, out=member.folder, device=device, quiet=quiet)
+        run(planned.recipe, out=planned.folder, device=device, quiet=quiet)
     except ExpectationError as missed:
-        RunFolder(member.folder, lambda line: None).log(f"warning: {missed}")
+        RunFolder(planned.folder, lambda line: None).log(f"warning: {missed}")
 
 
-def _in_another_process(member: Member, device: str | None, quiet: bool) -> None:
-    file = member.folder.with_name(f"{member.folder.name}.recipe") / f"{member.recipe.name}.yaml"
-    write_text(file, member.recipe.to_yaml())
-    command = [sys.executable, "-m", "fmcore", "run", str(file), "--out", str(member.folder), "-q"]
+def _run_in_process(planned: SweepRun, device: str | None, quiet: bool) -> None:
+    # outside the run folder, which must hold nothing before its recipe.yaml
+    place = planned.folder.with_name(f"{planned.folder.name}.recipe")
+    file = place / f"{planned.recipe.name}.yaml"
+    write_text(file, planned.recipe.to_yaml())
+    command = [sys.executable, "-m", "fmcore", "run", str(file), "--out", str(planned.folder), "-q"]
     command += ["--device", device] if device else []
     command += [word for p in registry().plugins if p.file for word in ("--plugin", p.file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode in (0, ExpectationError.exit_code):
         return
-    said = done.stderr.strip() or f"exit code {done.returncode}"
+    message = done.stderr.strip() or f"exit code {done.returncode}"
     if done.returncode == Interrupted.exit_code:
-        raise Interrupted(said.splitlines()[-1])
-    raise FmcoreError(said.rpartition("error: ")[2])
+        raise Interrupted(message.splitlines()[-1])
+    raise FmcoreError(message.rpartition("error: ")[2])
 
 
-def _hand_on(trained: Path, member: Member) -> None:
-    """Let `member`'s run begin with the network of the run in `trained`, unless it has its own."""
-    folder = RunFolder.begin(member.recipe, member.folder, lambda line: None)
+def _copy_network(trained: Path, planned: SweepRun) -> None:
+    """Copy the network of the run in `trained` to `planned`, unless that has one."""
+    folder = RunFolder.begin(planned.recipe, planned.folder, lambda line: None)
     if folder.checkpoints.steps():
         return
-    for part in ("snapshots", "checkpoints"):  # a checkpoint's tensors, then the JSON that counts
+    for part in ("snapshots", "checkpoints"):
+        # the JSON last: a checkpoint exists once its JSON does
         for file in sorted((trained / part).glob("step-*"), key=lambda f: f.suffix == ".json"):
-            _copied(file, member.folder / part / file.name)
+            _copy(file, planned.folder / part / file.name)
     if (trained / "metrics.jsonl").exists():
-        _copied(trained / "metrics.jsonl", folder.curve_file)
+        _copy(trained / "metrics.jsonl", folder.curve_file)
     folder.record({"trained_in": str(trained)})
 
 
-def _copied(source: Path, target: Path) -> None:
-    atomic(target, lambda part: _fill(part, source))
+def _copy(source: Path, target: Path) -> None:
+    def write(part: Path) -> None:
+        shutil.copyfile(source, part)
 
-
-def _fill(part: Path, source: Path) -> None:
-    shutil.copyfile(source, part)
+    atomic(target, write)

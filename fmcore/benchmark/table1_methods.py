@@ -1,5 +1,5 @@
-"""The five methods of the paper's Table 1 as values of two keys, and what the paper reports for
-them.
+"""The five methods of the paper's Table 1 as values of two recipe keys, and the numbers that the
+paper reports.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Reported:
 @final
 @dataclass(frozen=True)
 class Method:
-    """A method: its name in the paper, the overrides that choose it, and the paper's numbers by
-    data.
+    """A method: its name in the paper, the overrides that select it, and the paper's numbers by
+    dataset.
     """
 
     title: str
@@ -69,10 +69,10 @@ METHODS: Mapping[str, Method] = {
         (3.31, 14.45, 138),
     ),
 }
-"""Source: Table 1.  All but the last on the VP path with the paper's beta, its App. E.1."""
+"""Source: Table 1.  All but the last use the VP path with the paper's beta (App. E.1)."""
 
 
 def reported(method: Method, data: Mapping[str, Any]) -> Reported | None:
-    """The paper's numbers if `data`, a recipe's section, is data of the paper."""
+    """Return the paper's numbers if `data`, a recipe's section, is a dataset of the paper."""
     size = data.get("image_size")
     return method.paper.get(f"imagenet{size}" if size else data["name"])

@@ -1,4 +1,4 @@
-"""The page of Table 1: the table, and the figures with the numbers behind them."""
+"""The HTML page of Table 1: the table, and the figures with their numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from fmcore.report.charts import drawn, tip
-from fmcore.report.parts import Chart, attempted
+from fmcore.report.charts import chart_svg, tip
+from fmcore.report.parts import Chart, attempt
 from fmcore.report.plots.panels import Panel, Style, draw_panel
 from fmcore.report.rendering import write_page
 
-__all__ = ["Table", "write_table1"]
+__all__ = ["Table", "write_table1_page"]
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Heads and rows."""
@@ -30,13 +30,13 @@ class _Section:
     tables: Sequence[tuple[str, Table]]
 
 
-def write_table1(
+def write_table1_page(
     file: Path,
     *,
     title: str,
     table: Table,
     how: str,
-    failures: Sequence[str],
+    warnings: Sequence[str],
     figures: Sequence[tuple[str, str, Sequence[tuple[Panel, Table]]]],
     names: Mapping[str, str],
     styles: Mapping[str, Style],
@@ -44,10 +44,10 @@ def write_table1(
 ) -> None:
     """Write the page to `file`.
 
-    A figure is a title, a caption, and panels with their numbers; `names` and `styles` are of the
-    methods.
+    A figure is a title, a caption, and panels with their numbers.  `names` and `styles` are those
+    of the methods.
     """
-    missed: list[str] = []
+    omitted: list[str] = []
     write_page(
         file,
         "table1.html",
@@ -55,13 +55,13 @@ def write_table1(
         title=title,
         table=table,
         how=how,
-        failures=failures,
+        warnings=warnings,
         figures=[
-            _section(place, *figure, names, styles, missed) for place, figure in enumerate(figures)
+            _section(place, *figure, names, styles, omitted) for place, figure in enumerate(figures)
         ],
         entries=[(name, styles[method][0]) for method, name in names.items()],
         notes=notes,
-        missed=missed,
+        omitted=omitted,
     )
 
 
@@ -72,17 +72,17 @@ def _section(
     panels: Sequence[tuple[Panel, Table]],
     names: Mapping[str, str],
     styles: Mapping[str, Style],
-    missed: list[str],
+    omitted: list[str],
 ) -> _Section:
     charts = []
     for number, (panel, _) in enumerate(panels):
         name = f"figure-{place}-{number}"
-        made = attempted(
+        chart = attempt(
             panel.title,
             lambda panel=panel, name=name: _chart(name, panel, names, styles),  # type: ignore[misc]
-            missed,
+            omitted,
         )
-        charts += [] if made is None else [made]
+        charts += [] if chart is None else [chart]
     tables = [(f"{panel.title}, by {panel.across}", numbers) for panel, numbers in panels]
     return _Section(f"figure-{place}", title, caption, charts, tables)
 
@@ -90,12 +90,12 @@ def _section(
 def _chart(name: str, panel: Panel, names: Mapping[str, str], styles: Mapping[str, Style]) -> Chart:
     def draw(axis: Any) -> list[str]:
         draw_panel(axis, panel, styles)
-        words: list[str] = []
-        for method, places in panel.curves.items():
-            for place in places:
-                if place.mean is not None:
-                    tip(axis, len(words), place.x, place.mean)
-                    words.append(f"{names[method]}: {place} at {panel.across} {place.x:g}")
-        return words
+        tips: list[str] = []
+        for method, points in panel.curves.items():
+            for point in points:
+                if point.mean is not None:
+                    tip(axis, len(tips), point.x, point.mean)
+                    tips.append(f"{names[method]}: {point} at {panel.across} {point.x:g}")
+        return tips
 
-    return Chart(panel.title, "", drawn(name, draw, panel.across, ""), points=True)
+    return Chart(panel.title, "", chart_svg(name, draw, panel.across, ""), points=True)

@@ -1,4 +1,4 @@
-"""The measurements of Table 1's figures as panels: which quantity over which."""
+"""The panels of Table 1's figures, built from their measurements."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from fmcore.benchmark.results_csv import Row
-from fmcore.report.plots.panels import Panel, Place
+from fmcore.report.plots.panels import CurvePoint, Panel
 
 __all__ = ["FIGURES", "figure_panels", "notes_on"]
 
 FIGURES: Final = {
-    "quality-nfe": "Quality for a budget of evaluations",
-    "quality-training": "Quality through training",
-    "nfe-training": "Evaluations through training",
+    "quality-nfe": "Quality by number of evaluations",
+    "quality-training": "Quality during training",
+    "nfe-training": "Evaluations during training",
 }
-"""The files, and what they show."""
+"""The title of each figure, by file name."""
 
 NFE, STEP = "velocity evaluations (NFE)", "training step"
 
 
 def figure_panels(rows: Sequence[Row], distance: str) -> dict[str, list[Panel]]:
-    """The panels of each figure that can be drawn; `distance` is the metric of samples, which is
-    read by factors.
+    """Return the panels of each figure that has curves; `distance`, the metric of samples, gets a
+    logarithmic axis.
     """
     budgets = [row for row in rows if row["nfe"] is not None]
     stages = [row for row in rows if row["nfe"] is None]
@@ -33,21 +33,21 @@ def figure_panels(rows: Sequence[Row], distance: str) -> dict[str, list[Panel]]:
         "quality-training": list(_of_metrics(stages, "step", STEP, distance)),
         "nfe-training": [_costs(stages)],
     }
-    drawn = {name: [p for p in panels if p.curves] for name, panels in found.items()}
-    return {name: panels for name, panels in drawn.items() if panels}
+    with_curves = {name: [p for p in panels if p.curves] for name, panels in found.items()}
+    return {name: panels for name, panels in with_curves.items() if panels}
 
 
 def notes_on(rows: Sequence[Row]) -> list[str]:
-    """A line for everything that a metric says against its numbers, and for every reason why points
-    are not there, with the points.
+    """Return a line for every note of a metric on its values, and for every reason why points are
+    missing, with the points.
     """
-    against = [
+    notes = [
         f"{name}: {note}"
         for row in rows
         for name, result in _results(row).items()
         for note in result.get("notes", ())
     ]
-    return [*dict.fromkeys(against), *_unmeasured(rows)]
+    return [*dict.fromkeys(notes), *_unmeasured(rows)]
 
 
 def _unmeasured(rows: Sequence[Row]) -> list[str]:
@@ -74,12 +74,12 @@ def _of_metrics(rows: Sequence[Row], x: str, across: str, distance: str) -> Iter
     for name in dict.fromkeys(name for row in rows for name in _metrics(row)):
         curves = _curves(rows, x, lambda row, name=name: _metric(row, name))  # type: ignore[misc]
         values = [v for places in curves.values() for p in places for v in p.values]
-        far = name == distance and not any(value <= 0 for value in values)
-        yield Panel(f"{name}-by-{x}", name, across, name, curves, x == "nfe", far)
+        log_y = name == distance and not any(value <= 0 for value in values)
+        yield Panel(f"{name}-by-{x}", name, across, name, curves, x == "nfe", log_y)
 
 
 def _metric(row: Row, name: str) -> float | None:
-    """The metric; NaN if the row says why there is none, so that no mean is taken without it."""
+    """Return the metric; NaN if the row has a reason instead, so that the mean is not finite."""
     found = _metrics(row).get(name)
     return math.nan if found is None and row["reason"] else found
 
@@ -95,14 +95,14 @@ def _results(row: Row) -> dict[str, Any]:
 
 def _curves(
     rows: Sequence[Row], x: str, value: Callable[[Row], float | None]
-) -> dict[str, list[Place]]:
-    """The values of each method, gathered over seeds."""
+) -> dict[str, list[CurvePoint]]:
+    """Return the points of each method, with the values of all seeds."""
     found: dict[str, dict[float, list[float]]] = {}
     for row in rows:
-        measured = value(row)
-        if measured is not None:
-            found.setdefault(row["method"], {}).setdefault(row[x], []).append(measured)
+        number = value(row)
+        if number is not None:
+            found.setdefault(row["method"], {}).setdefault(row[x], []).append(number)
     return {
-        method: [Place(at, tuple(values)) for at, values in sorted(places.items())]
+        method: [CurvePoint(at, tuple(values)) for at, values in sorted(places.items())]
         for method, places in found.items()
     }

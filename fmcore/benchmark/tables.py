@@ -1,4 +1,4 @@
-"""A benchmark as tables and as JSON."""
+"""The tables of a benchmark of solvers: text, Markdown, LaTeX and JSON."""
 
 from __future__ import annotations
 
@@ -10,78 +10,82 @@ from typing import Any, Final, final
 
 from fmcore.benchmark.pareto import by_setting
 from fmcore.benchmark.results_csv import Row
+from fmcore.interfaces.problem import Status
 from fmcore.report.latex import PREAMBLE, latex_table
 from fmcore.report.markdown import markdown_table
+from fmcore.report.numbers import MARK
 
-__all__ = ["HEADS", "Report"]
+__all__ = ["HEADS", "SolversReport"]
 
 HEADS: Final = (
     *("solver", "grid", "budget", "NFE mean", "p95", "max", "error RMS", "p95", "max", "order"),
     *("ms", "µs/NFE outside", "waits/NFE", "front"),
 )
 
-PLUMBING = ("µs/NFE outside", "waits/NFE", "front")
-"""Heads that a table for a paper leaves out."""
+OVERHEAD_HEADS = ("µs/NFE outside", "waits/NFE", "front")
+"""Columns that the LaTeX tables leave out."""
 
 
 @final
 @dataclass(frozen=True)
-class Report:
-    """The rows of a command, completed by `mark_pareto`; `facts` say how they were made."""
+class SolversReport:
+    """The rows of a benchmark with their Pareto fronts; `facts` is how they were measured."""
 
     rows: Sequence[Row]
     facts: Mapping[str, Any]
 
     @property
     def settings(self) -> list[tuple[str, list[Row]]]:
-        """The rows of each setting, with a title of what they share."""
+        """The rows of each setting, with a title."""
         return [(_title(own[0]), own) for _, own in by_setting(self.rows)]
 
     @property
     def refused(self) -> list[str]:
-        """A line for every cell that cannot be."""
-        return [
-            f"{r['solver']}, {_budget(r)}, {_title(r)}: {r['reason']}"
-            for r in self.rows
-            if r["reason"]
-        ]
+        """A line for every cell that could not be measured, with the reason."""
+        return [f"{_name(row)}: {row['reason']}" for row in self.rows if row["reason"]]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """A line for every cell with samples that did not reach the end, marked in the tables."""
+        return [f"{_name(row)}: {row['statuses']}" for row in self.rows if _is_unfinished(row)]
 
     def table(self, rows: Sequence[Row]) -> list[list[str]]:
-        """The lines under HEADS."""
+        """Return the cells of the table under `heads`."""
         return [_cells(row) + self._metrics(row) for row in rows if not row["reason"]]
 
     def heads(self) -> list[str]:
-        """HEADS, and the metrics of a run."""
+        """Return HEADS, and the metrics of a run."""
         return [*HEADS, *self._metric_names()]
 
     def markdown(self) -> str:
-        """Every setting as a table, cells that cannot be with their reasons, and how it was
-        made.
-        """
+        """Return a table per setting, the cells without numbers, and how it was measured."""
         parts = ["# Benchmark of solvers", self.how()]
         for title, rows in self.settings:
             parts += [f"## {title}", markdown_table(self.heads(), self.table(rows))]
-        if self.refused:
-            listed = "\n".join(f"* {line}" for line in self.refused)
-            parts += ["## Cells that cannot be", listed]
+        for title, lines in (
+            (f"Unfinished samples ({MARK})", self.unfinished),
+            ("Cells that could not be measured", self.refused),
+        ):
+            if lines:
+                parts += [f"## {title}", "\n".join(f"* {line}" for line in lines)]
         return "\n\n".join(parts) + "\n"
 
     def latex(self) -> str:
-        """Every setting as a table for a paper, without the columns of PLUMBING, and that of the
-        grid where all share one: bold is the error of a row on the front of NFE.
+        """Return a LaTeX table per setting, without OVERHEAD_HEADS, and without the grid where all
+        rows share it.  Errors on the Pareto front of NFE are bold.
         """
         tables = (self._latex(number, *each) for number, each in enumerate(self.settings, 1))
         return "\n\n".join([PREAMBLE, *tables]) + "\n"
 
     def json(self) -> dict[str, Any]:
-        """Everything, for other programs; infinities as text."""
+        """Return all rows for other programs; infinities are text."""
         rows = [{key: _plain(value) for key, value in row.items()} for row in self.rows]
         for row in rows:
             row["metrics"] = json.loads(row["metrics"]) if row["metrics"] else {}
         return {"made": dict(self.facts), "rows": rows}
 
     def how(self) -> str:
-        """The machine, the reference, and what the columns mean."""
+        """Return the machine, the reference and the meaning of the columns."""
         machine = self.facts["machine"]
         versions = self.facts["versions"]
         names = [f"{k} {versions[k]}" for k in ("torch", "torchdiffeq", "scipy") if k in versions]
@@ -91,17 +95,19 @@ class Report:
             f"python {versions['python']}, {', '.join(names)}. "
             f"Reference: {self.facts['reference']}. Errors are root mean squares over the elements "
             "of a sample, then over samples. Times are medians. `front`: no other row of the table "
-            "is both cheaper, in NFE (N) or seconds (s), and nearer."
+            "has both less cost, in NFE (N) or seconds (s), and less error."
         )
 
     def _latex(self, number: int, title: str, rows: Sequence[Row]) -> str:
         heads, lines = self.heads(), self.table(rows)
-        alike = len({row["grid"] for row in rows} - {None}) < 2
-        left_out = {*PLUMBING, "grid"} if alike else set(PLUMBING)
+        one_grid = len({row["grid"] for row in rows} - {None}) < 2
+        left_out = {*OVERHEAD_HEADS, "grid"} if one_grid else set(OVERHEAD_HEADS)
         shown = [i for i, head in enumerate(heads) if head not in left_out]
         error, front = shown.index(heads.index("error RMS")), heads.index("front")
         bold = {(row, error) for row, line in enumerate(lines) if "N" in line[front]}
-        caption = f"{title}. Bold: no other row is both cheaper, in NFE, and nearer."
+        caption = f"{title}. Bold: no other row has both fewer NFE and less error."
+        if any(map(_is_unfinished, rows)):
+            caption += f" {MARK}: not every sample reached the end."
         parts = [[line[i] for i in shown] for line in lines]
         return latex_table([heads[i] for i in shown], parts, caption, f"benchmark-{number}", bold)
 
@@ -114,6 +120,10 @@ class Report:
         return [_number(own[n]["value"]) if n in own else "" for n in self._metric_names()]
 
 
+def _name(row: Row) -> str:
+    return f"{row['solver']}, {_budget(row)}, {_title(row)}"
+
+
 def _title(row: Row) -> str:
     dim = "" if row["dim"] is None else f" in {row['dim']} dimensions"
     path = f" on {row['path']}" if row["path"] else ""
@@ -124,18 +134,24 @@ def _title(row: Row) -> str:
 
 def _cells(row: Row) -> list[str]:
     fronts = ("N" if row["front_nfe"] else "") + ("s" if row["front_seconds"] else "")
+    mark = MARK if _is_unfinished(row) else ""
     return [
         row["solver"],
         row["grid"] or "",
         _budget(row),
         *(_number(row[name]) for name in ("nfe_mean", "nfe_p95", "nfe_max")),
-        *(f"{row[name]:.2g}" for name in ("error_rms", "error_p95", "error_max")),
+        *(f"{row[name]:.2g}{mark}" for name in ("error_rms", "error_p95", "error_max")),
         "" if row["order"] is None else f"{row['order']:.1f}",
         f"{1e3 * row['seconds']:.3g}",
         f"{row['us_per_nfe_outside']:.3g}",
         _number(row["waits_per_nfe"]),
         fronts,
     ]
+
+
+def _is_unfinished(row: Row) -> bool:
+    statuses = [part.partition(":")[0] for part in (row.get("statuses") or "").split()]
+    return any(status != Status.SUCCESS.name for status in statuses)
 
 
 def _budget(row: Row) -> str:

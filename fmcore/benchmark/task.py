@@ -1,4 +1,4 @@
-"""What a solver is measured on: a field, where the samples start, and where they should arrive."""
+"""What a solver is measured on: a field, start points, and reference end points."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["Task"]
 @final
 @dataclass(frozen=True)
 class Task:
-    """`x0` is `(samples, *shape)`, `reference` the true ends on the CPU in double precision, of all
-    samples or of the first ones.
+    """A field and start points `x0`, `(samples, *shape)`; `reference` holds the end points of all
+    samples, or of the first ones, on the CPU in double precision.  `batch` 0 is all samples.
     """
 
     field: Velocity
@@ -32,7 +32,7 @@ class Task:
     condition: Condition | None = None
 
     def problems(self, field: Velocity) -> Iterator[Problem]:
-        """The solves of one pass over all samples, with `field` in place of the own one."""
+        """Yield the problems of one pass over all samples, with `field` as their field."""
         for first in range(0, len(self.x0), self.batch or len(self.x0)):
             rows = slice(first, first + (self.batch or len(self.x0)))
             x0 = self.x0[rows]

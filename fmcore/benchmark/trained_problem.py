@@ -1,4 +1,4 @@
-"""A run's network as the problem: the reference is a tight solve of the same network."""
+"""The network of a run as the problem; the reference is a solve of it at a tight tolerance."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.cells import Setting, digest
-from fmcore.benchmark.reference import kept
+from fmcore.benchmark.reference import load_or_compute
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError, SolverError
 from fmcore.flow.field import Field
@@ -39,20 +39,20 @@ from fmcore.stages.evaluate import held_out
 from fmcore.stages.sample import Sampler
 from fmcore.stages.weights import trained_field, weights_of
 
-__all__ = ["Trained", "check_metrics"]
+__all__ = ["TrainedProblem", "check_metrics"]
 
 REFERENCE = "dopri8"
-"""The adaptive method of the highest order; each sample has its own steps."""
+"""The adaptive method of the highest order; each sample has its own step sizes."""
 
 
 @final
 @dataclass(frozen=True)
-class Trained:
-    """Makes the tasks of the run in `folder`, with `weights` of its newest checkpoint, or of that
-    of `step`.
+class TrainedProblem:
+    """Creates the tasks of the run in `folder`, with `weights` of its newest checkpoint, or of the
+    one of `step`.
 
     References are solved in double precision at tolerance `tol`, `batch` samples at once; of the
-    first `compared` samples, or of all.  `title` tells the run from others of the recipe.
+    first `compared` samples, or of all.  `title` distinguishes the run from others of the recipe.
     """
 
     folder: RunFolder
@@ -68,7 +68,7 @@ class Trained:
 
     @cached_property
     def components(self) -> Components:
-        """What the run's recipe describes."""
+        """The components of the run's recipe."""
         return Components.of(self.folder.recipe())
 
     @cached_property
@@ -78,20 +78,20 @@ class Trained:
         return field
 
     @property
-    def own_path(self) -> Chosen:
-        """The path that the run was trained along, with the options that are not defaults."""
+    def own_path(self) -> ComponentSpec:
+        """The path of the training, with the options that are not defaults."""
         options = dict(self.components.recipe.values["path"])
         name = options.pop("name")
         optional = {o.name for o in list_options(type(self.components.path)) if not o.required}
         for option in [name for name in options if name in optional]:
             fewer = {key: value for key, value in options.items() if key != option}
-            if Chosen("path", name, fewer).make() == self.components.path:
+            if ComponentSpec("path", name, fewer).make() == self.components.path:
                 options = fewer
-        return Chosen("path", name, options)
+        return ComponentSpec("path", name, options)
 
     @property
     def name(self) -> str:
-        """What the problem is called: the recipe, the step of the checkpoint, and the title."""
+        """The problem's name: recipe, step of the checkpoint, and title."""
         name = f"{self.components.recipe.name}@{self._loaded[1].step}"
         return f"{name} ({self.title})" if self.title else name
 
@@ -105,7 +105,7 @@ class Trained:
         return digest({k: _bits(v) for k, v in state.items()})
 
     def facts(self) -> dict[str, Any]:
-        """What the errors depend on beside the cell."""
+        """Return what the errors depend on, except for the cell."""
         return {
             "source": "run",
             "recipe": self.components.recipe.digest,
@@ -116,8 +116,10 @@ class Trained:
         }
 
     def task(self, setting: Setting) -> Task:
-        """Raises ComponentError for a path that the run cannot be led along."""
-        field = self._along(setting.path, getattr(torch, setting.dtype))
+        """Return the task of `setting`.  Raises ComponentError for a path that the network cannot
+        follow.
+        """
+        field = self._field_along(setting.path, getattr(torch, setting.dtype))
         sampler = self._sampler(field, setting.seed)
         ids = range(setting.samples)
         condition = sampler.condition(ids)
@@ -130,17 +132,17 @@ class Trained:
     def measure(
         self, metrics: Sequence[Metric], task: Task, solutions: Sequence[Solution]
     ) -> dict[str, Any]:
-        """The values of `metrics` over the samples of a cell, as JSON."""
-        return self._computed(metrics, task.path, task.seed, [self._measured(task, solutions)])
+        """Return the values of `metrics` over the samples of a cell, as JSON."""
+        return self._compute(metrics, task.path, task.seed, [self._metric_batch(task, solutions)])
 
-    def judge(self, metrics: Sequence[Metric], count: int, seed: int) -> dict[str, Any]:
-        """The values of `metrics` of data over the first `count` held-out examples, as JSON."""
+    def evaluate(self, metrics: Sequence[Metric], count: int, seed: int) -> dict[str, Any]:
+        """Return the values of `metrics` of data over the first `count` test examples, as JSON."""
         data = self.components.data.with_split("test")
         rows = held_out(data, count, self.batch)
         batches = map(rows.read, rows.pieces)
-        return self._computed(metrics, self.components.path, seed, batches)
+        return self._compute(metrics, self.components.path, seed, batches)
 
-    def _computed(
+    def _compute(
         self, metrics: Sequence[Metric], path: Path, seed: int, batches: Iterable[MetricBatch]
     ) -> dict[str, Any]:
         data = self.components.data
@@ -169,16 +171,16 @@ class Trained:
         }
 
     def _reference(self, setting: Setting, field: Predictor, x0: Tensor, condition: Any) -> Tensor:
-        """The true ends of `x0`: solved once, then kept."""
+        """Return the end points of `x0`, solved once and then cached."""
         if not len(x0):
             return x0.cpu()
         facts = {**self.facts(), "path": repr(field.path), "x0": _bits(x0)}
-        return kept(
+        return load_or_compute(
             self.references / f"{digest(facts)}.safetensors",
-            lambda: self._tight(setting, x0, condition),
+            lambda: self._solve_tight(setting, x0, condition),
         )
 
-    def _measured(self, task: Task, solutions: Sequence[Solution]) -> MetricBatch:
+    def _metric_batch(self, task: Task, solutions: Sequence[Solution]) -> MetricBatch:
         x = torch.cat([solution.x for solution in solutions]).cpu().float()
         data = self.components.data
         levels = (
@@ -194,7 +196,7 @@ class Trained:
             status=torch.cat([solution.status for solution in solutions]).cpu(),
         )
 
-    def _along(self, path: Chosen | None, dtype: torch.dtype) -> Predictor:
+    def _field_along(self, path: ComponentSpec | None, dtype: torch.dtype) -> Predictor:
         field = self.field
         if dtype != torch.float32:
             model = copy.deepcopy(field.model).to(dtype)
@@ -206,8 +208,8 @@ class Trained:
         settings = Sample(solver=create("solver", "euler", steps=1), seed=seed)
         return Sampler(self.components, settings, field, self.device)
 
-    def _tight(self, setting: Setting, x0: Tensor, condition: Any) -> Tensor:
-        field = self._along(setting.path, torch.float64)
+    def _solve_tight(self, setting: Setting, x0: Tensor, condition: Any) -> Tensor:
+        field = self._field_along(setting.path, torch.float64)
         solver: Solver = create("solver", REFERENCE, rtol=self.tol, atol=self.tol)
         ends = []
         with progress("reference", len(x0), "samples", quiet=self.quiet) as show, torch.no_grad():
@@ -217,29 +219,29 @@ class Trained:
                 solution = solver.solve(Problem(field, x0[rows], path=field.path, condition=own))
                 if bool(solution.status.any()):
                     raise SolverError(
-                        f"the reference solve of {self.name} did not arrive at tolerance "
-                        f"{self.tol}: give a larger --reference-tol"
+                        f"the reference solve of {self.name} failed at tolerance {self.tol}: raise "
+                        "--reference-tol"
                     )
                 ends.append(solution.x.cpu())
                 show(first + len(solution.x))
         return torch.cat(ends)
 
 
-def check_metrics(metrics: Sequence[Chosen], components: Components) -> None:
-    """Raise ComponentError for a metric that does not go with the data of `components`, or that
-    does not look at samples.
+def check_metrics(metrics: Sequence[ComponentSpec], components: Components) -> None:
+    """Raise ComponentError for a metric that does not fit the data of `components`, or that is not
+    computed from samples.
     """
-    for chosen in metrics:
-        metric: Metric = chosen.make()
+    for spec in metrics:
+        metric: Metric = spec.make()
         if metric.consumes != "samples":
             raise ComponentError(
-                f"metric '{chosen}' measures held-out data, which no solver here has drawn: "
-                "use `fmcore evaluate`"
+                f"metric '{spec}' is computed from held-out data, not from the samples of a "
+                "solver: use `fmcore evaluate`"
             )
         metric.check(components.data, components.path)
 
 
 def _bits(x: Tensor) -> str:
-    """A hash of a tensor's bytes."""
+    """Return a hash of a tensor's bytes."""
     plain = x.detach().cpu().contiguous().reshape(-1)
     return hashlib.sha256(plain.view(torch.uint8).numpy().tobytes()).hexdigest()

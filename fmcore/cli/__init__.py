@@ -28,7 +28,7 @@ COMMANDS = {
     "measure": Target(
         "fmcore.cli.measure:measure", "Measure a folder of images, or other samples, without a run."
     ),
-    "compare": Target("fmcore.cli.compare:compare", "Put the results of runs beside each other."),
+    "compare": Target("fmcore.cli.compare:compare", "Compare the results of runs."),
     "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
     "benchmark": Target(

@@ -13,12 +13,12 @@ from fmcore.cli.options import json_option, plugin_option, quiet_option
 
 if TYPE_CHECKING:
     from fmcore.benchmark.recipes import RecipeBenchmark
-    from fmcore.benchmark.tables import Report
+    from fmcore.benchmark.tables import SolversReport
 
 __all__ = ["benchmark"]
 
 SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
-"""Columns that a narrow terminal does without; the files hold them."""
+"""Columns that a narrow terminal leaves out; the files contain them."""
 
 
 @click.command(short_help="Measure solvers, or the runs of a recipe, over axes.")
@@ -28,12 +28,12 @@ SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the results go; by default runs/benchmark/HASH, for a RECIPE runs/benchmark/NAME.",
+    help="Folder of the results; by default runs/benchmark/HASH, for a RECIPE runs/benchmark/NAME.",
 )
-@click.option("--jobs", default=1, type=click.IntRange(1), help="Of a RECIPE, runs at once; 1.")
+@click.option("--jobs", default=1, type=click.IntRange(1), help="Parallel runs of a RECIPE; 1.")
 @click.option("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda.")
 @click.option("--threads", default=1, type=click.IntRange(1), help="Threads of torch; 1.")
-@click.option("--repeats", default=5, type=click.IntRange(1), help="Timed rounds a cell; 5.")
+@click.option("--repeats", default=5, type=click.IntRange(1), help="FieldTimer rounds a cell; 5.")
 @click.option(
     "--reference-tol",
     default=1e-8,
@@ -55,13 +55,13 @@ def benchmark(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure solvers on problems with known solutions (closed-form), or on a trained RUN; or train
-    and measure every combination of a RECIPE's values.
+    """Measure solvers on problems with known solutions (closed-form) or on a trained RUN; or train
+    and evaluate every combination of a RECIPE's values.
 
-    Axes are lists between commas.  Of solvers: solver, grid, nfe (fixed ones), tol (adaptive ones),
-    samples, batch, dtype; path, seed; for closed-form also problem and dim, for a RUN also metrics.
-    Of a RECIPE: its own keys, and solver, grid, nfe, ... for solvers on every network.
-    The same command goes on where it was stopped.
+    Axes are lists separated by commas.  Of solvers: solver, grid, nfe (fixed solvers), tol
+    (adaptive solvers), samples, batch, dtype, path, seed; for closed-form also problem and dim, for
+    a RUN also metrics.  Of a RECIPE: its keys, and solver, grid, nfe, ... for solvers on each
+    network.  The same command resumes a stopped benchmark.
 
     \b
       fmcore benchmark closed-form path=ot,vp solver=midpoint,unipc,dopri5 nfe=8,16,32
@@ -80,43 +80,51 @@ def benchmark(
         "quiet": quiet,
     }
     if is_recipe(target):
-        _tell_runs(benchmark_recipe(target, axes, jobs=jobs, say=complain, **shared), as_json)
+        _print_runs(benchmark_recipe(target, axes, jobs=jobs, say=complain, **shared), as_json)
         return
-    made = measure(target, axes, **shared)
+    made = measure(target, axes, say=_ignore if quiet else complain, **shared)
     if as_json:
         print_json(made.report.json())
     else:
-        _tables(made.report)
-    _refused(made.report.refused)
+        _print_tables(made.report)
+    _print_refused(made.report.refused)
     files = "cells.csv, benchmark.json, .md, .tex, .html, .png and .pdf"
     complain(f"written to {made.folder}: {files}")
 
 
-def _tell_runs(made: RecipeBenchmark, as_json: bool) -> None:
+def _print_runs(made: RecipeBenchmark, as_json: bool) -> None:
     if as_json:
         print_json(made.json())
     else:
         table(*made.runs.table())
+        for note in made.runs.notes:
+            complain(note)
         over = made.runs.over_seeds()
         if over is not None:
             click.echo("\nover seeds: mean ± standard deviation")
             table(*over)
         if made.solvers is not None:
             click.echo()
-            _tables(made.solvers)
-    _refused([*made.runs.refused, *(made.solvers.refused if made.solvers else ())])
+            _print_tables(made.solvers)
+    _print_refused([*made.runs.refused, *(made.solvers.refused if made.solvers else ())])
     complain(f"written to {made.folder}: runs.csv, benchmark.json, .md, .tex and .html")
     if all(row.reason for row in made.runs.rows):
         raise SystemExit(1)
 
 
-def _tables(report: Report) -> None:
+def _print_tables(report: SolversReport) -> None:
     for title, rows in report.settings:
         click.echo(title)
         table(report.heads(), report.table(rows), spare=SPARE)
         click.echo()
+    for line in report.unfinished:
+        complain(f"* {line}")
 
 
-def _refused(lines: list[str]) -> None:
+def _print_refused(lines: list[str]) -> None:
     for line in lines:
-        complain(f"cannot be: {line}")
+        complain(f"not measured: {line}")
+
+
+def _ignore(line: str) -> None:
+    """Print nothing."""

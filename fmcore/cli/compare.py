@@ -13,7 +13,7 @@ from fmcore.cli.options import json_option, plugin_option
 __all__ = ["compare"]
 
 
-@click.command(short_help="Put the results of runs beside each other.")
+@click.command(short_help="Compare the results of runs.")
 @click.argument(
     "runs",
     nargs=-1,
@@ -22,39 +22,42 @@ __all__ = ["compare"]
     type=click.Path(path_type=Path),
     shell_complete=run_folders,
 )
-@click.option("--markdown", is_flag=True, help="Print a table for a page.")
-@click.option("--latex", is_flag=True, help="Print a table for a paper.")
-@click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page too.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+@click.option("--latex", is_flag=True, help="Print the table as LaTeX.")
+@click.option(
+    "--html", metavar="FILE", type=click.Path(path_type=Path), help="Also write an HTML page."
+)
 @plugin_option
 @json_option
 def compare(
     runs: tuple[Path, ...], markdown: bool, latex: bool, html: Path | None, as_json: bool
 ) -> None:
-    """Put the results of each RUN beside each other: a column for every metric.
+    """Compare the results of each RUN in a table with a column for every metric.
 
-    Numbers that were not made alike get columns of their own, and a line says what differs.
+    Values that were computed in different ways are in separate columns, and a line names the
+    differences.  The plugins of the runs are not needed.
 
     \b
       fmcore compare runs/digits/* --html compared.html
     """
-    from fmcore.benchmark.compare import compare as compared
+    from fmcore.benchmark.compare import compare as compare_runs
     from fmcore.runs.folder import RunFolder
 
     folders = [RunFolder.open(run) for run in runs]
-    found = compared(folders)
+    found = compare_runs(folders)
     if html is not None:
-        from fmcore.benchmark.compare_page import write_comparison
+        from fmcore.benchmark.compare_page import write_comparison_page
 
-        write_comparison(html, folders, found)
+        write_comparison_page(html, folders, found)
+        complain(f"written to {html}")
     if as_json:
         columns = [{"metric": c.metric, "way": c.way, "cells": c.cells} for c in found.columns]
-        settings = {k: {r: str(x) for r, x in v.items()} for k, v in found.settings.items()}
-        print_json({"runs": found.runs, "settings": settings, "columns": columns})
+        print_json({"runs": found.runs, "settings": found.settings, "columns": columns})
     elif markdown:
         click.echo(found.markdown(), nl=False)
     elif latex:
         click.echo(found.latex(), nl=False)
     else:
         table(*found.table())
-        for reason in found.reasons:
-            complain(reason)
+        for note in found.notes:
+            complain(note)

@@ -98,35 +98,83 @@ def _visible(text: str) -> str:
 
 
 def _wrapped(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if sum(_widths(heads, rows)) > console.width + GAP:
+    room = shutil.get_terminal_size().columns
+    if sum(_widths(heads, rows)) > room + GAP:
         titles = [head.replace(" ", "\n") for head in heads]
     else:
         titles = list(heads)
     widths = _widths(titles, rows)
     shown, left_out = list(range(len(heads))), []
     for head in reversed(spare):
-        if sum(widths[i] for i in shown) > console.width + GAP:
+        if sum(widths[i] for i in shown) > room + GAP:
             shown.remove(heads.index(head))
             left_out.append(head)
-    whole = [i for i in shown if widths[i] <= UNBROKEN + GAP]
-    roomy = sum(widths[i] for i in whole) + 16 * (len(shown) - len(whole)) <= console.width
-    bold = "" if os.environ.get("NO_COLOR") else "bold"
-    grid = Table(box=None, pad_edge=False, header_style=bold)
-    for i in shown:  # names stay whole; sentences are folded
-        grid.add_column(titles[i], overflow="fold", no_wrap=roomy and i in whole)
-    for row in rows:
-        grid.add_row(*(Text(row[i]) for i in shown))
-    console.print(grid)
+    whole = [
+        _narrowest(width, column) for width, *column in zip(widths, titles, *rows, strict=True)
+    ]
+    words = [_longest_word(column) for column in zip(titles, *rows, strict=True)]
+    least = whole if sum(whole[i] for i in shown) <= room + GAP else words
+    least = [min(width, room + GAP) for width in least]
+    for number, part in enumerate(_parts(shown, least, room + GAP)):
+        if number:
+            click.echo()
+        fitted = _fitted([widths[i] for i in part], [least[i] for i in part], room + GAP)
+        _print_grid([titles[i] for i in part], [[row[i] for i in part] for row in rows], fitted)
     if left_out:
-        complain(f"left out for want of room: {', '.join(reversed(left_out))}")
+        complain(f"the terminal is too narrow for: {', '.join(reversed(left_out))}")
+
+
+def _print_grid(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(
+        box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "bold"
+    )
+    for title, width in zip(titles, widths, strict=True):
+        grid.add_column(title, overflow="fold", width=width - GAP)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    Console().print(grid)
+
+
+def _parts(shown: Sequence[int], least: Sequence[int], room: int) -> list[list[int]]:
+    """Split columns that do not fit side by side into tables, each beginning with the first column.
+
+    A word is never broken for want of room: numbers could not be read any more.
+    """
+    parts = [[shown[0]]]
+    for i in shown[1:]:
+        if sum(least[j] for j in parts[-1]) + least[i] > room and len(parts[-1]) > 1:
+            parts.append([shown[0]])
+        parts[-1].append(i)
+    return parts
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Reduce the widest columns, one letter at a time, until all fit or none can be reduced."""
+    fitted = list(widths)
+    while sum(fitted) > room:
+        wide = [i for i in range(len(fitted)) if fitted[i] > least[i]]
+        if not wide:
+            break
+        fitted[max(wide, key=lambda i: fitted[i])] -= 1
+    return fitted
+
+
+def _narrowest(width: int, cells: Sequence[str]) -> int:
+    """Return the width below which a column loses: names and numbers whole, sentences by words."""
+    return width if width <= UNBROKEN + GAP else _longest_word(cells)
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    return GAP + max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def _widths(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Of each column, with the gap to the next; a title may have several lines."""
+    """Return the width of each column, with the gap to the next; a title may have several lines."""
     lines = [max(title.split("\n"), key=len) for title in titles]
     return [GAP + max(map(len, column)) for column in zip(lines, *rows, strict=True)]

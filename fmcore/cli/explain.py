@@ -1,4 +1,4 @@
-"""`fmcore explain`: what paths do, side by side."""
+"""`fmcore explain`: formulas, schedules and a figure of paths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fmcore.cli.completing import path_words
-from fmcore.cli.console import print_json, styled, table
+from fmcore.cli.console import complain, print_json, styled, table
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError, did_you_mean
@@ -18,7 +18,7 @@ from fmcore.recipe.load import load_recipe
 from fmcore.registry import registry
 
 if TYPE_CHECKING:
-    from fmcore.report.explain import Explained, Row
+    from fmcore.report.explain import PathExplanation, PathRow
 
 __all__ = ["explain"]
 
@@ -39,15 +39,15 @@ RECIPE_ENDINGS = (".yaml", ".yml")
     default=11,
     show_default=True,
     type=click.IntRange(2, 1001),
-    help="How many times the table shows.",
+    help="Number of times in the table.",
 )
 @click.option(
     "--figure",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to draw them; explain-PATH-....png by default.",
+    help="File of the figure; explain-PATH.png in the current folder by default.",
 )
-@click.option("--no-figure", is_flag=True, help="Draw nothing.")
+@click.option("--no-figure", is_flag=True, help="Write no figure.")
 @plugin_option
 @json_option
 def explain(
@@ -65,11 +65,11 @@ def explain(
     \b
       fmcore explain ot vp                      two paths, one figure
       fmcore explain ot ot.sigma_min=0.1        with an option
-      fmcore explain digits.yaml vp             the path of a recipe beside another
+      fmcore explain digits.yaml vp             the path of a recipe and another one
     """
     given = [*(word for word in words if "=" in word), *settings]
     shown = {_name(word): word for word in words if "=" not in word}
-    options = _sorted(list(shown), given)
+    options = _settings_by_path(list(shown), given)
     explained = [_explained(name, word, options[name]) for name, word in shown.items()]
     drawn = None if no_figure else figure or _default_figure(shown)
     if drawn is not None:
@@ -78,6 +78,8 @@ def explain(
         save_paths_explained(drawn, explained)
     if as_json:
         print_json([_as_dict(one, rows) for one in explained])
+        if drawn is not None:
+            complain(f"figure: {drawn}")
         return
     for one in explained:
         _print(one, one.rows(rows))
@@ -85,10 +87,10 @@ def explain(
         click.echo(f"figure: {drawn}")
 
 
-def _sorted(names: Sequence[str], settings: Sequence[str]) -> dict[str, list[str]]:
-    """The settings `KEY=VALUE` of each path.  Raises UsageError for a path that is not shown."""
+def _settings_by_path(names: Sequence[str], settings: Sequence[str]) -> dict[str, list[str]]:
+    """Return the settings `KEY=VALUE` of each path.  Raises UsageError for any other path."""
     if not names:
-        raise click.UsageError("say which path to explain, for example: fmcore explain ot")
+        raise click.UsageError("name a path to explain, for example: fmcore explain ot")
     of: dict[str, list[str]] = {name: [] for name in names}
     for setting in settings:
         key = setting.partition("=")[0]
@@ -106,7 +108,7 @@ def _sorted(names: Sequence[str], settings: Sequence[str]) -> dict[str, list[str
 
 
 def _name(word: str) -> str:
-    """What a path is called here: a recipe's by the file's name."""
+    """Return the name of a path; for a recipe, that of its file."""
     return Path(word).stem if word.endswith(RECIPE_ENDINGS) else word
 
 
@@ -114,22 +116,25 @@ def _default_figure(names: Iterable[str]) -> Path:
     return Path(f"explain-{'-'.join(names)}.png".replace("/", "_"))
 
 
-def _explained(name: str, word: str, settings: Sequence[str]) -> Explained:
+def _explained(name: str, word: str, settings: Sequence[str]) -> PathExplanation:
     from fmcore.interfaces.path import Path as PathInterface
     from fmcore.recipe.create import create_from
-    from fmcore.report.explain import Explained
+    from fmcore.report.explain import PathExplanation
 
     if word.endswith(RECIPE_ENDINGS):
         recipe = load_recipe(word, [f"path.{setting}" for setting in settings], partial=True)
-        return Explained(name, recipe.build("path"))
+        return PathExplanation(name, recipe.build("path"))
     entry = registry().entry("path", name)
     path = create_from(entry, typed_options(entry, settings))
     if not isinstance(path, PathInterface):
-        raise ComponentError(f"path '{name}' is a {type(path).__name__}, which is no fmcore.Path")
-    return Explained(name, path)
+        raise ComponentError(
+            f"path '{name}' is a {type(path).__name__}, "
+            "not an fmcore.Path: its class must inherit from that"
+        )
+    return PathExplanation(name, path)
 
 
-def _print(one: Explained, rows: Sequence[Row]) -> None:
+def _print(one: PathExplanation, rows: Sequence[PathRow]) -> None:
     click.echo(f"{styled(one.name, bold=True)}: {one.path}\n")
     click.echo(f"{one.summary}\n")
     click.echo(f"{one.formulas}\n")
@@ -145,7 +150,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _as_dict(one: Explained, rows: int) -> dict[str, object]:
+def _as_dict(one: PathExplanation, rows: int) -> dict[str, object]:
     return {
         "name": one.name,
         "path": repr(one.path),
@@ -159,5 +164,5 @@ def _as_dict(one: Explained, rows: int) -> dict[str, object]:
 
 
 def _finite(value: float | None) -> float | str | None:
-    """JSON has no infinities: log-SNR at an end is the word `inf` or `-inf`."""
+    """Return infinities as text, since JSON has none: log-SNR is infinite at an end."""
     return str(value) if value in (float("inf"), float("-inf")) else value

@@ -32,7 +32,7 @@ SAMPLES, REFERENCE = "samples.", "reference."
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the results to FILE, as JSON.",
 )
-@click.option("--device", metavar="DEVICE", default="cpu", help="cpu, cuda or mps.  [cpu]")
+@click.option("--device", metavar="DEVICE", default="cpu", help="cpu, cuda or mps; cpu by default.")
 @plugin_option
 @json_option
 @quiet_option
@@ -47,9 +47,9 @@ def measure(
 ) -> None:
     """Measure SAMPLES against REFERENCE, without a network.
 
-    Each is a folder or file whose format is recognised, the name of a data set, or a recipe;
-    SAMPLES may be a run folder too.  KEY=VALUE says what is measured: metrics, count, batch_size,
-    seed; `samples.KEY` and `reference.KEY` are options of either side.
+    Each is a folder or file of a known format, the name of a dataset, or a recipe; SAMPLES may also
+    be a run folder.  KEY=VALUE sets metrics (required), count, batch_size or seed; samples.KEY and
+    reference.KEY set options of either side.
 
     \b
       fmcore measure generated/ /data/cifar10 metrics=fid
@@ -76,14 +76,14 @@ def measure(
 
 
 def _refuse_split(settings: Sequence[str]) -> None:
-    """Metrics choose the split that they compare with."""
+    """Raise RecipeError for reference.split: metrics have an option for the split."""
     from fmcore.errors import RecipeError
 
     for setting in settings:
         key, _, value = setting.partition("=")
         if key == f"{REFERENCE}split":
             raise RecipeError(
-                f"command line: {key}: each metric says which split it compares with: "
+                f"command line: {key}: the split is an option of each metric: "
                 f"metrics='[{{name: fd_lite0, reference: {value or 'test'}}}]'"
             )
 
@@ -100,15 +100,21 @@ def _given(source: str, settings: Sequence[str]) -> SampleSource:
     if not (Path(source) / "recipe.yaml").is_file():
         return SampleSource.of_data(opened(source, settings)[1])
     if settings:
-        raise RunError(f"{source} is a run, whose samples are as they are: leave out samples.*")
+        raise RunError(f"{source} is a run, whose samples have no options: remove samples.*")
     return SampleSource.of_run(RunFolder.open(Path(source)))
 
 
 def _settings(given: Sequence[str]) -> Measure:
-    """How it is measured.  `metrics=fid` is `metrics=[fid]`."""
+    """Return the settings; `metrics=fid` means `metrics=[fid]`."""
     from fmcore.cli.settings import typed_settings
+    from fmcore.errors import RecipeError
     from fmcore.recipe.sections import Measure
 
+    if not any(setting.startswith("metrics=") for setting in given):
+        raise RecipeError(
+            "command line: name the metrics, as in metrics=fid or metrics=[fd_lite0,kid_lite0]; "
+            "`fmcore plugins ls --kind metric` lists them"
+        )
     listed = [
         f"metrics=[{s.removeprefix('metrics=')}]"
         if s.startswith("metrics=") and not s.startswith("metrics=[")

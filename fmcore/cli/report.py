@@ -16,7 +16,7 @@ __all__ = ["report"]
 @click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
 @plugin_option
 def report(run: Path) -> None:
-    """Write report.html of the run in folder RUN again, from what lies there.
+    """Write report.html of the run in folder RUN again, from its files, and print the path.
 
     \b
       fmcore report runs/digits/20260101-120000

@@ -1,10 +1,12 @@
-"""What a run found and where it lies, as a person reads it."""
+"""The results of a run as lines of text, and the files worth opening."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from fmcore.report.numbers import value_text
 
 __all__ = ["drawn", "numbers", "summary"]
 
@@ -18,23 +20,22 @@ PICTURES = {
     "report.html": "report",
 }
 SHOWN = ("count", "solver", "nfe_mean", "layer", "divergence", "k", "reference")
-"""What is printed behind a number; results.json holds the rest."""
-
+"""Keys of the provenance that are printed after a value; results.json has the others."""
 
 WARNED = ("biased", "note", "unfinished_samples", "not_finite", "unfinished")
-"""Details without which a number misleads, each on a line of its own."""
+"""Details that qualify the value, each on its own line."""
 
 WIDEST = 44
-"""Letters of a value that are shown: the first options of a solver tell enough."""
+"""Letters shown of a value: enough for the main options of a solver."""
 
 
 def summary(root: Path, results: Mapping[str, Any]) -> str:
-    """A line for every result, then a line for every file worth opening."""
+    """Return a line for every result, then a line for every file worth opening."""
     return "\n".join([*numbers(results), *_files(root)])
 
 
 def drawn(root: Path, nfe: Sequence[int], count: int) -> str:
-    """What was drawn of `count` samples, at what cost, and where it lies."""
+    """Return the number of samples drawn, their cost, and the paths of their pictures."""
     cost = f"{min(nfe)}" if min(nfe) == max(nfe) else f"{min(nfe)} to {max(nfe)}"
     of = f" of {count}" if count > len(nfe) else ""
     first = f"{len(nfe)}{of} samples in {root / 'samples'}, {cost} NFE each"
@@ -42,19 +43,13 @@ def drawn(root: Path, nfe: Sequence[int], count: int) -> str:
 
 
 def numbers(results: Mapping[str, Any]) -> Iterator[str]:
-    """A line for every result, with what is most worth knowing of how it was made."""
+    """Yield a line for every result with the main settings of its computation."""
     width = max(map(len, results), default=0)
     for name, result in results.items():
-        yield f"{name:<{width}}  {_value(result)}{_how(result['provenance'])}"
+        yield f"{name:<{width}}  {value_text(result)}{_how(result['provenance'])}"
         for key in WARNED:
-            if told := result.get("details", {}).get(key):
-                yield f"{'':<{width}}  {key}: {told}"
-
-
-def _value(result: Mapping[str, Any]) -> str:
-    value = float(result["value"])
-    error = result["error"]
-    return f"{value:.4g}" if error is None else f"{value:.4g} ± {float(error):.2g}"
+            if detail := result.get("details", {}).get(key):
+                yield f"{'':<{width}}  {key}: {detail}"
 
 
 def _how(provenance: Mapping[str, Any]) -> str:

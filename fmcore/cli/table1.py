@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from fmcore.cli.completing import override_keys, recipe_names
-from fmcore.cli.console import complain
+from fmcore.cli.console import complain, table
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.errors import UserError
 
@@ -26,12 +27,12 @@ __all__ = ["table1"]
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the runs and the table go; by default runs/table1/RECIPE.",
+    help="Folder of the runs and the table; by default runs/table1/RECIPE.",
 )
 @click.option(
     "--figures/--no-figures",
     default=True,
-    help="Measure and draw quality against evaluations and training; on by default.",
+    help="Also measure and draw quality by evaluations and during training; on by default.",
 )
 @click.option(
     "--budgets",
@@ -41,15 +42,15 @@ __all__ = ["table1"]
 @click.option(
     "--metric",
     metavar="NAME",
-    help="Distance of samples in the figures; by default the recipe's first, or one that fits.",
+    help="Metric of samples in the figures; by default the recipe's first, or one that fits.",
 )
 @click.option(
     "--samples",
     type=click.IntRange(2),
-    help="Samples for a point of the figures; by default the recipe's, 2000 at most.",
+    help="Samples for each point of the figures; by default the recipe's, at most 2000.",
 )
-@click.option("--jobs", default=1, type=click.IntRange(1), help="So many runs at once.")
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@click.option("--jobs", default=1, type=click.IntRange(1), help="Parallel runs; 1.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
 @plugin_option
 @quiet_option
 def table1(
@@ -66,16 +67,16 @@ def table1(
 ) -> None:
     """Train the paper's five methods on RECIPE's data with one network and budget, and compare.
 
-    The methods are ddpm, score_matching, scoreflow, fm_vp, fm_ot; all by default.  Runs that are
-    there are gone on with or taken as they are; so are measurements for the figures.
+    The methods are ddpm, score_matching, scoreflow, fm_vp, fm_ot; all by default.  The same command
+    resumes stopped runs and figures, and reuses finished ones.
 
     \b
       fmcore table1 digits seeds=0,1,2
       fmcore table1 checkerboard methods=fm_vp,fm_ot train.steps=500 --budgets 4,8,20
     """
-    from fmcore.benchmark.axes import Chosen
+    from fmcore.benchmark.axes import ComponentSpec
+    from fmcore.benchmark.figure_options import BUDGETS, FigureOptions
     from fmcore.benchmark.table1 import table1 as make
-    from fmcore.benchmark.table1_figures import BUDGETS, Figures
     from fmcore.benchmark.table1_methods import METHODS
     from fmcore.recipe.load import load_recipe
 
@@ -88,9 +89,9 @@ def table1(
         folder,
         methods=axes["methods"].split(",") if "methods" in axes else list(METHODS),
         seeds=_numbers("seeds=", axes.get("seeds", str(loaded.values["seed"]))),
-        figures=Figures(
+        figures=FigureOptions(
             _numbers("--budgets ", budgets) if budgets else BUDGETS,
-            Chosen("metric", metric) if metric else None,
+            ComponentSpec("metric", metric) if metric else None,
             samples,
         )
         if figures
@@ -100,9 +101,15 @@ def table1(
         quiet=quiet,
         say=complain,
     )
-    click.echo(made.markdown(), nl=False)
+    if sys.stdout.isatty():
+        table(*made.table())
+        click.echo(f"\n{made.how}")
+        for note in made.notes:
+            complain(note)
+    else:
+        click.echo(made.markdown(), nl=False)
     complain(f"written to {folder}: table1.md, .tex, .json and .html")
-    for name, panels in made.drawn.panels.items() if made.drawn else ():
+    for name, panels in made.figures.panels.items() if made.figures else ():
         complain(f"{', '.join(p.title for p in panels)}: {folder / name}.png, .svg, .pdf")
     if made.failures:
         raise SystemExit(1)
@@ -112,4 +119,6 @@ def _numbers(what: str, text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise UserError(f"{what}{text}: give whole numbers between commas: {what}1,2,3") from None
+        raise UserError(
+            f"{what}{text}: give whole numbers separated by commas: {what}1,2,3"
+        ) from None

@@ -13,13 +13,13 @@ from typing import Any, final
 from fmcore.errors import RecipeError
 from fmcore.recipe.catalog import SUFFIXES, current_folder, display_path, find_recipe
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Diagnostics, MappingNode, Mark, Node, ScalarNode
+from fmcore.recipe.nodes import Diagnostics, MappingNode, Mark, Node, ScalarNode, to_python
 from fmcore.recipe.options import to_node
 from fmcore.recipe.overrides import parse_overrides
 from fmcore.recipe.recipe import Recipe, resolve
 from fmcore.recipe.yaml import MAX_BYTES, read_bytes
 
-__all__ = ["Layer", "compose", "copy_recipe", "load_layers", "load_recipe"]
+__all__ = ["Layer", "compose", "copy_recipe", "load_layers", "load_recipe", "read_values"]
 
 MAX_LAYERS = 20
 
@@ -185,3 +185,14 @@ def _write(target: Path, data: bytes) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise RecipeError(f"{display_path(target)}: cannot be written: {error.strerror}") from None
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Return the values of a complete recipe, such as a run's, without looking up components.
+
+    Raises RecipeError for a file that is not a YAML mapping.
+    """
+    diagnostics = Diagnostics()
+    values: dict[str, Any] = to_python(_read(file, diagnostics))
+    diagnostics.raise_any()
+    return values

@@ -1,4 +1,4 @@
-"""The page of a run, and the drawing kit of every page: charts, tables, plots.
+"""The HTML page of a run, and the drawing tools of every page: charts, tables, plots.
 
-Pages are self-contained: no network, and no script but our own for sorting tables.
+Pages are self-contained: no network access, and no script but the one that sorts tables.
 """

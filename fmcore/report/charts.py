@@ -1,7 +1,7 @@
-"""Charts as inline SVG, drawn by matplotlib, with the page's own ink and no foreign text.
+"""Charts as inline SVG, drawn by matplotlib in the page's text colour.
 
-A chart holds numbers and fixed words alone: names that come from a run stand in the page around
-it, where they are escaped, or in the words shown over a point, which are escaped here.
+A chart contains only numbers and fixed labels.  Names from a run are in the page around it, where
+the template escapes them, or in the tooltips of points, which are escaped here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-__all__ = ["PALETTE", "drawn", "histogram", "lines", "tip"]
+__all__ = ["PALETTE", "chart_svg", "histogram", "lines", "tip"]
 
 PALETTE = ("#3b82c4", "#d9822b", "#3f9c5f", "#c4504b", "#8a6cc9", "#8c6d5a", "#cf6fb0", "#7f8c8d")
 """Readable on white and on near-black."""
 
 INK = "#010203"
-"""Stands for the page's text colour until the SVG is written."""
+"""A colour that the SVG replaces by the page's text colour; nothing else has it."""
 
-WIDTH, HEIGHT = 4.6, 2.7  # inches: the width of a telephone, so that letters keep their size there
-MOST_POINTS = 600
+WIDTH, HEIGHT = 4.6, 2.7  # inches: as wide as a phone, so that the text is not scaled
+MAX_POINTS = 600
 BINS = 32
 SMOOTHING = 0.02
-"""The share of a curve that its bold line averages to each side: nothing of a short one."""
+"""The share of the curve that the bold line averages to each side."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -35,31 +35,32 @@ Numbers = npt.NDArray[np.float64]
 def lines(
     name: str, series: Sequence[tuple[Sequence[float], Sequence[float]]], label: str
 ) -> Markup:
-    """Curves over steps, each `(steps, values)` in its palette colour: faint as logged, bold as
-    averaged over a fiftieth of
-    them to each side.  Raises ValueError if nothing is finite.
+    """Return curves over steps, each `(steps, values)` in its palette colour: bold smoothed; a
+    single one also faint as logged.  Raises ValueError without finite values.
     """
     sheet, axis = _sheet()
-    drawn = [_finite(steps, values) for steps, values in series]
-    if not any(len(values) for _, values in drawn):
+    finite = [_finite(steps, values) for steps, values in series]
+    if not any(len(values) for _, values in finite):
         raise ValueError("no finite value")
-    for i, (steps, values) in enumerate(drawn):
+    for i, (steps, values) in enumerate(finite):
         color, smooth = PALETTE[i % len(PALETTE)], _smooth(values)
-        shown = slice(None, None, max(1, len(values) // MOST_POINTS))
+        shown = slice(None, None, max(1, len(values) // MAX_POINTS))
         if len(series) == 1:
             axis.plot(steps[shown], values[shown], color=color, alpha=0.35, linewidth=0.8)
         axis.plot(steps[shown], smooth[shown], color=color, linewidth=1.6)
-    ends = [np.quantile(v, [0, 0.98]) for _, v in drawn if len(v)]
+    ends = [np.quantile(v, [0, 0.98]) for _, v in finite if len(v)]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    axis.set_ylim(low - room, high + room)  # not the first fall
+    axis.set_ylim(
+        low - room, high + room
+    )  # without the first steps, whose loss would flatten the rest
     axis.set(xlabel="step", ylabel=label)
     return _svg(sheet, name)
 
 
 def histogram(name: str, values: Sequence[float], label: str, whole: bool = False) -> Markup:
-    """How often each value occurs, with a dashed line at the mean; `whole` numbers get a bar each
-    where they are few.  Raises ValueError if nothing is finite.
+    """Return the histogram of `values` with a dashed line at the mean; a few `whole` numbers get a
+    bar each.  Raises ValueError without finite values.
     """
     numbers = np.asarray(values, dtype=float)
     numbers = numbers[np.isfinite(numbers)]
@@ -72,18 +73,18 @@ def histogram(name: str, values: Sequence[float], label: str, whole: bool = Fals
     return _svg(sheet, name)
 
 
-def drawn(name: str, draw: Callable[[Any], Sequence[str]], across: str, up: str) -> Markup:
-    """What `draw` draws on axes in the page's ink.  It returns the words of its points, in the
-    order in which it called `tip` for them: a browser shows them over a point.
+def chart_svg(name: str, draw: Callable[[Any], Sequence[str]], across: str, up: str) -> Markup:
+    """Return what `draw` draws on axes.  `draw` returns the tooltips of its points, in the order of
+    its calls of `tip`.
     """
     sheet, axis = _sheet()
-    words = draw(axis)
+    tips = draw(axis)
     axis.set(xlabel=across, ylabel=up)
-    return Markup(_with_words(str(_svg(sheet, name)), name, words))  # words are escaped there
+    return Markup(_with_tips(str(_svg(sheet, name)), name, tips))  # which escapes the tips
 
 
 def tip(axis: Any, place: int, x: float, y: float) -> None:
-    """Make room over the point (x, y) for the words of `place`."""
+    """Draw an invisible target for tooltip number `place` over the point (x, y)."""
     axis.plot(
         [x],
         [y],
@@ -97,11 +98,11 @@ def tip(axis: Any, place: int, x: float, y: float) -> None:
     )
 
 
-def _with_words(svg: str, name: str, words: Sequence[str]) -> str:
-    """The SVG with a title in the group of every tip."""
-    for place, said in enumerate(words):
+def _with_tips(svg: str, name: str, tips: Sequence[str]) -> str:
+    """Return the SVG with a title, which browsers show as a tooltip, in the group of every tip."""
+    for place, text in enumerate(tips):
         group = f'<g id="{name}-tip-{place}"'
-        svg = svg.replace(f"{group}>", f'{group} class="tip"><title>{escape(said)}</title>', 1)
+        svg = svg.replace(f"{group}>", f'{group} class="tip"><title>{escape(text)}</title>', 1)
     return svg
 
 
@@ -119,7 +120,7 @@ def _finite(steps: Sequence[float], values: Sequence[float]) -> tuple[Numbers, N
 
 
 def _smooth(values: Numbers) -> Numbers:
-    """A centred mean that narrows towards the ends, by one running sum."""
+    """Return a centred mean, narrower near the ends, by one running sum."""
     half = round(len(values) * SMOOTHING)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
@@ -159,17 +160,19 @@ def _svg(sheet: Any, name: str) -> Markup:
     nothing: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fmcore"}):
         sheet.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    return Markup(_inline(stream.getvalue(), name))  # numbers and fixed words
+    return Markup(_inline(stream.getvalue(), name))  # it contains only numbers and fixed labels
 
 
 def _inline(svg: str, name: str) -> str:
-    """The SVG as part of a page: no prologue, addresses or styles; its own ids; the page's ink."""
+    """Return the SVG for a page: without prologue, addresses or styles; with unique ids; in the
+    page's text colour.
+    """
     body = svg[svg.index("<svg") :]
     body = re.sub(r'\s(xmlns(:\w+)?)="[^"]*"', "", body)
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)
     body = re.sub(r'xlink:href="#', f'href="#{name}-', body)
-    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)  # the page's letters
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)  # in the page's font
     body = re.sub(r' (width|height)="[\d.]+pt"', "", body, count=2)
     return body.replace(INK, "currentColor").replace("<svg", '<svg aria-hidden="true"', 1).strip()

@@ -1,7 +1,7 @@
-"""What a path does, in numbers: its formulas, its schedule, its speed, and its marginals in one
-dimension.
+"""A path in numbers: formulas, schedule, speed, and marginals in one dimension.
 
-The data are two points' neighbourhoods, at -1 and 1; the pairs are independent.
+The data distribution is an even mixture of two Gaussians at -1 and 1 of standard deviation 0.15; x0
+and x1 are independent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.schedule import SchedulePath
 
-__all__ = ["Explained", "Row"]
+__all__ = ["PathExplanation", "PathRow"]
 
 DRAWS = 20_000
 DATA_WIDTH = 0.15
@@ -26,7 +26,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Row:
+class PathRow:
     """The path at one time; `alpha`, `sigma` and `log_snr` are None unless it is affine.
 
     `speed` is the root mean square of ut over the pairs.
@@ -41,20 +41,20 @@ class Row:
 
 @final
 @dataclass(frozen=True)
-class Explained:
-    """One path under the name it was asked for."""
+class PathExplanation:
+    """One path with the name that the user gave."""
 
     name: str
     path: Path
 
     @property
     def summary(self) -> str:
-        """The path's own words."""
+        """The docstring of the path's class."""
         return inspect.getdoc(type(self.path)) or ""
 
     @property
     def formulas(self) -> str:
-        """The lines that define it: the formula is the code."""
+        """The source code of the methods that define the path."""
         cls = type(self.path)
         names: tuple[str, ...] = ("sample",)
         if isinstance(self.path, SchedulePath):
@@ -63,23 +63,23 @@ class Explained:
             names = ("coefficients",)
         return "\n".join(_body(getattr(cls, name), name) for name in names)
 
-    def rows(self, count: int = 11) -> list[Row]:
-        """The path at `count` times of its interval, ends included."""
+    def rows(self, count: int = 11) -> list[PathRow]:
+        """Return the path at `count` times of its interval, ends included."""
         return [self._row(t) for t in self.times(count)]
 
     def times(self, count: int) -> Tensor:
-        """`count` times of the interval, ends included, in float64."""
+        """Return `count` times of the interval, ends included, in float64."""
         t = torch.linspace(self.path.t_min, self.path.t_max, count, dtype=torch.float64)
-        return t.clamp(self.path.t_min, self.path.t_max)
+        return t.clamp(self.path.t_min, self.path.t_max)  # linspace may round past the end
 
     def marginal(self, t: Tensor) -> Tensor:
-        """`(DRAWS,)` points of the marginal at one time; the same pairs at every time."""
+        """Return `(DRAWS,)` points of the marginal at one time, from the same pairs each time."""
         x0, x1 = self._pairs
         return self.path.sample(x0, x1, t.expand(DRAWS)).xt[:, 0]
 
     def trajectories(self, times: Tensor, noise: Tensor, data: float) -> Tensor:
-        """`(times, n)`: the ways from quantiles of the noise, `(n,)` in (0, 1), to the point
-        `data`.
+        """Return `(times, n)`, the conditional trajectories from the quantiles `noise`, `(n,)` in
+        (0, 1), of the noise to the point `data`.
         """
         x0 = self._pairs[0][:, 0].quantile(noise)[:, None]
         x1 = torch.full_like(x0, data)
@@ -92,19 +92,19 @@ class Explained:
         side = torch.randint(2, (DRAWS, 1), generator=g) * 2.0 - 1
         return x0, side + DATA_WIDTH * torch.randn(DRAWS, 1, generator=g, dtype=torch.float64)
 
-    def _row(self, t: Tensor) -> Row:
+    def _row(self, t: Tensor) -> PathRow:
         x0, x1 = self._pairs
         speed = self.path.sample(x0, x1, t.expand(DRAWS)).ut.square().mean().sqrt()
         if not isinstance(self.path, AffinePath):
-            return Row(float(t), None, None, None, float(speed))
+            return PathRow(float(t), None, None, None, float(speed))
         c, log_snr = self.path.coefficients(t), self.path.log_snr(t)
-        return Row(float(t), float(c.alpha), float(c.sigma), float(log_snr), float(speed))
+        return PathRow(float(t), float(c.alpha), float(c.sigma), float(log_snr), float(speed))
 
 
 def _body(method: object, name: str) -> str:
-    """The lines of a method."""
+    """Return the source code of a method."""
     try:
         lines, _ = inspect.getsourcelines(method)  # type: ignore[arg-type]
     except (OSError, TypeError):
-        return f"{name}: the source is not at hand"
+        return f"{name}: the source code is not available"
     return textwrap.dedent("".join(lines)).rstrip()

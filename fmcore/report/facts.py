@@ -1,4 +1,4 @@
-"""What a run folder says of itself in words: recipe, summary, warnings, machine, how to repeat."""
+"""The facts of a run as text: recipe, summary, warnings, machine, commands to repeat it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from safetensors import safe_open
-
 from fmcore.interfaces.problem import Status
 from fmcore.report.numbers import Number, flat, value_text
-from fmcore.report.parts import shard_files
-from fmcore.runs.folder import RunFolder
+from fmcore.report.run_contents import RunContents
 
 __all__ = [
-    "Setting",
+    "RecipeValue",
     "commands",
     "environment",
+    "leaves",
     "sections",
     "summary",
     "timings",
@@ -31,8 +29,8 @@ STAGES = ("train", "sample", "evaluate")
 
 @final
 @dataclass(frozen=True)
-class Setting:
-    """A value of the recipe; `origin` is empty where it is not known, `given` if not a default."""
+class RecipeValue:
+    """A value of the recipe; `origin` is the place where it was set, empty if not recorded."""
 
     key: str
     value: str
@@ -40,85 +38,85 @@ class Setting:
 
     @property
     def given(self) -> bool:
-        """Whether somebody wrote this value, in a file or on the command line."""
+        """Whether the value was set in a file or on the command line, and is not a default."""
         return bool(self.origin) and not self.origin.startswith("default")
 
 
-def sections(folder: RunFolder) -> dict[str, list[Setting]]:
-    """The settings of each section of the recipe, with their sources."""
-    origins = folder.origins()
-    found: dict[str, list[Setting]] = {}
-    for key, value in _leaves(folder.recipe().values):
-        found.setdefault(key.partition(".")[0], []).append(
-            Setting(key, value, str(origins.get(key) or origins.get(f"{key}.0", "")))
-        )
+def sections(run: RunContents) -> dict[str, list[RecipeValue]]:
+    """Return the values of each section of the recipe, with their sources."""
+    found: dict[str, list[RecipeValue]] = {}
+    for key, value in leaves(run.recipe):
+        # a list has the source of its first item
+        origin = str(run.origins.get(key) or run.origins.get(f"{key}.0", ""))
+        found.setdefault(key.partition(".")[0], []).append(RecipeValue(key, value, origin))
     return found
 
 
-def summary(folder: RunFolder, results: Mapping[str, Any]) -> str:
-    """The run in one paragraph."""
-    facts, values = folder.facts(), folder.recipe().values
-    said = [_trained(values, facts), _sampled(folder), _found(results)]
-    return " ".join(sentence for sentence in said if sentence)
+def leaves(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the values of a recipe by dotted key, as a recipe writes them."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, f"{at}.{key}" if at else str(key))
+    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, f"{at}.{i}")
+    elif at:
+        yield at, value if isinstance(value, str) else json.dumps(value)
 
 
-def timings(folder: RunFolder) -> dict[str, str]:
-    """The time that each stage took."""
-    seconds = folder.facts().get("seconds", {})
-    named = {stage: seconds[stage] for stage in STAGES if stage in seconds}
-    told = {stage: _duration(float(s)) for stage, s in {**named, **seconds}.items()}
-    whole = _duration(sum(map(float, seconds.values())))
-    return {**told, "in all": whole} if len(told) > 1 else told
+def summary(run: RunContents) -> str:
+    """Return the run in one paragraph."""
+    sentences = [_trained(run.recipe, run.facts), _sampled(run.sampling), _found(run.results)]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def environment(folder: RunFolder) -> dict[str, dict[str, str]]:
-    """Machine, versions and data, by heading."""
-    facts = folder.facts()
+def timings(run: RunContents) -> dict[str, str]:
+    """Return the time of each stage."""
+    seconds = run.facts.get("seconds", {})
+    ordered = {stage: seconds[stage] for stage in STAGES if stage in seconds}
+    times = {stage: _duration(float(s)) for stage, s in {**ordered, **seconds}.items()}
+    total = _duration(sum(map(float, seconds.values())))
+    return {**times, "in all": total} if len(times) > 1 else times
+
+
+def environment(run: RunContents) -> dict[str, dict[str, str]]:
+    """Return machine, versions and data, by heading."""
     general = ("began", "git", "processes", "digest")
     parts = {
-        "run": {key: facts[key] for key in general if facts.get(key) is not None},
-        "machine": facts.get("machine", {}),
-        "data": facts.get("data", {}),
-        "versions": facts.get("versions", {}),
-        "plugins": facts.get("plugins", {}),
+        "run": {key: run.facts[key] for key in general if run.facts.get(key) is not None},
+        "machine": run.facts.get("machine", {}),
+        "data": run.facts.get("data", {}),
+        "versions": run.facts.get("versions", {}),
+        "plugins": run.facts.get("plugins", {}),
     }
     return {name: flat(part) for name, part in parts.items() if part}
 
 
-def commands(folder: RunFolder) -> dict[str, str]:
-    """How to make this run again, and what was typed for it."""
-    plugins = sorted((folder.root / "plugins").glob("*.py"))
-    again = ["fmcore", "run", str(folder.recipe_file)]
+def commands(run: RunContents) -> dict[str, str]:
+    """Return the command that repeats the run, and the one that was typed."""
+    plugins = sorted((run.root / "plugins").glob("*.py"))
+    again = ["fmcore", "run", str(run.root / "recipe.yaml")]
     again += [word for file in plugins for word in ("--plugin", str(file))]
-    found = {"the same again, from the complete recipe": shlex.join([*again, "--out", "again"])}
-    typed = folder.facts().get("command")
+    found = {"from the complete recipe": shlex.join([*again, "--out", "again"])}
+    typed = run.facts.get("command")
     if isinstance(typed, list) and typed:
-        found["what was typed"] = shlex.join(map(str, typed))
+        found["as typed"] = shlex.join(map(str, typed))
     return found
 
 
-def warnings(folder: RunFolder, numbers: list[Number]) -> list[str]:
-    """What a reader must know before trusting the numbers."""
-    said = [*_logged(folder), *_failures(folder)]
-    said += _missed(folder)
-    said += [f"{n.name}: {note}" for n in numbers for note in n.notes]
-    said += [
+def warnings(run: RunContents, numbers: list[Number]) -> list[str]:
+    """Return what a reader must know before using the numbers."""
+    lines = [*run.warnings, *_failed_samples(run), *_missed_bounds(run)]
+    lines += [f"{n.name}: {note}" for n in numbers for note in n.notes]
+    lines += [
         f"{n.name} is {n.value}" for n in numbers if n.value.startswith(("nan", "inf", "-inf"))
     ]
-    if str(folder.facts().get("git") or "").endswith("+"):
-        said.append("the code differed from its commit (the + behind it): it cannot be had again")
-    return list(dict.fromkeys(said))
-
-
-def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{at}.{key}" if at else str(key))
-    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-        for i, inner in enumerate(value):
-            yield from _leaves(inner, f"{at}.{i}")
-    else:
-        yield at, value if isinstance(value, str) else json.dumps(value)
+    if str(run.facts.get("git") or "").endswith("+"):
+        lines.append(
+            "the code had uncommitted changes (the + after the commit), so that the commit alone "
+            "does not reproduce the run"
+        )
+    return list(dict.fromkeys(lines))
 
 
 def _trained(values: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
@@ -135,22 +133,19 @@ def _trained(values: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     )
 
 
-def _sampled(folder: RunFolder) -> str:
-    made = folder.samples / "made.json"
-    if not made.is_file():
+def _sampled(sampling: Mapping[str, Any]) -> str:
+    if not sampling:
         return "No samples were drawn."
-    facts = json.loads(made.read_text(encoding="utf-8"))
-    kept = facts.get("keep")
-    few = f", of which the first {kept:,} are kept" if kept and kept < facts["count"] else ""
-    how = f"with the solver '{facts['solver']['name']}'"
-    return f"{facts['count']:,} samples were drawn {how}{few}."
+    count, kept = sampling["count"], sampling.get("keep")
+    on_disk = f", of which the first {kept:,} are on disk" if kept and kept < count else ""
+    return f"{count:,} samples were drawn with the solver '{sampling['solver']['name']}'{on_disk}."
 
 
 def _found(results: Mapping[str, Any]) -> str:
     if not results:
-        return "Nothing was measured."
-    told = ", ".join(f"{name} {value_text(result)}" for name, result in results.items())
-    return f"Measured: {told}."
+        return "No metrics were computed."
+    values = ", ".join(f"{name} {value_text(result)}" for name, result in results.items())
+    return f"Results: {values}."
 
 
 def _duration(seconds: float) -> str:
@@ -161,39 +156,25 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _logged(folder: RunFolder) -> Iterator[str]:
-    file = folder.root / "log.txt"
-    if file.is_file():
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            if "warning:" in line:
-                yield line.partition("warning:")[2].strip()
-
-
-def _missed(folder: RunFolder) -> Iterator[str]:
-    results = folder.results()
-    for name, bound in (folder.recipe().values.get("expect") or {}).items():
-        told = " and ".join(
+def _missed_bounds(run: RunContents) -> Iterator[str]:
+    for name, bound in (run.recipe.get("expect") or {}).items():
+        expected = " and ".join(
             f"at {side} {bound[key]}"
             for key, side in (("min", "least"), ("max", "most"))
             if bound[key] is not None
         )
-        if name not in results:
-            yield f"{name} was expected {told}, but was not measured"
+        if name not in run.results:
+            yield f"{name} was expected {expected}, but was not computed"
             continue
-        value = float(results[name]["value"])
-        if not _or(bound["min"], value) <= value <= _or(bound["max"], value):
-            yield f"{name} is {value:.6g}, and was expected {told}"
+        value = float(run.results[name]["value"])
+        low = value if bound["min"] is None else bound["min"]
+        high = value if bound["max"] is None else bound["max"]
+        if not low <= value <= high:  # also where the value is NaN
+            yield f"{name} is {value:.6g}, and was expected {expected}"
 
 
-def _or(bound: float | None, value: float) -> float:
-    return value if bound is None else bound
-
-
-def _failures(folder: RunFolder) -> Iterator[str]:
-    ends: Counter[int] = Counter()
-    for file in shard_files(folder.samples):
-        with safe_open(file, "pt") as held:
-            ends.update(held.get_tensor("status").tolist())
-    for code, count in sorted(ends.items()):
+def _failed_samples(run: RunContents) -> Iterator[str]:
+    total = len(run.status)
+    for code, count in sorted(Counter(run.status).items()):
         if code != Status.SUCCESS:
-            yield f"{count} of {ends.total()} samples did not reach the end: {Status(code).name}"
+            yield f"{count} of {total} samples did not reach the end: {Status(code).name}"

@@ -1,147 +1,126 @@
-"""The pictures that a run left, and charts of its numbers."""
+"""The pictures in a run folder, and charts of its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup
 from safetensors import safe_open
 
 from fmcore.report.charts import histogram, lines
-from fmcore.report.parts import Chart, Picture, attempted, data_uri, shard_files
-from fmcore.runs.folder import RunFolder
-from fmcore.runs.metrics_log import MEASURED, Curve
+from fmcore.report.parts import Chart, Picture, attempt, data_uri
+from fmcore.report.run_contents import RunContents
+from fmcore.runs.metrics_log import MEASURED
 
 __all__ = ["curves", "histograms", "pictures", "progress"]
 
-MOST_STAGES = 6
-"""Pictures of the training's course that are shown, evenly spaced."""
+MAX_PROGRESS_PICTURES = 6
+"""Pictures from during the training, evenly spaced."""
 
 CURVES = (
-    ("loss", "Training loss", "Means over the steps between; bold: averaged, where they are many."),
-    ("grad_norm", "Gradient norm", "Before clipping; bold: averaged, where they are many."),
+    ("loss", "Training loss", "Means over the logged steps; bold: smoothed."),
+    ("grad_norm", "Gradient norm", "Before clipping; bold: smoothed."),
     ("lr", "Learning rate", "As scheduled."),
 )
 
+DENSITY = "The density of the samples at times from noise (left) to data; last, the dataset."
+FILMSTRIP = "The same samples at several times: noise first, data last."
+DURING_TRAINING = "With the averaged weights of these steps; details are in evaluations/."
 
-def pictures(folder: RunFolder, missed: list[str]) -> list[Picture]:
-    """Samples, densities, and ways from noise to data."""
+
+def pictures(run: RunContents, omitted: list[str]) -> list[Picture]:
+    """Return pictures of samples, densities and trajectories."""
     makers: tuple[tuple[str, Callable[[], Picture | None]], ...] = (
-        ("the sample grid", lambda: _still(folder, "grid", "Samples", "The first samples drawn.")),
-        ("the density", lambda: _still(folder, "density", "Density", _DENSITY, wide=True)),
-        ("the animation", lambda: _moving(folder)),
-        ("the trajectories", lambda: _still(folder, "trajectories", "From noise to data", _FILM)),
+        ("the sample grid", lambda: _still(run, "grid", "Samples", "The first samples.")),
+        ("the density", lambda: _still(run, "density", "Density", DENSITY, wide=True)),
+        ("the animation", lambda: _animation(run)),
+        ("the trajectories", lambda: _still(run, "trajectories", "From noise to data", FILMSTRIP)),
     )
-    found = [attempted(what, make, missed) for what, make in makers]
+    found = [attempt(what, make, omitted) for what, make in makers]
     return [picture for picture in found if picture is not None]
 
 
-_DENSITY = "Where the points are at times from noise (left) to samples; last, the data itself."
-_FILM = "The same samples on their way: noise first, samples last."
-
-
-def progress(folder: RunFolder, missed: list[str]) -> list[Picture]:
-    """The same noises, carried by the network at steps of its training."""
-    files = sorted((folder.samples / "progress").glob("step-*.png"))
+def progress(run: RunContents, omitted: list[str]) -> list[Picture]:
+    """Return pictures of samples from the same noise at steps of the training."""
+    files = sorted((run.samples / "progress").glob("step-*.png"))
     last = len(files) - 1
-    chosen = {round(i * last / max(1, MOST_STAGES - 1)) for i in range(MOST_STAGES)}
+    gaps = MAX_PROGRESS_PICTURES - 1
+    chosen = {round(i * last / gaps) for i in range(MAX_PROGRESS_PICTURES)}
     shown = [files[i] for i in sorted(chosen) if 0 <= i <= last]
-    found = [attempted(f.name, lambda f=f: _stage(f), missed) for f in shown]  # type: ignore[misc]
+    found = [attempt(f.name, lambda f=f: _step_picture(f), omitted) for f in shown]  # type: ignore[misc]
     return [picture for picture in found if picture is not None]
 
 
-def curves(folder: RunFolder, missed: list[str]) -> list[Chart]:
-    """What metrics.jsonl holds, over the steps."""
-    logged = Curve(folder.curve_file).lines()
+def curves(run: RunContents, omitted: list[str]) -> list[Chart]:
+    """Return charts of metrics.jsonl over the steps, also of metrics computed during training."""
+    measured = dict.fromkeys(key for line in run.curve for key in line if key.startswith(MEASURED))
+    wanted = [(key, title, caption, key.replace("_", " ")) for key, title, caption in CURVES]
+    wanted += [
+        (key, f"{key.removeprefix(MEASURED)} during training", DURING_TRAINING, "value")
+        for key in measured
+    ]
     found = []
-    for key, title, caption in CURVES:
-        pairs = [(line["step"], line[key]) for line in logged if key in line and "step" in line]
+    for place, (key, title, caption, label) in enumerate(wanted):
+        pairs = [(line["step"], line[key]) for line in run.curve if key in line]
         if pairs:
-            made = attempted(title, lambda k=key, p=pairs: _curve(k, p), missed)  # type: ignore[misc]
-            found += [] if made is None else [Chart(title, caption, made)]
-    return found + _measured(logged, missed)
-
-
-def _measured(logged: Sequence[Mapping[str, Any]], missed: list[str]) -> list[Chart]:
-    """What was measured while training; a name stands in the title, where it is escaped."""
-    keys = dict.fromkeys(key for line in logged for key in line if key.startswith(MEASURED))
-    found = []
-    for i, key in enumerate(keys):
-        pairs = [(line["step"], line[key]) for line in logged if key in line and "step" in line]
-        title = f"{key.removeprefix(MEASURED)} while training"
-        made = attempted(title, lambda i=i, p=pairs: _curve(f"measured {i}", p, "value"), missed)  # type: ignore[misc]
-        found += [] if made is None else [Chart(title, _WHILE_TRAINING, made)]
+            steps, values = zip(*pairs, strict=True)
+            # numbered, since the key of a metric may hold any text
+            name, series = f"curve-{place}", [(steps, values)]
+            svg = attempt(title, lambda n=name, s=series, u=label: lines(n, s, u), omitted)  # type: ignore[misc]
+            found += [] if svg is None else [Chart(title, caption, svg)]
     return found
 
 
-_WHILE_TRAINING = "Of the average at these steps; how each was made is in evaluations/."
-
-
-def histograms(folder: RunFolder, missed: list[str]) -> list[Chart]:
-    """The cost of every sample, and each metric's values example by example."""
-    found = [attempted("the histogram of NFE", lambda: _nfe(folder), missed)]
-    for i, file in enumerate(sorted((folder.root / "per_sample").glob("*.safetensors"))):
+def histograms(run: RunContents, omitted: list[str]) -> list[Chart]:
+    """Return charts of the NFE of the samples, and of each metric's values per example."""
+    found = [attempt("the histogram of NFE", lambda: _nfe(run.nfe), omitted)]
+    for i, file in enumerate(sorted((run.root / "per_sample").glob("*.safetensors"))):
         if file.stem != "nfe":
             what = f"the histogram of {file.stem}"
-            found.append(attempted(what, lambda i=i, f=file: _per_sample(i, f), missed))  # type: ignore[misc]
+            found.append(attempt(what, lambda i=i, f=file: _per_sample(i, f), omitted))  # type: ignore[misc]
     return [chart for chart in found if chart is not None]
 
 
 def _still(
-    folder: RunFolder, name: str, title: str, caption: str, wide: bool = False
+    run: RunContents, name: str, title: str, caption: str, wide: bool = False
 ) -> Picture | None:
-    data = data_uri(folder.samples / f"{name}.png")
+    data = data_uri(run.samples / f"{name}.png")
     return None if data is None else Picture(title, caption, data, wide=wide)
 
 
-def _moving(folder: RunFolder) -> Picture | None:
-    data = data_uri(folder.samples / "trajectories.webp")
+def _animation(run: RunContents) -> Picture | None:
+    data = data_uri(run.samples / "trajectories.webp")
     if data is None:
         return None
-    still = data_uri(folder.samples / "trajectories.png")
-    return Picture("On the way", "Samples moving from noise to data.", data, still)
+    still = data_uri(run.samples / "trajectories.png")
+    return Picture("Trajectories", "Samples moving from noise to data.", data, still)
 
 
-def _stage(file: Path) -> Picture:
+def _step_picture(file: Path) -> Picture:
     data = data_uri(file)
     if data is None:
         raise FileNotFoundError(file.name)
     return Picture(f"Step {int(file.stem.partition('-')[2]):,}", "", data)
 
 
-def _curve(key: str, pairs: Sequence[tuple[float, float]], label: str | None = None) -> Markup:
-    steps, values = zip(*pairs, strict=True)
-    name = f"curve-{key.replace(' ', '-')}"
-    return lines(name, [(steps, values)], label or key.replace("_", " "))
-
-
-def _nfe(folder: RunFolder) -> Chart | None:
-    counts = list(_counts(folder))
+def _nfe(counts: Sequence[int]) -> Chart | None:
     if not counts:
         return None
     mean = sum(counts) / len(counts)
     caption = (
-        f"Evaluations of the network for each of {len(counts):,} samples: "
+        f"Network evaluations for each of {len(counts):,} samples: "
         f"mean {mean:.4g} (dashed), {min(counts)} to {max(counts)}."
     )
     svg = histogram("nfe", counts, "NFE", whole=True)
     return Chart("Evaluations per sample", caption, svg)
 
 
-def _counts(folder: RunFolder) -> Iterator[int]:
-    for file in shard_files(folder.samples):
-        with safe_open(file, "pt") as held:
-            yield from held.get_tensor("nfe").tolist()
-
-
 def _per_sample(place: int, file: Path) -> Chart:
-    with safe_open(file, "pt") as held:
-        values = held.get_tensor("values").double().flatten()
+    with safe_open(file, "pt") as stored:
+        values = stored.get_tensor("values").double().flatten()
     finite = values[values.isfinite()]
-    odd = len(values) - len(finite)
-    caption = f"Of {len(values):,} examples: mean {float(finite.mean()):.4g} (dashed)" + (
-        f"; {odd} not finite, not shown." if odd else "."
+    others = len(values) - len(finite)
+    caption = f"For {len(values):,} examples: mean {float(finite.mean()):.4g} (dashed)" + (
+        f"; {others} are not finite and not shown." if others else "."
     )
     return Chart(file.stem, caption, histogram(f"each-{place}", finite.tolist(), "value"))

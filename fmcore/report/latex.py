@@ -1,4 +1,4 @@
-"""Tables as LaTeX writes them, for a paper."""
+"""Tables as LaTeX."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 __all__ = ["PREAMBLE", "latex_table"]
 
 PREAMBLE = "% \\usepackage{booktabs}"
-"""What a document needs to hold these tables."""
+"""The package that a document needs for these tables."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|-?inf"
-_NUMERIC = re.compile(rf"({_NUMBER})(?: ± ({_NUMBER}))?")
+_NUMERIC = re.compile(rf"({_NUMBER})(?: ± ({_NUMBER}))?(\*?)")
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -33,8 +33,8 @@ def latex_table(
     label: str,
     bold: Collection[tuple[int, int]] = (),
 ) -> str:
-    r"""A floating table with a line for each of `rows`; columns of numbers are set right, and the
-    cells (row, column) of `bold` in bold.
+    r"""Return a floating table; columns of numbers are right-aligned, and the cells (row, column)
+    of `bold` are bold.
 
     >>> print(latex_table(["solver", "error"], [["dopri5", "1.8e-05"]], "Errors.", "errors"))
     \begin{table}
@@ -76,17 +76,17 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _alignment(cells: Sequence[str]) -> str:
-    told = [cell for cell in cells if cell]
-    return "r" if told and all(map(_NUMERIC.fullmatch, told)) else "l"
+    filled = [cell for cell in cells if cell]
+    return "r" if filled and all(map(_NUMERIC.fullmatch, filled)) else "l"
 
 
 def _cell(text: str, bold: bool) -> str:
     numeric = _NUMERIC.fullmatch(text)
     if numeric is None:
         return f"\\textbf{{{_escaped(text)}}}" if bold else _escaped(text)
-    value, error = (number and _number(number) for number in numeric.groups())
-    formula = value if error is None else f"{value} \\pm {error}"
-    return f"$\\mathbf{{{formula}}}$" if bold else f"${formula}$"
+    value, error, mark = numeric.groups()
+    formula = _number(value) if error is None else f"{_number(value)} \\pm {_number(error)}"
+    return (f"$\\mathbf{{{formula}}}$" if bold else f"${formula}$") + mark
 
 
 def _number(text: str) -> str:

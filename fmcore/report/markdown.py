@@ -1,4 +1,4 @@
-"""Tables as Markdown writes them."""
+"""Tables as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["markdown_table"]
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    r"""A table with a line for each of `rows`; a bar inside a cell stays inside.
+    r"""Return a table with a line for each of `rows`; bars inside cells are escaped.
 
     >>> print(markdown_table(["a", "b"], [["1", "x|y"]]))
     | a | b |
@@ -16,8 +16,8 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | 1 | x\|y |
     """
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(map(_inside, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
 
 
-def _inside(cell: str) -> str:
+def _escaped(cell: str) -> str:
     return cell.replace("|", r"\|")

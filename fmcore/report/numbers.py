@@ -1,4 +1,4 @@
-"""Results as a person reads them: the value, its error, and in words how it was made."""
+"""Results as text: the value, its error, and how it was computed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-__all__ = ["Number", "described", "flat", "notes_in", "number", "value_text"]
+__all__ = [
+    "MARK",
+    "MARK_NOTE",
+    "Number",
+    "cell_text",
+    "describe_provenance",
+    "flat",
+    "is_flawed",
+    "notes_in",
+    "number",
+    "value_text",
+]
 
 NOTES = ("biased", "note")
-"""What a metric says against its own number, in `details` or the provenance."""
+"""Keys of `details` or the provenance under which a metric qualifies its value."""
+
+FLAWS = ("unfinished_samples", "unfinished", "not_finite")
+"""Keys of `details` that count samples or examples whose solve failed."""
+
+MARK = "*"
+MARK_NOTE = f"{MARK} includes failed solves: their number is in the details of results.json"
 
 
 @final
 @dataclass(frozen=True)
 class Number:
-    """A result.  `how` is a sentence; `facts` is all of its provenance, `seen` its details."""
+    """A result.  `how` is a sentence; `facts` is its provenance, `seen` its details."""
 
     name: str
     summary: str
@@ -27,21 +44,21 @@ class Number:
 
 
 def number(name: str, result: Mapping[str, Any], summary: str = "") -> Number:
-    """One entry of results.json."""
+    """Return one entry of results.json as text."""
     provenance, details = _mapping(result, "provenance"), _mapping(result, "details")
     notes = notes_in(details, provenance)
     seen = {k: v for k, v in flat(details).items() if k not in NOTES}
-    how = described(provenance)
+    how = describe_provenance(provenance)
     return Number(name, summary, value_text(result), how, flat(provenance), seen, notes)
 
 
 def notes_in(*parts: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a metric says against its own number."""
+    """Return the notes of a metric on its value."""
     return tuple(str(part[key]) for part in parts for key in NOTES if part.get(key))
 
 
 def value_text(result: Mapping[str, Any]) -> str:
-    """`4.356 ± 0.051`, or the value alone where no error is known."""
+    """Return `4.356 ± 0.051`, or the value alone without an error."""
     value, error = result.get("value"), result.get("error")
     try:
         shown = f"{float(str(value)):.4g}"
@@ -50,23 +67,33 @@ def value_text(result: Mapping[str, Any]) -> str:
         return str(value)
 
 
-def described(provenance: Mapping[str, Any]) -> str:
-    """How a number was made: over what, with which weights, by which solver and features."""
+def cell_text(result: Mapping[str, Any] | None) -> str:
+    """Return the value for a table, with MARK if it includes failed solves; '' for None."""
+    return "" if result is None else value_text(result) + (MARK if is_flawed(result) else "")
+
+
+def is_flawed(result: Mapping[str, Any]) -> bool:
+    """Return whether the value includes samples or examples whose solve failed."""
+    return any(_mapping(result, "details").get(key) for key in FLAWS)
+
+
+def describe_provenance(provenance: Mapping[str, Any]) -> str:
+    """Describe how a value was computed: examples, weights, solver, features, seed."""
     sampler = provenance.get("sampler")
     drawn = isinstance(sampler, Mapping)
     inner: Mapping[str, Any] = sampler if isinstance(sampler, Mapping) else {}
-    words = [
+    parts = [
         _counted(provenance, drawn),
         *_weights(provenance),
         *_solved(inner.get("solver") or provenance.get("solver")),
         *_measured(provenance),
         *_seeded(provenance.get("seed", inner.get("seed"))),
     ]
-    return "; ".join(word for word in words if word)
+    return "; ".join(part for part in parts if part)
 
 
 def flat(values: Mapping[str, Any], at: str = "") -> dict[str, str]:
-    """Nested values by dotted key, as text."""
+    """Return nested values by dotted key, as text."""
     found: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
@@ -94,12 +121,12 @@ def _weights(provenance: Mapping[str, Any]) -> Iterator[str]:
 
 def _solved(solver: Any) -> Iterator[str]:
     if isinstance(solver, Mapping):
-        told = [
+        options = [
             f"{k} {_plain(solver[k])}"
             for k in ("nfe", "steps", "rtol", "atol", "grid")
             if solver.get(k) is not None
         ]
-        yield f"solver {solver.get('name', '')}" + (f" ({', '.join(told)})" if told else "")
+        yield f"solver {solver.get('name', '')}" + (f" ({', '.join(options)})" if options else "")
     elif solver is not None:
         yield f"solver {str(solver).partition(', coupling=')[0].rstrip(')') + ')'}"
 
@@ -108,8 +135,8 @@ def _measured(provenance: Mapping[str, Any]) -> Iterator[str]:
     if provenance.get("divergence"):
         probes = provenance.get("n_probes")
         kind = f"{provenance.get('probe', '')} probe{'s' if probes != 1 else ''}"
-        told = f", {probes} {kind}" if probes else ""
-        yield f"divergence {provenance['divergence']}{told}"
+        count = f", {probes} {kind}" if probes else ""
+        yield f"divergence {provenance['divergence']}{count}"
     if provenance.get("extractor"):
         layer = provenance.get("layer")
         yield f"features of {provenance['extractor']}" + (f", layer {layer}" if layer else "")

@@ -1,4 +1,4 @@
-"""What a page is made of: each part shown whole, or left out with a word that says why."""
+"""The parts of a page; a part that fails is left out, and the page gives the reason."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeVar, final
 
 from markupsafe import Markup
 
-__all__ = ["Chart", "Picture", "attempted", "data_uri", "shard_files"]
+__all__ = ["Chart", "Picture", "attempt", "data_uri", "shard_files"]
 
-MOST_BYTES = 24 * 2**20
-"""Of one picture: a page with more would not open on a telephone."""
+MAX_PICTURE_BYTES = 24 * 2**20
+"""The limit of one picture: larger pages do not open on a phone."""
 
 T = TypeVar("T")
 
@@ -23,8 +23,8 @@ _KINDS = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 @final
 @dataclass(frozen=True)
 class Picture:
-    """An image of the run folder, inside the page; `still` is shown instead to those who want no
-    motion; a `wide` one scrolls on a narrow screen.
+    """An image embedded in the page.  Readers who prefer reduced motion see `still` instead; a
+    `wide` one scrolls on a narrow screen.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Picture:
 @final
 @dataclass(frozen=True)
 class Chart:
-    """A drawing made for the page; in one with `points` each of them has its words."""
+    """A chart as SVG; with `points`, each point has a description."""
 
     title: str
     caption: str
@@ -45,35 +45,33 @@ class Chart:
     points: bool = False
 
 
-def attempted(what: str, make: Callable[[], T], missed: list[str]) -> T | None:
-    """What `make` gives; None if that fails, and a word of it added to `missed`.
+def attempt(what: str, make: Callable[[], T], omitted: list[str]) -> T | None:
+    """Return the result of `make`; if it raises, add a line to `omitted` and return None.
 
-    A report describes whatever a run left behind, torn files included: none may keep the rest of
-    the page from being read.
+    Every exception is caught, since a corrupt file must not prevent the rest of the page.
     """
     try:
         return make()
     except Exception as error:
-        missed.append(f"{what} is left out: {type(error).__name__}: {error}")
+        omitted.append(f"{what} is left out: {type(error).__name__}: {error}")
         return None
 
 
 def shard_files(samples: Path) -> list[Path]:
-    """The shards that the folder `samples` holds of the samples drawn last; none if it holds none.
-
-    Of an earlier drawing of more samples some may lie there still.
+    """Return the shards of the samples drawn last in the folder `samples`, without those of an
+    earlier drawing of more samples.
     """
-    from fmcore.runs.samples import Shards  # the stages write reports at their end
+    from fmcore.runs.samples import Shards  # avoids a circle: the stages write reports
 
     return Shards.on_disk(samples).files() if (samples / "made.json").is_file() else []
 
 
 def data_uri(file: Path) -> str | None:
-    """An image as a data URI; None if there is none.  Raises ValueError for what is no image."""
+    """Return an image as a data URI; None if the file is missing.  Raises ValueError for others."""
     if not file.is_file():
         return None
-    if file.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{file.name} is larger than {MOST_BYTES >> 20} MiB")
+    if file.stat().st_size > MAX_PICTURE_BYTES:
+        raise ValueError(f"{file.name} is larger than {MAX_PICTURE_BYTES >> 20} MiB")
     content = file.read_bytes()
     kind = _KINDS.get(content[:4])
     if kind is None:

@@ -1,4 +1,4 @@
-"""Templates to text: every value is escaped, and what a template names must be there."""
+"""Render templates: every value is escaped, and an undefined name is an error."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["write_page"]
 
 
 def write_page(file: Path, template: str, script: str | None = None, **values: Any) -> None:
-    """Fill `template` of this package with `values`, and write it to `file`, whole or not at all.
+    """Render `template` of this package with `values`, and write it to `file` atomically.
 
-    Only `markupsafe.Markup` goes in unescaped, and only fmcore.report.charts makes any.  `script`
-    is a file beside the templates: it alone may run on the page, known to the browser by its hash.
+    Only `markupsafe.Markup` is not escaped, and only fmcore.report.charts creates it.  `script` is
+    a file next to the templates; the page's content security policy allows it alone, by its hash.
     """
     environment = Environment(
         loader=PackageLoader("fmcore.report"),
@@ -32,10 +32,11 @@ def write_page(file: Path, template: str, script: str | None = None, **values: A
         source = environment.get_template(script).render()
         values |= {"script": Markup(source), "script_hash": _hash(source)}
     text = environment.get_template(template).render(**values)
+    # JSON may contain lone surrogates, which UTF-8 cannot encode
     write_text(file, text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _hash(script: str) -> Markup:
-    """As a content security policy names a script."""
+    """Return a script's hash in the form of a content security policy."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return Markup(f"sha256-{base64.b64encode(digest).decode()}")

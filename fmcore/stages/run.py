@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 
 from fmcore.errors import Interrupted, RunError
+from fmcore.flow.budget import budget_note
 from fmcore.flow.field import Field
 from fmcore.flow.reflow import write_pairs
 from fmcore.recipe.load import load_recipe
@@ -212,6 +213,7 @@ def sample(
             _record(folder, job.components, device, job.processes, accept_changes)
 
         job.processes.on_main(claim)
+        _log_budget(job.components, folder)
         with _timed(folder, "sample", RESUME_HINT):
             sampler = job.sample(reuse=None if folder is parent else parent.samples)
             if job.processes.is_main:
@@ -290,6 +292,7 @@ def evaluate(
 
 def _run_stages(job: _Job) -> None:
     components, folder, processes = job.components, job.folder, job.processes
+    _log_budget(components, folder)
     with _timed(folder, "train"):
         train_stage(components, folder, job.accelerator, processes, job.quiet)
     sampler: Sampler | None = None
@@ -321,6 +324,16 @@ def _is_measured(folder: RunFolder, measured: dict[str, Any]) -> bool:
     except RunError as error:
         folder.log(f"warning: {error}")
         return False
+
+
+def _log_budget(components: Components, folder: RunFolder) -> None:
+    """Log the evaluations per sample where they are not those that the recipe gives."""
+    settings = components.sample
+    if settings is not None:
+        asked = components.recipe.values["sample"]["solver"].get("nfe")
+        note = budget_note(settings.solver, settings.path or components.path, asked)
+        if note:
+            folder.log(note)
 
 
 def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]:

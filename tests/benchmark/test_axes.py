@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from fmcore.benchmark.axes import Axes, Chosen, read_axes
+from fmcore.benchmark.axes import Axes, ComponentSpec, read_axes
 from fmcore.benchmark.cells import cells
-from fmcore.errors import RecipeError
+from fmcore.errors import FmcoreWarning, RecipeError
 
 
 def test_values_between_commas_are_read_as_recipes_read_them():
@@ -27,7 +27,7 @@ def test_values_between_commas_are_read_as_recipes_read_them():
     assert axes.grid == ("uniform", (0.0, 0.5, 1.0))
 
 
-def test_all_faults_are_told_at_once_with_what_was_probably_meant():
+def test_all_faults_are_reported_at_once_with_suggestions():
     with pytest.raises(RecipeError) as caught:
         read_axes(
             ["sover=euler", "solver=eulr", "path={name: ve, sigma_mx: 1}", "nfe=0", "grid=lamda"],
@@ -45,13 +45,13 @@ def test_all_faults_are_told_at_once_with_what_was_probably_meant():
 
 
 @pytest.mark.parametrize("text", ["nfe", "nfe=", "nfe={", "tol=2", "seed=-1", "path=[]"])
-def test_what_cannot_be_an_axis_is_refused(text):
+def test_invalid_axes_are_refused(text):
     with pytest.raises(RecipeError, match="command line: "):
         read_axes([text])
 
 
 def ways(text: str, **axes) -> list[tuple]:
-    made = read_axes([f"solver={text}"], Axes(path=(Chosen("path", "ot"),), **axes))
+    made = read_axes([f"solver={text}"], Axes(path=(ComponentSpec("path", "ot"),), **axes))
     return [(c.grid, c.nfe, c.tol) for c in cells(made)]
 
 
@@ -63,7 +63,7 @@ def test_fixed_solvers_get_budgets_and_adaptive_ones_tolerances():
     assert ways("torchdiffeq:euler", **axes) == [(None, 4, None), (None, 8, None)]
 
 
-def test_what_a_solver_was_given_as_its_own_option_is_not_varied():
+def test_an_option_fixed_by_the_solver_is_not_varied():
     axes = {"nfe": (4, 8), "tol": (1e-3, 1e-5), "grid": ("auto", "lambda")}
     assert ways("{name: euler, nfe: 5, grid: edm}", **axes) == [(None, None, None)]
     assert ways("{name: dopri5, rtol: 1e-4}", **axes) == [(None, None, None)]
@@ -77,3 +77,24 @@ def test_cells_are_the_product_setting_by_setting():
     settings = [c.setting for c in made]
     assert sum(a != b for a, b in itertools.pairwise(settings)) == 8 - 1
     assert [c.setting for c in made[:4]] == [made[0].setting] * 4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["solver=dopri5", "nfe=8"], r"nfe=8 is ignored by dopri5: .* tol=1e-5"),
+        (["solver={name: euler, nfe: 5}", "nfe=8"], r"nfe=8 is ignored by euler\(nfe=5\): "),
+        (
+            ["solver=euler,midpoint", "tol=1e-3"],
+            r"tol=0.001 is ignored by .*midpoint: .*nfe=16",
+        ),
+    ],
+)
+def test_an_axis_that_no_solver_takes_is_a_warning_with_the_axis_to_use(given, message):
+    with pytest.warns(FmcoreWarning, match=message):
+        read_axes(given)
+
+
+def test_an_axis_that_one_of_the_solvers_takes_is_no_warning(recwarn):
+    read_axes(["solver=euler,dopri5", "nfe=8", "tol=1e-3"])
+    assert not recwarn.list

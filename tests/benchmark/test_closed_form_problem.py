@@ -1,4 +1,4 @@
-"""Measured errors against computations of our own."""
+"""Measured errors against independent computations."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from fmcore import create, generator_for
-from fmcore.benchmark.axes import Chosen
+from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.cells import Setting
-from fmcore.benchmark.closed_form_problem import ClosedForm, mixture
+from fmcore.benchmark.closed_form_problem import ClosedFormProblem, mixture
 from fmcore.benchmark.cost import errors
-from fmcore.benchmark.instrument import Counted, Waited
-from fmcore.benchmark.reference import exact_ends
+from fmcore.benchmark.instrument import CallCounter, SyncCounter
+from fmcore.benchmark.reference import exact_endpoints
 from fmcore.benchmark.solvers import benchmark
 from fmcore.errors import ComponentError
 
-SETTING = Setting("gaussian", 2, Chosen("path", "linear"), 0, 16, 0, "float64")
+SETTING = Setting("gaussian", 2, ComponentSpec("path", "linear"), 0, 16, 0, "float64")
 
 
 def numpy_euler(steps: int, seed: int, samples: int) -> np.ndarray:
@@ -60,8 +60,8 @@ def test_the_integrated_reference_meets_the_exact_flow():
     one = mixture("gaussian", path, 3)
     twice = type(one)(path, [one.means[0]] * 2, [0.4] * 2)  # the same law, as a mixture
     x0 = torch.randn((3, 3), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = exact_ends(twice, x0, quiet=True)
-    assert torch.allclose(found, exact_ends(one, x0), rtol=0, atol=1e-10)
+    found = exact_endpoints(twice, x0, quiet=True)
+    assert torch.allclose(found, exact_endpoints(one, x0), rtol=0, atol=1e-10)
 
 
 def test_planar_problems_are_padded_and_need_two_dimensions():
@@ -74,13 +74,13 @@ def test_planar_problems_are_padded_and_need_two_dimensions():
         mixture("stiff_mix", path, 1)
 
 
-def test_a_reference_is_computed_once_and_again_if_its_file_is_torn(tmp_path, monkeypatch):
-    setting = Setting("stiff_mix", 2, Chosen("path", "linear"), 0, 2, 0, "float64")
-    problems = ClosedForm(tmp_path, torch.device("cpu"), quiet=True)
+def test_a_reference_is_computed_once_and_again_if_its_file_is_corrupt(tmp_path, monkeypatch):
+    setting = Setting("stiff_mix", 2, ComponentSpec("path", "linear"), 0, 2, 0, "float64")
+    problems = ClosedFormProblem(tmp_path, torch.device("cpu"), quiet=True)
     first = problems.task(setting).reference
     (file,) = tmp_path.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr("fmcore.benchmark.closed_form_problem.exact_ends", None)
+        patch.setattr("fmcore.benchmark.closed_form_problem.exact_endpoints", None)
         assert torch.equal(problems.task(setting).reference, first)
     file.write_bytes(file.read_bytes()[:50])
     torch.testing.assert_close(problems.task(setting).reference, first)
@@ -102,8 +102,8 @@ def test_errors_of_samples_that_are_not_finite_are_infinite():
     assert found["error_max"] == found["error_rms"] == float("inf")
 
 
-def test_watching_fields_count_what_happens():
-    seen = Counted(lambda x, t: -x, 0.0, 0.5)
+def test_instrumented_fields_count_calls_and_synchronizations():
+    seen = CallCounter(lambda x, t: -x, 0.0, 0.5)
     for t in (0.0, 0.5, 0.6, -1e-9):
         seen(torch.zeros(3, 2), torch.full((3,), t, dtype=torch.float64))
     assert (seen.calls, seen.rows, seen.outside, seen.forwards) == (4, 12, 2, 4)
@@ -112,10 +112,10 @@ def test_watching_fields_count_what_happens():
         float(t[0])
         return x
 
-    waited = Waited(reads)
+    synced = SyncCounter(reads)
 
     def solve():
-        x = waited(torch.zeros(3, 2), torch.zeros(3))
+        x = synced(torch.zeros(3, 2), torch.zeros(3))
         float(x[0, 0]), float(x[0, 1])
 
-    assert waited.during(solve) == 2
+    assert synced.count(solve) == 2

@@ -14,16 +14,16 @@ def row(nfe: float, error: float, seconds: float = 1.0, **more):
     return SAME | made | more
 
 
-def test_a_front_holds_whoever_is_beaten_by_nobody():
+def test_the_front_holds_the_rows_that_no_other_row_dominates():
     rows = [row(4, 1.0), row(8, 0.5), row(8, 0.6), row(16, 0.5), row(16, 0.1), row(2, 2.0)]
     assert front(rows, "nfe_mean") == {0, 1, 4, 5}
 
 
-def test_equal_points_stand_on_the_front_together():
+def test_equal_points_are_on_the_front_together():
     assert front([row(4, 1.0), row(4, 1.0), row(5, 1.0)], "nfe_mean") == {0, 1}
 
 
-def test_rows_without_a_finite_error_are_on_no_front_and_beat_nobody():
+def test_rows_without_a_finite_error_are_on_no_front_and_dominate_none():
     refused = SAME | {"solver": "x", "reason": "no", "nfe_mean": None, "error_rms": None}
     assert front([row(1, float("inf")), refused, row(8, 0.5)], "nfe_mean") == {2}
 

@@ -33,21 +33,21 @@ def test_a_list_in_brackets_is_one_value(recipe):
     assert read.combinations()[1].labels == {"evaluate.metrics": '["nfe", "nll"]'}
 
 
-def test_null_and_words_reach_the_recipe_as_they_were_meant(recipe):
+def test_null_and_names_reach_the_recipe_with_their_types(recipe):
     read = read_recipe_axes(["train.ema=null,0.9", "objective=ddpm"], recipe)
     chosen = [recipe.override(c.overrides).values for c in read.combinations()]
     assert [v["train"]["ema"] for v in chosen] == [None, 0.9]
     assert chosen[0]["objective"]["name"] == "ddpm"
 
 
-def test_solver_axes_are_told_from_keys(recipe):
+def test_solver_axes_are_separated_from_keys(recipe):
     read = read_recipe_axes(["solver=euler,rk4", "nfe=8", "sample.count=16"], recipe)
     assert read.solving == ["solver=euler,rk4", "nfe=8"]
     assert list(read.keys) == ["sample.count"]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (["steps=1,2"], "no axis 'steps'; did you mean 'train.steps'?"),
         (["trian.lr=1"], "did you mean 'train.lr'?"),
@@ -55,14 +55,14 @@ def test_solver_axes_are_told_from_keys(recipe):
         (["dim=2"], "'dim' is an axis of `fmcore benchmark closed-form`"),
         (["path=ot", "path=vp"], "'path' is given twice"),
         (["path"], "'path' is not of the form key=value,value"),
-        (["path="], "give values between commas"),
+        (["path="], "give values separated by commas"),
         (["sample.solver=euler,rk4", "solver=euler"], "both choose solvers"),
     ],
 )
-def test_what_is_wrong_or_ambiguous_is_refused_with_a_remedy(recipe, given, said):
+def test_wrong_or_ambiguous_axes_are_refused_with_a_remedy(recipe, given, message):
     with pytest.raises(RecipeError) as error:
         read_recipe_axes(given, recipe)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def row(path, seed, nll, reason=""):
@@ -70,7 +70,7 @@ def row(path, seed, nll, reason=""):
     return RunRow({"path": path, "seed": str(seed)}, f"runs/{path}-{seed}", results, 1.0, reason)
 
 
-def test_a_report_of_runs_spreads_over_seeds_and_names_what_cannot_be():
+def test_a_report_of_runs_has_means_over_seeds_and_names_failures():
     rows = [row("ot", 0, 1.0), row("ot", 1, 3.0), row("vp", 0, 2.0), row("vp", 1, 0, "no, why")]
     report = RunsReport(["path", "seed"], rows, "Recipe x.")
     heads, over = report.over_seeds()

@@ -1,4 +1,4 @@
-"""A benchmark over a recipe's own keys."""
+"""Benchmarks over the keys of a recipe."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def made(file, tmp_path_factory):
     return go(file, [*axes, "solver=euler,rk4", "nfe=2,8", "samples=4"], out), out
 
 
-def test_every_combination_is_a_run_and_ways_of_sampling_share_its_training(made):
+def test_every_combination_is_a_run_and_those_that_differ_in_sampling_share_a_training(made):
     rows = made[0].runs.rows
     assert [tuple(row.labels.values()) for row in rows] == [
         *(("ot", "4"), ("ot", "8"), ("vp", "4"), ("vp", "8")),
@@ -54,8 +54,8 @@ def test_every_combination_is_a_run_and_ways_of_sampling_share_its_training(made
     )
     assert all(first[k].equal(second[k]) for k in first)
     assert not all(first[k].equal(other[k]) for k in first)
-    told = json.loads(Path(rows[1].folder, "run.json").read_text())
-    assert told["trained_in"] == rows[0].folder
+    stored = json.loads(Path(rows[1].folder, "run.json").read_text())
+    assert stored["trained_in"] == rows[0].folder
 
 
 def test_solvers_are_measured_on_every_network_once(made):
@@ -67,11 +67,11 @@ def test_solvers_are_measured_on_every_network_once(made):
     assert len(solvers.refused) == 2  # rk4 has no step of 2
 
 
-def test_it_is_written_for_people_and_programs(made):
+def test_it_is_written_as_tables_and_as_data(made):
     benchmark, out = made
-    told = json.loads((out / "benchmark.json").read_text())
-    assert [r["labels"]["path"] for r in told["runs"]] == ["ot", "ot", "vp", "vp"]
-    assert len(told["solvers"]["rows"]) == 8
+    stored = json.loads((out / "benchmark.json").read_text())
+    assert [r["labels"]["path"] for r in stored["runs"]] == ["ot", "ot", "vp", "vp"]
+    assert len(stored["solvers"]["rows"]) == 8
     page = (out / "benchmark.md").read_text()
     assert "| path | sample.count | nfe | training, s | in runs/ |" in page
     assert "## small@6 on vp" in page
@@ -83,7 +83,7 @@ def test_it_is_written_for_people_and_programs(made):
     assert "Benchmark of a recipe" in (out / "benchmark.html").read_text()
 
 
-def test_more_of_an_axis_takes_the_runs_that_are_there(made, file, tmp_path):
+def test_another_benchmark_in_the_folder_reuses_its_runs(made, file, tmp_path):
     benchmark, out = made
     before = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/checkpoints/*")}
     again = go(file, ["sample.count=8", "path=ot", "train.lr=1e-3"], out)
@@ -93,7 +93,7 @@ def test_more_of_an_axis_takes_the_runs_that_are_there(made, file, tmp_path):
     assert again.solvers is None
 
 
-def test_a_combination_that_cannot_be_is_a_row_with_its_reason(file, tmp_path):
+def test_an_invalid_combination_is_a_row_with_the_reason(file, tmp_path):
     made = go(file, ["evaluate.metrics=[nfe],[fd_lite0]"], tmp_path)
     good, bad = made.runs.rows
     assert not good.reason
@@ -103,7 +103,7 @@ def test_a_combination_that_cannot_be_is_a_row_with_its_reason(file, tmp_path):
     assert line in (tmp_path / "benchmark.md").read_text()
 
 
-def test_nothing_is_begun_where_nothing_can_be(file, tmp_path):
+def test_nothing_is_started_if_no_combination_is_valid(file, tmp_path):
     with pytest.raises(RecipeError, match="did you mean 'vp'"):
         go(file, ["path=vpp"], tmp_path / "out")
     with pytest.raises(ComponentError, match="fmcore evaluate"):
@@ -113,13 +113,13 @@ def test_nothing_is_begun_where_nothing_can_be(file, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_recipe_is_told_from_a_run_and_from_closed_form(made, file, tmp_path):
+def test_recipes_are_distinguished_from_runs_and_closed_form(made, file, tmp_path):
     run = made[0].runs.rows[0].folder
     assert [is_recipe(t) for t in ("checkerboard", str(file), "missing.yaml")] == [True] * 3
     assert [is_recipe(t) for t in ("closed-form", run, str(tmp_path / "no"))] == [False] * 3
 
 
-def test_the_command_answers_an_unknown_key_with_the_one_that_was_meant(file, capsys):
+def test_the_command_suggests_a_key_for_an_unknown_one(file, capsys):
     def call(*words):
         command = ["benchmark", str(file), *words]
         return exit_code_of(

@@ -1,4 +1,4 @@
-"""The CSV: what is appended comes back, and what is torn is done again."""
+"""The CSV file: rows come back as appended, and a truncated line is dropped."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def test_a_row_comes_back_as_it_was(tmp_path):
     }
 
 
-def test_a_torn_last_line_is_cut_off(tmp_path):
+def test_a_truncated_last_line_is_removed(tmp_path):
     file = tmp_path / "cells.csv"
-    ledger = ResultsCsv(file)
-    ledger.add(ROW)
+    results_csv = ResultsCsv(file)
+    results_csv.add(ROW)
     whole = file.read_bytes()
-    ledger.add({**ROW, "key": "b"})
+    results_csv.add({**ROW, "key": "b"})
     for length in range(len(whole), len(file.read_bytes())):
         file.write_bytes((whole + whole.splitlines(keepends=True)[1])[:length])
         assert list(ResultsCsv(file).rows) == ["a"]
         assert file.read_bytes() == whole
 
 
-def test_a_torn_head_is_written_again(tmp_path):
+def test_a_truncated_head_is_written_again(tmp_path):
     file = tmp_path / "cells.csv"
     file.write_text("key,prob")
     ResultsCsv(file).add(ROW)
     assert list(ResultsCsv(file).rows) == ["a"]
 
 
-def test_a_file_of_other_columns_or_a_broken_line_inside_is_refused(tmp_path):
+def test_a_file_with_other_columns_or_a_corrupt_line_is_refused(tmp_path):
     file = tmp_path / "cells.csv"
     file.write_text("key,other\n")
     with pytest.raises(RunError, match="choose another --out"):
@@ -51,5 +51,5 @@ def test_a_file_of_other_columns_or_a_broken_line_inside_is_refused(tmp_path):
     file.unlink()
     ResultsCsv(file).add(ROW)
     file.write_text(file.read_text() + "b,1\n")
-    with pytest.raises(RunError, match=r"cells\.csv:3: a broken line"):
+    with pytest.raises(RunError, match=r"cells\.csv:3: a corrupt line"):
         ResultsCsv(file)

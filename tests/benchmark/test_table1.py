@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from fmcore import ComponentError, load_recipe
-from fmcore.benchmark.table1 import Cell, Table1, table1
+from fmcore.benchmark.table1 import table1
 from fmcore.benchmark.table1_methods import METHODS, reported
+from fmcore.benchmark.table1_tables import MethodRun, Table1
 
 
 def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
     made = table1(load_recipe(tiny), tmp_path / "out", quiet=True, say=lambda s: None)
     assert not made.failures
-    chosen = {c.method: load_recipe(c.folder / "recipe.yaml").values for c in made.cells}
+    chosen = {c.method: load_recipe(c.folder / "recipe.yaml").values for c in made.runs}
     assert {m: (v["path"]["name"], v["objective"]["name"]) for m, v in chosen.items()} == {
         "ddpm": ("vp", "ddpm"),
         "score_matching": ("vp", "score_matching"),
@@ -29,26 +30,26 @@ def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
     assert len(json.loads((tmp_path / "out" / "table1.json").read_text())["cells"]) == 5
 
 
-def test_runs_that_are_there_are_not_made_again(tiny, tmp_path):
+def test_finished_runs_are_reused(tiny, tmp_path):
     recipe, out = load_recipe(tiny), tmp_path / "out"
     first = table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
-    folder = first.cells[0].folder / "checkpoints"
+    folder = first.runs[0].folder / "checkpoints"
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
-def test_runs_in_processes_of_their_own_give_the_same_table(tiny, tmp_path):
+def test_parallel_runs_give_the_same_table(tiny, tmp_path):
     recipe, two = load_recipe(tiny), ["fm_vp", "fm_ot"]
     apart = table1(recipe, tmp_path / "a", methods=two, jobs=2, device="cpu", say=lambda s: None)
     here = table1(recipe, tmp_path / "b", methods=two, device="cpu", quiet=True, say=lambda s: None)
     assert apart.markdown() == here.markdown()
 
 
-def test_a_method_that_fails_is_a_line_and_the_others_go_on(tiny, tmp_path):
-    stranger = tmp_path / "fm_vp" / "seed-0" / "thesis.tex"
-    stranger.parent.mkdir(parents=True)
-    stranger.write_text("x")
+def test_a_failed_method_is_a_line_and_the_others_continue(tiny, tmp_path):
+    other = tmp_path / "fm_vp" / "seed-0" / "thesis.tex"
+    other.parent.mkdir(parents=True)
+    other.write_text("x")
     two = ["fm_vp", "fm_ot"]
     made = table1(load_recipe(tiny), tmp_path, methods=two, quiet=True, say=lambda s: None)
     (line,) = made.failures
@@ -65,18 +66,18 @@ def test_an_unknown_method_is_refused_with_a_suggestion(tiny, tmp_path):
         table1(load_recipe(tiny), tmp_path, methods=["fm_to"])
 
 
-def test_the_papers_numbers_stand_beside_data_of_the_paper_only():
+def test_the_papers_numbers_are_shown_for_its_datasets_only():
     ours = METHODS["fm_ot"]
     assert reported(ours, {"name": "cifar10"}).fid == 6.35
     assert reported(ours, {"name": "npz", "image_size": 64}).nfe == 138
     assert reported(ours, {"name": "digits"}) is None
 
 
-def test_seeds_are_spread_over_as_mean_and_standard_deviation():
-    cells = [
-        Cell("fm_ot", seed, Path("x"), {"nll": {"value": value, "error": None}})
+def test_several_seeds_give_mean_and_standard_deviation():
+    runs = [
+        MethodRun("fm_ot", seed, Path("x"), {"nll": {"value": value, "error": None}})
         for seed, value in enumerate((1.0, 2.0, 6.0))
     ]
-    made = Table1(load_recipe("checkerboard"), cells)
+    made = Table1(load_recipe("checkerboard"), runs)
     assert made.spread("fm_ot", "nll") == pytest.approx((3.0, 7.0**0.5))
     assert "3 ± 2.6" in made.markdown()

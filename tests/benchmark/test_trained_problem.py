@@ -68,7 +68,7 @@ def test_errors_are_distances_from_a_tight_solve_of_the_same_network(trained, tm
         assert row["path"] == "ot"
 
 
-def test_the_same_network_is_led_along_other_paths_from_the_same_noise(trained, tmp_path):
+def test_the_network_is_solved_along_other_paths_from_the_same_noise(trained, tmp_path):
     axes = ["path=ot,cosine", "solver=dopri5", "tol=1e-3", "samples=3"]
     made = benchmark(trained, axes, out=tmp_path, repeats=1, reference_tol=1e-5, quiet=True)
     assert [row["path"] for row in made.report.rows] == ["ot", "cosine"]

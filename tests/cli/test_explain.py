@@ -1,4 +1,4 @@
-"""`fmcore explain`: paths side by side, in words, numbers and a picture."""
+"""`fmcore explain`: paths side by side, as text, numbers and a picture."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def test_one_path_takes_options_without_its_name(call):
 
 def test_json_holds_the_same_for_programs(call, tmp_path):
     ended = call("explain", "linear", "--json", "--no-figure", "--rows", "2")
-    (told,) = json.loads(ended.out)
-    assert (told["name"], told["t_min"], told["t_max"]) == ("linear", 0, 1)
-    assert [row["log_snr"] for row in told["rows"]] == ["-inf", "inf"]
-    assert [row["sigma"] for row in told["rows"]] == [1, 0]
+    (explained,) = json.loads(ended.out)
+    assert (explained["name"], explained["t_min"], explained["t_max"]) == ("linear", 0, 1)
+    assert [row["log_snr"] for row in explained["rows"]] == ["-inf", "inf"]
+    assert [row["sigma"] for row in explained["rows"]] == [1, 0]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,7 +105,7 @@ def test_the_path_of_a_recipe_is_explained(call, tmp_path):
     assert "sigma_min=0.5" in call("explain", "mine.yaml", "sigma_min=0.5", "--no-figure").out
 
 
-def test_mistakes_are_told_with_what_was_meant(call):
+def test_mistakes_are_reported_with_suggestions(call):
     assert "did you mean 'cosine'?" in call("explain", "cosin").err
     wrong = call("explain", "ot", "ot.sgima_min=0.1")
     assert wrong.code == 2
@@ -113,4 +113,4 @@ def test_mistakes_are_told_with_what_was_meant(call):
     other = call("explain", "ot", "vp", "ve.sigma_min=0.1")
     assert other.code == 2
     assert "'ve.sigma_min=0.1' sets an option of no path shown" in other.err
-    assert "say which path to explain" in call("explain", "sigma_min=1").err
+    assert "name a path to explain" in call("explain", "sigma_min=1").err

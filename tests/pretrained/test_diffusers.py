@@ -23,7 +23,7 @@ from fmcore import (
     RecipeError,
     create,
 )
-from fmcore.benchmark.trained_problem import Trained
+from fmcore.benchmark.trained_problem import TrainedProblem
 from fmcore.stages import dry_run
 from fmcore.testing import ModelSuite
 from fmcore_pretrained.diffusers_library import _without_broken_torchvision
@@ -442,7 +442,7 @@ def test_the_recipe_of_the_page_runs(unet, tmp_path, monkeypatch):
     made = fmcore.run(recipe, small, out=tmp_path / "run", quiet=True)
     assert made.samples(2).shape == (2, *SHAPE)
     assert made.nfe() == [3, 3]
-    along = Trained(made.folder, tmp_path, torch.device("cpu")).own_path
+    along = TrainedProblem(made.folder, tmp_path, torch.device("cpu")).own_path
     assert str(along) == f"diffusers(folder={unet})"  # as a benchmark's table calls it
 
 

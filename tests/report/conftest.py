@@ -1,4 +1,4 @@
-"""A run made in a second, what a browser would see of a page, and a real one."""
+"""A run made in a second, a parser of pages, and a real browser."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def finished(tmp_path_factory) -> RunFolder:
     """A whole run, whose bound was missed; to be read only."""
     place = tmp_path_factory.mktemp("report")
     (place / "small.yaml").write_text(RECIPE)
-    with pytest.raises(fmcore.FmcoreError, match="expected otherwise"):
+    with pytest.raises(fmcore.FmcoreError, match="outside the bounds of expect"):
         fmcore.run(place / "small.yaml", out=place / "run", quiet=True, device="cpu")
     return RunFolder.open(place / "run", lambda line: None)
 
 
 @pytest.fixture
 def copied(finished, tmp_path) -> RunFolder:
-    """The same run, to be spoilt."""
+    """The same run, to be changed."""
     shutil.copytree(finished.root, tmp_path / "run")
     return RunFolder.open(tmp_path / "run", lambda line: None)
 

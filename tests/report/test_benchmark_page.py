@@ -9,12 +9,12 @@ import shutil
 
 import pytest
 
-from fmcore.benchmark.page import write_benchmark
+from fmcore.benchmark.benchmark_page import write_benchmark_page
 from fmcore.benchmark.pareto import mark_pareto
 from fmcore.benchmark.run_tables import RunRow, RunsReport
-from fmcore.benchmark.table1_page import write_table1
-from fmcore.benchmark.tables import Report
-from fmcore.report.plots.panels import STYLES, Panel, Place
+from fmcore.benchmark.table1_page import write_table1_page
+from fmcore.benchmark.tables import SolversReport
+from fmcore.report.plots.panels import STYLES, CurvePoint, Panel
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&$x$"
 SETTING = {
@@ -35,7 +35,7 @@ def row(solver, nfe, error, seconds, reason=""):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A benchmark of a recipe whose names mean harm."""
+    """A benchmark of a recipe with hostile names."""
     rows = [
         *(row("euler", n, 1 / n, 0.001 * n) for n in (4, 8, 16)),
         *(row(EVIL, n, 3 / n**2, 0.002 * n) for n in (4, 8, 16)),
@@ -57,8 +57,8 @@ def page(tmp_path_factory):
         f"Recipe {EVIL}",
     )
     file = tmp_path_factory.mktemp("page") / "benchmark.html"
-    report = Report(mark_pareto(rows), made)
-    write_benchmark(file, report, title=EVIL, lead="Lead.", runs=runs)
+    report = SolversReport(mark_pareto(rows), made)
+    write_benchmark_page(file, report, title=EVIL, lead="Lead.", runs=runs)
     return file
 
 
@@ -92,14 +92,17 @@ def test_everything_can_be_read_without_a_script(page, read):
 
 
 def test_table_1_shows_its_figures_and_their_numbers(tmp_path, read):
-    curves = {"a": [Place(4, (1.0, 2.0)), Place(8, (0.5,))], "b": [Place(4, (float("inf"),))]}
+    curves = {
+        "a": [CurvePoint(4, (1.0, 2.0)), CurvePoint(8, (0.5,))],
+        "b": [CurvePoint(4, (float("inf"),))],
+    }
     panel = Panel("p", EVIL, "NFE", "up", curves, log_x=True, log_y=True)
-    write_table1(
+    write_table1_page(
         tmp_path / "table1.html",
         title="Table 1 on x",
         table=(["method", "nll"], [[EVIL, "3 ± 1"]]),
         how="how",
-        failures=["a failed"],
+        warnings=["a failed"],
         figures=[("Quality", "caption", [(panel, (["method", "4"], [["A", "1.5 ± 0.7"]]))])],
         names={"a": EVIL, "b": "B"},
         styles=dict(zip("ab", STYLES, strict=False)),
@@ -114,7 +117,7 @@ def test_table_1_shows_its_figures_and_their_numbers(tmp_path, read):
     assert seen.count("img") == 0
 
 
-def test_a_press_on_a_head_sorts_and_a_point_tells_what_it_is(page, browser, tmp_path):
+def test_a_click_on_a_head_sorts_and_a_point_shows_its_description(page, browser, tmp_path):
     shutil.copy(page, tmp_path / "page.html")
     frame = tmp_path / "frame.html"
     frame.write_text(
@@ -127,7 +130,7 @@ def test_a_press_on_a_head_sorts_and_a_point_tells_what_it_is(page, browser, tmp
         "head.querySelector('button').click(); said.push(first(), head.ariaSort);"
         "const tip = d.querySelector('#setting-1 .tip');"
         "tip.dispatchEvent(new PointerEvent('pointerover', {bubbles: true}));"
-        "said.push(d.querySelector('#setting-1 .told').textContent);"
+        "said.push(d.querySelector('#setting-1 .point').textContent);"
         "said.push(root.scrollWidth - root.clientWidth);"
         "document.title = said.join(' | ') }</script>"
     )

@@ -22,6 +22,7 @@ def test_numbers_are_formulas_and_their_columns_are_set_right():
     assert r"\begin{tabular}{lrrr}" in made
     assert r"euler & $1.8\times10^{-5}$ & $-\infty$ &  \\" in made
     assert r"rk4 & $2$ & $3.1 \pm 0.2$ & $5$ \\" in made
+    assert r"$0.5$* \\" in lines(["x"], [["0.5*"]], "c", "l")
 
 
 def test_a_column_with_a_word_in_it_is_set_left():

@@ -1,13 +1,15 @@
-"""One page holds a run: whole, self-contained, escaped, and never the cause of a failure."""
+"""The page of a run: complete, self-contained, escaped, and never the cause of a failure."""
 
-import json
+import io
 import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from fmcore import load_recipe
 from fmcore.benchmark.compare import compare
-from fmcore.benchmark.compare_page import write_comparison
+from fmcore.benchmark.compare_page import write_comparison_page
 from fmcore.report.charts import histogram, lines
 from fmcore.report.page import make_report, write_report
 from fmcore.runs.files import write_json
@@ -18,7 +20,7 @@ EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}</st
 
 
 def quiet(line):
-    """Say nothing."""
+    """Print nothing."""
 
 
 def addresses(page):
@@ -50,7 +52,7 @@ def test_every_number_carries_its_error_and_how_it_was_made(finished, read):
     assert "solver midpoint (nfe 8" in text
 
 
-def test_the_page_asks_nothing_of_the_network_and_runs_no_script(finished, read):
+def test_the_page_makes_no_request_and_runs_no_script(finished, read):
     page = read(finished.root / "report.html")
     found = list(addresses(page))
     assert found
@@ -62,7 +64,7 @@ def test_the_page_asks_nothing_of_the_network_and_runs_no_script(finished, read)
     assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
 
 
-def test_no_id_stands_twice_and_every_reference_is_met(finished, read):
+def test_ids_are_unique_and_every_reference_has_a_target(finished, read):
     page = read(finished.root / "report.html")
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
@@ -107,16 +109,16 @@ def test_what_is_missing_is_left_out(copied, read, gone, section):
 
 
 @pytest.mark.parametrize(
-    "torn",
+    "corrupt",
     [
         *("results.json", "run.json", "recipe.yaml", "origins.json", "metrics.jsonl"),
         *("samples/density.png", "samples/trajectories.webp", "samples/made.json"),
         *("samples/shard-00000000-00000016.safetensors", "per_sample/nll.safetensors"),
     ],
 )
-@pytest.mark.parametrize("content", [b"\xff\x00 torn {", b'{"loss": "x", "step": []}\n'])
-def test_a_torn_file_costs_its_part_alone(copied, read, torn, content):
-    (copied.root / torn).write_bytes(content)
+@pytest.mark.parametrize("content", [b"\xff\x00 corrupt {", b'{"loss": "x", "step": []}\n'])
+def test_a_corrupt_file_removes_only_its_part(copied, read, corrupt, content):
+    (copied.root / corrupt).write_bytes(content)
     page = read(make_report(copied))
     assert {"results", "samples"} <= set(page.sections)
     assert not page.open
@@ -127,11 +129,11 @@ def test_a_run_that_only_trained_has_a_page(tmp_path, read):
     page = read(
         make_report(RunFolder.begin(load_recipe(tmp_path / "r.yaml"), tmp_path / "r", quiet))
     )
-    assert "No samples were drawn. Nothing was measured." in page.text
-    assert "There are no pictures of samples." in page.text
+    assert "No samples were drawn. No metrics were computed." in page.text
+    assert "No pictures of samples." in page.text
 
 
-def test_a_strangers_text_is_shown_and_never_run(copied, read):
+def test_text_from_elsewhere_is_shown_and_never_executed(copied, read):
     write_json(copied.root / "run.json", {"recipe": EVIL, "git": EVIL, "versions": {EVIL: EVIL}})
     provenance = {"count": EVIL, "solver": EVIL, EVIL: {EVIL: EVIL}}
     result = {"value": 1.0, "error": None, "provenance": provenance, "details": {"note": EVIL}}
@@ -157,27 +159,27 @@ def test_only_images_are_embedded(copied, read):
 
 
 def test_a_page_that_cannot_be_written_is_a_warning(copied):
-    heard = []
+    lines_logged = []
     (copied.root / "report.html").unlink()
     (copied.root / "report.html").mkdir()
-    write_report(RunFolder(copied.root, heard.append))
-    assert len(heard) == 1
-    assert heard[0].startswith("warning: no report: ")
+    write_report(RunFolder(copied.root, lines_logged.append))
+    assert len(lines_logged) == 1
+    assert lines_logged[0].startswith("warning: no report: ")
 
 
 def test_measuring_again_renews_the_page(copied, read):
     before = copied.results()["nll"]["value"]
-    with pytest.raises(Exception, match="expected otherwise"):
+    with pytest.raises(Exception, match="outside the bounds of expect"):
         evaluate(copied.root, ("count=5",), quiet=True, device="cpu")
     after = copied.results()["nll"]["value"]
     assert after != before
     assert f"{after:.4g} ± " in read(copied.root / "report.html").text
 
 
-def test_runs_stand_beside_each_other_on_a_page(finished, copied, tmp_path, read):
+def test_runs_are_compared_on_a_page(finished, copied, tmp_path, read):
     evil = RunFolder.open(copied.root.rename(tmp_path / "<script>alert(1)&lt;"), quiet)
     file = tmp_path / "compared.html"
-    write_comparison(file, [finished, evil])
+    write_comparison_page(file, [finished, evil])
     page = read(file)
     assert "<script>alert(1)&lt;" in page.text
     for row in compare([finished, evil]).rows():
@@ -188,7 +190,7 @@ def test_runs_stand_beside_each_other_on_a_page(finished, copied, tmp_path, read
     assert page.count("script") == 0
 
 
-def test_charts_use_the_ink_of_the_page():
+def test_charts_use_the_text_colour_of_the_page():
     for chart in (
         lines("a", [(range(100), [1 / (1 + i) for i in range(100)])], "loss"),
         histogram("b", [8, 8, 10], "NFE", whole=True),
@@ -207,11 +209,11 @@ def test_numbers_that_are_not_finite_are_no_curve_and_no_crash():
 def test_results_are_read_as_json_wrote_them(copied, read):
     results = copied.results()
     results["nll"]["value"] = "inf"
-    copied.results_file.write_text(json.dumps(results))
+    copied.save_results(results)
     assert "nll is inf" in read(make_report(copied)).text
 
 
-def test_the_commands_say_where_the_page_lies(copied, finished, tmp_path, read):
+def test_the_commands_print_the_path_of_the_page(copied, finished, tmp_path, read):
     from click.testing import CliRunner
 
     from fmcore.cli import command_line
@@ -224,3 +226,20 @@ def test_the_commands_say_where_the_page_lies(copied, finished, tmp_path, read):
     ended = CliRunner().invoke(command_line, ["compare", *runs, "--html", str(tmp_path / "c.html")])
     assert ended.exit_code == 0
     assert "2 runs compared" in read(tmp_path / "c.html").text
+
+
+def test_the_report_reads_every_file_once(copied, monkeypatch):
+    (copied.root / "log.txt").write_text("warning: slow\n")
+    opened = Counter()
+    open_file = io.open
+
+    def counted(file, *arguments, **options):
+        opened[Path(file).name] += 1
+        return open_file(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", counted)  # what Path.open and read_text call
+    make_report(copied)
+    names = ("recipe.yaml", "run.json", "results.json", "origins.json", "metrics.jsonl", "log.txt")
+    once = dict.fromkeys(names, 1) | {"results.json": 2}  # once for its checksum
+    assert {name: opened[name] for name in names} == once
+    assert opened["made.json"] <= 2  # once more to find the shards that it describes

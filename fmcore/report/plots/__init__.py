@@ -1,1 +1,1 @@
-"""Pictures of runs: grids, curves, trajectories.  matplotlib is used without a display."""
+"""Pictures of runs: image grids, curves, trajectories.  matplotlib needs no display here."""

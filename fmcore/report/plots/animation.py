@@ -1,4 +1,4 @@
-"""Moving pictures: images, or points of the plane, on their way from noise to data."""
+"""Animations of images, or of points in the plane, from noise to data."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fmcore.runs.files import atomic
 __all__ = ["save_images_moving", "save_points_moving"]
 
 SECONDS = 2.4
-"""From noise to data; then the last state stays for a while."""
+"""Duration from noise to data; then the last state is shown for REST seconds."""
 
 REST = 1.6
-SIDE = 360  # pixels of a plane: the width of a telephone
+SIDE = 360  # pixels: the width of a phone
 RADIUS = 2
 BLUE, GREY = (31, 119, 180), (120, 120, 120)
 
@@ -33,7 +33,9 @@ def save_images_moving(path: Path, levels: Tensor, most: int, columns: int) -> N
 
 
 def save_points_moving(path: Path, states: Tensor) -> None:
-    """Save `states`, `(times, n, 2)`, as an animated WebP of points turning from grey to blue."""
+    """Save `states`, `(times, n, 2)`, as an animated WebP; points change from
+    grey to blue.
+    """
     reach = float(states.abs().quantile(0.995)) * 1.1
     places = (states / reach).cpu().numpy()
     shares = np.linspace(0, 1, len(places))
@@ -65,6 +67,6 @@ def _write(part: Path, frames: Sequence[Image.Image], durations: list[int]) -> N
         duration=durations,
         loop=0,
         lossless=True,
-        quality=30,  # of a lossless file: how hard to look for a smaller one
+        quality=30,  # effort of the lossless compression, not fidelity
         method=0,
     )

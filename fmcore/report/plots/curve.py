@@ -13,12 +13,14 @@ from fmcore.report.plots.figure import figure
 __all__ = ["save_curve"]
 
 SMOOTHING = 0.02
-"""The share of the run over which the loss is averaged for the bold line."""
+"""The share of the run that the bold line averages to each side."""
 
 
 def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Draw loss and gradient norm over the steps of `lines`, the content of metrics.jsonl."""
-    lines = [line for line in lines if "loss" in line]  # others say what was measured meanwhile
+    lines = [
+        line for line in lines if "loss" in line
+    ]  # the other lines hold metrics computed during training
     steps = np.array([line["step"] for line in lines])
     with figure(path, 10, 3.5, 1, 2) as axes:
         for axis, key, name in zip(
@@ -29,10 +31,12 @@ def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
             axis.plot(steps, _smooth(values), color="C0", linewidth=2)
             axis.set(xlabel="step", ylabel=name)
             axis.grid(alpha=0.3)
-            axis.set_ylim(*np.quantile(values, [0, 0.98]) * (0.95, 1.05))  # not the first fall
+            axis.set_ylim(
+                *np.quantile(values, [0, 0.98]) * (0.95, 1.05)
+            )  # without the first steps, whose loss would flatten the rest
 
 
 def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A centred mean that narrows towards the ends, so that it invents nothing there."""
+    """Return a centred mean, narrower near the ends, where fewer values exist."""
     half = max(1, round(len(values) * SMOOTHING))
     return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])

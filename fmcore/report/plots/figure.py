@@ -1,4 +1,4 @@
-"""A matplotlib figure without a display, saved whole or not at all."""
+"""A matplotlib figure without a display, saved atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMELESS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
 }
-"""The same numbers give the same bytes, whenever they are drawn."""
+"""Metadata without dates, so that the same numbers give the same bytes."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def figure(
     kinds: Sequence[str] = ("png",),
     dpi: int = 120,
 ) -> Iterator[Any]:
-    """Give the axes, `(rows, columns)`, of a new figure, and save it at `path` after, with the
+    """Yield the axes, `(rows, columns)`, of a new figure; then save it at `path`, once with the
     suffix of each of `kinds`.
     """
     import matplotlib

@@ -1,4 +1,4 @@
-"""Many small images in one picture."""
+"""A grid of images in one picture."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from fmcore.runs.files import atomic
 
 __all__ = ["grid", "save_grid"]
 
-SMALLEST_SIDE = 64
-"""Images are enlarged by a whole factor until a side has at least so many pixels: a person must see
-them.
-"""
+MIN_SIDE = 64
+"""Images are enlarged by a whole factor until both sides have at least this many pixels."""
 
 
 def save_grid(path: Path, levels: Tensor, most: int, columns: int) -> None:
@@ -28,9 +26,9 @@ def save_grid(path: Path, levels: Tensor, most: int, columns: int) -> None:
 
 
 def grid(levels: Tensor, most: int, columns: int) -> npt.NDArray[np.uint8]:
-    """The same as an RGB image, `(height, width, 3)`."""
+    """Return the grid as an RGB image, `(height, width, 3)`."""
     images = _as_rgb(levels, most)
-    factor = max(1, -(-SMALLEST_SIDE // min(images.shape[1:3])))
+    factor = max(1, -(-MIN_SIDE // min(images.shape[1:3])))
     return _tile(images.repeat(factor, 1).repeat(factor, 2), columns)
 
 

@@ -1,6 +1,4 @@
-"""Curves of several methods over one quantity, as a paper prints them: means over seeds, with the
-spread as a band.
-"""
+"""Curves of several methods: means over seeds, with the standard deviation as a band."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ from typing import Any, Final, final
 
 from fmcore.report.plots.figure import figure
 
-__all__ = ["STYLES", "Panel", "Place", "Style", "draw_panel", "save_panels"]
+__all__ = ["STYLES", "CurvePoint", "Panel", "Style", "draw_panel", "save_panels"]
 
 Style = tuple[str, str, Any]
-"""Colour, marker, dashes: curves are told apart on a grey print too."""
+"""Colour, marker, dashes: curves differ in greyscale too."""
 
 STYLES: Final[Sequence[Style]] = (
     ("#e69f00", "s", (0, (5, 1.5))),
@@ -28,30 +26,30 @@ STYLES: Final[Sequence[Style]] = (
     ("#009e73", "P", (0, (2, 1))),
     ("#8c8c8c", "X", (0, (4, 2, 1, 2))),
 )
-"""The colours of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind people tell apart; the
-blue is lightened to be read on dark pages.
+"""The colour-blind safe palette of Okabe and Ito (jfly.uni-koeln.de/color); the blue is lightened
+for dark pages.
 """
 
-OPAQUE = 0.18  # a band
-LETTERS = 17  # of the caption, in an inch
+OPAQUE = 0.18  # of a band
+LETTERS = 17  # of the caption per inch
 
 
 @final
 @dataclass(frozen=True)
-class Place:
-    """What the seeds of a method gave at `x`; NaN where one could not be measured."""
+class CurvePoint:
+    """The values of a method's seeds at `x`; NaN for a seed that could not be measured."""
 
     x: float
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float | None:
-        """Over seeds; None if one of them is not finite: what exploded is not averaged away."""
+        """The mean over seeds; None if one is not finite: a mean of the others would hide it."""
         return fmean(self.values) if all(map(math.isfinite, self.values)) else None
 
     @property
     def std(self) -> float | None:
-        """The standard deviation over seeds, where there are several finite ones."""
+        """The standard deviation over seeds; None for one seed or without a mean."""
         return None if self.mean is None or len(self.values) < 2 else stdev(self.values)
 
     def __str__(self) -> str:
@@ -69,12 +67,12 @@ class Panel:
     title: str
     across: str
     up: str
-    curves: Mapping[str, Sequence[Place]]
+    curves: Mapping[str, Sequence[CurvePoint]]
     log_x: bool = False
     log_y: bool = False
 
     def json(self) -> dict[str, Any]:
-        """Everything, for other programs; what is not finite is null."""
+        """Return the curves for other programs; values that are not finite are null."""
         return {
             "title": self.title,
             "x": self.across,
@@ -82,14 +80,14 @@ class Panel:
             "curves": {
                 method: [
                     {
-                        "x": place.x,
-                        "mean": place.mean,
-                        "std": place.std,
-                        "values": [v if math.isfinite(v) else None for v in place.values],
+                        "x": point.x,
+                        "mean": point.mean,
+                        "std": point.std,
+                        "values": [v if math.isfinite(v) else None for v in point.values],
                     }
-                    for place in places
+                    for point in points
                 ]
-                for method, places in self.curves.items()
+                for method, points in self.curves.items()
             },
         }
 
@@ -102,9 +100,9 @@ def save_panels(
     how: str,
     kinds: Sequence[str] = ("png", "svg", "pdf"),
 ) -> None:
-    """Draw `panels` side by side into `file`, with one legend, and beneath it `how` they were made.
+    """Draw `panels` in a row into `file`, with one legend, and below them `how` they were made.
 
-    `names` and `styles` are of the methods.
+    `names` and `styles` are those of the methods.
     """
     from matplotlib.lines import Line2D
 
@@ -132,12 +130,12 @@ def save_panels(
 
 
 def draw_panel(axis: Any, panel: Panel, styles: Mapping[str, Style]) -> None:
-    """Draw the curves and set the scales: nothing but what the numbers decide."""
+    """Draw the curves and set the scales, without labels."""
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     if panel.log_x:
         axis.set_xscale("log", base=2)
-        ticks = sorted({place.x for places in panel.curves.values() for place in places})
+        ticks = sorted({point.x for points in panel.curves.values() for point in points})
         axis.xaxis.set_major_locator(FixedLocator(_apart(ticks)))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:g}")
@@ -149,32 +147,35 @@ def draw_panel(axis: Any, panel: Panel, styles: Mapping[str, Style]) -> None:
             axis.tick_params(axis="y", which="minor", labelsize=8)
         else:
             axis.yaxis.set_minor_formatter(NullFormatter())
-    for method, places in panel.curves.items():
+    for method, points in panel.curves.items():
         color, marker, dashes = styles[method]
-        for part in _unbroken(places):
-            x = [place.x for place in part]
-            mean = [place.mean for place in part]
+        for part in _unbroken(points):
+            x = [point.x for point in part]
+            mean = [point.mean for point in part]
             axis.plot(
                 x, mean, color=color, marker=marker, linestyle=dashes, markersize=4, linewidth=1.5
             )
-            if all(place.std is not None for place in part):
+            if all(point.std is not None for point in part):
                 low, high = zip(*map(_band, part), strict=True)
                 axis.fill_between(x, low, high, color=color, alpha=OPAQUE, linewidth=0)
 
 
-def _band(place: Place) -> tuple[float, float]:
-    """One deviation to each side; on the way to nothing, not below the least of the seeds."""
-    mean, std = place.mean or 0.0, place.std or 0.0
+def _band(point: CurvePoint) -> tuple[float, float]:
+    """Return the mean ± one deviation.
+
+    A lower end at or below zero, which a logarithmic axis cannot show, is the smallest value.
+    """
+    mean, std = point.mean or 0.0, point.std or 0.0
     low = mean - std
-    return (min(place.values) if low <= 0 < min(place.values) else low), mean + std
+    return (min(point.values) if low <= 0 < min(point.values) else low), mean + std
 
 
-def _unbroken(places: Sequence[Place]) -> Iterator[list[Place]]:
-    """The stretches of a curve between places where it has no mean."""
-    part: list[Place] = []
-    for place in places:
-        if place.mean is not None:
-            part.append(place)
+def _unbroken(points: Sequence[CurvePoint]) -> Iterator[list[CurvePoint]]:
+    """Yield the parts of a curve between points without a mean."""
+    part: list[CurvePoint] = []
+    for point in points:
+        if point.mean is not None:
+            part.append(point)
         elif part:
             yield part
             part = []
@@ -183,7 +184,7 @@ def _unbroken(places: Sequence[Place]) -> Iterator[list[Place]]:
 
 
 def _apart(ticks: Sequence[float]) -> list[float]:
-    """Those of `ticks` whose labels do not run into each other on a logarithmic axis."""
+    """Return the `ticks` whose labels do not overlap on a logarithmic axis."""
     kept: list[float] = []
     for tick in ticks:
         if not kept or tick >= 1.3 * kept[-1]:
@@ -192,10 +193,10 @@ def _apart(ticks: Sequence[float]) -> list[float]:
 
 
 def _span(panel: Panel) -> float:
-    means = [p.mean for places in panel.curves.values() for p in places if p.mean]
+    means = [p.mean for points in panel.curves.values() for p in points if p.mean]
     return max(means) / min(means) if means else 1.0
 
 
 def _plain(text: str) -> str:
-    """Text without mathematics: names come from anywhere."""
+    """Escape the signs that matplotlib reads as mathematics."""
     return text.replace("$", r"\$")

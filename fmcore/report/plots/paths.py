@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.path import AffinePath
-from fmcore.report.explain import Explained
+from fmcore.report.explain import PathExplanation
 from fmcore.report.plots.figure import figure
 
 __all__ = ["save_paths_explained"]
@@ -20,11 +20,11 @@ TIMES = 121
 BINS = 120
 STARTS = 11
 REACH = 2.6
-"""The picture's half height, in units of x; beyond it noise is uninteresting."""
+"""Half the height of the picture, in units of x: nearly all the mass of noise and data."""
 
 
-def save_paths_explained(file: Path, explained: Sequence[Explained]) -> None:
-    """Draw a column for each path: alpha, sigma and log-SNR; ways to x1 = 1 and -1; p_t(x)."""
+def save_paths_explained(file: Path, explained: Sequence[PathExplanation]) -> None:
+    """Draw a column for each path: alpha, sigma, log-SNR; trajectories to x1 = 1 and -1; p_t(x)."""
     with figure(file, 3.6 * len(explained), 8.4, 3, len(explained)) as axes:
         for column, one in zip(axes.T, explained, strict=True):
             times = one.times(TIMES)
@@ -36,7 +36,7 @@ def save_paths_explained(file: Path, explained: Sequence[Explained]) -> None:
             column[2].set_xlabel("t, from noise to data")
 
 
-def _schedule(axis: Any, one: Explained, times: Tensor) -> None:
+def _schedule(axis: Any, one: PathExplanation, times: Tensor) -> None:
     if not isinstance(one.path, AffinePath):
         axis.text(0.5, 0.5, "not an affine path", ha="center", transform=axis.transAxes)
         return
@@ -52,31 +52,35 @@ def _schedule(axis: Any, one: Explained, times: Tensor) -> None:
     twin.set_ylabel("log-SNR (dotted)", color="0.5", fontsize=8)
 
 
-def _width(one: Explained, times: Tensor) -> Tensor:
-    """What to divide x by at each time: 1, or the spread of xt where noise dwarfs the data."""
+def _width(one: PathExplanation, times: Tensor) -> Tensor:
+    """Return the scale of x at each time: 1, or the standard deviation of xt on paths whose noise
+    is far wider than the data.
+    """
     spread = torch.stack([one.marginal(t).std() for t in times])
     return spread if float(spread.max()) > 5 else torch.ones_like(spread)
 
 
-def _trajectories(axis: Any, one: Explained, times: Tensor, wide: Tensor) -> None:
+def _trajectories(axis: Any, one: PathExplanation, times: Tensor, wide: Tensor) -> None:
     starts = torch.linspace(0.02, 0.98, STARTS, dtype=torch.float64)
     for data, color in ((1.0, "C0"), (-1.0, "C1")):
-        ways = one.trajectories(times, starts, data) / wide[:, None]
-        axis.plot(times, ways, color=color, linewidth=0.8, alpha=0.7)
+        curves = one.trajectories(times, starts, data) / wide[:, None]
+        axis.plot(times, curves, color=color, linewidth=0.8, alpha=0.7)
     axis.set(ylim=(-REACH, REACH), ylabel=_name("xt given x1 = 1 and -1", wide))
 
 
-def _marginals(axis: Any, one: Explained, times: Tensor, wide: Tensor) -> None:
+def _marginals(axis: Any, one: PathExplanation, times: Tensor, wide: Tensor) -> None:
     edges = np.linspace(-REACH, REACH, BINS + 1)
     columns = [
         np.histogram((one.marginal(t) / w).numpy(), edges, density=True)[0]
         for t, w in zip(times, wide, strict=True)
     ]
     extent = (one.path.t_min, one.path.t_max, -REACH, REACH)
-    shown = np.sqrt(np.stack(columns, 1))  # the root: faint noise and sharp data in one picture
+    shown = np.sqrt(
+        np.stack(columns, 1)
+    )  # the root shows faint noise and sharp data in one picture
     axis.imshow(shown, origin="lower", extent=extent, aspect="auto", cmap="magma")
     axis.set_ylabel(_name("density of xt", wide))
 
 
 def _name(what: str, wide: Tensor) -> str:
-    return what if bool((wide == 1).all()) else f"{what}, over its spread"
+    return what if bool((wide == 1).all()) else f"{what}, over its standard deviation"

@@ -1,4 +1,4 @@
-"""Points of the plane: their density, and how they travelled."""
+"""Plots of points in the plane: densities and trajectories."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ def save_densities(path: Path, clouds: Sequence[Tensor], titles: Sequence[str]) 
 
 
 def save_paths(path: Path, states: Tensor) -> None:
-    """Draw the ways of `states`, `(times, n, 2)`: from noise (grey) to data (blue)."""
-    ways = states.cpu().numpy()
+    """Draw the trajectories `states`, `(times, n, 2)`, from noise (grey) to data (blue)."""
+    trajectories = states.cpu().numpy()
     with figure(path, 5, 5) as axes:
         axis = axes[0, 0]
-        axis.plot(ways[:, :, 0], ways[:, :, 1], color="0.6", linewidth=0.5, alpha=0.6)
-        axis.scatter(*ways[0].T, s=4, color="0.4", label="noise", zorder=2)
-        axis.scatter(*ways[-1].T, s=6, color="C0", label="samples", zorder=3)
+        axis.plot(
+            trajectories[:, :, 0], trajectories[:, :, 1], color="0.6", linewidth=0.5, alpha=0.6
+        )
+        axis.scatter(*trajectories[0].T, s=4, color="0.4", label="noise", zorder=2)
+        axis.scatter(*trajectories[-1].T, s=6, color="C0", label="samples", zorder=3)
         axis.set_aspect("equal")
         axis.legend(loc="upper right", fontsize=8)
         axis.set(xticks=[], yticks=[])

@@ -1,7 +1,7 @@
 "use strict";
-// Sorts a table by the column whose head is pressed, and tells beneath a chart which point is under
-// the pointer or was touched.  Without it the tables stand in their first order, and browsers show
-// the words of a point by themselves.
+// Sorts a table by the column whose head is clicked, and shows below a chart the description of the
+// point under the pointer.  Without this script tables keep their order, and browsers show the
+// descriptions as tooltips.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const value = (row, column) => {
@@ -29,12 +29,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 for (const figure of document.querySelectorAll("figure.chart")) {
-  const told = figure.querySelector(".told");
-  if (!told) continue;
-  const tell = (event) => {
+  const caption = figure.querySelector(".point");
+  if (!caption) continue;
+  const show = (event) => {
     const point = event.target.closest(".tip");
-    if (point) told.textContent = point.querySelector("title").textContent;
+    if (point) caption.textContent = point.querySelector("title").textContent;
   };
-  figure.addEventListener("pointerover", tell);
-  figure.addEventListener("click", tell);
+  figure.addEventListener("pointerover", show);
+  figure.addEventListener("click", show);
 }

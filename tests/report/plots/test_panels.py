@@ -5,7 +5,7 @@ import math
 
 from fmcore.benchmark.table1_panels import figure_panels, notes_on
 from fmcore.report.plots.figure import figure
-from fmcore.report.plots.panels import STYLES, Panel, Place, draw_panel, save_panels
+from fmcore.report.plots.panels import STYLES, CurvePoint, Panel, draw_panel, save_panels
 
 NAMES = {"a": "Method $A", "b": "B"}
 STYLE = dict(zip(NAMES, STYLES, strict=False))
@@ -57,7 +57,7 @@ def test_figures_without_a_point_are_not_there():
 
 
 def test_a_gap_breaks_the_line_and_a_band_stays_positive(tmp_path):
-    places = [Place(4, (1.0, 4.0)), Place(8, (math.inf, 1.0)), Place(16, (0.1, 3.0))]
+    places = [CurvePoint(4, (1.0, 4.0)), CurvePoint(8, (math.inf, 1.0)), CurvePoint(16, (0.1, 3.0))]
     panel = Panel("p", "p", "x", "y", {"a": places}, log_x=True, log_y=True)
     with figure(tmp_path / "one.png", 3, 3) as axes:
         draw_panel(axes[0, 0], panel, STYLE)
@@ -68,7 +68,7 @@ def test_a_gap_breaks_the_line_and_a_band_stays_positive(tmp_path):
 
 
 def test_methods_keep_their_colour_and_any_name_can_be_drawn(tmp_path):
-    one = Panel("p", "title $x", "across $", "up", {"b": [Place(1, (2.0,))]})
+    one = Panel("p", "title $x", "across $", "up", {"b": [CurvePoint(1, (2.0,))]})
     save_panels(tmp_path / "p.png", [one], NAMES, STYLE, "how $ it was " * 20, ("svg",))
     text = (tmp_path / "p.svg").read_text()
     assert STYLE["b"][0] in text

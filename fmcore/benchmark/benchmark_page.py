@@ -1,4 +1,4 @@
-"""The page of a benchmark: every setting with its Pareto plots and its table."""
+"""The HTML page of a benchmark: each setting with its Pareto plots and its table."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from fmcore.benchmark.pareto import arrived
+from fmcore.benchmark.pareto import converged
 from fmcore.benchmark.results_csv import Row
 from fmcore.benchmark.run_tables import RunRow, RunsReport
-from fmcore.benchmark.tables import Report
-from fmcore.report.charts import INK, drawn, tip
-from fmcore.report.parts import Chart, attempted
+from fmcore.benchmark.tables import SolversReport
+from fmcore.report.charts import INK, chart_svg, tip
+from fmcore.report.parts import Chart, attempt
 from fmcore.report.plots.panels import STYLES
 from fmcore.report.rendering import write_page
 
-__all__ = ["write_benchmark"]
+__all__ = ["write_benchmark_page"]
 
 COSTS: Final = (
     ("nfe_mean", 1.0, "front_nfe", "velocity evaluations", "Error over evaluations"),
     ("seconds", 1e3, "front_seconds", "milliseconds", "Error over time"),
 )
-MOST_DRAWN = 12
-"""Settings with charts: a page with more would not open on a telephone."""
+FRONT = "#9aa5af"
+MAX_CHARTED_SETTINGS = 12
+"""Settings with charts; with more the page is too large for a phone."""
 
 
 @final
 @dataclass(frozen=True)
-class _Setting:
-    """A setting on the page."""
+class _SettingSection:
+    """A setting: its title, table, charts and legend."""
 
     title: str
     rows: Sequence[Sequence[str]]
@@ -40,25 +41,26 @@ class _Setting:
 
 @final
 @dataclass(frozen=True)
-class _Runs:
-    """A recipe's runs on the page."""
+class _RunsSection:
+    """The runs of a recipe: tables, charts, legend, and notes on the numbers."""
 
     table: tuple[list[str], list[list[str]]]
     over_seeds: tuple[list[str], list[list[str]]] | None
     charts: Sequence[Chart]
     entries: Sequence[tuple[str, str]]
+    notes: Sequence[str]
 
 
-def write_benchmark(
+def write_benchmark_page(
     file: Path,
-    report: Report | None,
+    report: SolversReport | None,
     *,
     title: str,
     lead: str,
     runs: RunsReport | None = None,
 ) -> None:
-    """Write the page to `file`: the solvers of `report`, and the `runs` of a recipe's."""
-    missed: list[str] = []
+    """Write the page to `file`: the solvers of `report`, and the `runs` of a recipe."""
+    omitted: list[str] = []
     settings = [] if report is None else report.settings
     write_page(
         file,
@@ -66,10 +68,10 @@ def write_benchmark(
         "sorting.js",
         title=title,
         lead=lead,
-        runs=None if runs is None else _runs(runs, missed),
+        runs=None if runs is None else _runs(runs, omitted),
         heads=[] if report is None else report.heads(),
         settings=[
-            _setting(report, place, name, rows, missed)
+            _setting(report, place, name, rows, omitted)
             for place, (name, rows) in enumerate(settings)
             if report is not None
         ],
@@ -77,69 +79,72 @@ def write_benchmark(
             *(() if runs is None else runs.refused),
             *(() if report is None else report.refused),
         ],
+        unfinished=[] if report is None else report.unfinished,
         how="" if report is None else report.how(),
-        missed=missed,
+        omitted=omitted,
     )
 
 
-def _runs(report: RunsReport, missed: list[str]) -> _Runs:
+def _runs(report: RunsReport, omitted: list[str]) -> _RunsSection:
     first = report.axes[0] if report.axes else None
-    kinds = dict.fromkeys(_kind(row, first) for row in report.rows if not row.reason)
-    colors = {kind: STYLES[i % len(STYLES)][0] for i, kind in enumerate(kinds)}
+    groups = dict.fromkeys(_group(row, first) for row in report.rows if not row.reason)
+    colors = {group: STYLES[i % len(STYLES)][0] for i, group in enumerate(groups)}
     others = [metric for metric in report.metrics if metric != "nfe"]
     charts = []
     for place, metric in enumerate(others if "nfe" in report.metrics else ()):
         name = f"runs-{place}"
-        made = attempted(
+        chart = attempt(
             metric,
-            lambda metric=metric, name=name: _scattered(name, report, metric, first, colors),  # type: ignore[misc]
-            missed,
+            lambda metric=metric, name=name: _scatter_chart(name, report, metric, first, colors),  # type: ignore[misc]
+            omitted,
         )
-        charts += [] if made is None else [made]
-    return _Runs(report.table(), report.over_seeds(), charts, list(colors.items()))
+        charts += [] if chart is None else [chart]
+    return _RunsSection(
+        report.table(), report.over_seeds(), charts, list(colors.items()), report.notes
+    )
 
 
-def _kind(row: RunRow, axis: str | None) -> str:
+def _group(row: RunRow, axis: str | None) -> str:
     return "runs" if axis is None else f"{axis}={row.labels[axis]}"
 
 
-def _scattered(
+def _scatter_chart(
     name: str, report: RunsReport, metric: str, axis: str | None, colors: Mapping[str, str]
 ) -> Chart:
-    """A metric over NFE, a point for every run."""
+    """Draw a metric over NFE, a point for each run."""
 
     def draw(chart: Any) -> list[str]:
-        words: list[str] = []
+        tips: list[str] = []
         for row in report.rows:
             x, y = row.value("nfe"), row.value(metric)
             if x is None or y is None or not math.isfinite(x + y):
                 continue
-            chart.plot([x], [y], marker="o", markersize=6, color=colors[_kind(row, axis)])
-            tip(chart, len(words), x, y)
-            words.append(f"{row}: {metric} {y:.4g} at {x:.4g} NFE")
-        if not words:
+            chart.plot([x], [y], marker="o", markersize=6, color=colors[_group(row, axis)])
+            tip(chart, len(tips), x, y)
+            tips.append(f"{row}: {metric} {y:.4g} at {x:.4g} NFE")
+        if not tips:
             raise ValueError("no finite value")
-        return words
+        return tips
 
-    return Chart(metric, "", drawn(name, draw, "velocity evaluations", ""), points=True)
+    return Chart(metric, "", chart_svg(name, draw, "velocity evaluations", ""), points=True)
 
 
 def _setting(
-    report: Report, place: int, title: str, rows: Sequence[Row], missed: list[str]
-) -> _Setting:
-    points = [row for row in rows if arrived(row) and row["error_rms"] > 0]
+    report: SolversReport, place: int, title: str, rows: Sequence[Row], omitted: list[str]
+) -> _SettingSection:
+    points = [row for row in rows if converged(row) and row["error_rms"] > 0]
     colors = _colors(points)
     charts = []
-    for cost in COSTS if points and place < MOST_DRAWN else ():
+    for cost in COSTS if points and place < MAX_CHARTED_SETTINGS else ():
         name = f"front-{place}-{cost[0]}"
-        made = attempted(
+        chart = attempt(
             f"{title}: {cost[-1]}",
-            lambda cost=cost, name=name: _chart(name, points, colors, cost),  # type: ignore[misc]
-            missed,
+            lambda cost=cost, name=name: _front_chart(name, points, colors, cost),  # type: ignore[misc]
+            omitted,
         )
-        charts += [] if made is None else [made]
-    entries = [*colors.items(), ("Pareto front: no other is both cheaper and nearer", "#9aa5af")]
-    return _Setting(title, report.table(rows), charts, entries)
+        charts += [] if chart is None else [chart]
+    entries = [*colors.items(), ("Pareto front: no other has both less cost and less error", FRONT)]
+    return _SettingSection(title, report.table(rows), charts, entries)
 
 
 def _colors(rows: Sequence[Row]) -> dict[str, str]:
@@ -155,7 +160,7 @@ def _series(row: Row) -> str:
     )
 
 
-def _chart(
+def _front_chart(
     name: str,
     rows: Sequence[Row],
     colors: Mapping[str, str],
@@ -168,7 +173,7 @@ def _chart(
 
     def draw(axis: Any) -> list[str]:
         best = sorted(place(row) for row in rows if row[front])
-        axis.plot(*zip(*best, strict=True), color="#9aa5af", alpha=0.5, linewidth=6, zorder=1)
+        axis.plot(*zip(*best, strict=True), color=FRONT, alpha=0.5, linewidth=6, zorder=1)
         for series in colors:
             own = sorted(place(row) for row in rows if _series(row) == series)
             axis.plot(
@@ -178,26 +183,26 @@ def _chart(
                 markersize=4.5,
                 linewidth=1.4,
             )
-        words: list[str] = []
+        tips: list[str] = []
         for row in rows:
-            tip(axis, len(words), *place(row))
-            words.append(_words(row))
+            tip(axis, len(tips), *place(row))
+            tips.append(_tip_text(row))
         _logarithmic(axis)
-        return words
+        return tips
 
-    return Chart(title, "", drawn(name, draw, across, "error, RMS"), points=True)
+    return Chart(title, "", chart_svg(name, draw, across, "error, RMS"), points=True)
 
 
-def _words(row: Row) -> str:
+def _tip_text(row: Row) -> str:
     budget = f"tol {row['tol']:g}" if row["tol"] is not None else ""
-    told = [
+    parts = [
         _series(row),
         budget,
         f"{row['nfe_mean']:.4g} NFE",
         f"error {row['error_rms']:.2g}",
         f"{1e3 * row['seconds']:.3g} ms",
     ]
-    return ", ".join(word for word in told if word)
+    return ", ".join(part for part in parts if part)
 
 
 def _logarithmic(axis: Any) -> None:

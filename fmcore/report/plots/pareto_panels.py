@@ -1,4 +1,4 @@
-"""Error over cost, log-log, a line a solver, with the Pareto fronts."""
+"""Panels of error over cost, log-log: a line per solver, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from fmcore.report.plots.figure import figure
 
-__all__ = ["MAX_PANELS", "save_fronts"]
+__all__ = ["MAX_PANELS", "save_pareto_panels"]
 
 MAX_PANELS = 6
-"""A picture of more settings than these cannot be read."""
+"""The number of settings that remain readable in one picture."""
 
 _MARKERS = "osD^vP*X<>ph"
 
@@ -19,8 +19,8 @@ Point = tuple[float, float]
 Panel = tuple[str, Sequence[tuple[str, Sequence[Point]]], Sequence[Point]]
 
 
-def save_fronts(path: Path, rows: Sequence[tuple[str, Sequence[Panel]]]) -> None:
-    """Draw `rows` of panels, each row under the label of its cost.
+def save_pareto_panels(path: Path, rows: Sequence[tuple[str, Sequence[Panel]]]) -> None:
+    """Draw `rows` of panels; each row has the label of its cost.
 
     A panel is a title, the points (cost, error) of each series by name, and those of the front.
     """
@@ -62,7 +62,7 @@ def _scale(axis: Any, label: str) -> None:
 
 
 def _share_errors(line: Any) -> None:
-    """One scale for the errors of a row, so that its panels can be compared."""
+    """Give the panels of a row one error scale, so that they can be compared."""
     limits = [axis.get_ylim() for axis in line]
     for axis in line:
         axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

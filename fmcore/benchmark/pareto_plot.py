@@ -1,16 +1,16 @@
-"""The picture of a benchmark: error over NFE and over seconds, a column for every setting."""
+"""The plot of a benchmark: error over NFE and over seconds, a column per setting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmcore.benchmark.pareto import arrived
+from fmcore.benchmark.pareto import converged
 from fmcore.benchmark.results_csv import Row
-from fmcore.benchmark.tables import Report
-from fmcore.report.plots.fronts import MAX_PANELS, Panel, save_fronts
+from fmcore.benchmark.tables import SolversReport
+from fmcore.report.plots.pareto_panels import MAX_PANELS, Panel, save_pareto_panels
 
-__all__ = ["save_picture"]
+__all__ = ["save_pareto_plot"]
 
 _COSTS = (
     ("velocity evaluations per sample", "nfe_mean", "front_nfe"),
@@ -18,17 +18,17 @@ _COSTS = (
 )
 
 
-def save_picture(file: Path, report: Report) -> bool:
-    """Draw the first settings of `report`; False, and no file, where nothing can be drawn."""
+def save_pareto_plot(file: Path, report: SolversReport) -> bool:
+    """Draw the first settings of `report`; return False, without a file, if none is drawable."""
     settings = []
     for title, rows in report.settings:
-        drawable = [row for row in rows if arrived(row) and row["error_rms"] > 0]
+        drawable = [row for row in rows if converged(row) and row["error_rms"] > 0]
         if drawable:
             settings.append((title, drawable))
     if not settings:
         return False
     shown = settings[:MAX_PANELS]
-    save_fronts(
+    save_pareto_panels(
         file,
         [
             (label, [_panel(title, rows, cost, front) for title, rows in shown])
