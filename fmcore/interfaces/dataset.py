@@ -1,4 +1,4 @@
-"""Data to learn from."""
+"""Interface of datasets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
 Split = Literal["train", "test"]
+"""The part of a dataset: `train` is for training, `test` is held out."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class Dataset(ABC):
     """A finite set of examples in a fixed order.
 
     Laws:
-    * `batch(indices)` is a pure function: the same indices give the same tensors, in that order, on
-      the CPU, row i from index i alone.  `x1` is `(batch, *shape)`; every further entry is a
-      condition (`label`: int64, below `classes`).
-    * `fingerprint` is a hash of the content that the other options select: equal data, equal
-      fingerprint, on any machine.
-    * Constructing one is cheap and touches no file; the first look at the content may read.
-      Missing data raises DataError naming the package or download and the option to set.
+    * `batch(indices)` is a pure function: equal indices give equal tensors, in that order, on the
+      CPU, and row i depends on index i alone.  `x1` is `(batch, *shape)`; every other entry is a
+      condition (`label`: int64, in [0, classes)).
+    * `fingerprint` is a hash of the examples: equal data have equal fingerprints on any machine.
+    * The constructor opens no file; the first access to the content may.  Missing data raise
+      DataError, which names the package or download and the option to set; a split that the data do
+      not have raises MissingSplitError.
     * The splits share no example.
     """
 
@@ -41,25 +42,23 @@ class Dataset(ABC):
 
     @property
     def classes(self) -> int:
-        """How many classes the labels tell apart; 0 without labels."""
+        """The number of classes; 0 without labels.  Labels are class numbers below it."""
         return 0
 
     @property
     def levels(self) -> int | None:
-        """How many integer levels a value of `x1` has; None for continuous data, which is given as
-        float32.
-        """
+        """The number of integer levels of a value of `x1`; None for continuous data, float32."""
         return None
 
     @property
     def pairs(self) -> bool:
-        """Whether a batch holds `x0` too, the noise or the point that each `x1` is paired with."""
+        """Whether a batch has `x0` too, the noise or the point paired with each `x1`."""
         return False
 
     @property
     @abstractmethod
     def length(self) -> int:
-        """How many examples this split holds."""
+        """The number of examples of this split."""
 
     @property
     @abstractmethod
@@ -68,22 +67,25 @@ class Dataset(ABC):
 
     @property
     def description(self) -> str:
-        """Which set this is, in a line, where its content tells; else nothing."""
+        """The name of a known dataset with this content, in one line; empty if there is none."""
         return ""
 
     @classmethod
     def recognizes(cls, place: Path) -> bool:
-        """Whether the file or folder `place` looks like this format, with `root=place` as the only
-        option: so that `fmcore data pack PLACE` need not be told."""
+        """Whether the file or folder `place` can be read with `root=place` as the only option.
+
+        `fmcore data` finds the format of a path by it.  It must open no special file, such as a
+        FIFO.
+        """
         return False
 
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """The examples at `indices`, each in [0, length): `x1` and its conditions."""
+        """Return the examples at `indices`, each in [0, length): `x1` and its conditions."""
 
     @final
     def with_split(self, split: Split) -> Self:
-        """The same data set, the other part of it."""
+        """Return the dataset with the same options and this split."""
         return replace(self, split=split)
 
 
@@ -91,8 +93,8 @@ class Dataset(ABC):
 class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
-    `dequantize` says how levels become points of [-1, 1] (see `fmcore.interfaces.levels`); `flip`
-    lets the trainer mirror images left to right with probability 1/2.
+    `dequantize` is the map from levels to points of [-1, 1] (see `fmcore.interfaces.levels`).  With
+    `flip` the trainer mirrors images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)
@@ -101,4 +103,4 @@ class ImageDataset(Dataset):
     @property
     @abstractmethod
     def levels(self) -> int:
-        """How many integer levels a pixel has: 256 for 8-bit images."""
+        """The number of integer levels of a pixel: 256 for 8-bit images."""

@@ -1,4 +1,4 @@
-"""What a network predicts, how times are drawn, and how errors are weighted."""
+"""Interface of objectives: the predicted quantity, the training times, the weight of errors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
+from fmcore.interfaces.shapes import require_shape
 
 if TYPE_CHECKING:
     from fmcore.interfaces.source import Condition
@@ -23,40 +24,46 @@ class Objective(Options, ABC):
 
     Laws:
     * `weight(path, t)` is `(batch,)`, finite and >= 0 at every time that `sample_time` draws.
-    * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator`
+    * `sample_time` draws n values in [0, 1], fractions of the path's interval, from `generator`
       alone.
-    * The minimiser of the loss is the conditional expectation of `prediction` given xt.
+    * The minimizer of the loss is the conditional expectation of `prediction` given xt.
     """
 
     kind: ClassVar[str] = "objective"
 
     def check(self, path: Path) -> None:  # nothing to refuse by default
-        """Raise ComponentError if this cannot be trained along `path`, saying why; called before
-        training.
+        """Raise ComponentError with the reason if this cannot be trained along `path`; called
+        before training.
         """
 
     @property
     @abstractmethod
     def prediction(self) -> Quantity:
-        """The quantity that the network is trained to give."""
+        """The quantity that the network is trained to predict."""
 
     @abstractmethod
     def weight(self, path: Path, t: Tensor) -> Tensor:
-        """The weight lambda(t) of a squared error, `(batch,)`.  Raises ComponentError if the path
-        has none.
+        """Return the weight lambda(t) >= 0 of a squared error at `t`, both `(batch,)`.
+
+        Raises ComponentError if it is not defined for this path.
         """
 
     @abstractmethod
     def sample_time(
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
     ) -> Tensor:
-        """Draw `(n,)` fractions of the interval, float32; this call is part `part[0]` of `part[1]`
-        equal parts of one batch (ranks and accumulation), so that a stratified draw can cover the
-        whole batch."""
+        """Draw `(n,)` fractions of the interval, float32, on the CPU.
+
+        This is part `part[0]` of `part[1]` equal parts of one batch (of processes or accumulation),
+        so that a stratified draw can cover the whole batch.
+        """
 
     @final
     def target(self, path: Path, sample: PathSample) -> Tensor:
-        """What the network should give for `sample`, `(batch, *shape)`."""
+        """Return the regression target of `sample`, `(batch, *shape)`.
+
+        Raises ComponentError for noise or score along a path that is not affine.
+        """
         if self.prediction == "velocity":
             return sample.ut
         if self.prediction == "data":
@@ -74,9 +81,10 @@ class Objective(Options, ABC):
     def loss(
         self, path: Path, sample: PathSample, prediction: Tensor, condition: Condition | None = None
     ) -> Tensor:
-        """The weighted mean square error of each row, `(batch,)`, in float32 or wider.
+        """Return the weighted mean square error of each row, `(batch,)`, in the dtype of
+        `sample.ut`.
 
-        A `mask` in the condition leaves out the elements that do not exist.
+        A `mask` in the condition excludes the elements where it is 0.
         """
         error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
         mask = None if condition is None else condition.get("mask")
@@ -85,4 +93,6 @@ class Objective(Options, ABC):
         else:
             mask = mask.to(error.dtype).expand_as(error)
             mean = (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
-        return self.weight(path, sample.t) * mean
+        weight = self.weight(path, sample.t)
+        require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
+        return weight * mean

@@ -1,10 +1,9 @@
-"""Options that are checked when a component is built, from the annotations that declare them.
+"""Validation of a component's options against their annotations, when it is constructed.
 
     sigma_min: Annotated[float, Ge(0), Lt(1)] = 1e-4
     time: Literal["uniform", "stratified"] = "uniform"
 
-The annotation is the one place of a range: recipes read it for their errors, this for Python's.
-Imports nothing heavy.
+Recipes validate against the same annotations.  Imports no torch.
 """
 
 from __future__ import annotations
@@ -13,26 +12,29 @@ import dataclasses
 import math
 import operator
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
 
 from fmcore.errors import ComponentError, did_you_mean
 
-__all__ = ["Options", "require_choice"]
+__all__ = ["COMPARISONS", "Options", "require_choice"]
 
-_RANGES: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
+COMPARISONS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
     annotated_types.Ge: ("ge", ">=", operator.ge),
     annotated_types.Gt: ("gt", ">", operator.gt),
     annotated_types.Le: ("le", "<=", operator.le),
     annotated_types.Lt: ("lt", "<", operator.lt),
 }
+"""The attribute that holds the bound, its sign in messages and its comparison, by annotation."""
 
 
 class Options:
-    """A dataclass whose declared ranges and choices hold once it is built.
+    """Base class of dataclasses whose constructor checks declared ranges and choices.
 
-    A subclass with rules of its own writes `__post_init__` and calls this one first.
+    Raises ComponentError for a value outside them and for a number that is not finite.  A subclass
+    with further checks calls `super().__post_init__()` first.
     """
 
     def __post_init__(self) -> None:
@@ -45,7 +47,7 @@ class Options:
 
 
 def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None:
-    hint = hints[name]
+    hint = _without_none(hints[name])
     if get_origin(hint) is Literal and value not in get_args(hint):
         choices = ", ".join(map(str, get_args(hint)))
         raise ComponentError(
@@ -56,19 +58,28 @@ def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None
         return
     if not math.isfinite(value):
         raise ComponentError(f"{component}: {name} must be a finite number, got {value}")
+    if get_args(hint)[0] is int and not isinstance(value, int):
+        raise ComponentError(f"{component}: {name} must be an integer, got {value}")
     for rule in hint.__metadata__:
-        if type(rule) in _RANGES:
-            attribute, sign, holds = _RANGES[type(rule)]
+        if type(rule) in COMPARISONS:
+            attribute, sign, holds = COMPARISONS[type(rule)]
             bound = getattr(rule, attribute)
             if not holds(value, bound):
                 raise ComponentError(f"{component}: {name} must be {sign} {bound}, got {value}")
 
 
 def require_choice(what: str, value: Any, literal: Any) -> None:
-    """Raise ComponentError unless `value` is among the words of the Literal type."""
+    """Raise ComponentError unless `value` is one of the Literal type `literal`."""
     words = get_args(literal)
     if value not in words:
         known = " or ".join([", ".join(map(repr, words[:-1])), repr(words[-1])])
         raise ComponentError(
             f"{what} must be {known}, got {value!r}{did_you_mean(str(value), words)}"
         )
+
+
+def _without_none(hint: Any) -> Any:
+    """Return X for a hint `X | None`, whose range holds for every other value than None."""
+    choices = [choice for choice in get_args(hint) if choice is not type(None)]
+    optional = get_origin(hint) in (Union, UnionType) and len(choices) == 1
+    return choices[0] if optional else hint

@@ -46,7 +46,7 @@ class PathSuite(AffineChecks, TrajectoryChecks, ComponentChecks, Suite):
             for name, value in fields_of(path.sample(x0, x1, t)):
                 alone = torch.cat([getattr(row, name) for row in rows])
                 message = f"{name} of 4 points of shape {shape}, together and one by one"
-                require_close(value, alone, f"{message} (t is (batch,): fmcore.from_the_left)")
+                require_close(value, alone, f"{message} (t is (batch,): fmcore.append_dims)")
 
     def test_rows_do_not_see_each_other(self) -> None:
         """Row i of a sample depends on row i of the arguments alone."""

@@ -21,6 +21,7 @@ from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
+from fmcore.interfaces.source import NULL_CLASS
 
 __all__ = ["BLOCK", "Batches"]
 
@@ -29,7 +30,6 @@ BLOCK = 32
 nothing.
 """
 
-NULL_CLASS = -1
 
 POOLS_KEPT = 8
 """Pools held in memory: one for each micro-batch of a step, as a rule."""

@@ -53,13 +53,13 @@ def test_json_holds_the_same_for_programs(call, tmp_path):
 BENT = """
 from dataclasses import dataclass
 import torch
-from fmcore import Gaussian, Path, PathSample, SchedulePath, from_the_left, hookimpl
+from fmcore import Gaussian, Path, PathSample, SchedulePath, append_dims, hookimpl
 
 @dataclass(frozen=True)
 class Bent(Path):
     '''A path that is not affine.'''
     def sample(self, x0, x1, t):
-        t_ = from_the_left(t, x1)
+        t_ = append_dims(t, x1)
         return PathSample(x0, x1, t, (1 - t_) * x0 + t_ * x1, x1 - x0)
     def noise(self):
         return Gaussian()

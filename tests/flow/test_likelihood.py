@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -208,6 +209,19 @@ def test_constant_field_has_no_divergence() -> None:
 def test_flow_must_start_somewhere() -> None:
     with pytest.raises(ComponentError, match="give path= or prior="):
         log_prob(lambda x, t: x, torch.ones(1, 1))
+
+
+class Column:
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.distributions.Normal(0.0, 1.0).log_prob(x).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("prior", [Column(), torch.distributions.Normal(0.0, 1.0)])
+def test_a_prior_gives_one_log_density_a_row(prior: Any) -> None:
+    """`(batch, 1)` plus `(batch,)` would be `(batch, batch)`, also where batch and width agree."""
+    name = type(prior).__name__
+    with pytest.raises(ComponentError, match=rf"prior {name} must be .* shape \(2,\), got \(2, "):
+        log_prob(lambda x, t: 0 * x, torch.ones(2, 2), prior=prior)
 
 
 def test_solver_that_cannot_is_refused() -> None:

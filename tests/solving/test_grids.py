@@ -80,7 +80,7 @@ def test_zero_and_one_mean_the_ends_of_the_path() -> None:
 
 
 def test_times_beyond_the_path_are_refused() -> None:
-    with pytest.raises(ComponentError, match=r"time 1.2 lies outside \[0, 1\]"):
+    with pytest.raises(ComponentError, match=r"time 1.2 is outside \[0, 1\]"):
         create("solver", "euler", nfe=4).plan(0.0, 1.2, VP)
 
 

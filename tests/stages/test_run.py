@@ -89,7 +89,7 @@ def test_other_solvers_can_be_asked_for_afterwards(finished):
 
 @pytest.mark.filterwarnings("always::fmcore.FmcoreWarning")
 def test_a_backend_that_is_not_to_be_had_is_told_to_the_log(finished, monkeypatch):
-    monkeypatch.setattr("fmcore.solving.backends.select._said", set())
+    monkeypatch.setattr("fmcore.solving.backends.select._warned", set())
     words = ("solver={name: midpoint, nfe: 4, backend: graph}",)
     again = stages.sample(finished.folder.root, words, device="cpu", quiet=True)
     assert again.samples(32).shape == (32, 2)
