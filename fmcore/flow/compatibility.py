@@ -1,4 +1,4 @@
-"""Which components do not go together, and why: asked before anything is spent."""
+"""Checks of whether components can be combined, made before a run starts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from fmcore.errors import ComponentError, FmcoreError
+from fmcore.flow.field import score_refusal
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
@@ -19,7 +20,11 @@ from fmcore.interfaces.solver import Solver
 from fmcore.recipe.create import create
 from fmcore.registry import registry
 
-__all__ = ["check_network", "check_pretrained", "check_together", "refusals", "score_refusal"]
+__all__ = ["check_network", "check_pretrained", "check_together", "refusals"]
+
+SCHEDULE_ATOL = 5e-4
+"""The largest difference of alpha or sigma between equal schedules: `ot` with the default sigma_min
+equals `linear`; the continuous limit of a discrete schedule does not equal that schedule."""
 
 
 def check_together(
@@ -31,7 +36,7 @@ def check_together(
     solver: Solver | None = None,
     metrics: Iterable[Metric] = (),
 ) -> None:
-    """Raise ComponentError with every reason, a line each, why these cannot work together."""
+    """Raise ComponentError with all reasons, one a line, why these cannot be combined."""
     reasons = refusals(path, coupling, objective, data=data, solver=solver, metrics=metrics)
     if reasons:
         raise ComponentError("\n".join(reasons))
@@ -46,7 +51,7 @@ def refusals(
     solver: Solver | None = None,
     metrics: Iterable[Metric] = (),
 ) -> list[str]:
-    """Every reason, in words, against this combination; empty if there is none."""
+    """Return all reasons why these cannot be combined; empty if there is none."""
     reasons = [*_of(partial(objective.check, path)), *_of(partial(coupling.check, path, data))]
     if solver is not None:
         reasons += _of(partial(solver.check, path))
@@ -67,21 +72,6 @@ def refusals(
     if data is not None:
         reasons += [r for metric in metrics for r in _of(partial(metric.check, data, path))]
     return list(dict.fromkeys(reasons))
-
-
-def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
-    """Why `who` cannot have a score under `coupling`, if it cannot.
-
-    The noise of a pair, over -sigma, is the score of N(alpha x1, sigma^2 I): its expectation given
-    xt is the marginal's score only if x0 stays Gaussian once x1 is known.
-    """
-    if coupling is None or coupling.independent:
-        return []
-    return [
-        f"{who} needs the score, which a velocity gives only where x0 is independent of x1; "
-        f"coupling {type(coupling).__name__} pairs them: use coupling 'independent', "
-        "or an objective and a solver that need the velocity alone"
-    ]
 
 
 def check_network(
@@ -108,30 +98,30 @@ def check_network(
 
 
 def check_pretrained(model: VectorField, path: Path, objective: Objective) -> None:
-    """Raise ComponentError if a network that was trained elsewhere gives another quantity than the
-    objective's, or was trained along another path.
+    """Raise ComponentError if a pretrained network predicts another quantity than the objective's,
+    or was trained along another path.
     """
-    told = model.pretrained
-    if told is None:
+    pretrained = model.pretrained
+    if pretrained is None:
         return
     name, reasons = type(model).__name__, []
-    if told.prediction not in (None, objective.prediction):
+    if pretrained.prediction not in (None, objective.prediction):
         reasons.append(
-            f"{name} was trained to give {told.prediction}, and objective "
+            f"{name} was trained to give {pretrained.prediction}, and objective "
             f"{type(objective).__name__} reads {objective.prediction}: "
-            f"use {_objectives_for(told.prediction)}"
+            f"use {_objectives_for(pretrained.prediction)}"
         )
-    if told.path is not None and not _alike(told.path, path):
+    if pretrained.path is not None and not _have_equal_schedules(pretrained.path, path):
         reasons.append(
-            f"{name} was trained along {told.path}, and the path is {path}: give the path that it "
-            "was trained along (to sample along another, sample.path)"
+            f"{name} was trained along {pretrained.path}, and the path is {path}: give the path "
+            "that it was trained along (to sample along another, sample.path)"
         )
     if reasons:
         raise ComponentError("\n".join(reasons))
 
 
 def _objectives_for(prediction: Quantity) -> str:
-    """The installed objectives that read `prediction`, as they stand without options."""
+    """Return the installed objectives that predict `prediction` with their default options."""
     names: list[str] = []
     for name in registry().names("objective"):
         with suppress(FmcoreError):
@@ -140,19 +130,14 @@ def _objectives_for(prediction: Quantity) -> str:
     return f"objective {' or '.join(names)}" if names else f"an objective that reads {prediction}"
 
 
-ALIKE = 5e-4
-"""How far alpha and sigma may differ: `ot` with the usual sigma_min is `linear`; the continuous
-limit of a discrete schedule is not that schedule."""
-
-
-def _alike(one: Path, other: Path) -> bool:
+def _have_equal_schedules(one: Path, other: Path) -> bool:
     if not (isinstance(one, AffinePath) and isinstance(other, AffinePath)):
         return one == other
     low, high = max(one.t_min, other.t_min), min(one.t_max, other.t_max)
     t = torch.linspace(low, high, 65, dtype=torch.float64)
     a, b = one.coefficients(t), other.coefficients(t)
-    away = torch.stack([a.alpha - b.alpha, a.sigma - b.sigma]).abs().max()
-    return bool(away < ALIKE)
+    difference = torch.stack([a.alpha - b.alpha, a.sigma - b.sigma]).abs().max()
+    return bool(difference < SCHEDULE_ATOL)
 
 
 def _of(check: Callable[[], None]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A model, the path it was trained on and the objective, read as one velocity field."""
+"""The velocity field of a network, from its path and its objective."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.flow.compatibility import score_refusal
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
@@ -18,18 +17,34 @@ from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 from fmcore.interfaces.tensors import append_dims
 
-__all__ = ["Field"]
+__all__ = ["Field", "score_refusal"]
+
+
+def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
+    """Return the reason why `who` cannot compute a score under `coupling`; empty if it can.
+
+    The noise of a pair, over -sigma, is the score of N(alpha x1, sigma^2 I).  Its expectation given
+    xt is the score of the marginal only if x0 given x1 is Gaussian.
+    """
+    if coupling is None or coupling.independent:
+        return []
+    return [
+        f"{who} needs the score, which a velocity gives only where x0 is independent of x1; "
+        f"coupling {type(coupling).__name__} pairs them: use coupling 'independent', "
+        "or an objective and a solver that need the velocity alone"
+    ]
 
 
 @final
 @dataclass
 class Field:
-    """`field(x, t)` is the velocity, whatever quantity the network predicts; `predict` gives any
-    other.
+    """A network as a velocity field: `field(x, t)` is the velocity, `predict` any other quantity.
 
-    The network alone runs in `precision`; x, t and the conversion stay at least float32.  `nfe`
-    counts velocity evaluations per sample and `forwards` network evaluations per sample: guidance
-    makes them differ.  Under a `coupling` of noise and data there is no score to predict.
+    `objective.prediction` is the quantity that the network predicts.  The network runs under
+    autocast to `precision`; x, t and the conversion stay in their own dtype, at least float32.
+    `nfe` counts velocity evaluations per sample, `forwards` network evaluations per sample, which
+    guidance increases.  `coupling` is the coupling of the training: under one that is not
+    independent, the score cannot be predicted.
     """
 
     model: VectorField
@@ -41,7 +56,7 @@ class Field:
     forwards: int = field(default=0, init=False)
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        """The velocity at `x`, `(batch, *shape)`, and `t`, `(batch,)`, in x's dtype."""
+        """Return the velocity at `x`, `(batch, *shape)`, and `t`, `(batch,)`, in x's dtype."""
         self.nfe += 1
         return self.predict(x, t, condition, "velocity")
 
@@ -52,7 +67,11 @@ class Field:
         condition: Condition | None = None,
         target: Quantity = "velocity",
     ) -> Tensor:
-        """The network's prediction at `(x, t)` as velocity, data, noise or score."""
+        """Return the prediction at `x`, `(batch, *shape)`, and `t`, `(batch,)`, as `target`.
+
+        Raises ComponentError for a score under a coupling that is not independent, for a conversion
+        along a path that is not affine, and for a network that changes x's shape.
+        """
         if target == "score" and (refused := score_refusal(self.coupling, "this prediction")):
             raise ComponentError(refused[0])
         self.forwards += 1

@@ -1,4 +1,4 @@
-"""Flows that are known exactly: Gaussian mixtures carried along any affine path from N(0, I).
+"""Exact flows: Gaussian mixtures along any affine path from N(0, I).
 
 Data sum_k w_k N(mu_k, s_k^2 I).  At time t, with delta_k = x - alpha mu_k:
 
@@ -33,8 +33,9 @@ __all__ = ["GaussianMixtureField", "eight_gaussians", "gaussian", "stiff_mixture
 class GaussianMixtureField:
     """The marginal velocity of `path` from N(0, I) to a mixture; `field(x, t)` for x `(batch, d)`.
 
-    `means` is K rows of d numbers, `stds` the K widths s_k > 0 and `weights` the K shares, which
-    are normalised. Everything is computed in x's dtype and on its device.
+    `means` holds K rows of d numbers, `stds` the K standard deviations s_k > 0 and `weights` the K
+    weights > 0, which are normalized; by default they are equal.  Results have x's dtype and
+    device.  Raises ComponentError for other numbers of means, stds and weights.
     """
 
     path: AffinePath
@@ -60,46 +61,46 @@ class GaussianMixtureField:
 
     @property
     def dimensions(self) -> int:
-        """d, the length of a point."""
+        """The dimension d of a point."""
         return len(self.means[0])
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        """The velocity u."""
+        """Return the velocity u at `x`, `(batch, d)`, and `t`, `(batch,)`."""
         return self.velocity(x, t)
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """u at `x`, `(batch, d)`, and `t`, `(batch,)`."""
+        """Return u at `x`, `(batch, d)`, and `t`, `(batch,)`."""
         m = self._mixture(x, t)
         return (m.r * m.velocities).sum(1)
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
-        """The gradient of the log-density at time t."""
+        """Return the gradient of the log-density at time t, `(batch, d)`."""
         m = self._mixture(x, t)
         return (m.r * m.gradients).sum(1)
 
     def divergence(self, x: Tensor, t: Tensor) -> Tensor:
-        """div u, `(batch,)`."""
+        """Return div u, `(batch,)`."""
         m = self._mixture(x, t)
         score = (m.r * m.gradients).sum(1, keepdim=True)
         cross = ((m.gradients - score) * m.velocities).sum(2, keepdim=True)
         return (m.r * (x.shape[1] * m.a + cross)).sum(1).squeeze(1)
 
     def data(self, x: Tensor, t: Tensor) -> Tensor:
-        """The expectation of x1 given x at time t."""
+        """Return the expectation of x1 given x at time t, `(batch, d)`."""
         m = self._mixture(x, t)
         pull = m.alpha * m.s**2 / m.c * m.delta
         return (m.r * (m.mu + pull)).sum(1)
 
     def log_prob(self, x: Tensor, t: Tensor) -> Tensor:
-        """The log-density of the marginal at time t, in nats, `(batch,)`."""
+        """Return the log-density of the marginal at time t, in nats, `(batch,)`."""
         m = self._mixture(x, t)
         return m.log_shares.logsumexp(1).squeeze(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
 
     def exact(self, x: Tensor, t0: float, t1: float) -> tuple[Tensor, Tensor]:
-        """Where the flow carries `x` from t0 to t1, and the integral of div u on the way,
-        `(batch,)`.
+        """Return the state at t1 of the flow from `x` at t0, `(batch, d)`, and the integral of
+        div u from t0 to t1, `(batch,)`.
 
-        Raises ComponentError for more than one component, which has no closed solution.
+        Raises ComponentError for more than one component, which has no closed form.
         """
         if len(self.stds) != 1:
             raise ComponentError(f"the flow of {len(self.stds)} components has no closed form")
@@ -111,7 +112,7 @@ class GaussianMixtureField:
     def draw(
         self, n: int, generator: torch.Generator, dtype: torch.dtype = torch.float64
     ) -> Tensor:
-        """`n` points of the data."""
+        """Return `n` points of the mixture, `(n, d)`, on the CPU."""
         share = torch.tensor(self.weights, dtype=torch.float64)
         which = torch.multinomial(share, n, replacement=True, generator=generator)
         noise = torch.randn((n, self.dimensions), generator=generator, dtype=dtype)
@@ -127,7 +128,7 @@ class GaussianMixtureField:
 
 
 class _Mixture(NamedTuple):
-    """The components seen from x, each `(batch, K, d)` or with 1 for K or d."""
+    """Quantities of each component at x, each `(batch, K, d)` or with 1 for K or d."""
 
     alpha: Tensor
     mu: Tensor
@@ -166,13 +167,13 @@ class _Mixture(NamedTuple):
 
 
 def gaussian(path: AffinePath, dimensions: int = 2) -> GaussianMixtureField:
-    """One component off the centre: solution, log-determinant and density in closed form."""
+    """Return one component off the centre: its solution and density have closed forms."""
     mean = [1.5 if i % 2 == 0 else -0.5 for i in range(dimensions)]
     return GaussianMixtureField(path, [mean], [0.4])
 
 
 def eight_gaussians(path: AffinePath) -> GaussianMixtureField:
-    """Eight components of width 0.1 on a circle of radius 4."""
+    """Return eight components of standard deviation 0.1 on a circle of radius 4."""
     angles = [math.pi / 4 * k for k in range(8)]
     return GaussianMixtureField(
         path, [[4 * math.cos(v), 4 * math.sin(v)] for v in angles], [0.1] * 8
@@ -180,5 +181,5 @@ def eight_gaussians(path: AffinePath) -> GaussianMixtureField:
 
 
 def stiff_mixture(path: AffinePath) -> GaussianMixtureField:
-    """A wide and a very narrow component (width 0.005): most samples are easy, some are stiff."""
+    """Return a wide and a very narrow component (0.005): half of the samples are stiff."""
     return GaussianMixtureField(path, [[-3.0, 0.0], [3.0, 0.0]], [1.0, 0.005])

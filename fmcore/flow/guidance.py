@@ -1,12 +1,12 @@
-"""Guidance: a prediction pushed on, away from a weaker one.
+"""Guidance: extrapolation of a prediction away from a weaker one.
 
-One convention of the scale, for every kind:
+The scale has one meaning for every kind of guidance:
 
     v = v_weak + scale (v_strong - v_weak)
 
-so that 1 is no guidance, 0 the weak prediction alone, and above 1 the strong one exaggerated.  It
-is 1 + w for the w of Ho and Salimans.  Every quantity is the same linear function of the velocity
-at a given (x, t), so guiding data, noise, score or velocity is one and the same.
+A scale of 1 is no guidance, 0 the weak prediction, and above 1 an extrapolation.  It is 1 + w for
+the w of Ho and Salimans.  At a given (x, t) every quantity is the same affine function of the
+velocity, so guidance of data, noise, score or velocity gives the same flow.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ __all__ = ["Guided", "without_label"]
 @final
 @dataclass
 class Guided:
-    """`strong`, guided by `scale` while t lies in the closed `interval`.
+    """The field `strong`, guided by `scale` for t in the closed `interval`.
 
-    Classifier-free guidance: leave `weak` out, and the strong field without its label is the weak
-    one; train it with label dropout (Ho and Salimans 2022, arXiv 2207.12598, eq. 6).
-    Autoguidance: give as `weak` a smaller or less trained field, asked under the same condition
-    (Karras et al. 2024, arXiv 2406.02507).  Intervals: Kynkäänniemi et al. 2024
-    (arXiv 2404.07724); there the weak field is not asked outside.  `nfe` counts one for each
-    velocity, `forwards` every network evaluation.
+    Classifier-free guidance: with `weak=None`, the weak prediction is that of the strong field
+    without its label; train it with label dropout (Ho and Salimans 2022, arXiv 2207.12598, eq. 6).
+    Autoguidance: `weak` is a smaller or less trained field, evaluated under the same condition
+    (Karras et al. 2024, arXiv 2406.02507).  Outside the interval the weak field is not evaluated
+    (Kynkäänniemi et al. 2024, arXiv 2404.07724).  `nfe` counts velocities per sample, `forwards`
+    network evaluations per sample.  Raises ComponentError for an interval outside [0, 1] and for
+    fields along two paths.
     """
 
     strong: Predictor
@@ -55,8 +56,8 @@ class Guided:
             )
         if self.weak is not None and self.weak.path != self.strong.path:
             raise ComponentError(
-                f"the guiding field follows {self.weak.path}, the guided one {self.strong.path}: "
-                "lead one along the other's path with fmcore.Rescheduled"
+                f"the weak field follows {self.weak.path}, the strong one {self.strong.path}: "
+                "put one on the other's path with fmcore.ChangedSchedule"
             )
 
     @property
@@ -113,7 +114,10 @@ class Guided:
         return self.strong.prepare(condition)
 
     def _within(self, t: Tensor) -> Tensor | None:
-        """Which rows are guided, or None if none is.  Only an interval waits for the device."""
+        """Return the mask of guided rows, `(batch,)`, or None if there are none.
+
+        With an interval shorter than [0, 1] the host waits for the device, to save evaluations.
+        """
         if self.scale == 1:
             return None
         start, end = self.interval
@@ -122,13 +126,13 @@ class Guided:
 
 
 def without_label(condition: Condition | None) -> Condition:
-    """The condition with every label replaced by the null class; other entries stay.
+    """Return the condition with every label replaced by the null class; other entries stay.
 
-    Raises ComponentError if there is no label to leave out.
+    Raises ComponentError if there is no label.
     """
     if condition is None or "label" not in condition:
         raise ComponentError(
-            "classifier-free guidance leaves out the condition 'label', and there is none: "
+            "classifier-free guidance removes the condition 'label', and there is none: "
             "use data with labels, a scale of 1, or a weak field (autoguidance)"
         )
     return without(condition, ["label"])

@@ -1,15 +1,15 @@
-"""The density that a flow gives to data.
+"""Log-densities of data under a flow.
 
     log p(x1) = log p0(x(t0)) - integral from t0 to t1 of div u(x(t), t) dt
 
-solved backwards from x1: the state goes from t1 to t0 and the divergence is integrated on the way.
+The solve starts from x1 and goes from t1 to t0, with the integral of the divergence.
 Source: Chen et al. 2018 (arXiv 1806.07366), eq. 3; Lipman et al. 2023, App. C.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
@@ -29,19 +29,14 @@ from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["LogProb", "Prior", "log_prob"]
 
 
 class Prior(Protocol):
-    """Where the flow starts: anything with a log-density in nats, `(batch,)` for x `(batch,
-    *shape)`.
-    """
+    """The distribution at t0: any object with a log-density."""
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """The log-density of each row."""
+        """Return the log-density of each row of x, `(batch, *shape)`, in nats, `(batch,)`."""
 
 
 @final
@@ -49,9 +44,10 @@ class Prior(Protocol):
 class LogProb:
     """Log-densities in nats.
 
-    `log_prob` is `(batch,)`; `x0` where each point comes from; `error` the standard error that the
-    probes leave, `(batch,)`, None for the exact divergence and for a single probe; `status` how
-    each solve ended (of Status).
+    `log_prob` is `(batch,)`; `x0` is the state at t0, `(batch, *shape)`; `error` is the standard
+    error over the probes, `(batch,)`, None for the exact divergence and for a single probe;
+    `status` is how each solve ended (of Status), `(batch,)`: where it is not SUCCESS, the value is
+    no log-density.
     """
 
     log_prob: Tensor
@@ -76,18 +72,20 @@ def log_prob(
     condition: Condition | None = None,
     autodiff: Autodiff = "reverse",
 ) -> LogProb:
-    """The log-density of `x1`, `(batch, *shape)`, under the flow of `field` from `prior`.
+    """Return the log-density of `x1`, `(batch, *shape)`, in nats under the flow of `field`.
 
-    The prior is the path's own unless one is given; without a path the flow runs over [0, 1].  The
-    solver is `dopri5` at tolerance 1e-5 unless one is given, and must integrate divergences, as all
-    of fmcore's do.  The exact divergence costs a backward pass per element of a sample,
-    `hutchinson` one per probe: probes are fixed along the trajectory, a function of (seed, sample
-    id) alone.  `autodiff` is the mode of differentiation (see `Augmentation`).  Computed in x1's dtype,
-    at least float32; keeps no graph. Raises ComponentError without path and prior, or for a solver
-    that cannot do it.
+    `prior` is by default the prior of `path`; without a path the flow goes from 0 to 1.  `solver`
+    is by default `dopri5` at a tolerance of 1e-5; it must integrate divergences, as all solvers of
+    fmcore do.  The exact divergence costs one backward pass for each element of a sample,
+    `hutchinson` one for each of `n_probes`; the probes of a sample are fixed along its trajectory,
+    and a function of (seed, sample id) alone.  `autodiff` is the mode of differentiation (see
+    `Augmentation`).  Computed in x1's dtype, at least float32, without a graph.
+
+    Raises ComponentError without path and prior, for a prior whose log_prob is not `(batch,)`, and
+    for a solver that does not integrate divergences.
     """
     if prior is None and path is None:
-        raise ComponentError("log_prob needs to know where the flow starts: give path= or prior=")
+        raise ComponentError("log_prob needs the distribution at t0: give path= or prior=")
     with torch.inference_mode(False), torch.no_grad():
         problem = Problem(
             field=field,
@@ -132,7 +130,7 @@ def _log_density(
 
 def _default_solver() -> Solver:
     from fmcore.recipe.create import (
-        create,  # the default is a plugin's, as the core has no named solver
+        create,  # at the call, since the default solver is a plugin, and loads the registry
     )
 
     solver: Solver = create("solver", "dopri5", rtol=1e-5, atol=1e-5)
@@ -140,5 +138,5 @@ def _default_solver() -> Solver:
 
 
 def _outside_inference(x: Tensor) -> Tensor:
-    """Inference tensors cannot be differentiated."""
+    """Return a copy of an inference tensor, which autograd refuses; any other tensor as it is."""
     return x.clone() if x.is_inference() else x

@@ -1,4 +1,4 @@
-"""Pairs that a trained flow makes, for a second flow to learn from."""
+"""Pairs of noise and samples of a trained flow, as training data of a second flow."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def write_pairs(
     batch_size: int = 256,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Carry `count` draws of the path's prior along `field`, and write where each began and ended.
+    """Sample `field` from `count` draws of the path's prior, and write the pairs to `file`.
 
-    Pair i is a function of (seed, i) and its row of `condition`, which has `count` rows and is
-    written too.  `x0` is kept in units of the path's noise, as training wants it.  Train on the
-    file with data `pairs` and coupling `reflow`.
+    The safetensors file holds `x0` and `x1`, `(count, *shape)` in float32, and `condition`, which
+    has `count` rows.  Pair i is a function of (seed, i) and its row of `condition`.  `x0` is the
+    draw of the path's noise, before the prior's scale, as training reads it.  Train on the file
+    with data `pairs` and coupling `reflow`.  Raises ComponentError for a count below 1.
     Source: Liu, Gong, Liu 2022 (arXiv 2209.03003), algorithm 1.
     """
     if count < 1:

@@ -1,9 +1,9 @@
-"""A model trained along one affine path, sampled along another: the scale-time transformation.
+"""Change of schedule: a model trained along one affine path, sampled along another.
 
-Two affine paths from the same noise to the same data pass through the same points up to a scale:
-where their signal-to-noise ratios agree, alpha / sigma is equal, and xt of one is s times xt of the
-other.  What the model believes of the pair (x1, x0) at such a point holds for both; the velocity of
-the new path is then its own mixture of the two.
+Two affine paths from the same noise to the same data have the same points up to a scale: at times
+of equal signal-to-noise ratio alpha / sigma, xt of one is s times xt of the other.  So the
+predictions of x1 and x0 at such a point hold for both, and the velocity of the new path is its own
+combination of the two: the scale-time transformation.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ __all__ = ["ChangedSchedule"]
 @final
 @dataclass
 class ChangedSchedule:
-    """`trained`, a field along its own affine path, as a field along `path`.
+    """The field `trained`, along its own affine path, as a field along the affine `path`.
 
-    Exact where the trained path reaches the signal-to-noise ratio that the new one asks for; beyond
-    its ends the nearest end answers.  Start from the prior of `path`.
+    Exact where the trained path reaches the signal-to-noise ratio of the new one; beyond its ends
+    the prediction at the nearest end is used.  Start from the prior of `path`.  Raises
+    ComponentError for paths that are not affine or have different sources.
     Source: Karras et al. 2022 (arXiv 2206.00364), eq. 4; Pokle et al. 2023 (arXiv 2310.04432).
     """
 
@@ -42,7 +43,7 @@ class ChangedSchedule:
         old, new = self.trained.path, self.path
         if not (isinstance(old, AffinePath) and isinstance(new, AffinePath)):
             raise ComponentError(
-                f"only affine paths can be changed for one another after training; this is "
+                "the schedule can be changed after training only between affine paths; this is "
                 f"{type(old).__name__} to {type(new).__name__}"
             )
         if old.source != new.source:
@@ -101,14 +102,14 @@ class ChangedSchedule:
         return self.trained.prepare(condition)
 
     def _counterpart(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The time on the trained path with the same signal-to-noise ratio, and how much larger the
-        new path's points are there.
+        """Return the time on the trained path with the same signal-to-noise ratio, and the scale of
+        the new path's points relative to it, each `(batch,)`.
 
-        Found on the CPU once for all rows at one time, as they are in a solver of fixed steps.
+        Computed on the CPU, once for each distinct time: in a fixed solver all rows share one.
         """
         at, row = torch.unique(t.detach().double().cpu(), return_inverse=True)
         time = self._old.inverse_log_snr(self._new.log_snr(at))
         old, new = self._old.coefficients(time), self._new.coefficients(at)
-        # Of alpha's ratio and sigma's, which agree, neither is safe at both ends.
+        # alpha's ratio and sigma's are equal, but each is 0 / 0 at one end.
         scale = ((new.alpha**2 + new.sigma**2) / (old.alpha**2 + old.sigma**2)).sqrt()
         return time[row].to(t), scale[row].to(t)

@@ -1,1 +1,1 @@
-"""The abstract interfaces: one a file, its laws in the docstring."""
+"""Interfaces of components, one in each file with its laws, and the value types they use."""

@@ -8,12 +8,9 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.source import Condition
+from fmcore.interfaces.source import NULL_CLASS, Condition
 
-__all__ = ["NULL_CLASS", "PRESENT", "dropped", "without"]
-
-NULL_CLASS = -1
-"""The label that means no class."""
+__all__ = ["PRESENT", "dropped", "without"]
 
 PRESENT = "present/"
 """Prefix of the flag, `(batch,)` bool, that says in which rows a droppable entry is given."""

@@ -1,4 +1,4 @@
-"""How noise and data are paired within a batch."""
+"""Interface of couplings: how noise and data are paired within a batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Coupling", "Pairing"]
 
 @dataclass(frozen=True)
 class Pairing:
-    """Paired rows: `x0[i]` travels to `x1[i]` under `condition[...][i]`."""
+    """Paired rows: `x0[i]` and `x1[i]`, `(batch, *shape)`, under `condition[...][i]`."""
 
     x0: Tensor
     x1: Tensor
@@ -32,12 +32,12 @@ class Coupling(Options, ABC):
     """A joint distribution of (x0, x1) with the given marginals.
 
     Laws:
-    * The rows of the result are a permutation of the rows given: none dropped, none repeated (over
-      the pool, where `pool` > 1).  A row of x1 keeps its condition.
-    * The rows of x0 that a source drew beside a condition stay beside an equal one, or the coupling
-      refuses that source in `check`.
+    * The rows of the result are a permutation of the given rows, none dropped and none repeated, in
+      the whole pool where `pool` > 1.  A row of x1 keeps its condition.
+    * A row of x0 that the source drew under a condition is paired with an equal condition, or
+      `check` refuses that source.
     * All randomness comes from `generator`.
-    * `independent` is true only where x0 and x1 are independent given the condition: then velocity
+    * `independent` is True only where x0 and x1 are independent given the condition: then velocity
       and score determine each other.
     """
 
@@ -45,17 +45,20 @@ class Coupling(Options, ABC):
     independent: ClassVar[bool] = False
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
-        """Raise ComponentError if this cannot pair what `path` and `data` give, saying why; called
-        before training.
+        """Raise ComponentError with the reason if this cannot pair the noise of `path` and `data`;
+        called before training.
         """
 
     @property
     def pool(self) -> int:
-        """How many batches the trainer should draw and hand over at once (1: the batch itself)."""
+        """The number of batches that the trainer draws and pairs at once."""
         return 1
 
     @abstractmethod
     def pair(
         self, x0: Tensor, x1: Tensor, generator: torch.Generator, condition: Condition | None = None
     ) -> Pairing:
-        """Pair `x0` and `x1`, both `(batch, *shape)`."""
+        """Pair `x0` and `x1`, both `(batch, *shape)`; entries of `condition` are `(batch, ...)`.
+
+        Results have the dtype and device of the arguments.
+        """

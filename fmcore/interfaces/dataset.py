@@ -93,8 +93,8 @@ class Dataset(ABC):
 class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
-    `dequantize` is the map from levels to points of [-1, 1] (see `fmcore.interfaces.levels`).  With `flip` the
-    trainer mirrors images left to right with probability 1/2.
+    `dequantize` is the map from levels to points of [-1, 1] (see `fmcore.interfaces.levels`).  With
+    `flip` the trainer mirrors images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)

@@ -1,4 +1,4 @@
-"""The derivative of a function of time, by forward mode: a value and its slope in one pass."""
+"""Time derivatives by forward-mode differentiation: a value and its derivative in one pass."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ __all__ = ["jvp", "with_derivative"]
 
 
 def with_derivative(f: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
-    """f(t) and df/dt, for f whose every element (or row) depends on its own time alone.
+    """Return f(t) and df/dt, for an f each of whose elements, or rows, depends on one time alone.
 
-    Composes with the other transforms of `torch.func`, and keeps nothing for a backward pass.
+    `t` may have any shape.  Composes with the transforms of `torch.func`, and stores nothing for a
+    backward pass.
     """
     _load_rules()
-    t = t.contiguous()  # forward mode cannot write beside a time that an expanded tensor repeats
+    t = t.contiguous()  # forward mode refuses an expanded tensor, whose elements share memory
     value, slope = torch.func.jvp(f, (t,), (torch.ones_like(t),))[:2]
     return value, slope
 
@@ -34,8 +35,7 @@ def jvp(
 
 @cache
 def _load_rules() -> None:
-    """torch compiles its own forward-mode rules at first use, and warns its users of how it does
-    so."""
+    """Make torch load its forward-mode rules, without the DeprecationWarning of its own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         zero = torch.zeros(())

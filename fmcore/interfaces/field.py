@@ -1,4 +1,4 @@
-"""A trained flow as a velocity field."""
+"""Protocol of velocity fields that also predict data, noise and score."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Predictor"]
 
 
 class Predictor(Protocol):
-    """What a field does, so that one can be wrapped: guided, or led along another path."""
+    """A velocity field with predictions: a trained network, or a wrapper such as guidance."""
 
     @property
     def model(self) -> VectorField:
-        """The network that answers, or the stronger one of two."""
+        """The network; the strong one under guidance."""
 
     @property
     def path(self) -> Path:
-        """The path along which this is the velocity."""
+        """The path of which this is the velocity."""
 
     @property
     def nfe(self) -> int:
@@ -33,7 +33,7 @@ class Predictor(Protocol):
         """Network evaluations per sample so far."""
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        """The velocity at `x`, `(batch, *shape)`, and `t`, `(batch,)`; counted in `nfe`."""
+        """Return the velocity at `x`, `(batch, *shape)`, and `t`, `(batch,)`; count it in `nfe`."""
 
     def predict(
         self,
@@ -42,15 +42,17 @@ class Predictor(Protocol):
         condition: Condition | None = None,
         target: Quantity = "velocity",
     ) -> Tensor:
-        """The prediction at `(x, t)` as any quantity; counted in `forwards` alone."""
+        """Return the prediction at `(x, t)` as `target`, `(batch, *shape)`; count it only in
+        `forwards`.
+        """
 
     def jump(
         self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
     ) -> Tensor:
-        """The state at `until`, `(batch,)`, that the flow carries `x` to from `t`; counted in `nfe`.
+        """Return the state at `until`, `(batch,)`, that the flow carries `x` to from `t`; counted in `nfe`.
 
         Raises ComponentError for a field that is no flow map.
         """
 
     def prepare(self, condition: Condition | None) -> Condition | None:
-        """The condition that calls take, from a raw one (see `VectorField.prepare`)."""
+        """Return the condition that calls take, from a raw one (see `VectorField.prepare`)."""

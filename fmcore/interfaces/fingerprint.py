@@ -1,4 +1,4 @@
-"""The fingerprint of a set of images: the same in whatever format they lie."""
+"""Fingerprints of image datasets: equal for equal images in any format."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ import numpy.typing as npt
 
 __all__ = ["image_fingerprint"]
 
-HASHED_WHOLE = 65_536
-HASHED_OF_LARGER = 4_096
+MAX_HASHED_WHOLE = 65_536
+"""The size of a dataset up to which all images are hashed: ImageNet would take an hour a start."""
+
+SUBSET_OF_LARGER = 4_096
+"""The number of images that are hashed of a larger dataset."""
+
 CHUNK = 1_024
+"""The number of images in memory at once."""
 
 
 def image_fingerprint(
@@ -22,17 +27,17 @@ def image_fingerprint(
     labels: npt.NDArray[Any] | None,
     read: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]],
 ) -> str:
-    """A hash of count, shape, labels and pixels, 16 hexadecimal digits; `read` gives the images at
-    some indices, `(n, *shape)`.
+    """Return a hash of count, shape, labels and pixels, 16 hexadecimal digits.
 
-    Sets above 65,536 images are too long to decode at every start; of those, the pixels of 4,096
-    images at even distances are hashed, beside all labels.
+    `read(indices)` returns the images at these indices, `(n, *shape)` in uint8; `labels` is
+    `(count,)` or None.  Of more than 65,536 images, only 4,096 at even distances are hashed, with
+    all labels: a change of other images is not seen.
     """
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"images 1/{count}/{tuple(map(int, shape))}".encode())
     if labels is not None:
         digest.update(np.asarray(labels).astype("<i8").tobytes())
-    hashed = count if count <= HASHED_WHOLE else HASHED_OF_LARGER
+    hashed = count if count <= MAX_HASHED_WHOLE else SUBSET_OF_LARGER
     rows = np.linspace(0, count - 1, hashed).round().astype(np.int64)
     for first in range(0, len(rows), CHUNK):
         digest.update(read(rows[first : first + CHUNK]).tobytes())

@@ -1,6 +1,4 @@
-"""The sources that the core itself needs: standard noise, and noise rescaled to where a path
-begins.
-"""
+"""The sources that the core itself needs: Gaussian noise, and the scaled source of a prior."""
 
 from __future__ import annotations
 
@@ -22,7 +20,8 @@ __all__ = ["Gaussian", "Scaled"]
 class Gaussian(Source):
     """Isotropic normal noise N(0, temperature^2 I).
 
-    `temperature` > 0; below 1 it trades variety for typicality.
+    `temperature` > 0; below 1, samples have less variety and higher density.  Raises ComponentError
+    for any other value.
     """
 
     temperature: float = 1.0
@@ -52,8 +51,8 @@ class Gaussian(Source):
 @final
 @dataclass(frozen=True)
 class Scaled(Source):
-    """`scale` times a draw of `source`: the prior of an affine path, whose noise starts at
-    sigma(t_min).
+    """`scale` > 0 times a draw of `source`: the prior of an affine path whose sigma(t_min) is not
+    1.
     """
 
     source: Source

@@ -1,11 +1,12 @@
-"""The map from L-level data to [-1, 1] and back: the only place where it is written.
+"""The maps between integer levels 0 .. L - 1 and points of [-1, 1].
 
-    uniform   x = (k + u) / (L/2) - 1,    u ~ U[0, 1)    back by floor    (the paper's App. E.2)
-    none      x = k / ((L-1)/2) - 1                      back by rounding
+    uniform   x = (k + u) / (L/2) - 1,    u ~ U[0, 1)    inverse: floor    (the paper's App. E.2)
+    none      x = k / ((L-1)/2) - 1                      inverse: rounding
 
-Using the other's way back shifts every image by half a level.  A density in x becomes a probability
-of levels by the width of a cell: `offset_bits` is log2 of the number of cells per unit of x, added
-to the bits per dimension. For `none` the cell around k reaches half a level to either side.
+The inverse of the other map shifts every image by half a level.  A density in x becomes a
+probability of levels by the width of a cell: `offset_bits` is log2 of the number of cells per unit
+of x, added to the bits per dimension.  For `none` the cell of k extends half a level to either
+side.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ __all__ = ["Dequantize", "dequantized", "from_levels", "offset_bits", "to_levels
 Dequantize = Literal["uniform", "none"]
 """How integer levels become points: uniform noise within the cell of a level, or its centre."""
 
-EDGE = 2.0**-13
-"""How near a point comes to the edge of its cell: float32 carries 255 + u and its way there and
-back to within 2^-14, and one draw in 30,000 would come back as the next level."""
+CELL_MARGIN = 2.0**-13
+"""The least distance, in levels, of a point from the edge of its cell.  In float32, 255 + u has an
+error of 2^-14 after the map and its inverse: one draw in 30,000 would become the next level."""
 
 
 def from_levels(
     k: Tensor, levels: int, dequantize: Dequantize, generator: torch.Generator
 ) -> Tensor:
-    """Training points in [-1, 1], float32, of integer levels `k`; draws from `generator` if
-    `uniform`.
+    """Return training points in [-1, 1] of integer levels `k` in 0 .. `levels` - 1, in k's shape
+    and on its device, float32.
+
+    With `uniform`, noise is drawn from `generator`, on the CPU.  Inverse: `to_levels`.
     """
     return (
         dequantized(k, levels, dequantize, generator)
@@ -46,10 +49,12 @@ def dequantized(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """A uniform point of the cell of each level, for likelihoods, whichever way the training data
-    went in.
+    """Return a uniform point of the cell of each level, in k's shape and on its device.
+
+    For likelihoods: also with `none`, whose training points are the centres of the cells.
     """
-    u = torch.rand(k.shape, generator=generator, dtype=dtype).clamp(EDGE, 1 - EDGE).to(k.device)
+    u = torch.rand(k.shape, generator=generator, dtype=dtype)
+    u = u.clamp(CELL_MARGIN, 1 - CELL_MARGIN).to(k.device)
     if dequantize == "uniform":
         x = (k + u) / (levels / 2) - 1
     else:
@@ -58,7 +63,10 @@ def dequantized(
 
 
 def to_levels(x: Tensor, levels: int, dequantize: Dequantize) -> Tensor:
-    """The levels, uint8, that points `x` stand for; values outside [-1, 1] are clamped."""
+    """Return the levels of points `x`, in x's shape, uint8; values outside [-1, 1] are clamped.
+
+    `levels` is at most 256.
+    """
     k = (
         ((x + 1) * (levels / 2)).floor()
         if dequantize == "uniform"
@@ -68,7 +76,7 @@ def to_levels(x: Tensor, levels: int, dequantize: Dequantize) -> Tensor:
 
 
 def offset_bits(levels: int, dequantize: Dequantize) -> float:
-    """Bits to add per dimension: 7 for 256 levels and `uniform`.
+    """Return the bits to add for each dimension: 7 for 256 levels and `uniform`.
 
     >>> offset_bits(256, "uniform")
     7.0

@@ -1,4 +1,4 @@
-"""Measurements of a trained flow."""
+"""Interface of metrics."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["Evaluation", "Metric", "MetricBatch", "Result"]
 
 @dataclass(frozen=True)
 class Result:
-    """One number and how it was made.
+    """One number and its provenance.
 
-    `error` is a standard error where there is one.  `provenance` is JSON: everything that would
-    change the value (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).
-    Two results may stand in one column only if their provenance agrees.  `details` is JSON too:
-    what else was seen on the way (a spread, the likelihood's own nfe, a note on a bias), told
-    beside the number and never compared.  `per_sample` is saved beside the results, not printed.
+    `error` is a standard error, or None.  `provenance` is JSON: everything that would change the
+    value (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).  Two
+    results are compared only if their provenance is equal.  `details` is JSON too: further facts (a
+    spread, the likelihood's own nfe, a note on a bias), which are printed and never compared.
+    `per_sample`, `(rows, ...)`, is saved with the results and not printed.
     """
 
     value: float
@@ -43,9 +43,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a metric may look at.  `data` is the split that is evaluated, `train_data` the one that
-    was trained on; `field` is None where samples without a model are judged.  `cache` is a folder
-    for reference statistics."""
+    """The arguments of a metric.
+
+    `data` is the evaluated split, `train_data` the one used for training; `field` is None where
+    samples are measured without a model.  `cache` is a folder for reference statistics, and `home`
+    the device for metrics without a field.
+    """
 
     data: Dataset
     train_data: Dataset
@@ -59,7 +62,7 @@ class Evaluation:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is; `home` without one."""
+        """The device of the network; `home` without one."""
         parameters = getattr(getattr(self.field, "model", None), "parameters", None)
         first = next(iter(parameters()), None) if parameters is not None else None
         return self.home if first is None else first.device
@@ -67,14 +70,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class MetricBatch:
-    """One batch to measure; `indices` name its rows, `(batch,)` int64.
+    """One batch to measure; `indices`, `(batch,)` int64, identify its rows.
 
-    For metrics that consume samples: `x` are generated points in model space (images in [-1, 1];
-    None where only the levels were kept) and `levels` what they stand for (uint8; None for
-    continuous data); `nfe` and `status` (of Status) tell what each row's solve cost and how it
-    ended.
-    For metrics that consume data: `x` is None where the data has levels, and `levels` are the
-    held-out images.
+    For metrics that consume samples: `x`, `(batch, *shape)`, are generated points (images in
+    [-1, 1]; None where only levels were stored), `levels` their levels (uint8; None for continuous
+    data), and `nfe` and `status` (of Status), `(batch,)`, the cost and the end of each solve.
+    For metrics that consume data: `levels` are the held-out images, or `x` the points of data
+    without levels; the other is None.
     """
 
     indices: Tensor
@@ -85,7 +87,7 @@ class MetricBatch:
     status: Tensor | None = None
 
     def rows(self, chosen: Tensor) -> MetricBatch:
-        """The rows that `chosen`, a mask or indices, picks."""
+        """Return the rows that `chosen`, a mask or indices, selects."""
 
         def pick(value: Tensor | None) -> Tensor | None:
             return None if value is None else value[chosen]
@@ -101,47 +103,48 @@ class MetricBatch:
 
 
 class Metric(ABC):
-    """A measurement over a stream of batches.  Options are constructor arguments; the tally is
-    private.
+    """A measurement over a stream of batches.  Options are constructor arguments; the accumulated
+    state is private.
 
     Laws:
-    * `begin` empties the tally; the result depends on the rows given since, not on how they were
+    * `begin` clears the state; the result depends on the rows since then, not on how they were
       batched or ordered.
-    * `compute` may be called with any number of rows; too few to mean something is an error or a
-      note in the provenance, never silence.
-    * Every result's provenance tells what would change its value.
-    * Where it offers `state` and `merge`, tallies of parts merged in any order give the bits of the
-      whole.  (`fmcore.RowMetric` offers them to whoever says what to keep of a row.)
+    * `compute` may be called after any number of rows; for too few rows, it raises an error or adds
+      a note to the provenance.
+    * The provenance of a result holds everything that would change its value.
+    * Where `state` and `merge` exist, states of parts merged in any order give the same bits as the
+      whole.  (`fmcore.RowMetric` implements both.)
     """
 
     kind: ClassVar[str] = "metric"
     consumes: ClassVar[Literal["samples", "data"]] = "samples"
 
     def check(self, data: Dataset, path: Path) -> None:  # noqa: B027  # nothing to refuse by default
-        """Raise ComponentError if this cannot be measured on such data or path, DataError if files
-        are missing; called before training."""
+        """Raise ComponentError if this cannot be measured on this data or path, DataError if files
+        are missing; called before training.
+        """
 
     @abstractmethod
     def begin(self, evaluation: Evaluation) -> None:
-        """Start a new tally."""
+        """Clear the state for a new evaluation."""
 
     @abstractmethod
     def update(self, batch: MetricBatch) -> None:
-        """Take in some rows."""
+        """Add the rows of a batch."""
 
     @abstractmethod
     def compute(self) -> dict[str, Result]:
-        """The results so far, by name; a metric with one result calls it by its own name."""
+        """Return the results so far, by name; a single result has the metric's own name."""
 
     def state(self) -> dict[str, Tensor]:
-        """The tally as CPU tensors, which a file or another process can hold; empty for no rows.
+        """Return the state as CPU tensors, for a file or another process; empty for no rows.
 
         Raises ComponentError if this metric cannot be measured in parts.
         """
         raise self._whole()
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in the rows of another tally's `state`, begun with the same evaluation.
+        """Add the rows of a `state` of the same evaluation.
 
         Raises ComponentError if this metric cannot be measured in parts.
         """

@@ -1,4 +1,4 @@
-"""The network behind a vector field."""
+"""Interface of networks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Prepared", "Pretrained", "VectorField"]
 @final
 @dataclass(frozen=True)
 class Pretrained:
-    """What a network was trained to be before fmcore saw it.
+    """How a network was trained outside fmcore.
 
     `weights` names the weights that its constructor loaded, for provenance: a file and its hash.
-    `prediction` is what it gives, and `path` along which; None where it cannot tell.  An objective
-    or a path that disagrees is refused.
+    `prediction` is the quantity it predicts, and `path` the path it was trained along; None where
+    unknown.  Another objective or path is refused.
     """
 
     weights: str
@@ -47,31 +47,30 @@ class Prepared:
 
 
 class VectorField(nn.Module, ABC):
-    """A network that maps (x, t) to something of x's shape: what it means is the objective's
-    business.
+    """A network that maps (x, t) to a tensor of x's shape; the objective determines its meaning.
 
     Laws:
-    * The result has the shape that the objective's `output_shape` names, x's by default; row i
-      on row i of the arguments alone (no batch statistics), also in `prepare`.
+    * The result has the shape that the objective's `output_shape` names, x's by default.
+    * Row i depends on row i of the arguments alone (no batch statistics), also in `prepare`.
     * Entries of the condition named in `reads` change the result, others do not.
-    * `t` is `(batch,)`, float32, in [0, 1]; the network owns its scaling of time, and different
-      times give different outputs once trained.
-    * `condition["label"]` holds class indices with -1 for the null class; `condition=None` means
+    * `t` is `(batch,)`, float32, in [0, 1]; the network scales time itself, and after training
+      different times give different outputs.
+    * `condition["label"]` holds class indices, with -1 for the null class; `condition=None` means
       the null class for every row.  A network without labels ignores conditions that it does not
       declare.
     * A network with labels has an attribute `classes`, the number of them: sampling draws labels
       below it, and classifier-free guidance needs it.
-    * Constructor arguments are typed keywords.  One called `shape` is the data's shape without the
-      batch; a recipe need not say it.
+    * Constructor arguments are typed keywords.  One named `shape` is the shape of an example,
+      without the batch; recipes set it from the data.
     * Initialisation draws from torch's global generator only inside the constructor; the trainer
       seeds it.
-    * The state dict is the whole state.  Building and running under `torch.device("meta")` gives
-      the same shapes: a dry run counts parameters and operations so.
+    * The state dict is the whole state.  Under `torch.device("meta")` the network is built and runs
+      with the same shapes: a dry run counts parameters and operations this way.
     * The result is differentiable in x, and under bfloat16 autocast stays near its float32 value.
 
-    A network that was trained elsewhere loads its weights in the constructor, except on the meta
-    device, and says so in `pretrained`: a run without `train` then samples it as it is, and one
-    with `train` goes on from there.
+    A pretrained network loads its weights in the constructor, except on the meta device, and sets
+    `pretrained`: a run without `train` then samples it, and one with `train` continues its
+    training.
     """
 
     kind: ClassVar[str] = "model"
@@ -102,7 +101,7 @@ class VectorField(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        """The prediction at `x`, `(batch, *shape)`, and `t`, `(batch,)`.
+        """Return the prediction at `x`, `(batch, *shape)`, and `t`, `(batch,)`.
 
         A network with `span` takes a keyword `until`, `(batch,)` or None (then until = t): the
         output belongs to the map from t to until.

@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.path import Path, PathSample
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import mean_over_mask
 
 __all__ = ["Batch", "Net"]
 
@@ -38,6 +39,14 @@ class Batch:
         if self.z is None:
             return self.path.sample(self.x0, self.x1, t)
         return self.path.sample(self.x0, self.x1, t, self.z)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of each row of `values`, `(batch, *shape)`, over the elements that exist by the
+        condition `mask`, `(batch,)`.
+        """
+        return mean_over_mask(
+            values, None if self.condition is None else self.condition.get("mask")
+        )
 
 
 class Net(Protocol):

@@ -15,6 +15,7 @@ from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
 from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import mean_over_mask
 
 __all__ = ["Objective", "Regression"]
 
@@ -45,7 +46,7 @@ class Objective(Options, ABC):
     @property
     @abstractmethod
     def prediction(self) -> Quantity:
-        """The quantity that the network is trained to give."""
+        """The quantity that the network is trained to predict."""
 
     @property
     @abstractmethod
@@ -90,8 +91,9 @@ class Regression(Objective, ABC):
 
     @abstractmethod
     def weight(self, path: Path, t: Tensor) -> Tensor:
-        """The weight lambda(t) of a squared error, `(batch,)`.  Raises ComponentError if the path
-        has none.
+        """Return the weight lambda(t) >= 0 of a squared error at `t`, both `(batch,)`.
+
+        Raises ComponentError if it is not defined for this path.
         """
 
     @abstractmethod
@@ -114,7 +116,10 @@ class Regression(Objective, ABC):
 
     @final
     def target(self, path: Path, sample: PathSample) -> Tensor:
-        """What the network should give for `sample`, `(batch, *shape)`."""
+        """Return the regression target of `sample`, `(batch, *shape)`.
+
+        Raises ComponentError for noise or score along a path that is not affine.
+        """
         if self.prediction == "velocity":
             return sample.ut
         if self.prediction == "data":
@@ -132,24 +137,13 @@ class Regression(Objective, ABC):
     def loss(
         self, path: Path, sample: PathSample, prediction: Tensor, condition: Condition | None = None
     ) -> Tensor:
-        """The weighted mean square error of each row, `(batch,)`, in float32 or wider.
+        """Return the weighted mean square error of each row, `(batch,)`, in the dtype of
+        `sample.ut`.
 
-        A `mask` in the condition leaves out the elements that do not exist.
+        A `mask` in the condition excludes the elements where it is 0.
         """
         error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
-        mean = mean_over_elements(error, condition)
+        mean = mean_over_mask(error, None if condition is None else condition.get("mask"))
         weight = self.weight(path, sample.t)
         require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
         return weight * mean
-
-
-def mean_over_elements(error: Tensor, condition: Condition | None) -> Tensor:
-    """The mean of `error`, `(batch, *shape)`, over the elements that exist, `(batch,)`.
-
-    `mask` in the condition is 1 where an element exists, broadcastable to `error`.
-    """
-    mask = None if condition is None else condition.get("mask")
-    if mask is None:
-        return error.flatten(1).mean(1)
-    mask = mask.to(error.dtype).expand_as(error)
-    return (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)

@@ -1,10 +1,9 @@
-"""Options that are checked when a component is built, from the annotations that declare them.
+"""Validation of a component's options against their annotations, when it is constructed.
 
     sigma_min: Annotated[float, Ge(0), Lt(1)] = 1e-4
     time: Literal["uniform", "stratified"] = "uniform"
 
-The annotation is the one place of a range: recipes read it for their errors, this for Python's.
-Imports nothing heavy.
+Recipes validate against the same annotations.  Imports no torch.
 """
 
 from __future__ import annotations
@@ -32,9 +31,10 @@ COMPARISONS: dict[type, tuple[str, str, Callable[[Any, Any], bool]]] = {
 
 
 class Options:
-    """A dataclass whose declared ranges and choices hold once it is built.
+    """Base class of dataclasses whose constructor checks declared ranges and choices.
 
-    A subclass with rules of its own writes `__post_init__` and calls this one first.
+    Raises ComponentError for a value outside them and for a number that is not finite.  A subclass
+    with further checks calls `super().__post_init__()` first.
     """
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None
 
 
 def require_choice(what: str, value: Any, literal: Any) -> None:
-    """Raise ComponentError unless `value` is among the words of the Literal type."""
+    """Raise ComponentError unless `value` is one of the Literal type `literal`."""
     words = get_args(literal)
     if value not in words:
         known = " or ".join([", ".join(map(repr, words[:-1])), repr(words[-1])])

@@ -1,7 +1,7 @@
-"""Probability paths from noise to data.
+"""Interface of probability paths from noise to data.
 
-Notation: x0 noise, x1 data, t from 0 to 1, xt = alpha(t) x1 + sigma(t) x0, ut = d xt / dt; d_ is
-d/dt.
+Notation: x0 noise, x1 data, t from 0 to 1, xt = alpha(t) x1 + sigma(t) x0, ut = d xt / dt; the
+prefix d_ is d/dt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ average velocity from t to a later time is that of a flow map."""
 
 @dataclass(frozen=True)
 class PathSample:
-    """One draw of a conditional path: everything a loss may need.  `t` is `(batch,)`, the rest
+    """A point of a conditional path, with its velocity: `t` is `(batch,)`, the other tensors
     `(batch, *shape)`.
     """
 
@@ -40,14 +40,14 @@ class PathSample:
 
 
 class Path(Options, ABC):
-    """A conditional probability path p_t(x | x0, x1) and the velocity that generates it.
+    """A conditional probability path p_t(x | x0, x1) and its velocity.
 
     Laws:
     * `ut` is d xt / dt at fixed (x0, x1, z), finite for t in the closed interval [t_min, t_max];
       trainers and solvers stay inside it.
     * Row i of a sample depends on row i of the arguments alone.
     * Coefficients are computed in t's dtype, at least float32; results have x1's dtype and device.
-    * `prior()` is the distribution of x at t_min, as far as it does not depend on the data.
+    * `prior()` is the distribution of x at t_min, without the part that depends on the data.
     """
 
     kind: ClassVar[str] = "path"
@@ -64,7 +64,7 @@ class Path(Options, ABC):
 
     @abstractmethod
     def sample(self, x0: Tensor, x1: Tensor, t: Tensor, z: Tensor | None = None) -> PathSample:
-        """The point and the velocity at time `t`, `(batch,)`, of the path from `x0` to `x1`.
+        """Return the point and the velocity at time `t`, `(batch,)`, of the path from `x0` to `x1`.
 
         `z`, `(batch, *shape)`, is a draw of `bridge`; it is given only where there is a bridge.
         """
@@ -78,7 +78,7 @@ class Path(Options, ABC):
     def convert(
         self, value: Tensor, xt: Tensor, t: Tensor, *, source: Quantity, target: Quantity
     ) -> Tensor:
-        """The quantity `target` that belongs to `value` of quantity `source` at (xt, t).
+        """Return the quantity `target` that belongs to `value` of quantity `source` at (xt, t).
 
         Raises ComponentError where this path does not define it; by default, for every change.
         """
@@ -91,26 +91,26 @@ class Path(Options, ABC):
 
     @abstractmethod
     def noise(self) -> Source:
-        """Where the x0 of `sample` is drawn from."""
+        """Return the distribution of the x0 of `sample`."""
 
     @abstractmethod
     def prior(self) -> Source:
-        """Where a flow along this path starts: the distribution of x at t_min."""
+        """Return the distribution at the start of a flow along this path: that of x at t_min."""
 
 
 @dataclass(frozen=True)
 class Coefficients:
     """alpha, sigma and their time derivatives, each of t's shape.
 
-    `sigma_d_sigma` is the product sigma * d_sigma; give it where d_sigma is infinite and the
-    product is not.
+    `sigma_d_sigma` is the product sigma * d_sigma, by default computed; set it where d_sigma is
+    infinite and the product is not.
     """
 
     alpha: Tensor
     sigma: Tensor
     d_alpha: Tensor
     d_sigma: Tensor
-    sigma_d_sigma: Tensor = None  # type: ignore[assignment]  # filled in below, never None once built
+    sigma_d_sigma: Tensor = None  # type: ignore[assignment]  # set by __post_init__
 
     def __post_init__(self) -> None:
         if self.sigma_d_sigma is None:
@@ -119,21 +119,21 @@ class Coefficients:
 
 @dataclass(frozen=True)
 class AffinePath(Path):
-    """xt = alpha(t) x1 + sigma(t) x0: an author writes `coefficients`, and nothing else.
+    """A path xt = alpha(t) x1 + sigma(t) x0; an author writes only `coefficients`.
 
-    `source` is where x0 is drawn from.  Laws beside those of Path: log_snr is strictly increasing;
-    d_alpha and d_sigma are the derivatives of alpha and sigma.
+    `source` is the distribution of x0.  Further laws: log_snr is strictly increasing; d_alpha and
+    d_sigma are the derivatives of alpha and sigma.
     """
 
     source: Source = field(default=Gaussian(), kw_only=True)
 
     @abstractmethod
     def coefficients(self, t: Tensor) -> Coefficients:
-        """The schedule at times `t` of any shape, in t's dtype, on t's device."""
+        """Return the schedule at times `t` of any shape, in t's dtype and on its device."""
 
     @final
     def sample(self, x0: Tensor, x1: Tensor, t: Tensor, z: Tensor | None = None) -> PathSample:
-        """The point and the velocity at time `t`, `(batch,)`.  Source: eq. 11 and 14."""
+        """Return the point and the velocity at time `t`, `(batch,)`.  Source: eq. 11 and 14."""
         c = self.coefficients(at_least_float32(t))
         alpha, sigma, d_alpha, d_sigma = (
             append_dims(v, x1) for v in (c.alpha, c.sigma, c.d_alpha, c.d_sigma)
@@ -144,27 +144,29 @@ class AffinePath(Path):
 
     @final
     def noise(self) -> Source:
-        """`source`."""
+        """Return `source`."""
         return self.source
 
     @final
     def prior(self) -> Source:
-        """sigma(t_min) times a draw of `source`."""
+        """Return the distribution of sigma(t_min) x0."""
         sigma = float(self.coefficients(torch.tensor(self.t_min, dtype=torch.float64)).sigma)
         return self.source if sigma == 1.0 else Scaled(self.source, sigma)
 
     @final
     def log_snr(self, t: Tensor) -> Tensor:
-        """log(alpha^2 / sigma^2) at `t` of any shape: -inf where alpha is 0, inf where sigma is."""
+        """Return log(alpha^2 / sigma^2) at `t` of any shape: -inf where alpha is 0, inf where sigma
+        is.
+        """
         c = self.coefficients(at_least_float32(t))
         return 2 * (c.alpha.log() - c.sigma.log())
 
     @final
     def inverse_log_snr(self, log_snr: Tensor) -> Tensor:
-        """The time in [t_min, t_max] at which `log_snr` is reached, in its shape and dtype.
+        """Return the time in [t_min, t_max] with this `log_snr`, in its shape and dtype.
 
-        A value that the path does not reach gives the nearer end.  Found in float64 by bisection,
-        which holds for any increasing schedule; relative precision lasts down to times of 1e-14.
+        A value beyond the path's range gives the nearer end.  Computed in float64 by bisection,
+        which needs only an increasing schedule, with full relative precision above 1e-14.
         """
         wanted = log_snr.double()
         low = torch.full_like(wanted, self.t_min)
@@ -180,14 +182,14 @@ class AffinePath(Path):
     def convert(
         self, value: Tensor, xt: Tensor, t: Tensor, *, source: Quantity, target: Quantity
     ) -> Tensor:
-        """The quantity `target` that goes with `value` of quantity `source` at (xt, t), in value's
-        dtype: target = a(t) value + b(t) xt.
+        """Return the quantity `target` from the quantity `source` at (xt, t), in the dtype of
+        `value`: target = a(t) value + b(t) xt.
 
-        `value` and `xt` are `(batch, *shape)`, t is `(batch,)`.  Linear, so it holds for one drawn
-        pair and for conditional expectations given xt alike.  Where the value says no more than xt
-        does, the other half of the pair is 0, its expectation: the noise at sigma = 0, where
-        xt = alpha x1; the data, taken as centred, at alpha = 0, where xt = sigma x0.  The score at
-        sigma = 0 is infinite.  Raises ComponentError for a score unless x0 is Gaussian.
+        `value` and `xt` are `(batch, *shape)`, t is `(batch,)`.  The map is affine, so it holds for
+        a pair (x0, x1) and for conditional expectations given xt.  Where `value` is a multiple of
+        xt, the unknown half of the pair is replaced by 0: the noise at sigma = 0, where
+        xt = alpha x1, and the data, assumed centred, at alpha = 0, where xt = sigma x0.  The score
+        at sigma = 0 is infinite.  Raises ComponentError for a score unless x0 is Gaussian.
         """
         if source == target:
             return value
@@ -200,8 +202,8 @@ class AffinePath(Path):
         return converted.to(value.dtype)
 
     def _weights(self, t: Tensor, source: Quantity, target: Quantity) -> tuple[Tensor, Tensor]:
-        """a and b of `convert`, by Cramer's rule: every quantity is a row (of x1, of x0), as xt is
-        the row (alpha, sigma).
+        """Return a and b of `convert`, by Cramer's rule: each quantity is a row of weights of
+        (x1, x0), and xt is the row (alpha, sigma).
         """
         c = self.coefficients(t)
         given, given_scale = self._row(source, c)
@@ -209,7 +211,7 @@ class AffinePath(Path):
         xt = (c.alpha, c.sigma)
         both = _det(given, xt)
         a, b = _det(wanted, xt) / both, _det(given, wanted) / both
-        # Where both are the same multiple of x0 (alpha = 0) or of x1 (sigma = 0), xt is enough.
+        # Both may be the same multiple of x0 (at alpha = 0) or of x1 (at sigma = 0).
         lost = both == 0
         known = torch.where(c.sigma == 0, wanted[0], wanted[1])
         a = torch.where(lost, 0.0, a)
@@ -217,7 +219,7 @@ class AffinePath(Path):
         return wanted_scale * a / given_scale, wanted_scale * b
 
     def _row(self, quantity: Quantity, c: Coefficients) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """(of x1, of x0) and a factor: quantity = factor * (row . (x1, x0))."""
+        """Return weights of (x1, x0) and a factor: quantity = factor * (row . (x1, x0))."""
         one, zero = torch.ones_like(c.alpha), torch.zeros_like(c.alpha)
         if quantity == "data":
             return (one, zero), one
@@ -225,7 +227,7 @@ class AffinePath(Path):
             return (zero, one), one
         if quantity == "score":
             return (zero, one), -1 / (c.sigma * self._noise_variance())
-        # sigma u, where d_sigma is infinite and sigma d_sigma is not
+        # Where d_sigma is infinite, the row is that of sigma u, since sigma d_sigma is finite.
         infinite = c.d_sigma.isinf()
         row = (
             torch.where(infinite, c.sigma * c.d_alpha, c.d_alpha),
@@ -244,7 +246,7 @@ class AffinePath(Path):
 
 
 BISECTIONS = 100
-"""Halvings of [0, 1]: a bracket narrower than the spacing of float64 at any time above 1e-14."""
+"""Halvings of [0, 1]: the last bracket is below the spacing of float64 at times above 1e-14."""
 
 
 def _det(p: tuple[Tensor, Tensor], q: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a solver is given and what it gives back."""
+"""The arguments and the results of a solve."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 Gradients = Literal["none", "checkpoint", "direct"]
-"""`none`: the solve keeps no graph.  `direct`: autograd through every operation.  `checkpoint`: the
-same gradient, keeping only the states between steps and computing each step again on the way
-back."""
+"""`none`: no graph.  `direct`: autograd through every operation.  `checkpoint`: the same gradient,
+with only the states between steps in memory; the backward pass computes each step again."""
 
 
 Velocity = Callable[..., Tensor]
-"""`field(x, t)`, or `field(x, t, condition)` where the problem has a condition; t is `(batch,)`."""
+"""`field(x, t)`, or `field(x, t, condition)` where the problem has a condition: x is
+`(batch, *shape)`, t `(batch,)`, and the result has x's shape and dtype."""
 
 
 Divergence = Literal["exact", "hutchinson"]
@@ -53,15 +53,16 @@ Autodiff = Literal["reverse", "forward"]
 @final
 @dataclass(frozen=True)
 class Augmentation:
-    """How the divergence is taken.
+    """Options of the integral of the divergence along a solve.
 
     `exact` costs one backward pass for each element of a sample; `hutchinson` one for each of
-    `n_probes`.  Rademacher probes (entries -1 and 1) are exact where the Jacobian is diagonal and
-    vary less than Gaussian ones elsewhere. Probes of sample i are a function of (seed, i) alone.
+    `n_probes`.  Rademacher probes (entries -1 and 1) are exact where the Jacobian is diagonal, and
+    vary less than Gaussian ones elsewhere.  The probes of sample i are a function of (seed, i)
+    alone.
 
-    `autodiff` is the mode of differentiation: `reverse` keeps the field's activations for backward passes;
-    `forward` runs the field with tangents instead, and keeps none.  Both give the same value; `reverse` is
-    the faster on a CPU.
+    `autodiff` is the mode of differentiation: `reverse` stores the field's activations for backward
+    passes; `forward` computes tangents with the field instead, and stores none.  Both give the same
+    value; `reverse` is faster on a CPU.  Raises ComponentError for other values.
     """
 
     divergence: Divergence = "exact"
@@ -78,12 +79,12 @@ class Augmentation:
 
     @property
     def columns(self) -> int:
-        """How many estimates of the divergence there are."""
+        """The number of estimates of the divergence."""
         return 1 if self.divergence == "exact" else self.n_probes
 
     def summary(self, logdet: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The mean over probes of `(batch, columns)`, and its standard error where there are
-        several.
+        """Return the mean of `logdet`, `(batch, columns)`, over the probes, and its standard error,
+        each `(batch,)`; None for the error of a single column.
         """
         if self.columns == 1:
             return logdet.squeeze(1), None
@@ -91,7 +92,7 @@ class Augmentation:
 
 
 class Status(IntEnum):
-    """How the solve of one sample ended."""
+    """The end of one sample's solve; SUCCESS means that it reached t1."""
 
     SUCCESS = 0
     MAX_STEPS = 1
@@ -102,20 +103,20 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """dx/dt = field(x, t) from x0 at t0 to t1.
+    """The initial value problem dx/dt = field(x, t) from x0, `(batch, *shape)`, at t0 to t1.
 
-    A solver may call the field with any rows of x0, together with their rows of `condition`:
-    whatever belongs to a sample is given there.
+    A solver may call the field with any subset of the rows of x0, together with their rows of
+    `condition`: all data that belong to a sample must be there.
 
-    `t0` and `t1` may stand in either order; within [0, 1] they are moved to the nearest point of
-    the path's interval [t_min, t_max], so that 0 and 1 always mean its ends.  `sample_ids` and
-    `seed` name the random streams of stochastic solvers and divergence probes: sample i is a
-    function of (seed, i) alone; without ids the rows count from 0.
+    `t0` may be above `t1`.  With a path, both are in [0, 1] and are moved to the nearest point of
+    its interval [t_min, t_max], so that 0 and 1 stand for its ends.  `sample_ids`, `(batch,)`
+    integers, and `seed` determine the noise of stochastic solvers and the divergence probes: that
+    of sample i is a function of (seed, i) alone.  By default the ids are 0, 1, ...
 
-    `times` asks for the states at these times, in any order, as the solution's trajectory.
-    `augmentation` integrates the field's divergence along the way.  `grad` says how gradients flow
-    to x0 and to the field's parameters.  `callback` is given a Moment after every step (of an
-    adaptive solver: at every look at who has arrived, see `poll`); without one nothing is done.
+    `times`, in any order, are the times of the states in the solution's trajectory.
+    `augmentation` adds the integral of the field's divergence.  `grad` is the gradient mode with
+    respect to x0 and the field's parameters.  `callback` is called with a `SolverProgress` after
+    every step, in an adaptive solver after every `sync_every` steps.
     """
 
     field: Velocity
@@ -137,12 +138,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a solve cost.
+    """The cost of a solve.
 
-    `nfe` is `(batch,)` int64: velocity evaluations of each sample.  `calls` counts calls of the
-    field, each a whole batch; `rejected` the attempts thrown away, summed over samples.  `extra`
-    holds `nfe_asked` where there was a budget, `forwards` where the field counts its network,
-    `evaluations` (rows evaluated, useful or not).
+    `nfe`, `(batch,)` int64, are the velocity evaluations of each sample.  `calls` counts calls of
+    the field with a batch, `steps` the steps (attempted ones in an adaptive solver), and `rejected`
+    the rejected steps, summed over samples.  `extra` holds `nfe_asked` if there was a budget,
+    `forwards` if the field counts its network, `evaluations` (rows computed, needed or not).
     """
 
     nfe: Tensor
@@ -154,12 +155,12 @@ class Stats:
 
 @dataclass(frozen=True)
 class Solution:
-    """Where every sample arrived: `x` is `(batch, *shape)`, `status` (of Status) and `t_reached`
+    """The end state of every sample: `x` is `(batch, *shape)`, `status` (of Status) and `t_reached`
     are `(batch,)`.
 
-    `logdet` is the integral of the divergence from t0 to t1, `(batch,)`, where it was asked for,
-    and `logdet_error` its standard error if it was estimated with more than one probe; `trajectory`
-    are the states at the times asked for, `(times, batch, *shape)`, NaN where a sample did not get.
+    With an augmentation, `logdet` is the integral of the divergence from t0 to t1, `(batch,)`, and
+    `logdet_error` its standard error over several probes.  With times, `trajectory` holds the
+    states there, `(times, batch, *shape)`, NaN at times that a sample did not reach.
     """
 
     x: Tensor
@@ -174,11 +175,11 @@ class Solution:
 @final
 @dataclass(frozen=True)
 class SolverProgress:
-    """How far a solve is, as far as the host knows without waiting for the device.
+    """The progress of a solve, as known to the host without waiting for the device.
 
-    `progress` is the share of the way, from 0 to 1, over all samples; `step` counts steps (attempts
-    of an adaptive solver); `running` is how many samples had not arrived or failed when that was
-    last looked at.
+    `progress` is the fraction of the interval that is done, from 0 to 1, averaged over samples;
+    `step` counts steps (attempted ones in an adaptive solver); `running` is the number of samples
+    that had neither finished nor failed when the host last read it.
     """
 
     progress: float
@@ -188,11 +189,13 @@ class SolverProgress:
 
     @property
     def x(self) -> Tensor:
-        """The states now, `(batch, *shape)`, as a copy: an adaptive solver's samples are at times
-        of their own.  To be read while the callback runs.  Only reading the copy's values waits.
+        """A copy of the current states, `(batch, *shape)`; samples of an adaptive solver may be at
+        different times.
+
+        Read it only during the callback.  Reading the values of the copy waits for the device.
         """
         return self._states()
 
 
 Callback = Callable[[SolverProgress], None]
-"""What to do at each moment; an exception that it raises ends the solve."""
+"""A function that is called during a solve; an exception in it ends the solve."""

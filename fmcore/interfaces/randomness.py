@@ -1,8 +1,7 @@
-"""Randomness by name: every stream is a function of the seed, what it is for, and where in the run
-it stands.
+"""Random streams by name: each is a function of the seed, a purpose and integers such as a step.
 
-Nothing draws from a global generator, so that a sample does not change with the batch size, nor a
-training step with what ran before it.
+Nothing draws from a global generator, so that a sample does not depend on the batch size, nor a
+training step on what ran before it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["generator_for", "noise_of", "stream_seed"]
 
 
 def stream_seed(seed: int, purpose: str, *where: int) -> int:
-    """A 63-bit seed for the stream named by `purpose` and any integers (step, rank, index, ...).
+    """Return a 63-bit seed for the stream of `purpose` and any integers (step, rank, index, ...).
 
     >>> stream_seed(0, "noise", 17) == stream_seed(0, "noise", 17) != stream_seed(0, "noise", 18)
     True
@@ -30,7 +29,7 @@ def stream_seed(seed: int, purpose: str, *where: int) -> int:
 
 
 def generator_for(seed: int, purpose: str, *where: int) -> torch.Generator:
-    """A CPU generator at the beginning of that stream."""
+    """Return a CPU generator at the start of the stream of `stream_seed`."""
     return torch.Generator().manual_seed(stream_seed(seed, purpose, *where))
 
 
@@ -42,8 +41,10 @@ def noise_of(
     condition: Condition | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Row by row the noise of samples `indices`: row i is a function of (seed, i) and its condition
-    alone.
+    """Return the noise of samples `indices`, `(len(indices), *shape)`, on the CPU.
+
+    The row of sample i is a function of (seed, i) and its row of `condition` alone.  Raises
+    ComponentError for a source that draws another shape.
     """
     rows = []
     for row, index in enumerate(indices):

@@ -1,7 +1,7 @@
-"""A metric by what it keeps of each row, and what it makes of all of them.
+"""Metrics computed from values of each row.
 
-Kept by index and put in order before anything is computed, the rows give the same bits however they
-were batched, shared among processes, or measured before and after an interruption.
+The values are sorted by the row's index before the result is computed, so that it has the same bits
+for any batching, any number of processes, and any interruptions.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from fmcore.interfaces.options import Options
 __all__ = ["RowMetric", "Rows"]
 
 ENDED = "ended"
-"""The column that holds the status of each row's solve: those that fell short are counted in the
-details of every result."""
+"""The column with the status of each row's solve; failed ones are counted in the details of every
+result."""
 
 
 @final
 @dataclass(frozen=True)
 class Rows:
-    """What a metric kept of the rows it was given, in the order of their indices.
+    """The values of all rows, in the order of their indices.
 
-    `indices` is `(rows,)` int64, ascending, each once; every column is `(rows, ...)`.
+    `indices` is `(rows,)` int64, strictly increasing; every column is `(rows, ...)`.
     """
 
     indices: Tensor
@@ -48,8 +48,8 @@ class Rows:
 
 
 @final
-class Tally:
-    """The rows since `begin`, as they came."""
+class _RowBuffer:
+    """The rows since `begin`, in the order of arrival."""
 
     def __init__(self) -> None:
         self.given: Evaluation | None = None
@@ -57,7 +57,7 @@ class Tally:
         self.parts: list[dict[str, Tensor]] = []
 
     def rows(self) -> Rows:
-        """All rows in order.  Raises ComponentError where an index came twice."""
+        """Return all rows in order.  Raises ComponentError for an index that occurs twice."""
         if not self.parts:
             return Rows(torch.empty(0, dtype=torch.int64))
         whole = self._whole()
@@ -66,14 +66,14 @@ class Tally:
         if len(twice):
             raise ComponentError(
                 f"sample {int(twice[0])} was measured {1 + int((twice == twice[0]).sum())} times: "
-                "processes must share the indices out, none to two"
+                "processes must measure different indices"
             )
-        if torch.equal(order, torch.arange(len(order))):  # as most streams come: no second copy
+        if torch.equal(order, torch.arange(len(order))):  # sorted already: no second copy
             return Rows(indices, whole)
         return Rows(indices, {name: column[order] for name, column in whole.items()})
 
     def _whole(self) -> dict[str, Tensor]:
-        """The parts as one, which takes their place."""
+        """Concatenate the parts, and return the result, which replaces them."""
         if len(self.parts) > 1:
             names = list(self.parts[0])
             self.parts = [{name: torch.cat([p.pop(name) for p in self.parts]) for name in names}]
@@ -83,40 +83,40 @@ class Tally:
 @dataclass(frozen=True)
 class RowMetric(Options, Metric):
     """A metric whose author writes `measure` and `conclude`; batching, order, merging and resuming
-    are derived.
+    follow.
 
-    `count` leaves out the rows whose index is not below it.  Law beside those of Metric: what
-    `measure` keeps of a row depends on that row, its index and the evaluation alone.
+    Rows with an index of `count` or above are ignored.  Further law: the values of a row depend on
+    that row, its index and the evaluation alone.
     """
 
     count: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
-    _tally: Tally = field(default_factory=Tally, init=False, repr=False, compare=False)
+    _buffer: _RowBuffer = field(default_factory=_RowBuffer, init=False, repr=False, compare=False)
 
     def prepare(self, evaluation: Evaluation) -> Evaluation:
-        """What `measure` and `conclude` are to look at, made once by `begin`: by default as it is.
+        """Return the evaluation for `measure` and `conclude`, once for each `begin`: by default the
+        same one.
 
-        Here a metric may put the network into another precision, or refuse an evaluation.
+        A metric may change the network's precision here, or refuse an evaluation.
         """
         return evaluation
 
     @abstractmethod
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
-        """What to keep of each row, by name: tensors `(batch, ...)` of a fixed dtype, on the CPU.
-
-        The same names whatever the batch.
+        """Return the values of each row, by name: tensors `(batch, ...)` of a fixed dtype, on the
+        CPU, with the same names for every batch.
         """
 
     @abstractmethod
     def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
-        """The results from all rows, of which there may be none."""
+        """Return the results of all rows, of which there may be none."""
 
     @final
     def begin(self, evaluation: Evaluation) -> None:
-        tally = self._tally
-        tally.parts = []
-        if tally.given is not evaluation:  # a tally of many parts begins again with each
-            tally.evaluation = self.prepare(evaluation)
-            tally.given = evaluation
+        buffer = self._buffer
+        buffer.parts = []
+        if buffer.given is not evaluation:  # a measurement in parts begins again with each part
+            buffer.evaluation = self.prepare(evaluation)
+            buffer.given = evaluation
 
     @final
     def update(self, batch: MetricBatch) -> None:
@@ -126,11 +126,11 @@ class RowMetric(Options, Metric):
         kept = self.measure(own, self._evaluation)
         ended = torch.zeros(len(own.indices)) if own.status is None else own.status.cpu()
         own_rows = {"indices": own.indices.cpu(), ENDED: ended.to(torch.int8)}
-        self._tally.parts.append({**own_rows, **kept})
+        self._buffer.parts.append({**own_rows, **kept})
 
     @final
     def compute(self) -> dict[str, Result]:
-        rows = self._tally.rows()
+        rows = self._buffer.rows()
         results = self.conclude(rows, self._evaluation)
         short = int(rows[ENDED].count_nonzero()) if len(rows) else 0
         if not short:
@@ -140,16 +140,16 @@ class RowMetric(Options, Metric):
 
     @final
     def state(self) -> dict[str, Tensor]:
-        rows = self._tally.rows()
+        rows = self._buffer.rows()
         return {"indices": rows.indices, **rows.columns} if len(rows) else {}
 
     @final
     def merge(self, state: Mapping[str, Tensor]) -> None:
         if state:
-            self._tally.parts.append(dict(state))
+            self._buffer.parts.append(dict(state))
 
     @property
     def _evaluation(self) -> Evaluation:
-        if self._tally.evaluation is None:
+        if self._buffer.evaluation is None:
             raise ComponentError(f"{type(self).__name__}: begin(evaluation) must come first")
-        return self._tally.evaluation
+        return self._buffer.evaluation

@@ -1,4 +1,4 @@
-"""An affine path by its two schedules alone."""
+"""Affine paths defined by alpha and sigma alone."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["SchedulePath"]
 
 @dataclass(frozen=True)
 class SchedulePath(AffinePath):
-    """An affine path whose author writes `alpha` and `sigma`; torch derives the rest.
+    """An affine path whose author writes `alpha` and `sigma`; torch computes their derivatives.
 
-    Both must be made of differentiable torch operations, element by element.  Where a derivative is
-    infinite at an end, as that of sqrt(1 - t), let `t_max` or `t_min` stay off it; where the ends
-    lose digits or speed matters, write `coefficients` of an `AffinePath` instead.
+    Both must consist of differentiable torch operations, element by element.  Where a derivative is
+    infinite at an end, as that of sqrt(1 - t), set `t_max` or `t_min` inside it.  Write the
+    `coefficients` of an `AffinePath` instead where precision at the ends or speed matters.
     """
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
-        """The share of the data at times `t` of any shape."""
+        """Return the weight of the data at times `t` of any shape."""
 
     @abstractmethod
     def sigma(self, t: Tensor) -> Tensor:
-        """The share of the noise at times `t` of any shape."""
+        """Return the weight of the noise at times `t` of any shape."""
 
     @final
     def coefficients(self, t: Tensor) -> Coefficients:

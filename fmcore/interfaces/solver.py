@@ -1,4 +1,4 @@
-"""Solvers of dx/dt = u(x, t)."""
+"""Interface of solvers of dx/dt = u(x, t)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ __all__ = ["Solver"]
 
 
 class Solver(ABC):
-    """A method that carries x from t0 to t1 along a velocity field, in either direction.
+    """A numerical method that integrates x along a velocity field from t0 to t1, in either
+    direction.
 
     Laws (each a check of `fmcore.testing.SolverSuite`):
-    * The field is never called outside [t0, t1].  NFE is counted where the field is called, per
-      sample.
-    * A budget `nfe=N` takes the most whole steps that fit; too small a budget is an error.
-    * Time and state are at least float32, whatever the network's precision.
-    * A failing sample gets a status and leaves the others as they would be without it.
-    * A stochastic solver keeps the marginals of the flow, whatever its `noise`; sample i is a
-      function of (seed, i) alone, and the last step adds no noise.
-    * Running out of steps returns the last accepted state, the time reached and a status: no
-      exception.
+    * The field is never called outside [t0, t1].  NFE counts evaluations of the field per sample.
+    * With a budget `nfe=N`, the solver makes the most whole steps that fit; a budget below one step
+      is an error.
+    * Time and state are at least float32, for a network of any precision.
+    * A sample that fails gets a status, and does not change the others.
+    * A stochastic solver keeps the marginals of the flow for every `noise`; sample i is a function
+      of (seed, i) alone, and the last step adds no noise.
+    * A sample that exhausts its steps returns the last accepted state, the time reached and a
+      status, without an exception.
     """
 
     kind: ClassVar[str] = "solver"
@@ -34,22 +35,24 @@ class Solver(ABC):
     jumps: ClassVar[bool] = False
     """Whether the solver calls `Predictor.jump` instead of the velocity: for flow maps only."""
     stochastic: ClassVar[bool] = False
-    """Whether fresh noise is added on the way; such a solver has an option `noise`, and at noise=0
-    it solves the ODE."""
+    """Whether steps add noise; such a solver has an option `noise`, and noise=0 solves the ODE."""
 
     def check(self, path: Path | None) -> None:  # noqa: B027  # nothing to refuse by default
-        """Raise ComponentError if this solver cannot integrate along `path`, saying why; called
+        """Raise ComponentError with the reason if this solver cannot integrate along `path`; called
         before training.
         """
 
     def facts(self) -> Mapping[str, str]:
-        """What `fmcore plugins show` says of this solver with these options."""
+        """Return the facts that `fmcore plugins show` prints of a solver with these options."""
         reads = {
             "path": "an affine one, whose alpha and sigma it reads" if self.needs_path else "any",
             "coupling": "independent, for the score" if self.needs_score else "any",
         }
-        return reads | ({"noise": "added on the way, an SDE"} if self.stochastic else {})
+        return reads | ({"noise": "added in each step, an SDE"} if self.stochastic else {})
 
     @abstractmethod
     def solve(self, problem: Problem) -> Solution:
-        """Integrate `problem` from its t0 to its t1."""
+        """Integrate `problem` from its t0 to its t1.
+
+        Raises ComponentError for a problem that this solver cannot solve.
+        """

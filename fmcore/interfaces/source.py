@@ -1,4 +1,4 @@
-"""The distribution that a flow starts from."""
+"""Interface of sources: the distribution of x0."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from torch import Tensor
 
 from fmcore.interfaces.options import Options
 
-__all__ = ["Condition", "Source"]
+__all__ = ["NULL_CLASS", "Condition", "Source"]
 
 Condition = Mapping[str, Tensor]
-"""What a flow may be conditioned on, by name; every tensor is `(batch, ...)`.  `label` holds class
-indices, int64, with -1 for the null class.  `mask` is 1 where an element of x exists, broadcastable
-to x."""
+"""The conditions of a flow, by name; every tensor is `(batch, ...)`.  `label` holds class indices,
+int64, with -1 for the null class.  `mask` is 1 at the elements of x that exist, else 0, and
+broadcasts to x."""
+
+NULL_CLASS = -1
+"""The label of the null class, for label dropout and classifier-free guidance."""
 
 
 class Source(Options, ABC):
-    """Where x0 comes from: a distribution to draw from and, where it has one, its density.
+    """The distribution of x0: its samples and, where it exists, its density.
 
     Laws:
-    * `sample` draws from `generator` alone, on the CPU, in float32 unless `dtype` says otherwise;
-      the caller moves it.
-    * `sample(n, ...)` is n independent rows: equal generators give equal rows, and row order
-      carries no meaning.
-    * `log_prob(x)` is the log-density in nats of each row, shape `(batch,)`, in x's dtype and on
-      x's device.
+    * `sample` draws from `generator` alone, on the CPU, in `dtype`; the caller moves the result.
+    * `sample(n, ...)` gives n independent rows in no particular order; equal generators give equal
+      rows.
+    * `log_prob(x)` is the log-density of each row in nats, `(batch,)`, in x's dtype and on x's
+      device.
     """
 
     kind: ClassVar[str] = "source"
     conditional: ClassVar[bool] = False
-    """Whether a draw depends on the condition: its rows must then stay beside their conditions."""
+    """Whether a draw depends on the condition: each row must then stay with its condition."""
 
     @abstractmethod
     def sample(
@@ -48,4 +50,7 @@ class Source(Options, ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        """Log-density in nats, `(batch,)`.  Raises ComponentError where there is no density."""
+        """Return the log-density of each row of `x` in nats, `(batch,)`.
+
+        Raises ComponentError for a source without a density.
+        """

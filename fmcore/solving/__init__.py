@@ -1,4 +1,4 @@
-"""What solvers are built with: problems, plans and the executor, tableaus, grids."""
+"""Building blocks of solvers: problems, plans and their backends, tableaus, grids."""
 
 from __future__ import annotations
 
@@ -29,14 +29,11 @@ from fmcore.solving.evaluation import (
 )
 from fmcore.solving.fixed.canonical import Canonical, canonical
 from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, make_grid
-from fmcore.solving.fixed.plan import Call, Combine, Noise, Plan, PlanBuilder
+from fmcore.solving.fixed.plan import Call, Combine, LinearExpr, Noise, Plan, PlanBuilder
 from fmcore.solving.fixed.schedule import Point, Schedule
-from fmcore.solving.fixed.solver import FixedSolver
-from fmcore.solving.fixed.stochastic import StochasticSolver
-from fmcore.solving.fixed.symbolic import LinearExpr
+from fmcore.solving.fixed.solver import FixedSolver, RungeKutta, StochasticSolver
 from fmcore.solving.interval import asked_times, inside, interval, rounded_inside
 from fmcore.solving.product import Parts, ProductField, ProductState
-from fmcore.solving.runge_kutta import RungeKutta
 from fmcore.solving.tableau import Tableau
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""The divergence of the field, integrated beside the state: how much the flow stretches volume.
+"""The divergence of the field and its integral along a solve: the change of log-volume.
 
-div u = tr J, J = du/dx.  Exact: one product with J for each element of x.  Hutchinson: tr J = E[e .
-J e] for random e with mean 0 and covariance 1, e fixed along the whole trajectory so that the
-augmented ODE is an ODE.
+div u = tr J with J = du/dx.  Exact: one product with J for each element of x.  Hutchinson:
+tr J = E[e . J e] for random probes e with mean 0 and covariance 1.  The probes are fixed along the
+whole trajectory, so that the right-hand side of the augmented ODE is a function of (x, t).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = [
 def draw_probes(
     how: Augmentation, problem: Problem, rows: Tensor, dtype: torch.dtype
 ) -> Tensor | None:
-    """The probes of these rows of the problem, `(rows, n_probes, *shape)`; None for the exact
-    divergence.
+    """Return the probes of these rows of the problem, `(rows, n_probes, *shape)`; None for the
+    exact divergence.
     """
     if how.divergence == "exact":
         return None
@@ -56,11 +56,11 @@ def velocity_and_divergence(
     *,
     keep_graph: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The velocity and its divergence by each probe, `(batch, n_probes)`, or `(batch, 1)` if
-    exact.
+    """Return the velocity, `(batch, *shape)`, and its divergence by each probe,
+    `(batch, n_probes)`, or `(batch, 1)` if exact.
 
-    Without `keep_graph` no graph is left behind, and none is needed around the call.  Raises
-    ComponentError for a field that cannot be differentiated.
+    Without `keep_graph` the results carry no graph, and gradients may be disabled around the call.
+    Raises ComponentError for a field that cannot be differentiated.
     """
     if how.autodiff == "forward":
         return _by_jvp(how, field, x, t, condition, probes, keep_graph)
@@ -87,7 +87,7 @@ def _by_jvp(
     probes: Tensor | None,
     keep_graph: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The same by forward-mode differentiation."""
+    """Return the same by forward-mode differentiation."""
 
     def f(x: Tensor) -> Tensor:
         velocity = field(x, t) if condition is None else field(x, t, condition)
@@ -115,8 +115,9 @@ def _draw_probe(
 
 
 def _trace(velocity: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
-    """sum_i du_i / dx_i of each row, `(batch, 1)`: rows do not depend on one another, so one
-    backward pass serves the batch.
+    """Return sum_i du_i / dx_i of each row, `(batch, 1)`.
+
+    Rows do not depend on one another, so one backward pass for each i serves the whole batch.
     """
     flat = velocity.flatten(1)
     size = flat.shape[1]
@@ -128,7 +129,7 @@ def _trace(velocity: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
 
 
 def _estimates(velocity: Tensor, x: Tensor, probes: Tensor, keep_graph: bool) -> Tensor:
-    """e . J e of each probe, `(batch, n_probes)`."""
+    """Return e . J e of each probe, `(batch, n_probes)`."""
     found = []
     for i in range(probes.shape[1]):
         e = probes[:, i]
@@ -138,7 +139,7 @@ def _estimates(velocity: Tensor, x: Tensor, probes: Tensor, keep_graph: bool) ->
 
 
 def _backward(y: Tensor, x: Tensor, e: Tensor | None, more: bool, keep_graph: bool) -> Tensor:
-    """J^T e; the graph is let go after the last use."""
+    """Return J^T e; free the graph unless `more` passes follow or `keep_graph`."""
     (row,) = torch.autograd.grad(
         y, x, e, retain_graph=more or keep_graph, create_graph=keep_graph, materialize_grads=True
     )
@@ -148,7 +149,9 @@ def _backward(y: Tensor, x: Tensor, e: Tensor | None, more: bool, keep_graph: bo
 def _require_constant(
     field: Velocity, velocity: Tensor, x: Tensor, t: Tensor, condition: Condition | None
 ) -> None:
-    """A velocity without a graph is right only where it does not depend on x."""
+    """Raise ComponentError for a velocity that depends on x and has no graph: its divergence would
+    silently be 0.
+    """
     moved = x.detach() + 1e-2
     elsewhere = field(moved, t) if condition is None else field(moved, t, condition)
     if not torch.equal(elsewhere, velocity):
@@ -163,8 +166,10 @@ Function = Callable[[Tensor], Tensor]
 
 
 def divergence_jvp(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """u = f(x) and sum_i du_i / dx_i of each row, `(batch, 1)`; None for a velocity in which no
-    tangent arrives.  Rows do not depend on one another, so one product serves the batch.
+    """Return u = f(x) and sum_i du_i / dx_i of each row, `(batch, 1)`; None instead of the
+    divergence where u has no tangent, as for a constant.
+
+    Rows do not depend on one another, so one product for each i serves the whole batch.
     """
     size = x[0].numel()
     total, velocity = x.new_zeros(len(x)), x
@@ -179,7 +184,7 @@ def divergence_jvp(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def hutchinson_jvp(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor | None]:
-    """u = f(x) and e . J e of each probe, `(batch, n_probes)`; None as above."""
+    """Return u = f(x) and e . J e of each probe, `(batch, n_probes)`; None as `divergence_jvp`."""
     found, velocity = [], x
     for e in probes.unbind(1):
         velocity, moved = _product(f, x, e)
@@ -190,7 +195,7 @@ def hutchinson_jvp(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tens
 
 
 def _product(f: Function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor | None]:
-    """f(x) and J direction, None if the output carries no tangent.
+    """Return f(x) and J direction, None if the output has no tangent.
 
     Raises ComponentError if the field has an operation without a forward derivative.
     """
@@ -198,21 +203,20 @@ def _product(f: Function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor 
     try:
         velocity, moved = torch.func.jvp(f, (x,), (direction,), strict=True)  # type: ignore[misc]
     except (NotImplementedError, RuntimeError) as error:
-        velocity = f(x)  # a mistake of the field's own shows itself here
+        velocity = f(x)  # raises the field's own error, if that was the cause
         if "independent of the inputs" in str(error):
             return velocity, None
         raise ComponentError(
-            f"divergence autodiff='forward' needs a field that forward-mode differentiation can follow, and "
-            f"this one has an operation that it cannot: {_first_line(error)}; use autodiff='reverse'"
+            "divergence autodiff='forward' needs a field whose operations all have a forward "
+            f"derivative, and this one has an operation that does not: {_first_line(error)}; "
+            "use autodiff='reverse'"
         ) from error
     return velocity, moved
 
 
 @cache
 def _load() -> None:
-    """The first use makes torch load what it derives some operations by, with a call that it warns
-    of itself: nothing a user could change.
-    """
+    """Make torch load its forward derivatives, without the DeprecationWarning of its own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))
@@ -225,9 +229,11 @@ def _first_line(error: Exception) -> str:
 
 @final
 class DivergenceField:
-    """A field that takes its calls in the plan's order; `weights` are those of the end state.
+    """The problem's field for a plan, which also integrates the divergence.
 
-    `logdet` is the integral so far, `(batch, columns)`.
+    It must be called once for each call of the plan, in order.  `weights` are the weights of these
+    velocities in the end state, which make the same quadrature.  `logdet` is the integral so far,
+    `(batch, columns)`.
     """
 
     def __init__(
@@ -238,14 +244,14 @@ class DivergenceField:
         x0: Tensor,
     ) -> None:
         self._problem, self._augmentation = problem, augmentation
-        self.__name__ = field_name(problem.field)  # whose mistakes are told
+        self.__name__ = field_name(problem.field)  # for error messages
         self._weights = iter(weights.tolist())
         rows = torch.arange(len(x0), device=x0.device)
         self._probes = draw_probes(augmentation, problem, rows, x0.dtype)
         self.logdet = x0.new_zeros(len(x0), augmentation.columns)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """The velocity; its divergence is added with this call's weight."""
+        """Return the velocity; add its divergence with this call's weight."""
         weight, condition = next(self._weights), self._problem.condition
         field = self._problem.field
         if weight == 0:

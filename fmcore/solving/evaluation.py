@@ -1,4 +1,4 @@
-"""Where solvers call the field: checked, counted, and never handed back its own memory."""
+"""Shared checks around a solve: the state, the field's velocities, the callback, failed samples."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, SolverError
-from fmcore.interfaces.problem import Problem, Solution, Status
+from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Status
 from fmcore.interfaces.tensors import to_device
 from fmcore.registry import entry_of
 
 __all__ = [
     "bound_field",
+    "call_callback",
     "check_velocity",
     "constant",
     "device_tensor",
@@ -29,16 +30,16 @@ __all__ = [
 
 
 def state_of(problem: Problem) -> Tensor:
-    """x0 as a solver's state: at least float32, whatever the network's precision.
+    """Return x0, `(batch, *shape)`, in float32 or float64; other floating dtypes become float32.
 
     Raises ComponentError for an x0 that is not floating point or has no batch dimension, and for a
-    condition of another batch.
+    condition with another batch size.
     """
     x0 = problem.x0
     if not isinstance(x0, Tensor):
         raise ComponentError(
             f"x0 must be a tensor of shape (batch, *shape), got {type(x0).__name__}: "
-            "several tensors are joined into one state by fmcore.solving.ProductState"
+            "join several tensors into one state with fmcore.solving.ProductState"
         )
     if not x0.is_floating_point() or x0.ndim < 1:
         raise ComponentError(
@@ -51,11 +52,12 @@ def state_of(problem: Problem) -> Tensor:
                 f"condition '{name}' has shape {tuple(value.shape)} for x0 of shape "
                 f"{tuple(x0.shape)}: every condition has a row for each sample"
             )
+    # In half precision, steps near t1 would round to no change at all.
     return x0 if x0.dtype in (torch.float32, torch.float64) else x0.float()
 
 
 def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
-    """The field as a function of (x, t) alone."""
+    """Return the field as a function of (x, t) alone, with the problem's condition."""
     field, condition = problem.field, problem.condition
     if condition is None:
         return field
@@ -68,7 +70,7 @@ def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def field_name(field: Any) -> str:
-    """What a field is called in messages."""
+    """Return the name of a field in messages."""
     return getattr(field, "__name__", None) or type(field).__name__
 
 
@@ -83,24 +85,44 @@ def check_velocity(field: Any, velocity: Any, x: Tensor) -> None:
         _refuse(field, velocity, x)
 
 
+def call_callback(problem: Problem, step: int, steps: int, state: Tensor | None) -> None:
+    """Call the problem's callback, if any, after step number `step` of `steps`, counted from 1.
+
+    `state` is the state there, `(batch, *shape)`, or None where the solver does not keep it.
+    """
+
+    def copied() -> Tensor:
+        if state is None:
+            raise ComponentError(
+                f"this solver does not keep the state after step {step}, which no later step "
+                "reads: ask for states with Problem(times=...)"
+            )
+        return state.detach().clone()
+
+    if problem.callback is not None:
+        running = len(problem.x0) if step < steps else 0
+        problem.callback(SolverProgress(step / steps, step, running, copied))
+
+
 def finite_rows(x: Tensor) -> Tensor:
-    """Which rows of x are finite throughout, `(batch,)`."""
+    """Return the mask of rows of x that are finite in every element, `(batch,)`."""
     rows = x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
     if rows.shape[1] == 0:
         return torch.ones(len(x), dtype=torch.bool, device=x.device)
+    # One reduction and one comparison; isfinite().all() needs five operations.
     return rows.abs().amax(1) < constant(math.inf, x.dtype, x.device)
 
 
 @lru_cache(maxsize=1024)
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number as a tensor without dimensions, made once: operations with it need no transfer."""
+    """Return a number as a tensor without dimensions, made once: it is on the device already."""
     return device_tensor(value, dtype, device)
 
 
 def device_tensor(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Host numbers as a tensor on `device`, without making the host wait.
+    """Return host numbers as a tensor on `device`, without making the host wait.
 
-    Never an inference tensor, which a later solve could not differentiate through.
+    Never an inference tensor: cached ones serve later solves, which may need gradients.
     """
     with torch.inference_mode(False):
         return to_device(torch.as_tensor(values, dtype=dtype), device)
@@ -116,7 +138,7 @@ def _refuse(field: Any, velocity: Tensor, x: Tensor) -> NoReturn:
 
 
 def label_of(component: Any) -> str:
-    """`solver 'midpoint'` for a registered component, otherwise its kind and class."""
+    """Return `solver 'midpoint'` for a registered component, otherwise its kind and class."""
     kind = getattr(component, "kind", "component")
     entry = entry_of(component)
     return f"{kind} '{entry.name}'" if entry else f"{kind} {type(component).__name__}"
@@ -124,22 +146,24 @@ def label_of(component: Any) -> str:
 
 _ADVICE = {
     Status.MAX_STEPS: "raise max_steps or loosen rtol and atol",
-    Status.DT_MIN: "the field is too rough there: loosen rtol and atol or stop short of the end",
-    Status.NONFINITE: "the field is not finite there: look at what it returns",
+    Status.DT_MIN: "the field is too rough there: loosen rtol and atol, or end before t1",
+    Status.NONFINITE: "the field is not finite there: check what it returns",
     Status.MAX_NFE: "raise max_nfe or loosen rtol and atol",
 }
 
 
 def raise_if_failed(solution: Solution, label: str) -> None:
-    """Raise SolverError if any sample did not arrive, saying which and why."""
-    # waits for the device: only for those who ask
+    """Raise SolverError if any sample did not reach t1, with one sample, its status and a remedy.
+
+    Reads the statuses, which on a GPU makes the host wait.
+    """
     failed = solution.status.nonzero().flatten().tolist()
     if not failed:
         return
     worst = failed[0]
     status = Status(int(solution.status[worst]))
     raise SolverError(
-        f"{label}: {len(failed)} of {len(solution.status)} samples did not arrive; sample {worst} "
-        "ended with "
-        f"{status.name} at t = {float(solution.t_reached[worst]):.6g}: {_ADVICE[status]}"
+        f"{label}: {len(failed)} of {len(solution.status)} samples did not reach t1; sample "
+        f"{worst} ended with {status.name} at t = {float(solution.t_reached[worst]):.6g}: "
+        f"{_ADVICE[status]}"
     )

@@ -1,8 +1,9 @@
-"""Solves that gradients flow through: every operation out of place, step by step.
+"""Solves with a graph: every operation out of place, step by step.
 
-`direct` leaves the graph to autograd; `checkpoint` keeps the states between steps and computes each
-step once more on the way back, so that memory does not hold the network's activations of all steps.
-The gradient is the same: that of the discrete solution.  Step sizes carry no gradient.
+`direct` lets autograd record every operation; `checkpoint` keeps the states between steps and
+computes each step once more in the backward pass, so that memory does not hold the network's
+activations of all steps.  Both give the gradient of the discrete solution.  Step sizes carry no
+gradient.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from fmcore.interfaces.problem import Gradients, Problem
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
-from fmcore.solving.evaluation import check_velocity, state_of
-from fmcore.solving.fixed.callback import tell
+from fmcore.solving.evaluation import call_callback, check_velocity, state_of
 from fmcore.solving.fixed.canonical import canonical
 from fmcore.solving.fixed.noise import Diffusion
 from fmcore.solving.fixed.plan import START, Call, Noise, Plan, Row
@@ -26,12 +26,12 @@ __all__ = ["DifferentiableField", "differentiable_rows", "in_segments"]
 
 Values = dict[int, Tensor]
 LOGDET = -1
-"""The key under which the integral of the divergence travels with the registers."""
+"""The key of the integral of the divergence among the registers, whose numbers start at 0."""
 
 
 @final
 class DifferentiableField:
-    """The problem's field, and its divergence where wanted, with their graphs."""
+    """The problem's field and, with an augmentation, its divergence, with their graphs."""
 
     def __init__(self, problem: Problem, x0: Tensor) -> None:
         self._problem = problem
@@ -42,14 +42,14 @@ class DifferentiableField:
             self._probes = draw_probes(self.augmentation, problem, rows, x0.dtype)
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """u at x and t, `(batch,)`."""
+        """Return u at `x`, `(batch, *shape)`, and `t`, `(batch,)`."""
         field, condition = self._problem.field, self._problem.condition
         velocity = field(x, t) if condition is None else field(x, t, condition)
         check_velocity(field, velocity, x)
         return velocity
 
-    def both(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """u and div u, `(batch, columns)`."""
+    def with_divergence(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return u, `(batch, *shape)`, and div u, `(batch, columns)`."""
         if self.augmentation is None:
             raise ValueError("the problem does not ask for a divergence")
         field, condition = self._problem.field, self._problem.condition
@@ -63,7 +63,7 @@ class DifferentiableField:
 def in_segments(
     how: Gradients, segment: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """`segment(*inputs)`, computed again on the way back if `how` says so."""
+    """Return `segment(*inputs)`; with `checkpoint`, the backward pass computes it again."""
     if how == "direct":
         return segment(*inputs)
     result: tuple[Tensor, ...] = checkpoint(segment, *inputs, use_reentrant=False)
@@ -73,7 +73,10 @@ def in_segments(
 def differentiable_rows(
     plan: Plan, problem: Problem, times: Sequence[Tensor]
 ) -> tuple[list[Tensor], Tensor | None]:
-    """The plan's outputs and the integral of the divergence, with their graph."""
+    """Return the plan's outputs and the integral of the divergence, with their graph.
+
+    `times` are the times of the calls, each `(batch,)`.
+    """
     x0 = state_of(problem)
     field = DifferentiableField(problem, x0)
     values: Values = {START: x0}
@@ -94,7 +97,7 @@ def differentiable_rows(
                 continue
             number = calls[row.out]
             if field.augmentation is not None and weights[number] != 0:
-                u, divergence = field.both(values[row.state], times[number])
+                u, divergence = field.with_divergence(values[row.state], times[number])
                 values[LOGDET] = values[LOGDET] + weights[number] * divergence
             else:
                 u = field.velocity(values[row.state], times[number])
@@ -103,6 +106,7 @@ def differentiable_rows(
     for step, (first, last) in enumerate(plan.spans):
         keys, needed = list(values), _needed_after(plan, last)
 
+        # Defaults bind this step's values: a checkpoint calls the segment again after the loop.
         def segment(
             *inputs: Tensor,
             first: int = first,
@@ -118,7 +122,7 @@ def differentiable_rows(
         made = set(keys) | {row.out for row in plan.rows[first:last]}
         values = dict(zip(sorted(needed & made), outputs, strict=True))
         if problem.callback is not None:
-            tell(problem, plan, step, values.get(plan.nodes[step]))
+            call_callback(problem, step + 1, len(plan.spans), values.get(plan.nodes[step]))
     return [values[register] for register in plan.outputs], values.get(LOGDET)
 
 

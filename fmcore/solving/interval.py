@@ -1,6 +1,4 @@
-"""Where a solve begins and ends: inside the path's interval, and inside it after rounding to the
-state's precision.
-"""
+"""The interval of a solve: inside the path's, also after rounding to the state's precision."""
 
 from __future__ import annotations
 
@@ -18,9 +16,9 @@ __all__ = ["asked_times", "inside", "interval", "rounded_inside"]
 
 
 def inside(t: float, path: Path | None) -> float:
-    """`t` moved to the nearest point of the path's interval; 0 and 1 always mean its ends.
+    """Return the point of the path's interval nearest to `t`: 0 and 1 stand for its ends.
 
-    Raises ComponentError for times outside [0, 1] when there is a path.
+    Raises ComponentError for a time that is not finite, or with a path outside [0, 1].
     """
     if not np.isfinite(t):
         raise ComponentError(f"a solve needs finite times, got {t}")
@@ -28,20 +26,21 @@ def inside(t: float, path: Path | None) -> float:
         return float(t)
     if not 0 <= t <= 1:
         raise ComponentError(
-            f"time {t} lies outside [0, 1]; {type(path).__name__} runs from {path.t_min} to "
+            f"time {t} is outside [0, 1]; {type(path).__name__} runs from {path.t_min} to "
             f"{path.t_max}: give times in [0, 1], whose ends stand for the path's own"
         )
     return float(min(max(t, path.t_min), path.t_max))
 
 
 def interval(problem: Problem) -> tuple[float, float]:
-    """The problem's t0 and t1 on its path's interval."""
+    """Return the problem's t0 and t1 inside its path's interval."""
     return inside(problem.t0, problem.path), inside(problem.t1, problem.path)
 
 
 def asked_times(problem: Problem) -> tuple[float, ...]:
-    """The problem's `times` on its path's interval.  Raises ComponentError for one that the solve
-    does not pass.
+    """Return the problem's `times` inside its path's interval.
+
+    Raises ComponentError for a time outside the solve.
     """
     t0, t1 = interval(problem)
     times = tuple(inside(t, problem.path) for t in problem.times or ())
@@ -57,7 +56,7 @@ def asked_times(problem: Problem) -> tuple[float, ...]:
 def rounded_inside(
     times: Sequence[float], low: float, high: float, dtype: torch.dtype
 ) -> NDArray[np.float64]:
-    """`times` as numbers of `dtype`, none rounded past `low` or `high`."""
+    """Return `times` rounded to `dtype`, as float64, none rounded past `low` or `high`."""
     values = np.asarray(times, dtype=np.float64)
     if dtype == torch.float64:
         return np.clip(values, low, high)
@@ -66,7 +65,7 @@ def rounded_inside(
 
 
 def float32_within(low: float, high: float) -> tuple[np.float32, np.float32]:
-    """The smallest and largest float32 in [low, high]."""
+    """Return the smallest and the largest float32 in [low, high]."""
     lowest, highest = np.float32(low), np.float32(high)
     if float(lowest) < low:
         lowest = np.nextafter(lowest, np.float32(np.inf))

@@ -1,9 +1,8 @@
-"""States of several parts, positions and angles, say, solved as one.
+"""States of several parts, such as positions and angles, solved as one.
 
-The parts of a sample are joined into one row: then every solver, the norm of its error,
-divergences, gradients, noise and refill hold for all parts together.  Joining costs one copy of the
-velocity a call; where only the end of a fixed solve is asked for, parts stay apart on the way (see
-`parts`).
+The parts of a sample are joined into one row, so that solvers, error norms, divergences, gradients,
+noise and refill apply to all parts together.  Joining costs one copy of the velocity a call.  A
+fixed solve that needs only the end state keeps the parts apart (see `ProductField.parts`).
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from fmcore.solving.evaluation import field_name
 __all__ = ["Parts", "ProductField", "ProductState"]
 
 Parts = Mapping[str, Tensor] | Sequence[Tensor]
-"""Tensors `(batch, *shape)` by name, or in order, with one batch dimension and one dtype."""
+"""Tensors `(batch, *shape)`, by name or in order, of one batch size, dtype and device."""
 
 
 @final
 @dataclass(frozen=True)
 class ProductState:
-    """How parts are laid out in a row: `names`, None for parts in order, and their `shapes`.
+    """The layout of parts in a row: their `names`, None for parts in order, and their `shapes`.
 
     >>> import torch
     >>> parts = {"position": torch.zeros(5, 3), "angles": torch.ones(5, 2, 2)}
@@ -45,7 +44,7 @@ class ProductState:
 
     @staticmethod
     def of(parts: Parts) -> ProductState:
-        """The layout of these parts.
+        """Return the layout of these parts.
 
         Raises ComponentError unless there is at least one, all of one dtype, device and batch size.
         """
@@ -53,49 +52,52 @@ class ProductState:
         tensors = tuple(parts.values() if isinstance(parts, Mapping) else parts)
         kinds = {(x.shape[:1], x.dtype, x.device) for x in tensors}
         if len(kinds) != 1 or not tensors[0].ndim:
-            told = ", ".join(f"{x.dtype} {tuple(x.shape)} on {x.device}" for x in tensors) or "none"
+            found = ", ".join(f"{x.dtype} {tuple(x.shape)} on {x.device}" for x in tensors)
             raise ComponentError(
                 "the parts of a state are tensors (batch, *shape) of one batch size, dtype and "
-                f"device; got {told}"
+                f"device; got {found or 'none'}"
             )
         return ProductState(names, tuple(x.shape[1:] for x in tensors))
 
     def join(self, parts: Parts) -> Tensor:
-        """The parts as one tensor, `(batch, elements)`.
+        """Return the parts as one tensor, `(batch, elements)`.
 
         Raises ComponentError for parts of another layout.
         """
         return self.joined(self.in_order(parts))
 
     def joined(self, parts: Sequence[Tensor]) -> Tensor:
-        """The same for parts that are in order."""
+        """Return the same for parts in the order of the layout, unchecked."""
         return torch.cat([x.flatten(1) for x in parts], 1)
 
     def split(self, x: Tensor) -> Any:
-        """The parts of a state, or of a trajectory, `(..., elements)`, as views; a dict or a tuple
-        as they were given.
+        """Return the parts of a state or of a trajectory, `(..., elements)`, as views: a dict or a
+        tuple, as `of` was given.
         """
         return self.named(self.rows(x))
 
     def rows(self, x: Tensor) -> list[Tensor]:
-        """The same in order, without names."""
+        """Return the same as a list, in the order of the layout."""
         rows = x.split([shape.numel() for shape in self.shapes], -1)  # type: ignore[no-untyped-call]
         return [
             row.view(*x.shape[:-1], *shape) for row, shape in zip(rows, self.shapes, strict=True)
         ]
 
     def named(self, parts: Sequence[Tensor]) -> Any:
-        """Parts that are in order as a dict or a tuple, as they were given."""
+        """Return parts in the order of the layout as a dict or a tuple, as `of` was given."""
         return tuple(parts) if self.names is None else dict(zip(self.names, parts, strict=True))
 
     def field(self, velocity: Velocity) -> ProductField:
-        """`velocity(parts, t)`, or with a condition, which returns parts, as the field of the
-        joined state.
+        """Return the field of the joined state, from `velocity(parts, t)` or
+        `velocity(parts, t, condition)`, which returns parts.
         """
         return ProductField(self, velocity)
 
     def in_order(self, parts: Parts) -> list[Tensor]:
-        """The parts in the state's order.  Raises ComponentError for parts of another layout."""
+        """Return the parts in the order of the layout.
+
+        Raises ComponentError for parts of another layout.
+        """
         if isinstance(parts, Mapping):
             found, names = list(parts.values()), tuple(parts)
             if self.names is not None and set(names) == set(self.names):
@@ -113,7 +115,7 @@ class ProductState:
 
 @final
 class ProductField:
-    """The field of a joined state; a solver of fixed steps asks for `parts` and joins nothing."""
+    """The field of a joined state; a fixed solver calls `parts` and joins nothing."""
 
     def __init__(self, state: ProductState, velocity: Velocity) -> None:
         self.state, self._velocity = state, velocity
@@ -128,7 +130,7 @@ class ProductField:
         return self.state.joined(self.parts(self.state.rows(x), t, condition))
 
     def parts(self, x: Sequence[Tensor], t: Tensor, condition: Condition | None) -> list[Tensor]:
-        """The velocities of parts in order."""
+        """Return the velocities of parts, both in the order of the layout."""
         named, velocity = self.state.named(x), self._velocity
         given: Any = velocity(named, t) if condition is None else velocity(named, t, condition)
         return self.state.in_order(given)

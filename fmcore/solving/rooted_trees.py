@@ -19,7 +19,7 @@ Tree = tuple[Any, ...]
 
 @lru_cache(maxsize=16)
 def trees(order: int) -> tuple[Tree, ...]:
-    """All rooted trees of `order` nodes: 1, 1, 2, 4, 9, 20, 48, 115, ...
+    """Return all rooted trees of `order` nodes: 1, 1, 2, 4, 9, 20, 48, 115, ...
 
     >>> [len(trees(n)) for n in range(1, 7)]
     [1, 1, 2, 4, 9, 20]
@@ -29,13 +29,13 @@ def trees(order: int) -> tuple[Tree, ...]:
 
 @lru_cache(maxsize=256)
 def size(tree: Tree) -> int:
-    """The number of nodes."""
+    """Return the number of nodes."""
     return 1 + sum(map(size, tree))
 
 
 @lru_cache(maxsize=256)
 def gamma(tree: Tree) -> int:
-    """The density: the product of the sizes of all subtrees.
+    """Return the density: the product of the sizes of all subtrees.
 
     >>> gamma(((), ((),)))
     8
@@ -44,8 +44,8 @@ def gamma(tree: Tree) -> int:
 
 
 def phi(tree: Tree, a: Sequence[Sequence[Any]]) -> list[Any]:
-    """The stages' elementary weights of `tree`, in the arithmetic of `a` (rows of the lower
-    triangle).
+    """Return the elementary weight of `tree` at each stage, in the arithmetic of `a`, the rows of
+    the lower triangle.
     """
     weights: list[Any] = [1] * len(a)
     for subtree in tree:
@@ -56,7 +56,7 @@ def phi(tree: Tree, a: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 def _forests(nodes: int, largest: int) -> Iterator[Tree]:
-    """Sorted tuples of trees with `nodes` nodes together, none of more than `largest`."""
+    """Yield sorted tuples of trees with `nodes` nodes in total, none with more than `largest`."""
     if nodes == 0:
         yield ()
         return

@@ -1,4 +1,4 @@
-"""Runge-Kutta methods as data: fractions that answer for their own order.
+"""Runge-Kutta methods as data: exact coefficients, checked against the order conditions.
 
 Stage i: k_i = u(x + h sum_j a_ij k_j, t + c_i h); result: x + h sum_i b_i k_i.  c_i is the sum of
 row i.
@@ -22,19 +22,20 @@ __all__ = ["Tableau"]
 
 Number = Fraction | int | str
 
-ROUNDING = 1e-13
-"""How far published decimal or rounded coefficients may miss an order condition."""
+CONDITION_ATOL = 1e-13
+"""The largest residual of an order condition: published decimals are rounded to 1e-16, and sums of
+13 stages amplify that."""
 
 
 @final
-@dataclass(frozen=True, eq=False)  # told apart by identity: hashing many fractions takes long
+@dataclass(frozen=True, eq=False)  # compared by identity: hashing many fractions is slow
 class Tableau:
-    """Coefficients of an explicit method, from whole numbers, fractions or strings such as "1/3" or
+    """The coefficients of an explicit method: whole numbers, fractions or strings such as "1/3" or
     "0.161".
 
-    `a` are the rows below the first (row i has i + 1 entries), `order` what `b` attains; `embedded`
-    and `embedded_order` are the second set of weights that an adaptive solver compares with.
-    Raises ComponentError if the order conditions say otherwise.
+    `a` holds the rows below the first (row i has i + 1 entries); `order` is the order of `b`.
+    `embedded`, of order `embedded_order`, are the second weights, whose difference from `b`
+    estimates an adaptive solver's error.  Raises ComponentError if an order condition fails.
     """
 
     a: tuple[tuple[Fraction, ...], ...]
@@ -64,12 +65,12 @@ class Tableau:
 
     @property
     def stages(self) -> int:
-        """How many times a step calls the field."""
+        """The number of evaluations in a step."""
         return len(self.b)
 
     @cached_property
     def c(self) -> tuple[Fraction, ...]:
-        """The stages' times, as fractions of the step."""
+        """The times of the stages, as fractions of the step."""
         return tuple(sum(row, Fraction(0)) for row in self.a)
 
     @property
@@ -79,7 +80,7 @@ class Tableau:
 
     @cached_property
     def completed(self) -> Tableau:
-        """The same method with the velocity at the step's end as a last stage of no weight."""
+        """The same method with the velocity at the end of the step as a last stage of weight 0."""
         if self.fsal:
             return self
         embedded = None if self.embedded is None else (*self.embedded, Fraction(0))
@@ -87,20 +88,22 @@ class Tableau:
         return Tableau(a, b, self.order, embedded, self.embedded_order)
 
     def phi(self, tree: Tree) -> NDArray[np.float64]:
-        """The stages' elementary weights of `tree` in double precision."""
+        """Return the elementary weight of `tree` at each stage, `(stages,)`, in float64."""
         a = np.zeros((self.stages, self.stages))
         for i, row in enumerate(self.a):
             a[i, : len(row)] = [float(w) for w in row]
         return _phi(tree, a)
 
     def defect(self, order: int, *, embedded: bool = False) -> float:
-        """The largest |sum_i b_i phi_i - 1/gamma| over all trees of at most `order` nodes."""
+        """Return the largest |sum_i b_i phi_i - 1/gamma| over all trees of at most `order` nodes,
+        in float64.
+        """
         weights = np.array([float(w) for w in self._weights(embedded)])
         every = (tree for n in range(1, order + 1) for tree in trees(n))
         return max(abs(float(weights @ self.phi(tree)) - 1 / gamma(tree)) for tree in every)
 
     def exact_defect(self, order: int, *, embedded: bool = False) -> Fraction:
-        """The same in exact arithmetic: 0 for a method given in exact fractions."""
+        """Return the same in exact arithmetic: 0 for a method given in exact fractions."""
         weights = self._weights(embedded)
         every = (tree for n in range(1, order + 1) for tree in trees(n))
         return max(  # type: ignore[no-any-return]  # elementary weights are of a's type
@@ -124,12 +127,12 @@ class Tableau:
                 "below the first and as "
                 f"many weights as stages; got rows of {shape[1:]}"
             )
-        if (defect := self.defect(self.order)) > ROUNDING:
+        if (defect := self.defect(self.order)) > CONDITION_ATOL:
             raise ComponentError(
                 f"tableau misses an order condition of order {self.order} by {defect:.1e}"
             )
         if self.embedded is not None and (
-            (defect := self.defect(self.embedded_order, embedded=True)) > ROUNDING
+            (defect := self.defect(self.embedded_order, embedded=True)) > CONDITION_ATOL
         ):
             raise ComponentError(
                 "tableau's embedded weights miss an order condition of order "

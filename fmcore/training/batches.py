@@ -14,7 +14,6 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore.interfaces.condition import NULL_CLASS
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.levels import from_levels
@@ -22,7 +21,7 @@ from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.shapes import require_shape
-from fmcore.interfaces.source import Source
+from fmcore.interfaces.source import NULL_CLASS, Source
 
 __all__ = ["BLOCK", "Batches"]
 

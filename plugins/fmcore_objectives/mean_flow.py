@@ -11,7 +11,6 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fmcore import Batch, Net, Path, append_dims, stratified_times, uniform_times
-from fmcore.interfaces.objective import mean_over_elements
 from fmcore_objectives.flow_map import FlowMapObjective, Share
 
 __all__ = ["MeanFlow"]
@@ -62,7 +61,7 @@ class MeanFlow(FlowMapObjective):
         u, dudt = net.jvp(sample.xt, t, until, dx=sample.ut, dt=torch.ones_like(t))
         # the MeanFlow identity: u = v + (until - t) du/dt
         target = sample.ut + append_dims(until - t, sample.ut).to(sample.ut.dtype) * dudt
-        error = mean_over_elements((u.to(sample.ut.dtype) - target).square(), batch.condition)
+        error = batch.mean((u.to(sample.ut.dtype) - target).square())
         if self.power == 0:
             return {"mean_flow": error}
         return {"mean_flow": error / (error.detach() + self.epsilon) ** self.power}

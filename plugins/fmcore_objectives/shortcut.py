@@ -11,7 +11,6 @@ from annotated_types import Ge
 from torch import Tensor
 
 from fmcore import Batch, Net, Path, append_dims, uniform_times
-from fmcore.interfaces.objective import mean_over_elements
 from fmcore_objectives.flow_map import FlowMapObjective, Share
 
 __all__ = ["Shortcut"]
@@ -57,7 +56,7 @@ class Shortcut(FlowMapObjective):
             append_dims(apart, sample.ut), self._two_steps(net, sample.xt, t, until), sample.ut
         )
         u = net(sample.xt, t, until=until).to(sample.ut.dtype)
-        error = mean_over_elements((u - target).square(), batch.condition)
+        error = batch.mean((u - target).square())
         none = torch.zeros_like(error)
         return {
             "flow_matching": torch.where(apart, none, error),

@@ -46,7 +46,7 @@ def test_every_solver_states_its_facts(call, name):
 
 def test_a_stochastic_solver_says_so(call):
     facts = json.loads(show(call, "ancestral", "--json"))["facts"]
-    assert facts["noise"] == "added on the way, an SDE"
+    assert facts["noise"] == "added in each step, an SDE"
     assert facts["coupling"] == "independent, for the score"
 
 

@@ -103,7 +103,7 @@ def test_the_null_class_replaces_labels_and_nothing_else():
 
 @pytest.mark.parametrize("condition", [None, {"mask": torch.ones(4, 2)}])
 def test_without_labels_guidance_says_what_is_missing(condition):
-    with pytest.raises(ComponentError, match="leaves out the condition 'label'"):
+    with pytest.raises(ComponentError, match="removes the condition 'label'"):
         Guided(field(), 2.0)(X, T, condition)
 
 
@@ -114,7 +114,9 @@ def test_a_wrong_interval_is_refused(interval):
 
 
 def test_fields_of_different_paths_do_not_guide_each_other():
-    with pytest.raises(ComponentError, match=r"lead one along the other's path with fmcore\.Resch"):
+    with pytest.raises(
+        ComponentError, match=r"put one on the other's path with fmcore\.ChangedSchedule"
+    ):
         Guided(field(path="ot"), 2.0, weak=field(path="vp"))
 
 

@@ -100,4 +100,6 @@ def test_the_formula_is_the_papers(mode):
     u = torch.rand(k.shape, generator=generator())
     x = from_levels(k, 256, mode, generator()).double()
     expected = k.double() + u.double() if mode == "uniform" else k.double() * 256 / 255
-    torch.testing.assert_close(128 * (x + 1), expected, rtol=0, atol=2e-4)  # EDGE moves u by 1.2e-4
+    torch.testing.assert_close(
+        128 * (x + 1), expected, rtol=0, atol=2e-4
+    )  # CELL_MARGIN moves u by 1.2e-4

@@ -21,7 +21,7 @@ from fmcore.testing.backends import run_again
 
 @pytest.fixture(autouse=True)
 def _nothing_said_yet(monkeypatch):
-    monkeypatch.setattr(backends, "_said", set())
+    monkeypatch.setattr(backends, "_warned", set())
 
 
 @pytest.fixture
@@ -95,8 +95,8 @@ def test_a_field_that_does_not_compile_is_solved_otherwise_and_not_tried_again()
     ("more", "backend", "reason"),
     [
         ({"grad": "direct"}, "compiled", "gradients go through torch's own operations"),
-        ({"augmentation": Augmentation()}, "compiled", "divergences are taken by autograd"),
-        ({"augmentation": Augmentation()}, "graph", "divergences are taken by autograd"),
+        ({"augmentation": Augmentation()}, "compiled", "divergences need autograd"),
+        ({"augmentation": Augmentation()}, "graph", "divergences need autograd"),
     ],
 )
 def test_what_a_backend_cannot_do_is_done_by_another(more, backend, reason):

@@ -37,7 +37,7 @@ def refusal(solver: str, problem: Problem, **options: Any) -> str:
         ("midpoint", {"nfe": 1}, "solver 'midpoint': nfe=1 is below one step, which costs 2 here"),
         ("euler", {"nfe": 0}, "solver 'euler': nfe: expected an integer > 0"),
         ("euler", {"grid": [0, 0.5, 0.4, 1]}, "solver 'euler': an explicit grid is two or more"),
-        ("euler", {"grid": [0, 0.5, 1.4]}, "solver 'euler': in the explicit grid, time 1.4 lies"),
+        ("euler", {"grid": [0, 0.5, 1.4]}, "solver 'euler': in the explicit grid, time 1.4 is"),
         ("dopri5", {"rtol": -1.0}, "solver 'dopri5': rtol: expected a number >= 0, got -1.0"),
     ],
 )
@@ -48,7 +48,7 @@ def test_options_that_cannot_be_are_refused_in_the_solvers_name(solver, options,
 @pytest.mark.parametrize("solver", ["euler", "dopri5"])
 def test_times_beyond_the_path_say_what_to_give(solver):
     told = refusal(solver, Problem(decay, X0, t1=1.5, path=VP))
-    assert told.startswith("time 1.5 lies outside [0, 1]; VPPath runs from 0.0 to 0.99999: give")
+    assert told.startswith("time 1.5 is outside [0, 1]; VPPath runs from 0.0 to 0.99999: give")
 
 
 def test_an_exponential_integrator_on_a_path_that_is_not_affine_names_both():

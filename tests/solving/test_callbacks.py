@@ -105,7 +105,7 @@ def test_an_exception_of_the_callback_ends_the_solve():
 
 
 def test_the_baseline_takes_no_callback_and_says_so():
-    with pytest.raises(ComponentError, match=r"'torchdiffeq:euler'.* no callback; use"):
+    with pytest.raises(ComponentError, match=r"'torchdiffeq:euler'.* and callbacks: use"):
         create("solver", "torchdiffeq:euler", steps=2).solve(
             Problem(decay, X0, callback=lambda moment: None)
         )

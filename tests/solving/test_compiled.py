@@ -58,5 +58,5 @@ def test_compiled_steps_refuse_what_they_cannot_do():
     plan, x0 = create("solver", "euler", steps=2).plan(), torch.zeros(2, 3)
     with pytest.raises(ComponentError, match="another field"):
         steps.execute(plan, Problem(lambda x, t: x, x0))
-    with pytest.raises(ComponentError, match="no divergence"):
+    with pytest.raises(ComponentError, match="neither divergences nor gradients"):
         steps.execute(plan, Problem(field, x0, augmentation=Augmentation()))

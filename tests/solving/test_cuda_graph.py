@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fmcore import ComponentError, Field, Problem, create
-from fmcore.solving.backends.cuda_graph import ROWS, SHAPES_KEPT, GraphedSteps
+from fmcore.solving.backends.cuda_graph import MAX_SHAPES, MIN_TABLE_ROWS, GraphedSteps
 from fmcore.solving.backends.kernels import chain
 from fmcore.testing.backends import run_again
 
@@ -61,7 +61,12 @@ def test_one_recording_serves_all_steps_and_grids():
 def test_a_plan_longer_than_the_table_is_recorded_once_more():
     recordings = Recordings()
     steps, x0 = GraphedSteps(field, chain, recordings), starts()
-    for count, made in ((ROWS, 1), (ROWS + 1, 2), (2 * ROWS, 2), (3, 2)):
+    for count, made in (
+        (MIN_TABLE_ROWS, 1),
+        (MIN_TABLE_ROWS + 1, 2),
+        (2 * MIN_TABLE_ROWS, 2),
+        (3, 2),
+    ):
         solver = create("solver", "euler", steps=count)
         found = steps.execute(solver.plan(), Problem(field, x0))
         torch.testing.assert_close(found.x, solver.solve(Problem(field, x0)).x)
@@ -103,9 +108,9 @@ def test_results_do_not_change_with_the_next_solve():
 
 def test_only_the_latest_shapes_are_kept():
     steps, plan = GraphedSteps(field, chain, run_again), create("solver", "euler", steps=3).plan()
-    for batch in range(1, SHAPES_KEPT + 3):
+    for batch in range(1, MAX_SHAPES + 3):
         steps.execute(plan, Problem(field, starts(batch)))
-    assert steps.recorded == SHAPES_KEPT
+    assert steps.recorded == MAX_SHAPES
 
 
 def test_evaluations_are_counted_though_the_field_is_not_called():

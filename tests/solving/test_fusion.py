@@ -11,7 +11,7 @@ from fmcore import Problem, create
 from fmcore.registry import registry
 from fmcore.solving import FixedSolver, Plan
 from fmcore.solving.backends.fused import execute_fused
-from fmcore.solving.backends.fusion import FusedSum, program_of, sweeps_of
+from fmcore.solving.backends.fusion import FusedSum, fused_items, program_of
 from fmcore.solving.backends.kernels import chain
 from fmcore.solving.backends.segments import segments_of
 from fmcore.solving.fixed.canonical import canonical
@@ -29,9 +29,9 @@ def field(x, t):
 
 
 def as_rows(plan):
-    """The plan with its sweeps written as the rows that they are."""
+    """The plan with its fused sums written as rows again."""
     rows = []
-    for item in sweeps_of(plan):
+    for item in fused_items(plan):
         if isinstance(item, FusedSum):
             rows += [
                 Combine(out, dict(zip(item.reads, weights, strict=True)))
@@ -56,11 +56,11 @@ def test_a_solve_launches_the_kernel_once_an_evaluation(name):
     execute_fused(plan, Problem(field, x0, path=path), counting)
     assert len(launches) == program_of(plan).launches
     assert len(launches) in (plan.nfe, plan.nfe + 1)  # one more to add noise before the first call
-    assert len(launches) == plan.nfe or isinstance(sweeps_of(plan)[1], FusedSum)
+    assert len(launches) == plan.nfe or isinstance(fused_items(plan)[1], FusedSum)
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_sweeps_say_what_the_rows_say(name):
+def test_fused_sums_are_equal_to_the_rows(name):
     plan = create("solver", name, steps=6).plan(path=create("path", "cosine"), times=(0.4,))
     assert canonical(as_rows(plan)).close_to(canonical(plan))
 
@@ -74,9 +74,11 @@ def test_buffers_do_not_grow_with_steps(name):
     assert many == few
 
 
-def test_unipc_corrects_predicts_and_moves_on_in_one_sweep():
+def test_unipc_corrects_predicts_and_steps_in_one_sum():
     plan = create("solver", "unipc", steps=5).plan(0.1, 0.9, create("path", "vp"))
-    widest = max((i for i in sweeps_of(plan) if isinstance(i, FusedSum)), key=lambda i: len(i.outs))
+    widest = max(
+        (i for i in fused_items(plan) if isinstance(i, FusedSum)), key=lambda i: len(i.outs)
+    )
     assert len(widest.outs) == 3  # the corrected state, the x1 prediction, the predicted state
     assert len(widest.reads) == 4
 
@@ -84,13 +86,13 @@ def test_unipc_corrects_predicts_and_moves_on_in_one_sweep():
 def test_what_nobody_reads_later_is_not_written():
     rows = (Call(1, 0, 0.0), Combine(2, {0: 1.0, 1: 0.5}), Combine(3, {2: 2.0, 1: -1.0}))
     plan = Plan(rows, outputs=(3,), grid=(0.0, 1.0), ends=(3,))
-    assert sweeps_of(plan) == (rows[0], FusedSum((3,), (0,), ((2.0,),)))  # and r1 cancels
+    assert fused_items(plan) == (rows[0], FusedSum((3,), (0,), ((2.0,),)))  # and r1 cancels
 
 
 def test_noise_comes_just_before_its_first_use():
     rows = (Noise(1, 0), Call(2, 0, 0.0), Combine(3, {0: 1.0, 1: 1.0, 2: 1.0}))
     plan = Plan(rows, outputs=(3,), grid=(0.0, 1.0), ends=(3,))
-    assert [type(item) for item in sweeps_of(plan)] == [Call, Noise, FusedSum]
+    assert [type(item) for item in fused_items(plan)] == [Call, Noise, FusedSum]
 
 
 def test_segments_begin_at_calls_and_end_after_sums():

@@ -80,7 +80,7 @@ def test_zero_and_one_mean_the_ends_of_the_path() -> None:
 
 
 def test_times_beyond_the_path_are_refused() -> None:
-    with pytest.raises(ComponentError, match=r"time 1.2 lies outside \[0, 1\]"):
+    with pytest.raises(ComponentError, match=r"time 1.2 is outside \[0, 1\]"):
         create("solver", "euler", nfe=4).plan(0.0, 1.2, VP)
 
 
@@ -110,7 +110,7 @@ def test_a_solver_without_a_budget_takes_a_hundred_evaluations():
         ({"nfe": 4, "steps": 2}, "got nfe and steps"),
         ({"nfe": 4, "grid": [0.0, 1.0]}, "got nfe and an explicit grid"),
         ({"grid": [0.0, 0.5, 0.5]}, "strictly rising or strictly falling"),
-        ({"grid": [1.0]}, "two or more times"),
+        ({"grid": [1.0]}, "two or more finite times"),
     ],
 )
 def test_wrong_budgets_are_refused_at_once(options: dict[str, object], message: str) -> None:

@@ -69,7 +69,7 @@ COMPILES = """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
-    from fmcore.solving.backends.kernels import BLOCK, _sweep
+    from fmcore.solving.backends.triton_sum import BLOCK, _fused_sum
 
     found = []
     for reads, outs, mask, kind in ((0, 1, 0, "*fp32"), (2, 1, 3, "*fp32"), (4, 3, 0b111011111011,
@@ -78,7 +78,7 @@ COMPILES = """
                  "size": "i32", "MASK": "constexpr", "BLOCK": "constexpr"}
         aligned = [["tt.divisibility", 16]]
         attrs = {(0, i): aligned for i in range(outs)} | {(1, i): aligned for i in range(reads)}
-        source = ASTSource(fn=_sweep, signature=names, attrs=attrs | {(4,): aligned},
+        source = ASTSource(fn=_fused_sum, signature=names, attrs=attrs | {(4,): aligned},
                            constexprs={(5,): mask, (6,): BLOCK})
         code = triton.compile(source, target=GPUTarget("cuda", 80, 32),
                               options={"enable_fp_fusion": True}).asm
@@ -114,7 +114,7 @@ def solved(tmp_path_factory):
 
 
 def test_every_fixed_solver_ends_where_the_eager_one_does(solved):
-    assert solved["kernel"] == "fmcore.solving.backends.kernels.sweep"
+    assert solved["kernel"] == "fmcore.solving.backends.triton_sum.fused_sum"
     rows = {name: row for name, row in solved.items() if " " in name}
     assert len(rows) >= 40
     for name, row in rows.items():

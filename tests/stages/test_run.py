@@ -91,7 +91,7 @@ def test_other_solvers_can_be_used_afterwards(finished):
 
 @pytest.mark.filterwarnings("always::fmcore.FmcoreWarning")
 def test_an_unavailable_backend_is_a_warning_in_the_log(finished, monkeypatch):
-    monkeypatch.setattr("fmcore.solving.backends.select._said", set())
+    monkeypatch.setattr("fmcore.solving.backends.select._warned", set())
     options = ("solver={name: midpoint, nfe: 4, backend: graph}",)
     again = stages.sample(finished.folder.root, options, device="cpu", quiet=True)
     assert again.samples(32).shape == (32, 2)

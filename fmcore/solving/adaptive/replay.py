@@ -76,7 +76,7 @@ def replay(
                 (float(a) * v for a, v in zip(row, k, strict=True) if a != 0), torch.zeros_like(x)
             )
             if augmented and b != 0:
-                u, divergence = velocity.both(stage, at)
+                u, divergence = velocity.with_divergence(stage, at)
                 logdet = logdet + step.to(x.dtype)[:, None] * float(b) * divergence
             else:
                 u = velocity.velocity(stage, at)

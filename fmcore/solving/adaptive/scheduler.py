@@ -1,7 +1,7 @@
 """Adaptive integration of a batch: finished samples are removed, and their slots refilled.
 
-Reading on a GPU which samples still run makes the host wait, so their flags are copied to the host
-asynchronously and read one look later (`_FlagReader`): samples that had finished then have finished now.
+Reading on a GPU which samples still run makes the host wait.  So their flags are copied to the host
+asynchronously and read one look later (`_FlagReader`): what had finished then has finished now.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class _AdaptiveSolve:
         self.refilled = set()
         while slots and self._waiting:
             if self.ready is None:
-                # As many as there are slots: a start costs two evaluations, whatever its width.
+                # As many as there are slots: a start costs two calls of the field for any width.
                 self.ready = self._start(min(state.width, len(self.x0) - self.started))
             count = min(len(slots), self.ready.width)
             rows = device_tensor(slots[:count], torch.int64, self.x0.device)

@@ -136,8 +136,8 @@ class Stepper:
         if accepted is None:
             return may_have_ended
         if self._records_anything(state):
-            start, signed, left = (self._as_tensor(value) for value in (t, length, state.left))
-            self._record_step(state, k, divergences, Step(start, signed, left, accepted))
+            t, length, left = (self._as_tensor(value) for value in (t, length, state.left))
+            self._record_step(state, k, divergences, Step(t, length, left, accepted))
         if self.on_host and finite is None:
             state.x, state.k = x_new, k[-1]
         else:

@@ -1,1 +1,1 @@
-"""Backends that run a plan: eager, compiled, fused kernels and CUDA graphs."""
+"""Backends of fixed solvers: eager, compiled, fused kernels and CUDA graphs."""

@@ -1,7 +1,7 @@
-"""A plan run by compiled steps: the step is compiled, not the loop.
+"""The compiled backend: torch.compile of each kind of step, not of the loop.
 
-Steps that do the same with other numbers share one compiled function: weights and times go in as
-tensors without dimensions, so that another grid, budget or length compiles nothing again.
+Steps that differ only in numbers share one compiled function: weights and times are arguments,
+tensors without dimensions, so that another grid, budget or interval compiles nothing again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,15 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Problem, Solution
-from fmcore.solving.backends.eager import call_times, finished
+from fmcore.solving.backends.eager import call_times, solution_of
 from fmcore.solving.backends.field_state import Counters, recognizer
-from fmcore.solving.evaluation import bound_field, check_velocity, device_tensor, state_of
-from fmcore.solving.fixed.callback import tell
+from fmcore.solving.evaluation import (
+    bound_field,
+    call_callback,
+    check_velocity,
+    device_tensor,
+    state_of,
+)
 from fmcore.solving.fixed.noise import Diffusion
 from fmcore.solving.fixed.plan import START, Call, Noise, Plan
 
@@ -27,9 +32,11 @@ __all__ = ["CompiledSteps"]
 
 
 class Shape(NamedTuple):
-    """What a step does, without its numbers: `entering` registers come first, then its draws, then
-    one for each row; `rows` are (register,) for a call and the terms' registers for a sum, with
-    whether it is a call; `leaving` are kept.
+    """A step without its numbers.
+
+    Places 0 .. `entering` - 1 are the registers at its start; its draws follow, then the result of
+    each row.  `rows` holds whether a row is a call, and the places that it reads.  `leaving` are
+    the places of the registers that later steps read.
     """
 
     entering: int
@@ -38,7 +45,7 @@ class Shape(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step of a plan: its shape, the plan's registers that enter and leave, and its numbers."""
+    """A step of a plan: its shape, the plan's registers at its start and end, and its numbers."""
 
     shape: Shape
     entering: tuple[int, ...]
@@ -52,8 +59,8 @@ class Step(NamedTuple):
 class CompiledSteps:
     """Runs plans with `field`, compiling each shape of step once, with `fullgraph=True`.
 
-    `backend` and `mode` are torch.compile's.  Keep the object for as long as the field is used.
-    Divergences and gradients are not taken here: `execute` does those.
+    `backend` and `mode` are those of torch.compile.  Keep the object as long as the field is used:
+    it holds the compiled steps.  It computes neither divergences nor gradients (see `execute`).
     """
 
     def __init__(
@@ -66,15 +73,16 @@ class CompiledSteps:
     def execute(
         self, plan: Plan, problem: Problem, asked: int | None = None, **extra: Any
     ) -> Solution:
-        """Solve `problem`, whose field must be the one given at first, by the rows of `plan`;
-        `extra` is added to the solution's.
+        """Solve `problem` by the rows of `plan`; `extra` is added to the solution's stats.
 
-        Raises ComponentError for a problem with another field, a divergence or gradients.
+        Raises ComponentError for a problem with another field, an augmentation or gradients.
         """
         if not self._made_for(problem.field):
             raise ComponentError("these steps were compiled for another field: make new ones")
         if problem.augmentation is not None or problem.grad != "none":
-            raise ComponentError("compiled steps take no divergence and no gradients: use execute")
+            raise ComponentError(
+                "compiled steps compute neither divergences nor gradients: use execute"
+            )
         x0, field = state_of(problem), bound_field(problem)
         counters, forwards = Counters(problem.field), getattr(problem.field, "forwards", 0)
         times = iter(call_times(plan, x0))
@@ -90,8 +98,9 @@ class CompiledSteps:
                 results = counters.apart(run, step.shape, field, given, weights, at)
                 values = dict(zip(step.leaving, results, strict=True))
                 if problem.callback is not None:
-                    tell(problem, plan, number, values.get(plan.nodes[number]))
-        return finished(
+                    state = values.get(plan.nodes[number])
+                    call_callback(problem, number + 1, len(plan.spans), state)
+        return solution_of(
             plan,
             problem,
             [values[r] for r in plan.outputs],
@@ -101,9 +110,9 @@ class CompiledSteps:
         )
 
     def _function(self, shape: Shape) -> Callable[..., list[Tensor]]:
-        """The compiled step of this shape.
+        """Return the compiled step of this shape.
 
-        Each has a code object of its own, because torch bounds the compilations of each by 8.
+        Each has its own code object: torch compiles one code object at most 8 times.
         """
         if shape not in self._compiled:
             own = FunctionType(_run.__code__.replace(), _run.__globals__, _run.__name__)
@@ -120,7 +129,7 @@ def _run(
     weights: Sequence[Tensor],
     times: Sequence[Tensor],
 ) -> list[Tensor]:
-    """One step; what the compiler sees."""
+    """Run one step: the function that torch compiles."""
     registers, weight, time = list(given), iter(weights), iter(times)
     for is_call, reads in shape.rows:
         if is_call:
@@ -137,7 +146,7 @@ def _run(
 
 @lru_cache(maxsize=64)
 def _steps(plan: Plan) -> tuple[Step, ...]:
-    """The plan cut at its steps' ends."""
+    """Return the steps of the plan."""
     present: tuple[int, ...] = (START,)
     steps = []
     for first, last in plan.spans:
@@ -168,5 +177,5 @@ def _step(plan: Plan, first: int, last: int, entering: tuple[int, ...]) -> Step:
 def _numbers(
     weights: tuple[float, ...], dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Each weight as a tensor without dimensions: a float would be compiled in."""
+    """Return each weight as a tensor without dimensions: a float would be a compiled constant."""
     return device_tensor(weights, dtype, device).unbind(0) if weights else ()

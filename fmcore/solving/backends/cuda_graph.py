@@ -1,9 +1,9 @@
-"""A plan run by recorded steps: one launch from the host for a whole step, the network within.
+"""The CUDA graph backend: one launch from the host for a whole step, including the network.
 
-A CUDA graph repeats the same operations at the same addresses.  So the registers that go from step
-to step have memory of their own, and weights and times come from a table on the device, at the row
-that a counter on the device points to: one graph serves all steps of the same shape, and every grid
-and budget.
+A CUDA graph repeats the same operations at the same addresses.  So the registers that one step
+leaves for the next have fixed memory, and weights and times come from a table on the device, from
+the row that a counter on the device selects.  One graph then serves all steps of one shape, for
+every grid and budget.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.source import Condition
-from fmcore.solving.backends.eager import finished
+from fmcore.solving.backends.eager import solution_of
 from fmcore.solving.backends.field_state import Counters, addresses, recognizer
 from fmcore.solving.backends.fused import on_device_of, velocity_at
 from fmcore.solving.backends.kernels import Kernel, Unavailable
@@ -32,22 +32,23 @@ from fmcore.solving.interval import rounded_inside
 __all__ = ["GraphedSteps", "Recorder", "cuda_graphs"]
 
 WARM_UPS = 3
-"""Runs of a step before it is recorded, in which libraries choose their algorithms and workspaces;
-torch's documentation of graphs takes as many."""
+"""Runs of a step before it is recorded, in which libraries select algorithms and allocate
+workspaces; the number in torch's documentation of CUDA graphs."""
 
-SHAPES_KEPT = 4
-"""Shapes of a problem whose graphs are kept: whole batches, the last one, and their like."""
+MAX_SHAPES = 4
+"""Problem shapes whose graphs are kept at a time: full batches and a smaller last batch, each with
+and without a condition."""
 
-ROWS = 64
-"""Rows of a table at first; a longer plan gets the next power of 2, and is recorded again."""
+MIN_TABLE_ROWS = 64
+"""Rows of a new table; a plan of more steps needs a new table, and its steps are recorded again."""
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]
-"""Records a function, which it may try before, and gives what repeats it."""
+"""Records a function, which it may run before, and returns a function that repeats it."""
 
 
 class Recorded(NamedTuple):
-    """A recorded step: `replay` runs it with the numbers in the `row`th row of `table`, and adds 1
-    to `row`.  The field's counters gain `counted` by one run.
+    """A recorded step: `replay` runs it with the numbers in row `row` of `table`, and adds 1 to
+    `row`.  `counted` is what one run adds to the field's counters.
     """
 
     replay: Callable[[], None]
@@ -57,7 +58,7 @@ class Recorded(NamedTuple):
 
 
 def cuda_graphs() -> Recorder:
-    """Records CUDA graphs that share their memory: nothing lives in it from step to step."""
+    """Return a recorder of CUDA graphs with a common memory pool: no graph keeps values in it."""
     pool = torch.cuda.graph_pool_handle()
 
     def record(step: Callable[[], None]) -> Callable[[], None]:
@@ -69,13 +70,15 @@ def cuda_graphs() -> Recorder:
                 step()
         current.wait_stream(aside)
         try:
-            # "thread_local": what other threads allocate meanwhile does not end the recording
+            # With "global", an allocation in another thread would end the recording.
             with torch.cuda.graph(graph, pool, aside, capture_error_mode="thread_local"):
                 step()
-        except RuntimeError as error:  # it waited for the device, or did what no graph can hold
+        except RuntimeError as error:  # a wait for the device, or an operation no graph can hold
             raise Unavailable(_first_line(error.__context__ or error)) from error
         finally:
-            torch.cuda.set_stream(current)  # torch leaves its own current where recording failed
+            torch.cuda.set_stream(
+                current
+            )  # after a failed recording, torch's own stream is current
         replay: Callable[[], None] = graph.replay
         return replay
 
@@ -86,22 +89,22 @@ def cuda_graphs() -> Recorder:
 class GraphedSteps:
     """Runs plans with `field`, recording each shape of step once for each shape of the problem.
 
-    `kernel` adds up registers; `recorder` makes what records, once for each shape of the problem.
-    Keep the object for as long as the field is used.  Divergences and gradients are not taken here.
+    `kernel` computes the sums of registers; `recorder` is called once for each shape of the
+    problem.  Keep the object as long as the field is used: it holds the graphs.  It computes
+    neither divergences nor gradients.
     """
 
     def __init__(
         self, field: Any, kernel: Kernel, recorder: Callable[[], Recorder] = cuda_graphs
     ) -> None:
         self._made_for, self._kernel, self._recorder = recognizer(field), kernel, recorder
-        self._stages: OrderedDict[Any, _Stage] = OrderedDict()
+        self._buffers: OrderedDict[Any, _Buffers] = OrderedDict()
         self._addresses: tuple[Any, ...] = ()
 
     def execute(
         self, plan: Plan, problem: Problem, asked: int | None = None, **extra: Any
     ) -> Solution:
-        """Solve `problem`, whose field must be the one given at first, by the segments of `plan`;
-        `extra` is added to the solution's.
+        """Solve `problem` by the segments of `plan`; `extra` is added to the solution's stats.
 
         Raises Unavailable where a step cannot be recorded, and ComponentError for a problem with
         another field.
@@ -111,20 +114,20 @@ class GraphedSteps:
         x0, segments = state_of(problem), segments_of(plan)
         counters, forwards = Counters(problem.field), getattr(problem.field, "forwards", 0)
         with torch.inference_mode(False), torch.no_grad(), on_device_of(x0):
-            stage = self._stage(x0, problem)
+            buffers = self._buffers_for(x0, problem)
             before = counters.read()
             for shape, rows in _rows(plan, x0.dtype, x0.device).items():
-                stage.prepare(shape, rows, problem.field, counters)
-            stage.fill(x0, problem.condition)  # here, since trial runs write there too
+                buffers.prepare(shape, rows, problem.field, counters)
+            buffers.fill(x0, problem.condition)  # after the runs before a recording, which write
             noise = Diffusion(problem, x0) if plan.draws else None
             for segment in segments:
-                stage.run(segment, noise)
+                buffers.run(segment, noise)
             counters.write(before)
             for segment in segments:
-                counters.add(stage.recorded[segment.shape].counted)
+                counters.add(buffers.recorded[segment.shape].counted)
             last = segments[-1].leaving if segments else ()
-            outputs = [stage.slots[last.index(r)].clone() if last else x0 for r in plan.outputs]
-        return finished(
+            outputs = [buffers.slots[last.index(r)].clone() if last else x0 for r in plan.outputs]
+        return solution_of(
             plan,
             problem,
             outputs,
@@ -135,30 +138,29 @@ class GraphedSteps:
 
     @property
     def recorded(self) -> int:
-        """How many graphs are kept."""
-        return sum(len(stage.recorded) for stage in self._stages.values())
+        """The number of graphs that are kept."""
+        return sum(len(buffers.recorded) for buffers in self._buffers.values())
 
-    def _stage(self, x0: Tensor, problem: Problem) -> _Stage:
-        """The memory for problems like this one; all is forgotten when the weights have moved."""
+    def _buffers_for(self, x0: Tensor, problem: Problem) -> _Buffers:
+        """Return the buffers for problems of this shape; drop all if the weights have moved."""
         now = addresses(problem.field)
         if now != self._addresses:
-            self._stages.clear()
+            self._buffers.clear()
             self._addresses = now
-        key = (_looks(x0), *((name, _looks(v)) for name, v in (problem.condition or {}).items()))
-        if key not in self._stages:
-            self._stages[key] = _Stage(x0, problem.condition, self._kernel, self._recorder())
-        self._stages.move_to_end(key)
-        while len(self._stages) > SHAPES_KEPT:
-            self._stages.popitem(last=False)
-        return self._stages[key]
+        key = (_layout(x0), *((name, _layout(v)) for name, v in (problem.condition or {}).items()))
+        if key not in self._buffers:
+            self._buffers[key] = _Buffers(x0, problem.condition, self._kernel, self._recorder())
+        self._buffers.move_to_end(key)
+        while len(self._buffers) > MAX_SHAPES:
+            self._buffers.popitem(last=False)
+        return self._buffers[key]
 
 
 @final
-class _Stage:
-    """Memory that stays where it is, for problems of one shape, and the steps recorded over it.
+class _Buffers:
+    """Memory at fixed addresses for problems of one shape, and the steps recorded over it.
 
-    `slots` are the registers between steps, in the order in which they leave one and enter the
-    next.
+    `slots` are the registers between steps, in the order of `Segment.leaving`.
     """
 
     def __init__(
@@ -171,13 +173,13 @@ class _Stage:
         self._kernel, self._record = kernel, record
 
     def fill(self, x0: Tensor, condition: Condition | None) -> None:
-        """Begin a solve."""
+        """Copy the start of a solve into the buffers."""
         self.slots[0].copy_(x0)
         for name, value in (condition or {}).items():
-            _given(self.condition)[name].copy_(value)
+            _present(self.condition)[name].copy_(value)
 
     def prepare(self, shape: Shape, rows: Tensor, field: Any, counters: Counters) -> None:
-        """Have a recorded step of this shape, at the first of these rows of numbers."""
+        """Record a step of this shape if there is none, and set its table to these `rows`."""
         recorded = self.recorded.get(shape)
         if recorded is None or len(recorded.table) < len(rows):
             recorded = self.recorded[shape] = self._new(shape, rows, field, counters)
@@ -185,7 +187,7 @@ class _Stage:
         recorded.row.zero_()
 
     def run(self, segment: Segment, noise: Diffusion | None) -> None:
-        """The next step, of which nothing is known here but its shape and its draws."""
+        """Run the next step, after copying its draws into their buffers."""
         if noise is not None:
             for place, draw in zip(self.draws, segment.draws, strict=False):
                 place.copy_(noise(draw), non_blocking=True)
@@ -197,8 +199,9 @@ class _Stage:
             self.slots.append(like.clone())
         while len(self.draws) < shape.draws:
             self.draws.append(torch.zeros_like(like))
-        capacity = max(ROWS, 1 << (len(rows) - 1).bit_length())
-        table = rows[:1].repeat(capacity, 1)  # whichever row a trial run reads, its times are valid
+        capacity = max(MIN_TABLE_ROWS, 1 << (len(rows) - 1).bit_length())
+        # Runs before the recording read rows 0 to WARM_UPS, which need times inside the interval.
+        table = rows[:1].repeat(capacity, 1)
         row = torch.zeros(1, dtype=torch.int64, device=like.device)
         counted: tuple[int, ...] = ()
 
@@ -211,7 +214,7 @@ class _Stage:
         return Recorded(self._record(step), table, row, counted)
 
     def _step(self, shape: Shape, table: Tensor, row: Tensor, field: Any) -> None:
-        """What is recorded."""
+        """Run one step: the function that is recorded."""
         numbers = table.index_select(0, row).squeeze(0)
         weights = sum(work.outs * len(work.reads) for work in shape.work)
         times = iter(numbers[weights:].unsqueeze(1).expand(-1, len(self.slots[0])).unbind())
@@ -225,11 +228,13 @@ class _Stage:
             self._kernel(made, [values[r] for r in reads], numbers, offset, mask)
             values += made
             offset += outs * len(reads)
-        self._leave(values, shape)
+        self._store(values, shape)
         row.add_(1)
 
-    def _leave(self, values: Sequence[Tensor], shape: Shape) -> None:
-        """Put what leaves into its slots; what comes out of a slot is saved before."""
+    def _store(self, values: Sequence[Tensor], shape: Shape) -> None:
+        """Copy the leaving registers into their slots; one that is in a slot is cloned first, since
+        another copy may overwrite it.
+        """
         entered = range(shape.entering)
         moves = [(to, at) for to, at in enumerate(shape.leaving) if to != at or at not in entered]
         if moves:
@@ -245,8 +250,8 @@ class _Stage:
 
 @lru_cache(maxsize=64)
 def _rows(plan: Plan, dtype: torch.dtype, device: torch.device) -> dict[Shape, Tensor]:
-    """The numbers of all steps of each shape, in the order of the steps: a row holds a step's
-    weights, then its times.
+    """Return the numbers of the steps of each shape, one row a step: its weights, then its
+    times.
     """
     low, high = min(plan.grid), max(plan.grid)
     times = rounded_inside([call.t for call in plan.calls], low, high, dtype).tolist()
@@ -261,11 +266,11 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _looks(value: Tensor) -> tuple[Any, ...]:
+def _layout(value: Tensor) -> tuple[Any, ...]:
     return value.shape, value.stride(), value.dtype, value.device
 
 
-def _given(condition: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
+def _present(condition: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
     if condition is None:
-        raise RuntimeError("a problem with a condition came to memory made for one without")
+        raise RuntimeError("these buffers were made for problems without a condition")
     return condition

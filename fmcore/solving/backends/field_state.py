@@ -1,7 +1,7 @@
-"""What a field keeps outside of its tensors: what it counts in Python, and where its weights lie.
+"""The state of a field outside its tensors: its counters in Python, and its weights' addresses.
 
-A compiled or recorded step does not run the field's Python again, so its counters are moved on by
-hand, and a graph is of use only as long as the weights stay where they were.
+A compiled or recorded step does not run the field's Python code again, so its counters are advanced
+separately, and a CUDA graph is valid only as long as the weights keep their addresses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Counters", "PerField", "addresses", "recognizer"]
 Kept = TypeVar("Kept")
 Result = TypeVar("Result")
 COUNTERS = ("nfe", "forwards")
-"""What fmcore's fields count in."""
+"""The attributes in which fmcore's fields count."""
 
 
 @final
@@ -27,7 +27,7 @@ class Counters:
     """The counters of `field` and of the fields that it wraps."""
 
     def __init__(self, field: Any) -> None:
-        self._places = [
+        self._counters = [
             (part, name)
             for part in _parts(field)
             for name in COUNTERS
@@ -36,18 +36,18 @@ class Counters:
         ]
 
     def read(self) -> tuple[int, ...]:
-        """Where they stand."""
-        return tuple(getattr(part, name) for part, name in self._places)
+        """Return their values."""
+        return tuple(getattr(part, name) for part, name in self._counters)
 
     def write(self, values: tuple[int, ...]) -> None:
-        """Set them to what `read` gave."""
-        for (part, name), value in zip(self._places, values, strict=True):
+        """Set them to values of `read`."""
+        for (part, name), value in zip(self._counters, values, strict=True):
             setattr(part, name, value)
 
     def apart(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """`function(*arguments)`, which finds the counters at 0; what it counts is added to them.
+        """Return `function(*arguments)`, run with counters at 0; add what it counts afterwards.
 
-        A compiler takes a counter's value for a constant, and compiles again for every other one.
+        torch.compile treats a counter's value as a constant, and would compile again for each.
         """
         before = self.read()
         self.write((0,) * len(before))
@@ -57,16 +57,16 @@ class Counters:
             self.add(before)
 
     def add(self, values: tuple[int, ...], times: int = 1) -> None:
-        """Move them on by `times` times `values`."""
+        """Add `times` times `values` to them."""
         now = self.read()
         self.write(tuple(a + times * b for a, b in zip(now, values, strict=True)))
 
 
 @final
 class PerField(Generic[Kept]):
-    """One value for each field, for as long as the field lives; methods belong to their object.
+    """A cache with one value for each field, dropped with the field; for a method, with its object.
 
-    A field that cannot be referred to weakly gets a new value each time.
+    A field without weak references gets a new value at each call.
     """
 
     def __init__(self, make: Callable[[Any], Kept]) -> None:
@@ -74,15 +74,15 @@ class PerField(Generic[Kept]):
         self._kept: dict[int, tuple[Any, dict[Any, Kept]]] = {}
 
     def of(self, field: Any) -> Kept:
-        """The value of this field."""
+        """Return the value of this field, made at the first call."""
         owner, name = _owner(field)
         key = id(owner)
         if key not in self._kept:
             try:
-                watch = weakref.ref(owner, lambda _: self._kept.pop(key, None))
+                reference = weakref.ref(owner, lambda _: self._kept.pop(key, None))
             except TypeError:
                 return self._make(field)
-            self._kept[key] = (watch, {})
+            self._kept[key] = (reference, {})
         values = self._kept[key][1]
         if name not in values:
             values[name] = self._make(field)
@@ -90,22 +90,22 @@ class PerField(Generic[Kept]):
 
 
 def recognizer(field: Any) -> Callable[[Any], bool]:
-    """Tells whether it is given `field`, without keeping it alive."""
+    """Return a function that tests whether its argument is `field`, without keeping it alive."""
     owner, name = _owner(field)
     try:
-        watch: Callable[[], Any] = weakref.ref(owner)
+        reference: Callable[[], Any] = weakref.ref(owner)
     except TypeError:
-        watch = lambda: owner  # noqa: E731  # stands for a reference
+        reference = lambda: owner  # noqa: E731  # for objects without weak references
 
     def recognizes(other: Any) -> bool:
-        its_owner, its_name = _owner(other)
-        return its_owner is watch() and its_name is name
+        other_owner, other_name = _owner(other)
+        return other_owner is reference() and other_name is name
 
     return recognizes
 
 
 def addresses(field: Any) -> tuple[Any, ...]:
-    """Where the weights of the networks lie that `field` is or holds, and whether each trains."""
+    """Return the addresses of the weights of all networks in `field`, and whether each trains."""
     networks = [part for part in _parts(field) if isinstance(part, nn.Module)]
     return tuple(
         (network.training, *(p.data_ptr() for p in chain(network.parameters(), network.buffers())))
@@ -114,14 +114,15 @@ def addresses(field: Any) -> tuple[Any, ...]:
 
 
 def _owner(field: Any) -> tuple[Any, Any]:
-    """An object and its method, made anew at each access; or the field itself."""
+    """Return the object and the function of a method, or the field and None.
+
+    Each access of a method makes a new object, so that the identity of methods has no meaning.
+    """
     return getattr(field, "__self__", field), getattr(field, "__func__", None)
 
 
 def _parts(field: Any) -> Iterator[Any]:
-    """The field, what it holds if it is one of fmcore's, and what it closes over if it is a
-    function.
-    """
+    """Yield the field, the callable fields of a dataclass, and what a function closes over."""
     seen: set[int] = set()
     pending = [field]
     while pending:

@@ -1,7 +1,7 @@
-"""A plan run sweep by sweep: between two calls of the field, one pass over memory.
+"""The fused backend: all sums between two calls of the field in one pass over memory.
 
-The kernel reads its weights from a table on the device, so that the host hands over addresses and
-an offset and nothing else.
+The kernel reads its weights from a table on the device, so that the host passes only addresses and
+an offset.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.problem import Problem, Solution
-from fmcore.solving.backends.eager import call_times, finished
+from fmcore.solving.backends.eager import call_times, solution_of
 from fmcore.solving.backends.fusion import Program, program_of
 from fmcore.solving.backends.kernels import Kernel
 from fmcore.solving.divergence import DivergenceField
@@ -30,27 +30,27 @@ __all__ = ["execute_fused", "laid_out", "on_device_of", "velocity_at"]
 def execute_fused(
     plan: Plan, problem: Problem, kernel: Kernel, asked: int | None = None, **extra: Any
 ) -> Solution:
-    """Solve `problem` by the sweeps of `plan`, each one launch of `kernel`; `extra` is added to the
-    solution's.
+    """Solve `problem` by the fused sums of `plan`, each one launch of `kernel`; `extra` is added to
+    the solution's stats.
     """
     x0, program = state_of(problem), program_of(plan)
     forwards = getattr(problem.field, "forwards", 0)
-    measured = None
+    divergence = None
     with torch.no_grad(), on_device_of(x0):
         field = bound_field(problem)
         if problem.augmentation is not None:
-            field = measured = DivergenceField(
+            field = divergence = DivergenceField(
                 problem, problem.augmentation, canonical(plan).weights, x0
             )
         noise = Diffusion(problem, x0) if plan.draws else None
         registers = _registers(program, x0)
         table = _table(program, x0.dtype, x0.device)
         _run(program, registers, field, call_times(plan, x0), noise, table, kernel)
-    return finished(
+    return solution_of(
         plan,
         problem,
         [registers[slot] for slot in program.outputs],
-        logdet=measured and measured.logdet,
+        logdet=divergence and divergence.logdet,
         forwards=getattr(problem.field, "forwards", 0) - forwards,
         asked=asked,
         extra=extra,
@@ -58,12 +58,12 @@ def execute_fused(
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[object]:
-    """Makes x's GPU the current one: kernels that are not torch's are launched there."""
+    """Return a context in which x's GPU is current: Triton launches kernels on the current one."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def velocity_at(field: Callable[[Tensor, Tensor], Tensor], x: Tensor, t: Tensor) -> Tensor:
-    """The field's velocity, checked, in x's layout and in memory that is not x's."""
+    """Return the field's velocity, checked, in x's layout and in memory that is not x's."""
     velocity = field(x, t)
     if velocity.shape != x.shape or velocity.dtype is not x.dtype:
         check_velocity(field, velocity, x)
@@ -72,7 +72,7 @@ def velocity_at(field: Callable[[Tensor, Tensor], Tensor], x: Tensor, t: Tensor)
 
 
 def laid_out(value: Tensor, like: Tensor) -> Tensor:
-    """`value` with its elements in the order in which those of `like`, dense, lie in memory."""
+    """Return `value` in the memory layout of `like`, which is dense."""
     if value.stride() == like.stride() or (value.is_contiguous() and like.is_contiguous()):
         return value
     return torch.empty_like(like).copy_(value)
@@ -99,7 +99,7 @@ def _run(
 
 
 def _registers(program: Program, x0: Tensor) -> list[Any]:
-    """All slots: x0, dense, and the buffers; those of velocities and draws still empty."""
+    """Return all slots: x0, dense, the buffers, and empty slots for velocities and draws."""
     dense = torch.empty_like(x0)
     registers: list[Any] = [None] * program.slots
     registers[0] = laid_out(x0.detach(), dense)

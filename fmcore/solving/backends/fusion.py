@@ -1,8 +1,8 @@
-"""A plan with the sums between two calls taken together: one pass over memory for all of them.
+"""Fusion of the sums between two calls of a plan: one pass over memory for all of them.
 
-Whatever a solver adds up between two evaluations is linear in the registers that are there, so the
-sums are substituted into one another on the host, in float64, and one kernel reads each register
-once and writes all that is needed later.
+All sums between two evaluations are linear in the registers before them.  So they are substituted
+into one another on the host, in float64, and one kernel reads each register once and writes every
+sum that is needed later.
 """
 
 from __future__ import annotations
@@ -13,10 +13,19 @@ from functools import lru_cache
 from typing import NamedTuple, final
 
 from fmcore.solving.backends.registers import Pool
-from fmcore.solving.fixed.plan import START, Call, Combine, Noise, Plan
-from fmcore.solving.fixed.symbolic import LinearExpr
+from fmcore.solving.fixed.plan import START, Call, Combine, LinearExpr, Noise, Plan
 
-__all__ = ["FusedSum", "Instruction", "Item", "Program", "mask_of", "program_of", "sweeps_of"]
+__all__ = [
+    "FusedSum",
+    "Instruction",
+    "Item",
+    "Program",
+    "fused_items",
+    "mask_of",
+    "outs_of",
+    "program_of",
+    "reads_of",
+]
 
 
 @final
@@ -38,11 +47,11 @@ Item = Call | Noise | FusedSum
 
 
 class Instruction(NamedTuple):
-    """One item with slots for registers.
+    """One item, with slots for registers.
 
-    A call (of number `call`) or a draw (of number `draw`) puts its tensor into slot outs[0]; a
-    sweep adds up `reads` with the weights that begin at `offset` of the plan's table, those that
-    are not zero by `mask`.  `free` are the slots of no use afterwards.
+    A call (number `call`) or a draw (number `draw`) writes its tensor to slot outs[0].  A sum
+    combines `reads` with the weights from `offset` of the plan's table; `mask` selects those that
+    are not zero.  `free` are the slots that are not read afterwards.
     """
 
     outs: tuple[int, ...]
@@ -59,8 +68,8 @@ class Instruction(NamedTuple):
 class Program:
     """A plan's items over slots.
 
-    Slot 0 is x0; slots 1 .. buffers are the solver's own, the further ones hold what the field
-    returned and what was drawn.  `table` are the weights of all sweeps, `launches` their number.
+    Slot 0 is x0, slots 1 .. `buffers` are the solver's own, and the rest hold velocities and draws.
+    `table` holds the weights of all sums, `launches` is their number.
     """
 
     items: tuple[Instruction, ...]
@@ -71,8 +80,8 @@ class Program:
     launches: int
 
 
-def sweeps_of(plan: Plan) -> tuple[Item, ...]:
-    """The plan's calls in their order, its sums gathered, each draw just before its first use."""
+def fused_items(plan: Plan) -> tuple[Item, ...]:
+    """Return the plan's calls in order, its fused sums, and each draw just before its first use."""
     wanted = _readers(plan)
     items: list[Item] = []
     drawn: dict[int, Noise] = {}
@@ -88,16 +97,18 @@ def sweeps_of(plan: Plan) -> tuple[Item, ...]:
             if row.state in drawn:
                 items.append(drawn.pop(row.state))
             items.append(row)
-    return (*items, *_flushed(group, wanted, drawn), *_left(drawn, plan.outputs))
+    items += _flushed(group, wanted, drawn)
+    # A draw that no sum reads may still be an output.
+    return (*items, *(row for out, row in drawn.items() if out in plan.outputs))
 
 
 @lru_cache(maxsize=256)
 def program_of(plan: Plan) -> Program:
-    """Give every register of the plan's items a slot.
+    """Return the plan's items with a slot for each register.
 
-    What a sweep writes never shares memory with what it reads.
+    A sum never writes to memory that it reads: its kernel runs in no fixed order.
     """
-    items = sweeps_of(plan)
+    items = fused_items(plan)
     last = _last_reads(items, plan.outputs)
     own, foreign = Pool(), Pool()
     slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
@@ -105,12 +116,12 @@ def program_of(plan: Plan) -> Program:
     for index, item in enumerate(items):
         pool = own if isinstance(item, FusedSum) else foreign
         for register in outs_of(item):
-            slot[register] = (pool, pool.take())
+            slot[register] = (pool, pool.acquire())
         ends = [r for r in dict.fromkeys(reads_of(item)) if last[r] == index and r != START]
         for register in ends:
             of, number = slot[register]
             if of is not None:
-                of.put(number)
+                of.release(number)
         dying.append(ends)
     first = {None: 0, own: 1, foreign: 1 + own.size}
     place = {register: first[pool] + number for register, (pool, number) in slot.items()}
@@ -125,22 +136,22 @@ def program_of(plan: Plan) -> Program:
 
 
 def outs_of(item: Item) -> tuple[int, ...]:
-    """The registers that an item writes."""
+    """Return the registers that an item writes."""
     return item.outs if isinstance(item, FusedSum) else (item.out,)
 
 
 def reads_of(item: Item) -> tuple[int, ...]:
-    """The registers that an item reads."""
+    """Return the registers that an item reads."""
     return item.reads
 
 
-def mask_of(sweep: FusedSum) -> int:
-    """Which weights are not zero: bit i * reads + j for weight (i, j)."""
-    return sum(1 << place for place, weight in enumerate(sweep.flat) if weight != 0)
+def mask_of(fused: FusedSum) -> int:
+    """Return which weights are not zero: bit i * len(reads) + j for weight (i, j)."""
+    return sum(1 << place for place, weight in enumerate(fused.flat) if weight != 0)
 
 
 def _readers(plan: Plan) -> dict[int, int]:
-    """The last row that reads each register; the number of rows for an output."""
+    """Return the last row that reads each register; the number of rows for an output."""
     last = {r: index for index, row in enumerate(plan.rows) for r in row.reads}
     return last | dict.fromkeys(plan.outputs, len(plan.rows))
 
@@ -148,7 +159,7 @@ def _readers(plan: Plan) -> dict[int, int]:
 def _flushed(
     group: Sequence[tuple[int, Combine]], last: dict[int, int], drawn: dict[int, Noise]
 ) -> Iterator[Item]:
-    """The draws that a run of sums needs, then the sums as one sweep."""
+    """Yield the draws that a group of sums needs, then the group as one fused sum."""
     if not group:
         return
     end = group[-1][0]
@@ -164,11 +175,6 @@ def _flushed(
         reads=reads,
         weights=tuple(tuple(weights.get(r, 0.0) for r in reads) for weights in kept.values()),
     )
-
-
-def _left(drawn: dict[int, Noise], outputs: tuple[int, ...]) -> Iterator[Item]:
-    """A draw that nobody adds to anything may still be an output."""
-    yield from (row for out, row in drawn.items() if out in outputs)
 
 
 def _last_reads(items: Sequence[Item], outputs: tuple[int, ...]) -> dict[int, int]:

@@ -1,20 +1,16 @@
-"""What adds up the registers of a plan: torch's own operations anywhere, one Triton kernel where
-that works.
-"""
+"""Kernels that sum the registers of a plan: torch's own operations, or one Triton kernel."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-__all__ = ["MOST_READS", "Kernel", "Unavailable", "best_kernel", "chain", "sweep", "triton_kernel"]
+__all__ = ["Kernel", "Unavailable", "best_kernel", "chain", "triton_kernel"]
 
 Kernel = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor, int, int], None]
 """`kernel(outs, reads, table, offset, mask)`: outs[i] = sum_j table[offset + i * len(reads) + j] *
@@ -23,13 +19,13 @@ outs share no memory with reads."""
 
 
 class Unavailable(Exception):
-    """A way of solving is not to be had here; says why."""
+    """A backend or kernel cannot be used here; the message is the reason."""
 
 
 def chain(
     outs: Sequence[Tensor], reads: Sequence[Tensor], table: Tensor, offset: int, mask: int
 ) -> None:
-    """The kernel as a chain of torch's own operations."""
+    """Compute the sums by a chain of torch's own operations."""
     weights = table[offset : offset + len(outs) * len(reads)].unbind() if reads else ()
     for i, out in enumerate(outs):
         first = i * len(reads)
@@ -43,10 +39,10 @@ def chain(
 
 
 def triton_kernel(device: torch.device) -> Kernel:
-    """The kernel in Triton, which has shown once on this device that it works.
+    """Return the Triton kernel, after one test on this device.
 
-    Raises Unavailable with the reason if it does not.  On a CPU it runs in Triton's interpreter,
-    where `TRITON_INTERPRET=1` asks for that.
+    Raises Unavailable with the reason if the test fails.  On a CPU it runs in Triton's interpreter,
+    if `TRITON_INTERPRET=1` is set.
     """
     found = _tried(device, os.environ.get("TRITON_INTERPRET") == "1")
     if isinstance(found, str):
@@ -55,7 +51,7 @@ def triton_kernel(device: torch.device) -> Kernel:
 
 
 def best_kernel(device: torch.device) -> Kernel:
-    """Triton's where it works, otherwise the chain."""
+    """Return the Triton kernel where it works, otherwise `chain`."""
     try:
         return triton_kernel(device)
     except Unavailable:
@@ -67,20 +63,35 @@ def _tried(device: torch.device, interpreted: bool) -> Kernel | str:
     if device.type != "cuda" and not (device.type == "cpu" and interpreted):
         return f"Triton has no kernels for the device '{device.type}'"
     try:
-        from fmcore.solving.backends.kernels import sweep
+        # Triton is optional, and takes a second to import.
+        from fmcore.solving.backends.triton_sum import MAX_READS, fused_sum
     except ImportError:
         return "Triton is not installed: pip install 'triton>=3.3'"
     try:
         with torch.inference_mode(False), torch.no_grad(), _waiting_allowed(device):
-            agrees = _agrees(sweep, device)
-    except Exception as error:  # a compiler, a linker, a driver: they raise what they like
+            agrees = _agrees(fused_sum, device)
+    except Exception as error:  # of the compiler, the linker or the driver, of any type
         reason = str(error).strip().partition("\n")[0]
         return f"Triton does not work here: {type(error).__name__}: {reason}"
-    return sweep if agrees else "Triton's kernel and torch do not agree here"
+    return (
+        _limited(fused_sum, MAX_READS) if agrees else "Triton's kernel and torch do not agree here"
+    )
+
+
+def _limited(kernel: Kernel, most: int) -> Kernel:
+    """Return `kernel`, replaced by the chain for more than `most` reads."""
+
+    @wraps(kernel)
+    def limited(
+        outs: Sequence[Tensor], reads: Sequence[Tensor], table: Tensor, offset: int, mask: int
+    ) -> None:
+        (kernel if len(reads) <= most else chain)(outs, reads, table, offset, mask)
+
+    return limited
 
 
 def _agrees(kernel: Kernel, device: torch.device) -> bool:
-    """Whether the kernel gives what the chain gives, on two vectors that end amid a block."""
+    """Return whether kernel and chain agree on vectors whose length is no multiple of a block."""
     reads = [torch.linspace(-1, n, 1500, device=device) for n in (1, 2, 3)]
     table = torch.linspace(0.5, 2, 7, device=device)
     ours, torchs = ([torch.full_like(reads[0], 9.0) for _ in range(2)] for _ in range(2))
@@ -91,7 +102,7 @@ def _agrees(kernel: Kernel, device: torch.device) -> bool:
 
 @contextmanager
 def _waiting_allowed(device: torch.device) -> Iterator[None]:
-    """The trial waits for the device, once, even where the caller forbids it to solves."""
+    """Allow the test to wait for the device, even where the caller has forbidden it."""
     if device.type != "cuda":
         yield
         return
@@ -102,49 +113,3 @@ def _waiting_allowed(device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.cuda.set_sync_debug_mode(before)
-
-
-BLOCK = 1024
-"""Elements a program: two float32 vectors of 16 bytes for each of 128 threads."""
-
-
-MOST_READS = 64
-"""Registers that one launch reads; each is an argument of the kernel."""
-
-
-@triton.jit(do_not_specialize=["offset"])  # type: ignore[untyped-decorator]
-def _sweep(outs, reads, table, offset, size, MASK: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    there = at < size
-    values = ()
-    for j in tl.static_range(len(reads)):
-        value = tl.load(reads[j] + at, mask=there)
-        values = values + (value,)  # type: ignore[assignment]  # noqa: RUF005  # Triton knows no *
-    for i in tl.static_range(len(outs)):
-        total = tl.zeros((BLOCK,), dtype=table.dtype.element_ty)
-        for j in tl.static_range(len(reads)):
-            if (MASK >> (i * len(reads) + j)) & 1:
-                total += tl.load(table + offset + i * len(reads) + j) * values[j]
-        tl.store(outs[i] + at, total, mask=there)
-
-
-def sweep(
-    outs: Sequence[Tensor], reads: Sequence[Tensor], table: Tensor, offset: int, mask: int
-) -> None:
-    """outs = weights @ reads in one launch: see `fmcore.solving.backends.kernels.Kernel`."""
-    size = outs[0].numel()
-    if size == 0:
-        return
-    if len(reads) > MOST_READS:
-        chain(outs, reads, table, offset, mask)
-        return
-    _sweep[(triton.cdiv(size, BLOCK),)](
-        tuple(outs),
-        tuple(reads),
-        table,
-        offset,
-        size,
-        MASK=mask,
-        BLOCK=BLOCK,
-        enable_fp_fusion=True,
-    )

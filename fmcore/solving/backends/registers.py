@@ -1,6 +1,6 @@
-"""Which buffer each register of a plan lives in, and the order in which a row's terms are added.
+"""Register allocation: a buffer for each register of a plan, and the order of a row's terms.
 
-A register is needed from its row to its last reader; registers whose lives do not overlap share a
+A register is needed from its row to its last reader.  Registers whose ranges do not overlap share a
 buffer, so that memory does not grow with the number of steps.  A combination may overwrite one of
 its own terms.
 """
@@ -16,16 +16,16 @@ __all__ = ["Allocation", "Instruction", "Pool", "allocate"]
 
 
 class Instruction(NamedTuple):
-    """One row with slots for registers.
+    """One row, with slots for registers.
 
-    A call reads slot `state` and puts what the field returns into `out`.  A combination adds
-    `terms`, (slot, weight) in the order in which they must be read, into the buffer at `out`.
+    A call, with its number, reads slot `state` and puts the velocity into `out`.  A combination
+    sums `terms`, (slot, weight) in the order in which they must be read, into the buffer at `out`.
     Noise puts draw number `draw` into `out`.  `free` are the slots of velocities and draws that are
-    of no use afterwards.
+    not read afterwards.
     """
 
     out: int
-    call: int | None  # the number of the call
+    call: int | None
     state: int
     terms: tuple[tuple[int, float], ...]
     free: tuple[int, ...]
@@ -37,9 +37,9 @@ class Instruction(NamedTuple):
 class Allocation:
     """The rows over slots.
 
-    Slot 0 is x0, never written.  Slots 1 .. buffers are the solver's own buffers, the further ones
-    hold what the field returned.  `outputs` are the slots of the plan's outputs, `nodes` those of
-    the states at the ends of the steps, None where nothing reads that state any more.
+    Slot 0 is x0, never written.  Slots 1 .. `buffers` are the solver's own, and the rest hold
+    velocities and draws.  `outputs` are the slots of the plan's outputs, `nodes` those of the
+    states at the ends of the steps, None where no later row reads that state.
     """
 
     program: tuple[Instruction, ...]
@@ -50,25 +50,27 @@ class Allocation:
 
 
 def allocate(plan: Plan) -> Allocation:
-    """Give every register a slot."""
+    """Return the rows of `plan` with a slot for each register."""
     last = _last_reads(plan)
     buffers, velocities = Pool(), Pool()
     slot: dict[int, tuple[Pool | None, int]] = {START: (None, 0)}
     program = []
     for index, row in enumerate(plan.rows):
         dying = [r for r in row.reads if last[r] == index and r != START]
-        if not isinstance(row, Combine):  # what comes from elsewhere brings its own memory
-            slot[row.out] = (velocities, velocities.take())
+        if not isinstance(row, Combine):  # velocities and draws come with their own memory
+            slot[row.out] = (velocities, velocities.acquire())
             _release(dying, slot)
         else:
             _release(dying, slot)  # first, so that `out` may take the place of a term
-            slot[row.out] = (buffers, buffers.take())
+            slot[row.out] = (buffers, buffers.acquire())
         program.append((row, dying))
     place = _places(slot, buffers.size, buffers)
     numbered = zip(program, _numbers(plan), strict=True)
-    done = tuple(_do(row, dying, place, call, buffers.size) for (row, dying), call in numbered)
+    instructions = tuple(
+        _instruction(row, dying, place, call, buffers.size) for (row, dying), call in numbered
+    )
     return Allocation(
-        program=done,
+        program=instructions,
         buffers=buffers.size,
         slots=1 + buffers.size + velocities.size,
         outputs=tuple(place[r] for r in plan.outputs),
@@ -88,7 +90,7 @@ def _release(dying: list[int], slot: dict[int, tuple[Pool | None, int]]) -> None
     for register in dying:
         pool, number = slot[register]
         if pool is not None:
-            pool.put(number)
+            pool.release(number)
 
 
 def _places(slot: dict[int, tuple[Pool | None, int]], size: int, buffers: Pool) -> dict[int, int]:
@@ -103,7 +105,7 @@ def _numbers(plan: Plan) -> list[int | None]:
     return [next(numbers) if isinstance(row, Call) else None for row in plan.rows]
 
 
-def _do(
+def _instruction(
     row: Row, dying: list[int], place: dict[int, int], call: int | None, buffers: int
 ) -> Instruction:
     out = place[row.out]
@@ -118,9 +120,10 @@ def _do(
 
 
 def _in_order(weights: dict[int, float], out: int) -> tuple[tuple[int, float], ...]:
-    """The terms, such that the first operation, a + w b or w a, reads the one that it overwrites.
+    """Return the terms in an order in which the first operation, a + w b or w a, reads the register
+    that it overwrites.
 
-    A weight of one goes first where possible: it saves a multiplication.
+    A weight of 1 is first where possible: it saves a multiplication.
     """
     ones = [slot for slot, weight in weights.items() if weight == 1.0]
     overwritten = [out] if out in weights else []
@@ -130,19 +133,19 @@ def _in_order(weights: dict[int, float], out: int) -> tuple[tuple[int, float], .
 
 
 class Pool:
-    """Numbers from 0 on; one that was put back is taken before a new one.  `size` counts them."""
+    """Indices from 0; released ones are reused first.  `size` is how many there are."""
 
     def __init__(self) -> None:
         self.size = 0
         self._free: list[int] = []
 
-    def take(self) -> int:
-        """A number that nobody has."""
+    def acquire(self) -> int:
+        """Return an unused index."""
         if self._free:
             return self._free.pop()
         self.size += 1
         return self.size - 1
 
-    def put(self, number: int) -> None:
-        """Give a number back."""
+    def release(self, number: int) -> None:
+        """Release an index."""
         self._free.append(number)

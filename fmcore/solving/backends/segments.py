@@ -1,8 +1,8 @@
-"""A plan cut into segments that a recorded step can repeat: what each does, apart from its numbers.
+"""Segments of a plan that a recorded step can repeat: shape and numbers apart.
 
 A segment goes from the first call of a step to the first call of the next, so that the sums of both
-fall into one sweep.  Segments of the same shape differ in weights and times alone, which a recorded
-step reads from its row of a table.
+steps are fused.  Segments of the same shape differ only in weights and times, which a recorded step
+reads from its row of a table.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from fmcore.solving.backends.fusion import FusedSum, Item, mask_of, outs_of, reads_of, sweeps_of
+from fmcore.solving.backends.fusion import FusedSum, Item, fused_items, mask_of, outs_of, reads_of
 from fmcore.solving.fixed.plan import START, Call, Noise, Plan
 
 __all__ = ["Segment", "Shape", "Work", "segments_of"]
 
 
 class Work(NamedTuple):
-    """One item over the places of a segment: a call where `outs` is 0, else a sweep with as many
-    outs.  What it makes takes the next places.
+    """One item over the places of a segment: a call where `outs` is 0, else a sum with that many
+    results.  Its results take the next places.
     """
 
     reads: tuple[int, ...]
@@ -28,9 +28,10 @@ class Work(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a segment does: the registers that enter take the first places, its draws the next.
+    """A segment without its numbers: its `entering` registers take the first places, its draws the
+    next.
 
-    The registers at the places `leaving` are what the next segment begins with, in this order.
+    The registers at the places `leaving` enter the next segment, in this order.
     """
 
     entering: int
@@ -40,8 +41,8 @@ class Shape(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A segment of a plan: its shape, draws, the plan's registers that leave, and its numbers:
-    `weights` in the order of the work, `calls` from number `first_call` on.
+    """A segment of a plan: its shape, its draws, the plan's registers that leave it, and its
+    numbers: `weights` in the order of the work, and `calls` calls from number `first_call`.
     """
 
     shape: Shape
@@ -54,7 +55,7 @@ class Segment(NamedTuple):
 
 @lru_cache(maxsize=64)
 def segments_of(plan: Plan) -> tuple[Segment, ...]:
-    """The plan's segments, in order; none for a plan without rows."""
+    """Return the plan's segments, in order; none for a plan without rows."""
     groups = _groups(plan)
     entering: tuple[int, ...] = (START,)
     segments: list[Segment] = []
@@ -68,11 +69,11 @@ def segments_of(plan: Plan) -> tuple[Segment, ...]:
 
 
 def _groups(plan: Plan) -> list[list[Item]]:
-    """The plan's items, cut before the first call of each step but the first."""
+    """Return the plan's items, split before the first call of each step after the first."""
     rows = {row.out: index for index, row in enumerate(plan.rows)}
     ends = list(plan.ends[:-1])
     groups: list[list[Item]] = [[]] if plan.rows else []
-    for item in sweeps_of(plan):
+    for item in fused_items(plan):
         begins = False
         while isinstance(item, Call) and ends and rows[item.out] >= ends[0]:
             begins = bool(ends.pop(0))
@@ -96,14 +97,14 @@ def _segment(
         work=tuple(_work(item, place) for item in work),
         leaving=tuple(place[register] for register in leaving),
     )
-    sweeps = [item for item in work if isinstance(item, FusedSum)]
+    sums = [item for item in work if isinstance(item, FusedSum)]
     return Segment(
         shape=shape,
         draws=tuple(noise.draw for noise in drawn),
         leaving=leaving,
-        weights=tuple(weight for sweep in sweeps for weight in sweep.flat),
+        weights=tuple(weight for each in sums for weight in each.flat),
         first_call=first_call,
-        calls=len(work) - len(sweeps),
+        calls=len(work) - len(sums),
     )
 
 

@@ -1,6 +1,6 @@
-"""How a plan is run: the same rows and the same numbers, to rounding, by other means.
+"""Selection of the backend of a fixed solver; all give the same result, to rounding.
 
-What cannot be had here, or not for this problem, is replaced, with a word: a `FmcoreWarning`, once.
+An unavailable or unsupported backend falls back to `auto` and warns once.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ __all__ = ["Backend", "execute_by"]
 
 Backend = Literal["auto", "eager", "compiled", "fused", "graph"]
 """`eager`: torch's own operations, one after the other.  `fused`: all sums between two calls of the
-field as one Triton kernel.  `compiled`: each step, the field within, by torch.compile.  `graph`:
-each step, the field within, as a CUDA graph, its sums fused where Triton works.  `auto`: `eager` on
-a CPU, on a GPU `fused` where Triton works."""
+field as one Triton kernel.  `compiled`: each step, including the field, by torch.compile.  `graph`:
+each step, including the field, as a CUDA graph, with fused sums where Triton works.  `auto`:
+`eager` on a CPU; on a GPU `fused` where Triton works, else `eager`."""
 
-_said: set[str] = set()
+_warned: set[str] = set()
+"""Warnings that this process has given: a fallback repeats at every solve."""
 
 
 def execute_by(
     backend: Backend, plan: Plan, problem: Problem, asked: int | None = None, solver: Any = None
 ) -> Solution:
-    """Solve `problem` by the rows of `plan` and by `backend`, or as `auto` where that is not to be
-    had.
+    """Solve `problem` by the rows of `plan` with `backend`; fall back to `auto` where that fails.
 
-    `stats.extra["backend"]` says what ran, if it is not `eager` as by default, and
-    `stats.extra["refused"]` why it is not what was asked for.
+    `asked` is the NFE budget, and `solver` names the solver in warnings.  `stats.extra["backend"]`
+    is the backend that ran, unless it is the default `eager`, and `stats.extra["refused"]` the
+    reason of a fallback.
     """
     if backend == "eager":
         return execute(plan, problem, asked)
@@ -56,8 +57,9 @@ def execute_by(
         solution = _automatic(plan, problem, asked)
         refused = str(error)
     ran = solution.stats.extra.get("backend", "eager")
-    _say(f"{label_of(solver)}: no backend '{backend}' here: {refused}; solving by '{ran}'")
-    return _noting(solution, backend=ran, refused=refused)
+    _warn_once(f"{label_of(solver)}: no backend '{backend}' here: {refused}; solving by '{ran}'")
+    extra = {**solution.stats.extra, "backend": ran, "refused": refused}
+    return replace(solution, stats=replace(solution.stats, extra=extra))
 
 
 def _automatic(plan: Plan, problem: Problem, asked: int | None) -> Solution:
@@ -70,10 +72,10 @@ def _automatic(plan: Plan, problem: Problem, asked: int | None) -> Solution:
 
 
 def _by(backend: Backend, plan: Plan, problem: Problem, asked: int | None) -> Solution:
-    """Raises Unavailable."""
+    """Solve with `backend`.  Raises Unavailable where it cannot."""
     _require(backend, problem)
     if plan.draws and problem.augmentation is not None:
-        return execute(plan, problem, asked)  # which says that they do not go together
+        return execute(plan, problem, asked)  # raises the error for this combination
     if backend == "fused":
         kernel = triton_kernel(problem.x0.device)
         return execute_fused(plan, problem, kernel, asked, backend=backend)
@@ -92,24 +94,24 @@ def _by(backend: Backend, plan: Plan, problem: Problem, asked: int | None) -> So
 
 
 def _require(backend: Backend, problem: Problem) -> None:
-    """Raises Unavailable where this problem is not for this backend."""
+    """Raise Unavailable where this backend does not support this problem."""
     x0: Any = problem.x0
     if not isinstance(x0, Tensor):
         raise Unavailable("the state is not one tensor")
     if problem.grad != "none":
         raise Unavailable("gradients go through torch's own operations")
     if problem.augmentation is not None and backend != "fused":
-        raise Unavailable("divergences are taken by autograd, call by call")
+        raise Unavailable("divergences need autograd at each call")
     if getattr(problem, "callback", None) is not None and backend != "compiled":
-        raise Unavailable("the problem's callback looks at the states between steps")
+        raise Unavailable("the problem's callback may read the states between steps")
     if backend != "graph":
         return
     if x0.device.type != "cuda":
         raise Unavailable(f"CUDA graphs need a CUDA device, and x0 is on '{x0.device}'")
     if torch.is_autocast_enabled("cuda"):
         raise Unavailable(
-            "autocast is on around the solve, and keeps weights that a graph cannot: cast within "
-            "the field"
+            "autocast is on around the solve, and caches weights at addresses that a graph cannot "
+            "keep: use autocast inside the field"
         )
 
 
@@ -123,14 +125,16 @@ _failures: PerField[dict[str, str]] = PerField(lambda field: {})
 
 
 def _compilers_own() -> type[Exception]:
-    """What torch.compile raises, imported where something was raised: it takes a second."""
+    """Return the error class of torch.compile; its import takes a second, so it is made only where
+    an error was raised.
+    """
     from torch._dynamo.exc import TorchDynamoException
 
     return TorchDynamoException
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what went wrong."""
+    """Return the first line of the error, with its cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     what = lines[0] if lines else type(error).__name__
     if isinstance(error, Unavailable):
@@ -138,12 +142,7 @@ def _reason(error: Exception) -> str:
     return f"the step does not compile: {what}"
 
 
-def _noting(solution: Solution, **extra: Any) -> Solution:
-    told = {**solution.stats.extra, **extra}
-    return replace(solution, stats=replace(solution.stats, extra=told))
-
-
-def _say(text: str) -> None:
-    if text not in _said:
-        _said.add(text)
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
         warnings.warn(text, FmcoreWarning, stacklevel=4)

@@ -1,1 +1,1 @@
-"""Fixed-step solvers: a plan traced once on the host, and the tables it is made of."""
+"""Fixed solvers: time grids, path schedules, and plans traced once on the host."""

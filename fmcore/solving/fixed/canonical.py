@@ -1,8 +1,7 @@
-"""A plan with its bookkeeping substituted away: two solvers are equal if and only if their
-canonical forms are.
+"""The canonical form of a plan: each state as a combination of x_0, velocities and noise.
 
-x_k = a_k x_0 + sum_{j<k} b_kj u_j + sum_i n_ki z_i,  u_k = u(x_k, t_k), and so for x_end, with the
-noise draws z_i of a stochastic solver.
+x_k = a_k x_0 + sum_{j<k} b_kj u_j + sum_i n_ki z_i with u_k = u(x_k, t_k) and noise draws z_i, and
+the same for the end state.  Two solvers are equal if and only if their canonical forms are.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ Array = NDArray[np.float64]
 @final
 @dataclass(frozen=True)
 class Canonical:
-    """`t` are the n times at which the field is called; `a` is `(n + 1,)`, `b` `(n + 1, n)` and
-    `noise` `(n + 1, draws)`, the end in the last row.
+    """`t`, `(n,)`, are the times at which the field is called; `a` is `(n + 1,)`, `b` `(n + 1, n)`
+    and `noise` `(n + 1, draws)`, with the end state in the last row.  All are float64.
     """
 
     t: Array
@@ -34,13 +33,13 @@ class Canonical:
 
     @property
     def weights(self) -> Array:
-        """The end's weight of each velocity, `(n,)`: also the quadrature weights of anything
-        integrated alongside.
+        """The weight of each velocity in the end state, `(n,)`: also the quadrature weights of any
+        function of (x, t) integrated along the solve.
         """
         return np.asarray(self.b[-1])
 
     def close_to(self, other: Canonical, tolerance: float = 1e-12) -> bool:
-        """Whether both describe the same computation, to rounding."""
+        """Return whether both are the same computation, to a relative and absolute `tolerance`."""
         return self.t.shape == other.t.shape and all(
             mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=tolerance, atol=tolerance)
             for mine, theirs in (
@@ -53,7 +52,7 @@ class Canonical:
 
 
 def canonical(plan: Plan) -> Canonical:
-    """Substitute until only x0, velocities and noise remain."""
+    """Return the canonical form of `plan`, by substituting its rows into one another."""
     n, draws = plan.nfe, {draw: i for i, draw in enumerate(plan.draws)}
     size = 1 + n + len(draws)
     value = {START: np.eye(1, size)[0]}  # each register as weights of (x0, u_0, ..., z_0, ...)

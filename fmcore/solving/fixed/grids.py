@@ -1,8 +1,8 @@
-"""Where the steps of a fixed solver end: an axis of its own beside the method.
+"""Time grids of fixed solvers.
 
-A grid is n + 1 times in double precision, strictly monotone from t0 to t1; a backward solve takes
-the forward one's points in reverse.  Notation: lam = log(alpha/sigma); w in [0, 1] the fraction of
-steps done.
+A grid is n + 1 times in float64, strictly monotone from t0 to t1; a backward solve uses the points
+of the forward one in reverse.  Notation: lam = log(alpha/sigma), half the log-SNR; w in [0, 1] is
+the fraction of steps.
 """
 
 from __future__ import annotations
@@ -25,24 +25,21 @@ GridName = Literal["auto", "uniform", "lambda", "edm", "cosine", "shifted"]
 """The time grid of a fixed solver; `auto` is `uniform` or `lambda`, by solver and path."""
 
 AutoGrid = Literal["uniform", "lambda on uneven paths", "lambda on curved paths"]
-"""What `grid="auto"` means to a solver: even steps in t unless the path's schedule calls for even
-steps in lam.
-"""
+"""The meaning of `grid="auto"` for a solver: uniform in t, or in lam on paths whose alpha and sigma
+change at an uneven speed, or on all paths that are not affine in t (see `Schedule`)."""
 
-CUT = (-4.5, 5.5)
-"""Where a grid in lam stops short of an infinite end: sigma/alpha from 90 down to 0.004, near EDM's
-80 to 0.002.
-"""
+LAMBDA_RANGE = (-4.5, 5.5)
+"""The range of a grid in lam whose ends are infinite: sigma/alpha from 90 down to 0.004, near EDM's
+80 to 0.002."""
 
 EDM_RHO = 7.0  # arXiv 2206.00364, Table 1
-SD3_SHIFT = (
-    3.0  # arXiv 2403.03206, section 5.3.2: the resolution-dependent shift they train with at 1024^2
-)
+SD3_SHIFT = 3.0  # arXiv 2403.03206, section 5.3.2: the resolution-dependent shift at 1024^2
 
 
 def make_grid(name: GridName, n: int, t0: float, t1: float, schedule: Schedule | None) -> Array:
-    """`n` steps from `t0` to `t1`.  Raises ComponentError where `name` needs an affine path and
-    there is none.
+    """Return a grid of `n` steps from `t0` to `t1`, `(n + 1,)`.
+
+    Raises ComponentError where `name` needs an affine path and `schedule` is None.
     """
     if t1 < t0:
         return np.ascontiguousarray(make_grid(name, n, t1, t0, schedule)[::-1])
@@ -56,12 +53,12 @@ def make_grid(name: GridName, n: int, t0: float, t1: float, schedule: Schedule |
         )
     else:
         grid = schedule.inverse_lam(_OF_LAMBDA[name](w, *_cut_ends(t0, t1, schedule)))
-    grid[0], grid[-1] = t0, t1
+    grid[0], grid[-1] = t0, t1  # exactly, and where lam was cut off
     return _distinct(grid, name, n)
 
 
 def auto_grid(rule: AutoGrid, schedule: Schedule | None) -> GridName:
-    """The grid that suits a solver on this path; measured in docs/benchmarks.md."""
+    """Return the grid that suits a solver on this path; measured in docs/benchmarks.md."""
     if schedule is None or rule == "uniform":
         return "uniform"
     if rule == "lambda on uneven paths":
@@ -70,9 +67,7 @@ def auto_grid(rule: AutoGrid, schedule: Schedule | None) -> GridName:
 
 
 def insert_times(grid: Array, times: Iterable[float]) -> Array:
-    """`grid` with the asked-for times among its points; a point that differs by rounding alone
-    gives way.
-    """
+    """Return `grid` with `times` among its points; they replace points that differ by rounding."""
     asked = np.asarray(tuple(times), dtype=np.float64)
     near = 1e-9 * abs(grid[-1] - grid[0])
     far = np.array([np.abs(asked - t).min(initial=np.inf) > near for t in grid])
@@ -83,13 +78,13 @@ def insert_times(grid: Array, times: Iterable[float]) -> Array:
 
 
 def _cosine(w: Array) -> Array:
-    """Steps that shorten towards both ends, like Chebyshev's points."""
+    """Return the extrema of a Chebyshev polynomial: steps shorten towards both ends."""
     return np.sin(0.5 * math.pi * w) ** 2
 
 
 def _shifted(w: Array) -> Array:
-    """Noise level 1 - t mapped by s -> shift s / (1 + (shift - 1) s): more steps near the noise.
-    arXiv 2403.03206, eq. 23.
+    """Return uniform noise levels s = 1 - t mapped to shift s / (1 + (shift - 1) s): shorter steps
+    near the noise.  Source: arXiv 2403.03206, eq. 23.
     """
     return w / (SD3_SHIFT - (SD3_SHIFT - 1) * w)
 
@@ -99,7 +94,7 @@ def _even_lambda(w: Array, first: float, last: float) -> Array:
 
 
 def _edm(w: Array, first: float, last: float) -> Array:
-    """(sigma/alpha)^(1/rho) in even steps.  arXiv 2206.00364, eq. 5."""
+    """Return lam uniform in (sigma/alpha)^(1/rho).  Source: arXiv 2206.00364, eq. 5."""
     start, end = math.exp(-first / EDM_RHO), math.exp(-last / EDM_RHO)
     return -EDM_RHO * np.log(start + (end - start) * w)
 
@@ -116,11 +111,13 @@ _OF_LAMBDA: dict[str, Callable[[Array, float, float], Array]] = {
 
 
 def _cut_ends(t0: float, t1: float, schedule: Schedule) -> tuple[float, float]:
+    """Return lam at both ends, finite; an interval beyond the range still gets one unit of lam."""
     first, last = schedule.lam(t0), schedule.lam(t1)
+    low, high = LAMBDA_RANGE
     if math.isinf(first):
-        first = CUT[0] if last > CUT[0] else last - 1
+        first = low if last > low else last - 1
     if math.isinf(last):
-        last = CUT[1] if first < CUT[1] else first + 1
+        last = high if first < high else first + 1
     return first, last
 
 
@@ -128,6 +125,6 @@ def _distinct(grid: Array, name: str, n: int) -> Array:
     if not (np.diff(grid) > 0).all():
         raise ComponentError(
             f"grid '{name}' with {n} steps from {grid[0]} to {grid[-1]} has steps that are not "
-            "positive: take fewer steps"
+            "positive: use fewer steps"
         )
     return grid

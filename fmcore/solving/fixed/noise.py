@@ -1,7 +1,7 @@
 """The noise of stochastic solvers: draw k of sample i is a function of (seed, i, k) alone.
 
-Counter-based (Philox): each sample has its key, each draw its counter, so that nothing needs to be
-drawn in order, and no sample's noise depends on which others share its batch.
+The generator is counter-based (Philox), with a key for each sample and a counter for each draw, so
+that a sample's noise depends neither on the order of draws nor on the rest of its batch.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["Diffusion"]
 
 @final
 class Diffusion:
-    """The standard normal draws of a solve, made on the CPU, given in x0's dtype and on its device.
+    """The standard normal draws of a solve: made on the CPU, returned in x0's dtype on its device.
 
-    Always drawn in float64, so that a solve in float32 sees the same noise, rounded.  The host
-    never waits for the device, unless `problem.sample_ids` lie there.
+    Drawn in float64, so that a solve in float32 uses the same noise, rounded.  The host waits for
+    the device only where `problem.sample_ids` are on it.
     """
 
     def __init__(self, problem: Problem, x0: Tensor) -> None:
@@ -36,18 +36,19 @@ class Diffusion:
         self._state = self._philox.state
 
     def __call__(self, draw: int) -> Tensor:
-        """Draw number `draw` of every sample, `(batch, *shape)`."""
+        """Return draw number `draw` of every sample, `(batch, *shape)`."""
         values = np.empty((self._shape[0], self._shape[1:].numel()))
         for row, key in zip(values, self._keys, strict=True):
-            self._go_to(key, draw)
+            self._set_position(key, draw)
             self._draws.standard_normal(out=row)
         drawn = torch.from_numpy(values).view(self._shape)
         return device_tensor(drawn, self._dtype, self._device)
 
-    def _go_to(self, key: int, draw: int) -> None:
+    def _set_position(self, key: int, draw: int) -> None:
         """Set key and counter; a new Philox for each sample would cost five times as much."""
         self._state["state"]["key"][:] = (key, 0)
+        # The low word counts blocks within a draw, so that draws never overlap.
         self._state["state"]["counter"][:] = (0, draw, 0, 0)
-        self._state["buffer_pos"] = 4  # nothing left over from another stream
+        self._state["buffer_pos"] = 4  # an empty buffer: no values left from another stream
         self._state["has_uint32"] = 0
         self._philox.state = self._state

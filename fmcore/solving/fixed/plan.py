@@ -1,9 +1,9 @@
-"""A fixed solver as a table: everything it will compute, known before the first call of the field.
+"""The plan of a fixed solver: all its operations, known before the first call of the field.
 
 Runge-Kutta, Adams and the exponential integrators all compute x_k = sum_j p_kj x_j + sum_j q_kj u_j
-with u_k = u(x_k, t_k), where p, q and t depend on the grid and the path, never on data.  A solver's
-author writes ordinary step code; run once on symbols (`PlanBuilder`) it leaves a `Plan` of rows that one
-executor runs.
+with u_k = u(x_k, t_k), where p, q and t depend on the grid and the path, never on data.  An author
+writes ordinary step code.  It runs once on symbols (`PlanBuilder`, `LinearExpr`), which gives a
+`Plan`: rows that every backend can run.
 """
 
 from __future__ import annotations
@@ -19,12 +19,64 @@ from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
 from fmcore.solving.fixed.schedule import Point, Schedule
-from fmcore.solving.fixed.symbolic import LinearExpr
 
-__all__ = ["START", "Call", "Combine", "Noise", "Plan", "PlanBuilder", "Row", "Traceable"]
+__all__ = [
+    "START",
+    "Call",
+    "Combine",
+    "LinearExpr",
+    "Noise",
+    "Plan",
+    "PlanBuilder",
+    "Row",
+    "Traceable",
+]
 
 START = 0
 """The register that holds x0."""
+
+
+@final
+class LinearExpr:
+    """sum_r weight_r * register_r as a symbol: sums and multiples, computed on the host in float64.
+
+    A weight that cancels to exactly 0 is dropped, so that its register need not be computed.
+    """
+
+    __slots__ = ("terms",)
+    __array_ufunc__ = None  # numpy_number * expr calls __rmul__, and makes no array of objects
+
+    def __init__(self, terms: Mapping[int, float]) -> None:
+        self.terms: dict[int, float] = {r: float(w) for r, w in terms.items() if w != 0}
+
+    def __add__(self, other: LinearExpr | int) -> LinearExpr:
+        if isinstance(other, int) and other == 0:  # the start of `sum(...)`
+            return LinearExpr(self.terms)
+        if not isinstance(other, LinearExpr):
+            return NotImplemented
+        total = dict(self.terms)
+        for register, weight in other.terms.items():
+            total[register] = total.get(register, 0.0) + weight
+        return LinearExpr(total)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: float) -> LinearExpr:
+        return LinearExpr({r: w * float(factor) for r, w in self.terms.items()})
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> LinearExpr:
+        return LinearExpr({r: w / float(divisor) for r, w in self.terms.items()})
+
+    def __neg__(self) -> LinearExpr:
+        return -1.0 * self
+
+    def __sub__(self, other: LinearExpr) -> LinearExpr:
+        return self + -other
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{w:.6g} r{r}" for r, w in self.terms.items()) or "0"
 
 
 @final
@@ -80,7 +132,7 @@ Row = Combine | Call | Noise
 
 
 class Traceable(Protocol):
-    """What can be planned: step code that yields the state at every grid point after the first."""
+    """Step code that yields the state at every grid point after the first."""
 
     def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
         """Write the steps from grid[0] to grid[-1]."""
@@ -88,11 +140,11 @@ class Traceable(Protocol):
 
 @final
 class PlanBuilder:
-    """A plan being written: what a solver's `trace` calls.
+    """A plan under construction: the methods that a solver's `trace` calls.
 
-    `start` is x0.  States are `LinearExpr`: add them and scale them by numbers.  Where a state is
-    handed to the field it becomes a register, and so does every state that `trace` yields; nothing
-    else is computed.
+    `start` is x0.  States are `LinearExpr`: add them and scale them by numbers.  A state at which
+    the field is evaluated becomes a register, and so does every state that `trace` yields; nothing
+    else is computed.  Times are in the path's interval.
     """
 
     def __init__(self, schedule: Schedule | None = None, *, backward: bool = False) -> None:
@@ -105,7 +157,7 @@ class PlanBuilder:
         self._calls: dict[tuple[int, float], LinearExpr] = {}
 
     def velocity(self, x: LinearExpr, t: float) -> LinearExpr:
-        """u(x, t); asking again for the same state and time costs nothing."""
+        """Return u(x, t); a second call with the same state and time costs no evaluation."""
         key = (self.keep(x), float(t))
         if key not in self._calls:
             out = self._new()
@@ -114,24 +166,24 @@ class PlanBuilder:
         return self._calls[key]
 
     def data(self, x: LinearExpr, t: float) -> LinearExpr:
-        """The x1 prediction at (x, t), from one velocity."""
+        """Return the x1 prediction at (x, t), from one evaluation."""
         return self._prediction(x, t, self.at(t).data)
 
     def noise(self, x: LinearExpr, t: float) -> LinearExpr:
-        """The x0 prediction at (x, t), from the same velocity."""
+        """Return the x0 prediction at (x, t), from the same evaluation."""
         return self._prediction(x, t, self.at(t).noise)
 
     def fresh(self) -> LinearExpr:
-        """A new x0, independent of everything before: what a stochastic solver adds.
+        """Return a new draw of x0, independent of all earlier ones, for a stochastic solver.
 
-        Raises ComponentError where the path's source is not Gaussian, since only then is the score
-        a multiple of the x0 prediction, and in a solve from data to noise.
+        Raises ComponentError where the path's source is not Gaussian, since the score is then no
+        multiple of the x0 prediction, and in a solve from data to noise.
         """
         temperature = self._affine().temperature
         if self._backward:
             raise ComponentError(
-                "a stochastic solver goes from noise to data: for t1 < t0 set noise=0, or use an "
-                "ODE solver"
+                "a stochastic solver needs t0 < t1, from noise to data: for t1 < t0 set noise=0, "
+                "or use an ODE solver"
             )
         out = self._new()
         self.rows.append(Noise(out, self._draws))
@@ -139,16 +191,19 @@ class PlanBuilder:
         return LinearExpr({out: temperature})
 
     def at(self, t: float) -> Point:
-        """The path's schedule at `t`.  Raises ComponentError without an affine path."""
+        """Return the path's schedule at `t`.  Raises ComponentError without an affine path."""
         return self._affine().at(t)
 
     def times_of(self, lams: Sequence[float]) -> list[float]:
-        """The times at which log(alpha/sigma) has these values; one call for many costs as one."""
+        """Return the times at which log(alpha/sigma) has these values, by one bisection for all.
+
+        Raises ComponentError without an affine path.
+        """
         times: list[float] = self._affine().inverse_lam(np.asarray(lams, np.float64)).tolist()
         return times
 
     def keep(self, x: LinearExpr) -> int:
-        """Make `x` a register, unless it is one, and let `x` refer to it from now on."""
+        """Return the register of `x`, a new one unless `x` is one, and make `x` refer to it."""
         if len(x.terms) == 1:
             ((register, weight),) = x.terms.items()
             if weight == 1.0:
@@ -157,14 +212,14 @@ class PlanBuilder:
             raise ComponentError(f"a plan's weights must be finite, got {x}")
         out = self._new()
         self.rows.append(Combine(out, dict(x.terms)))
-        x.terms = {out: 1.0}
+        x.terms = {out: 1.0}  # otherwise later sums would repeat the terms of all earlier steps
         return out
 
     def _affine(self) -> Schedule:
         if self._schedule is None:
             raise ComponentError(
-                "this solver reads the path's alpha and sigma: give the problem its path, an "
-                "affine one"
+                "this solver reads the alpha and sigma of an affine path: give the problem one "
+                "as its path"
             )
         return self._schedule
 
@@ -181,11 +236,11 @@ class PlanBuilder:
 @final
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Rows to run in order.  (Whether two plans compute the same is a question to `canonical`.)
+    """Rows to run in order.  Plans are compared by identity; see `canonical` for equal results.
 
-    `outputs` are the registers to give back: one for each asked-for time, the final state last.
-    `grid` are the times of the steps and `ends[k]` the number of rows up to the end of step k;
-    `nodes[k]` is the register of the state there.
+    `outputs` are the registers of the states at `times`, then of the end state.  `grid` holds the
+    times of the steps, `ends[k]` the number of rows up to the end of step k, and `nodes[k]` the
+    register of the state there.
     """
 
     rows: tuple[Row, ...]
@@ -202,8 +257,7 @@ class Plan:
         schedule: Schedule | None = None,
         times: Iterable[float] = (),
     ) -> Plan:
-        """Trace `solver` over `grid`; the states at `times`, which must be grid points, are kept as
-        outputs.
+        """Trace `solver` over `grid`, with the states at `times`, grid points, among the outputs.
 
         Raises ComponentError if the step code does not yield one state for each grid point after
         the first.
@@ -232,12 +286,12 @@ class Plan:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The calls of the field, in order."""
+        """The evaluations of the field, in order."""
         return tuple(row for row in self.rows if isinstance(row, Call))
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """First row and end of each step; the rows that follow the last step belong to it."""
+        """The first and the end row of each step; rows after the last step belong to it."""
         ends = (*self.ends[:-1], len(self.rows)) if self.ends else ()
         return tuple(zip((0, *ends[:-1]), ends, strict=True))
 
@@ -263,7 +317,7 @@ def _index_of(t: float, grid: NDArray[np.float64]) -> int:
 def _needed(
     rows: Sequence[Row], outputs: Iterable[int], ends: Sequence[int]
 ) -> tuple[tuple[Row, ...], tuple[int, ...]]:
-    """The rows that reach an output, and the step ends counted in them."""
+    """Return the rows that an output depends on, and the ends of the steps among them."""
     live = set(outputs)
     kept: list[bool] = []
     for row in reversed(rows):

@@ -1,7 +1,7 @@
-"""An affine path's schedule on the host: numbers in double precision, for plans and grids.
+"""The schedule of an affine path as float64 numbers on the host, for plans and grids.
 
-Notation: lam(t) = log(alpha/sigma), half the log-SNR; it rises with t, from -inf where alpha = 0 to
-inf where sigma = 0.
+Notation: lam(t) = log(alpha/sigma), half the log-SNR; it increases with t, from -inf where
+alpha = 0 to inf where sigma = 0.
 """
 
 from __future__ import annotations
@@ -20,22 +20,21 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.gaussian import Gaussian
 from fmcore.interfaces.path import AffinePath, Path
 
-__all__ = ["FAR", "Point", "Schedule"]
+__all__ = ["MAX_ABS_LAMBDA", "Point", "Schedule"]
 
 Array = NDArray[np.float64]
 
-FAR = 20.0
-"""|lam| beyond this counts as infinite.  Not sigma == 0: cos(pi/2) is 6e-17 in floating point,
-whose lam is 37.
-"""
+MAX_ABS_LAMBDA = 20.0
+"""A larger |lam| counts as infinite.  A test of sigma == 0 would miss cos(pi/2), which is 6e-17 in
+floating point, with lam = 37."""
 
 
 @final
 @dataclass(frozen=True)
 class Point:
-    """The schedule at one time, and the two predictions there as (weight of u, weight of x).
+    """The schedule at one time, and the x1 and x0 predictions there as (weight of u, weight of x).
 
-    From u = d_alpha x1 + d_sigma x0 and x = alpha x1 + sigma x0.
+    They solve u = d_alpha x1 + d_sigma x0 and x = alpha x1 + sigma x0.
     """
 
     t: float
@@ -47,19 +46,19 @@ class Point:
 
     @property
     def lam(self) -> float:
-        """log(alpha/sigma), infinite at the ends, also where rounding leaves a trace of alpha or
-        sigma.
+        """log(alpha/sigma), infinite at the ends, even where rounding makes alpha or sigma differ
+        from 0.
         """
         if self.sigma <= 0:
             return math.inf
         if self.alpha <= 0:
             return -math.inf
         lam = math.log(self.alpha) - math.log(self.sigma)
-        return lam if abs(lam) <= FAR else math.copysign(math.inf, lam)
+        return lam if abs(lam) <= MAX_ABS_LAMBDA else math.copysign(math.inf, lam)
 
     @property
     def finite(self) -> bool:
-        """Whether lam is finite: only between such points may predictions be extrapolated."""
+        """Whether lam is finite: predictions are extrapolated only between such points."""
         return math.isfinite(self.lam)
 
     @property
@@ -68,6 +67,7 @@ class Point:
         if math.isfinite(self.d_sigma):
             w = self.sigma * self.d_alpha - self.d_sigma * self.alpha
             return self.sigma / w, -self.d_sigma / w
+        # Expanded by sigma: the product sigma d_sigma is finite where d_sigma is not.
         w = self.sigma**2 * self.d_alpha - self.sigma_d_sigma * self.alpha
         return self.sigma**2 / w, -self.sigma_d_sigma / w
 
@@ -83,7 +83,7 @@ class Point:
 
 @final
 class Schedule:
-    """`path`'s coefficients, evaluated in float64 on the CPU and remembered."""
+    """The coefficients of `path`, evaluated in float64 on the CPU and cached."""
 
     def __init__(self, path: AffinePath) -> None:
         self.path = path
@@ -92,7 +92,7 @@ class Schedule:
 
     @staticmethod
     def of(path: Path | None) -> Schedule | None:
-        """The schedule of an affine path; None for any other."""
+        """Return the schedule of an affine path; None for any other."""
         if not isinstance(path, AffinePath):
             return None
         try:
@@ -101,7 +101,7 @@ class Schedule:
             return Schedule(path)
 
     def at(self, t: float) -> Point:
-        """Everything at time `t`."""
+        """Return the point at time `t`."""
         t = float(t)
         if t not in self._points:
             alpha, sigma, d_alpha, d_sigma, product = (v.item() for v in self._columns([t]))
@@ -109,17 +109,17 @@ class Schedule:
         return self._points[t]
 
     def lam(self, t: float) -> float:
-        """log(alpha/sigma) at `t`."""
+        """Return log(alpha/sigma) at `t`."""
         return self.at(t).lam
 
     def inverse_lam(self, lam: Array) -> Array:
-        """The times in [t_min, t_max] at which log(alpha/sigma) has these values."""
+        """Return the times in [t_min, t_max] at which log(alpha/sigma) has these values."""
         times = self.path.inverse_log_snr(2 * torch.as_tensor(lam, dtype=torch.float64))
         return times.numpy().astype(np.float64)
 
     @property
     def temperature(self) -> float:
-        """The width of x0.  Raises ComponentError for a source that is not Gaussian."""
+        """The standard deviation of x0.  Raises ComponentError unless the source is Gaussian."""
         if not isinstance(self.path.source, Gaussian):
             raise ComponentError(
                 f"{type(self.path).__name__} starts from {type(self.path.source).__name__}: its "
@@ -135,8 +135,8 @@ class Schedule:
 
     @property
     def even(self) -> bool:
-        """Whether (alpha, sigma) moves at a nearly constant speed (within a factor of 2), as `ot`
-        and `cosine` do.
+        """Whether the speed of (alpha, sigma) varies by less than a factor of 2, as on `ot` and
+        `cosine`.
         """
         speed = np.hypot(*self._speeds())
         return bool(speed.max() < 2 * speed.min())

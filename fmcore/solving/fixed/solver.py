@@ -1,17 +1,17 @@
-"""Solvers whose every evaluation is known beforehand: an author writes one step, or all of them,
-and nothing else.
-"""
+"""Fixed solvers: their budget or time grid determines every evaluation in advance."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
@@ -22,32 +22,32 @@ from fmcore.interfaces.solver import Solver
 from fmcore.solving.backends.select import Backend, execute_by
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
-from fmcore.solving.fixed.plan import Plan, PlanBuilder
+from fmcore.solving.fixed.plan import LinearExpr, Plan, PlanBuilder
 from fmcore.solving.fixed.schedule import Schedule
-from fmcore.solving.fixed.symbolic import LinearExpr
 from fmcore.solving.interval import asked_times, inside, interval
+from fmcore.solving.tableau import Tableau
 
-__all__ = ["FixedSolver"]
+__all__ = ["FixedSolver", "RungeKutta", "StochasticSolver"]
 
 
 DEFAULT_NFE = 100
-"""The budget of a solver that is given none: enough for any path to look as it is, never one giant
-step.
-"""
+"""The default budget: enough for every solver to be near the exact flow on smooth problems."""
+
+GRID_END_RTOL = 1e-6
+"""How far the ends of an explicit grid may miss those of the solve, relative to its length."""
 
 
 @dataclass(frozen=True)
 class FixedSolver(Solver):
-    """A solver with a budget: `nfe` evaluations of the field at most, or `steps`, or the times
-    themselves as `grid`; 100 evaluations if none is given.
+    """A solver with a fixed budget: at most `nfe` evaluations of the field, a number of `steps`, or
+    a `grid` of explicit times; by default 100 evaluations.
 
-    `grid` is where the steps end, by name or as an explicit list of times; `auto` is what suits
-    solver and path. `throw` raises SolverError at the end if a sample ended in a state that is not
-    finite.  `backend` is how the steps are run: see docs/solvers.md, "Backends".
+    `grid` is the name of a time grid, or a list of times from t0 to t1; `auto` selects the grid by
+    solver and path.  `throw` raises SolverError at the end if a sample's state is not finite.
+    `backend` selects the backend (see docs/solvers.md, "Backends").
 
     An author writes `trace`, sets `order` (of the global error) and `nfe_per_step`, and may set
-    `default_grid`, which says what `auto` means, and `needs_path` (see
-    `fmcore.solving.fixed.plan`).
+    `default_grid`, the meaning of `auto`, and `needs_path`.
     """
 
     order: ClassVar[int]
@@ -70,9 +70,9 @@ class FixedSolver(Solver):
         if not given and not explicit:
             object.__setattr__(self, "nfe", DEFAULT_NFE)
         if len(given) + explicit > 1:
-            said = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
+            both = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
             raise ComponentError(
-                f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {said}"
+                f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {both}"
             )
         require_choice(f"{label_of(self)}: backend", self.backend, Backend)
         for name in given:
@@ -84,13 +84,13 @@ class FixedSolver(Solver):
 
     @abstractmethod
     def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
-        """Write the steps over `grid` into `plan`, yielding the state at each grid point after the
-        first.
+        """Write the steps over `grid`, `(n + 1,)`, into `plan`; yield the state at each grid point
+        after the first.
         """
 
     def check(self, path: Path | None) -> None:
-        """Raise ComponentError where the path does not have what this solver reads, or the budget
-        buys no step.
+        """Raise ComponentError where the path is of a kind that this solver cannot use, or the
+        budget is below one step.
         """
         self._check_kind(path)
         if path is not None:
@@ -114,7 +114,7 @@ class FixedSolver(Solver):
         path: Path | None = None,
         times: tuple[float, ...] = (),
     ) -> Plan:
-        """The plan from `t0` to `t1`, with the states at `times` among its outputs."""
+        """Return the plan from `t0` to `t1`, with the states at `times` among its outputs."""
         t0, t1 = inside(t0, path), inside(t1, path)
         try:
             return _cached(self, t0, t1, path, times)
@@ -130,7 +130,7 @@ class FixedSolver(Solver):
         return own | dict(super().facts())
 
     def written_plan(self, steps: int, path: Path | None) -> str:
-        """All that `steps` steps along `path` compute, row by row."""
+        """Return the plan of `steps` steps along `path` as text, row by row."""
         grid = self.grid if isinstance(self.grid, str) else "auto"
         short = replace(self, nfe=None, steps=steps, grid=grid)
         low, high = (0.0, 1.0) if path is None else (path.t_min, path.t_max)
@@ -164,6 +164,60 @@ class FixedSolver(Solver):
         return times
 
 
+@dataclass(frozen=True)
+class RungeKutta(FixedSolver):
+    """A fixed solver; an author sets `tableau`, which gives its order and its cost."""
+
+    tableau: ClassVar[Tableau]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "tableau" in vars(cls):
+            cls.order, cls.nfe_per_step = cls.tableau.order, cls.tableau.stages
+
+    def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
+        x = plan.start
+        for s, t in pairwise(grid):
+            h = t - s
+            k: list[LinearExpr] = []
+            for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
+                # s + h may miss t by a rounding error, and with it the end of the path's interval.
+                time = t if c == 1 else s + float(c) * h
+                k.append(plan.velocity(x + h * _weighted(row, k), time))
+            x = x + h * _weighted(self.tableau.b, k)
+            yield x
+
+
+@dataclass(frozen=True)
+class StochasticSolver(FixedSolver):
+    """A fixed solver of dx = [u + g^2 score / 2] dt + g dW, which for every g(t) >= 0 has the
+    marginals of dx = u dt.
+
+    `noise` >= 0 scales g; noise=0 solves the ODE.  g goes to 0 with sigma, and the last step is the
+    ODE's.  The score is computed from the velocity, which needs an affine path, a Gaussian x0
+    independent of x1 (no optimal-transport coupling), and t0 < t1.  Draw k of sample i is a
+    function of (seed, i, k) alone.
+
+    An author's `trace` calls `plan.fresh()` for a new draw of x0, and scales it.
+    Source: Song et al., arXiv 2011.13456; Ma et al., arXiv 2401.08740.
+    """
+
+    needs_path: ClassVar[bool] = True
+    needs_score: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = True
+    most_noise: ClassVar[float] = math.inf
+
+    noise: Annotated[float, Ge(0)] = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (0 <= self.noise <= self.most_noise and math.isfinite(self.noise)):
+            most = "" if math.isinf(self.most_noise) else f" and at most {self.most_noise:g}"
+            raise ComponentError(
+                f"{label_of(self)}: noise must be at least 0{most}, got {self.noise}"
+            )
+
+
 def _planned(
     solver: FixedSolver, t0: float, t1: float, path: Path | None, times: tuple[float, ...]
 ) -> Plan:
@@ -189,9 +243,9 @@ _cached = lru_cache(maxsize=128)(_planned)
 
 
 def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, label: str) -> Plan:
-    """The plan with the most whole steps that costs at most `nfe`.
+    """Return the plan with the most whole steps that costs at most `nfe` evaluations.
 
-    Found by planning, not by division: a step may cost less at the ends of the interval.
+    Plans are made and counted, since a step may cost less at the ends of the interval.
     """
     steps = max(1, nfe // nfe_per_step)
     plan = of_steps(steps)
@@ -201,7 +255,7 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
     if plan.nfe > nfe:
         raise ComponentError(
             f"{label}: nfe={nfe} is below one step, which costs {plan.nfe} here: raise nfe, or "
-            "take a solver of lower order"
+            "use a solver of lower order"
         )
     while (longer := of_steps(steps + 1)).nfe <= nfe:
         steps, plan = steps + 1, longer
@@ -209,14 +263,14 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
 
 
 def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> NDArray[np.float64]:
-    """The explicit grid in the direction of the solve; its ends must be the solve's."""
+    """Return the explicit grid in the direction of the solve, after checking its ends."""
     try:
         grid = np.array([inside(t, path) for t in solver.grid if not isinstance(t, str)])
     except ComponentError as error:
         raise ComponentError(f"{label_of(solver)}: in the explicit grid, {error}") from error
     if (grid[-1] > grid[0]) != (t1 > t0):
         grid = grid[::-1].copy()
-    near = 1e-6 * abs(t1 - t0)
+    near = GRID_END_RTOL * abs(t1 - t0)
     if abs(grid[0] - t0) > near or abs(grid[-1] - t1) > near:
         raise ComponentError(
             f"{label_of(solver)}: the explicit grid goes from {grid[0]} to {grid[-1]}, the solve "
@@ -225,3 +279,7 @@ def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> N
         )
     grid[0], grid[-1] = t0, t1
     return grid
+
+
+def _weighted(weights: tuple[object, ...], k: list[LinearExpr]) -> LinearExpr:
+    return sum((float(w) * v for w, v in zip(weights, k, strict=True)), LinearExpr({}))  # type: ignore[arg-type]
