@@ -6,26 +6,27 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import override_keys, run_folders
+from fmcore.cli.completing import override_keys
 from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.run_folder import run_argument
 from fmcore.cli.summary import summary
 
 __all__ = ["evaluate"]
 
 
 @click.command(short_help="Measure a finished run again.")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@run_argument
 @click.argument(
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("evaluate")
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
 @plugin_option
 @quiet_option
 def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
-    """Measure the run in folder RUN again.
+    """Compute the metrics of the run in the folder RUN again.
 
-    KEY=VALUE overrides an option of its evaluate section.  Samples that were not kept are drawn
-    again.  A folder without a run: fmcore measure.
+    KEY=VALUE overrides an option of its section `evaluate`.  Samples that were not kept on disk are
+    drawn again.  To measure a folder of images, use `fmcore measure`.
 
     \b
       fmcore evaluate runs/digits/20260101-120000 count=100
@@ -33,5 +34,5 @@ def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: b
     from fmcore import stages
 
     made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    if made.folder.leads:  # of several processes one speaks
+    if made.folder.leads:  # one of several processes prints
         click.echo(summary(made.folder.root, made.results))

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import run_folders
 from fmcore.cli.options import plugin_option
+from fmcore.cli.run_folder import run_argument
 
 __all__ = ["report"]
 
 
-@click.command(short_help="Write the page of a run again.")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@click.command(short_help="Write report.html of a run again.")
+@run_argument
 @plugin_option
 def report(run: Path) -> None:
-    """Write report.html of the run in folder RUN again, from what lies there.
+    """Write report.html again, from the files of the run in the folder RUN.
 
     \b
       fmcore report runs/digits/20260101-120000

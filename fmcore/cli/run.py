@@ -13,18 +13,18 @@ from fmcore.cli.summary import summary
 __all__ = ["run"]
 
 
-@click.command(short_help="Train, sample and evaluate what a recipe describes.")
+@click.command(short_help="Train, sample and evaluate, as a recipe describes.")
 @click.argument("recipe", shell_complete=recipe_names)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys())
 @click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The run folder; by default a new one under runs/.  Given again, the run goes on.",
+    help="The run folder; by default a new one in runs/.  With an existing one, the run resumes.",
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
 @click.option(
-    "--dry-run", is_flag=True, help="Say what it would take, and what is missing; do nothing."
+    "--dry-run", is_flag=True, help="Print what the run needs and what is missing; run nothing."
 )
 @plugin_option
 @quiet_option
@@ -36,14 +36,14 @@ def run(
     dry_run: bool,
     quiet: bool,
 ) -> None:
-    """Train, sample and evaluate what RECIPE describes, whichever sections it has.
+    """Train, sample and evaluate, as RECIPE describes; a section that it lacks is skipped.
 
-    RECIPE is a file or the name of a recipe.  KEY=VALUE overrides an option.
+    RECIPE is a file or a name that `fmcore recipes` lists.  KEY=VALUE overrides an option.
 
     \b
       fmcore run digits train.steps=100
-      fmcore run digits --out runs/first        (again: goes on where it stopped)
-      fmcore run cifar10 --dry-run              (what it would take)
+      fmcore run digits --out runs/first        (the same command resumes the run)
+      fmcore run cifar10 --dry-run              (parameters, memory, what is missing)
     """
     from fmcore import stages
     from fmcore.recipe.load import load_recipe
@@ -53,5 +53,5 @@ def run(
         click.echo("\n".join(stages.dry_run(loaded, device, probe=True).lines()))
         return
     made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
-    if made.folder.leads:  # of several processes one speaks
+    if made.folder.leads:  # one of several processes prints
         click.echo(summary(made.folder.root, made.results))

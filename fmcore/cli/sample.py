@@ -6,33 +6,34 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import override_keys, run_folders
+from fmcore.cli.completing import override_keys
 from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.run_folder import run_argument
 from fmcore.cli.summary import drawn
 
 __all__ = ["sample"]
 
 
 @click.command(short_help="Draw samples from a finished run again.")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@run_argument
 @click.argument(
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("sample")
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
 @click.option(
     "--pairs",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write noise and sample of each pair to FILE instead, for reflow.",
+    help="Write pairs of noise and sample to FILE instead, to train reflow on.",
 )
 @plugin_option
 @quiet_option
 def sample(
     run: Path, overrides: tuple[str, ...], device: str | None, pairs: Path | None, quiet: bool
 ) -> None:
-    """Draw samples from the run in folder RUN again.
+    """Draw samples again from the run in the folder RUN.
 
-    KEY=VALUE overrides an option of its sample section.
+    KEY=VALUE overrides an option of its section `sample`.
 
     \b
       fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 count=64
@@ -45,5 +46,5 @@ def sample(
         return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
     settings = made.components.sample
-    if made.folder.leads:  # of several processes one speaks
+    if made.folder.leads:  # one of several processes prints
         click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))
