@@ -70,7 +70,9 @@ def _advice(error: click.ClickException, context: click.Context) -> list[str]:
     command, path = context.command, re.escape(context.command_path)
     examples = re.findall(rf"^ +({path} .+?)(?:  .*)?$", command.help or "", re.M)
     if isinstance(error, click.MissingParameter):
-        return [f"for example: {example}" for example in examples[:1]]
+        recipe = error.param is not None and error.param.name == "recipe"
+        named = ["`fmcore recipes` lists the recipes that have a name"] if recipe else []
+        return [*named, *(f"for example: {example}" for example in examples[:1])]
     takes_settings = any(parameter.name == "overrides" for parameter in command.params)
     if isinstance(error, click.NoSuchOption) and takes_settings:
         if "." in error.option_name:

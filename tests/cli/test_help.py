@@ -110,7 +110,8 @@ MISTAKES = {
         "error: no command 'shw'; did you mean 'show'? commands: ls, show, check, new\n"
         "see: fmcore plugins --help\n"
     ),
-    "run": "error: Missing argument 'RECIPE'.\nfor example: fmcore run digits train.steps=100\n"
+    "run": "error: Missing argument 'RECIPE'.\n"
+    "`fmcore recipes` lists the recipes that have a name\nfor example: fmcore run digits train.steps=100\n"
     "see: fmcore run --help\n",
     "plugins new mine": (
         "error: Missing option '--kind'. Choose from: path, source, coupling, objective, model, "

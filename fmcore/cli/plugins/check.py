@@ -87,7 +87,7 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
 
 
 def _budget(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a budget for a fixed solver without one: its signature cannot hold a default."""
+    """Steps for a fixed solver that was given no budget: its signature cannot hold a default."""
     names = {option.name for option in schema.options(entry.load())}
     fixed = entry.kind == "solver" and {"nfe", "steps"} <= names
     return {"steps": STEPS} if fixed and not {"nfe", "steps", "grid"} & options.keys() else {}
