@@ -99,7 +99,9 @@ def _environment_fault(error: Exception) -> str | None:
         return f"out of memory{details}: {SMALLER}"
     if isinstance(error, OSError) and error.errno is not None:
         action = "cannot write" if error.errno in NO_SPACE else "cannot read or write"
-        return f"{action if error.filename is None else error.filename}: {error.strerror}"
+        where = error.filename2 or error.filename or action  # filename2: the target of a rename
+        what = "exists and is no folder" if error.errno == errno.EEXIST else error.strerror
+        return f"{where}: {what}"
     return None
 
 

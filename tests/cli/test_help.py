@@ -111,8 +111,8 @@ MISTAKES = {
         "see: fmcore plugins --help\n"
     ),
     "run": "error: Missing argument 'RECIPE'.\n"
-    "`fmcore recipes` lists the recipes that have a name\nfor example: fmcore run digits train.steps=100\n"
-    "see: fmcore run --help\n",
+    "`fmcore recipes` lists the recipes that have a name\n"
+    "for example: fmcore run digits train.steps=100\nsee: fmcore run --help\n",
     "plugins new mine": (
         "error: Missing option '--kind'. Choose from: path, source, coupling, objective, model, "
         "solver, metric, data\nfor example: fmcore plugins new my-path --kind path\n"

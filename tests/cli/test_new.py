@@ -32,7 +32,8 @@ def test_a_new_plugin_of_each_kind_installs_and_passes_its_own_tests(call, tmp_p
     where = tmp_path / "site-packages"
     quiet = ("-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index")
     python("pip", "install", *quiet, "--target", str(where), *(f"./{f}" for f in folders))
-    environment = os.environ | {"PYTHONPATH": str(where)}
+    search = [str(where), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(search)}
     listed = python("fmcore", "plugins", env=environment)
     words = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib")
     passed = python("pytest", *words, *(f"{f}/tests" for f in folders), env=environment)

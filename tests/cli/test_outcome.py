@@ -61,6 +61,8 @@ FULL = os.strerror(errno.ENOSPC)
         (OSError(errno.ENOSPC, FULL, "a.txt"), f"a.txt: {FULL}"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), "x: Permission denied"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "f/x"), "f/x: Not a directory"),
+        (FileExistsError(errno.EEXIST, "File exists", "f"), "f: exists and is no folder"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "p", None, "f"), "f: Is a directory"),
     ],
 )
 def test_what_the_machine_refuses_is_one_line_and_exit_code_1(capsys, error, printed):

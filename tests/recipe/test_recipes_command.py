@@ -214,11 +214,11 @@ def test_diff_compares_two_recipes(recipes, shelf, write):
     assert recipes("diff", "good", "good").out == "no difference\n"
 
 
-@pytest.mark.parametrize("words", [[], ["seed=1"], ["a", "b", "c"]])
-def test_diff_of_other_than_one_or_two_recipes_is_refused(recipes, words):
+@pytest.mark.parametrize("words", [[], ["a"], ["seed=1"], ["a", "b", "c"]])
+def test_diff_without_two_sides_is_refused(recipes, words):
     ended = recipes("diff", *words)
     assert ended.code == 2
-    assert "give one recipe and what to override, or two recipes" in ended.err
+    assert "give two recipes, or one recipe and KEY=VALUE" in ended.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
