@@ -29,7 +29,7 @@ COMMANDS = {
         "fmcore.cli.measure:measure", "Measure a folder of images, or other samples, without a run."
     ),
     "compare": Target("fmcore.cli.compare:compare", "Put the results of runs beside each other."),
-    "report": Target("fmcore.cli.report:report", "Write report.html of a run again."),
+    "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
     "benchmark": Target(
         "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."

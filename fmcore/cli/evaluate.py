@@ -19,14 +19,14 @@ __all__ = ["evaluate"]
 @click.argument(
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("evaluate")
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @plugin_option
 @quiet_option
 def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: bool) -> None:
-    """Compute the metrics of the run in the folder RUN again.
+    """Measure the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its section `evaluate`.  Samples that were not kept on disk are
-    drawn again.  To measure a folder of images, use `fmcore measure`.
+    KEY=VALUE overrides an option of its evaluate section.  Samples that were not kept are drawn
+    again.  A folder without a run: fmcore measure.
 
     \b
       fmcore evaluate runs/digits/20260101-120000 count=100
@@ -34,5 +34,5 @@ def evaluate(run: Path, overrides: tuple[str, ...], device: str | None, quiet: b
     from fmcore import stages
 
     made = stages.evaluate(run, overrides, device=device, quiet=quiet)
-    if made.folder.leads:  # one of several processes prints
+    if made.folder.leads:  # of several processes one speaks
         click.echo(summary(made.folder.root, made.results))

@@ -32,8 +32,8 @@ def exit_code_of(command: Callable[[], object]) -> int:
     """Run `command`, print why it failed if it did, and return the exit code."""
     try:
         with route_warnings(lambda text: complain(text, "warning")):
-            result = command()
-            _flush_stdout()
+            ended = command()
+        _flush_stdout()
     except click.ClickException as error:
         return _usage_error(error)
     except FmcoreError as error:
@@ -47,7 +47,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except Exception as error:
         reason = _environment_fault(error)
         return _bug() if reason is None else _environment_error(error, reason)
-    return result if isinstance(result, int) else 0
+    return ended if isinstance(ended, int) else 0
 
 
 def _flush_stdout() -> None:

@@ -12,11 +12,11 @@ from fmcore.cli.run_folder import run_argument
 __all__ = ["report"]
 
 
-@click.command(short_help="Write report.html of a run again.")
+@click.command(short_help="Write the page of a run again.")
 @run_argument
 @plugin_option
 def report(run: Path) -> None:
-    """Write report.html again, from the files of the run in the folder RUN.
+    """Write report.html of the run in folder RUN again, from what lies there.
 
     \b
       fmcore report runs/digits/20260101-120000

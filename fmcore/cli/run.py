@@ -20,11 +20,11 @@ __all__ = ["run"]
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The run folder; by default a new one in runs/.  With an existing one, the run resumes.",
+    help="The run folder; by default a new one under runs/.  Given again, the run goes on.",
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @click.option(
-    "--dry-run", is_flag=True, help="Print what the run needs and what is missing; run nothing."
+    "--dry-run", is_flag=True, help="Say what it would take, and what is missing; do nothing."
 )
 @plugin_option
 @quiet_option
@@ -42,8 +42,8 @@ def run(
 
     \b
       fmcore run digits train.steps=100
-      fmcore run digits --out runs/first        (the same command resumes the run)
-      fmcore run cifar10 --dry-run              (parameters, memory, what is missing)
+      fmcore run digits --out runs/first        (again: goes on where it stopped)
+      fmcore run cifar10 --dry-run              (what it would take)
     """
     from fmcore import stages
     from fmcore.recipe.load import load_recipe
@@ -53,5 +53,5 @@ def run(
         click.echo("\n".join(stages.dry_run(loaded, device, probe=True).lines()))
         return
     made = stages.run(recipe, overrides, out=out, device=device, quiet=quiet)
-    if made.folder.leads:  # one of several processes prints
+    if made.folder.leads:  # of several processes one speaks
         click.echo(summary(made.folder.root, made.results))

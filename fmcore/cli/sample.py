@@ -19,7 +19,7 @@ __all__ = ["sample"]
 @click.argument(
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("sample")
 )
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @click.option(
     "--pairs",
     metavar="FILE",
@@ -31,9 +31,9 @@ __all__ = ["sample"]
 def sample(
     run: Path, overrides: tuple[str, ...], device: str | None, pairs: Path | None, quiet: bool
 ) -> None:
-    """Draw samples again from the run in the folder RUN.
+    """Draw samples from the run in folder RUN again.
 
-    KEY=VALUE overrides an option of its section `sample`.
+    KEY=VALUE overrides an option of its sample section.
 
     \b
       fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 count=64
@@ -46,5 +46,5 @@ def sample(
         return
     made = stages.sample(run, overrides, device=device, quiet=quiet)
     settings = made.components.sample
-    if made.folder.leads:  # one of several processes prints
+    if made.folder.leads:  # of several processes one speaks
         click.echo(drawn(made.folder.root, made.nfe(), settings.count if settings else 0))

@@ -39,11 +39,11 @@ def check(words: tuple[str, ...]) -> None:
         except RecipeError as error:
             faults += error.faults
         else:
-            click.echo(f"{shown(Path(recipe))}: ok{_missing(loaded)}")
+            click.echo(f"{shown(Path(recipe))}: ok{_still(loaded)}")
     if faults:
         raise RecipeError(dict.fromkeys(faults))
 
 
-def _missing(recipe: Recipe) -> str:
+def _still(recipe: Recipe) -> str:
     """Return a note on the values that the command line has to set before the recipe runs."""
     return f"; set {', '.join(recipe.missing)} to run it" if recipe.missing else ""
