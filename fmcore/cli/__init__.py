@@ -5,7 +5,7 @@
 stdout is the result, stderr progress and log.  Exit codes: 0 ok; 1 the run failed; 2 wrong recipe
 or usage; 3 an `expect:` bound was missed; 130 interrupted.  `FMCORE_DEBUG=1` shows tracebacks.
 
-A command's module is imported when it is called, and torch when a command computes.
+A command's module is imported when the command is called, torch only when it computes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fmcore.cli.outcome import exit_code_of
 __all__ = ["COMMANDS", "command_line", "main"]
 
 COMMANDS = {
-    "run": Target("fmcore.cli.run:run", "Train, sample and evaluate what a recipe describes."),
+    "run": Target("fmcore.cli.run:run", "Train, sample and evaluate, as a recipe describes."),
     "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
     "measure": Target(
@@ -35,12 +35,14 @@ COMMANDS = {
         "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."
     ),
     "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
-    "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and make plugins."),
-    "data": Target("fmcore.cli.data:data", "Look at data, and pack images for training."),
+    "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and create plugins."),
+    "data": Target("fmcore.cli.data:data", "Describe data, and pack images for training."),
     "explain": Target(
         "fmcore.cli.explain:explain", "Explain paths: formulas, schedule, a picture."
     ),
-    "doctor": Target("fmcore.cli.doctor:doctor", "Say what is installed, found and broken."),
+    "doctor": Target(
+        "fmcore.cli.doctor:doctor", "Check the installation: versions, devices, plugins, data."
+    ),
     "completion": Target(
         "fmcore.cli.completion:completion", "Print what makes a shell complete fmcore's words."
     ),
@@ -54,19 +56,28 @@ COMMANDS = {
 )
 @click.version_option(package_name="fmcore-flow", message="fmcore %(version)s")
 def command_line() -> None:
-    """Train, sample and judge flow-matching models from recipes and plugins.
+    """Train, sample and evaluate flow-matching models from recipes and plugins.
 
     \b
-      fmcore recipes                        what can be run
+      fmcore recipes                        recipes that can be run by name
       fmcore run digits                     train, sample, evaluate
-      fmcore plugins                        what a recipe can name
+      fmcore plugins                        components that a recipe can use
+      fmcore doctor                         check the installation
     """
 
 
 def main() -> NoReturn:
-    """Run the command line, and exit as it ends."""
-    if "_FMCORE_COMPLETE" in os.environ:  # a shell asks what may come next
+    """Run the command line and exit with its code."""
+    _open_closed_streams()
+    if "_FMCORE_COMPLETE" in os.environ:  # set by a shell that completes a command
         from fmcore.cli.shells import register
 
         register()
     sys.exit(exit_code_of(lambda: command_line.main(prog_name="fmcore", standalone_mode=False)))
+
+
+def _open_closed_streams() -> None:
+    """Discard output where Python found no stdout or stderr, as in `fmcore ... >&-`."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115

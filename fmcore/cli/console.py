@@ -1,4 +1,4 @@
-"""What the commands print: results on stdout, everything else on stderr."""
+"""Printing for commands: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import click
 __all__ = ["State", "complain", "folded", "mark", "print_json", "styled", "table"]
 
 UNBROKEN = 26
-"""Letters of the widest cell of a column that is never wrapped: names, numbers, versions."""
+"""Columns whose widest cell has at most this many letters (names, numbers) are not wrapped."""
 
 GAP = 2
-"""Blanks between columns."""
+"""Spaces between columns."""
 
 _COLORS = {"error": "red", "warning": "yellow"}
 
 State = Literal["ok", "note", "broken"]
-"""How something stands: as it should, not there but not needed either, or wrong."""
+"""The state of an item: as it should be, absent but optional, or wrong."""
 
 _MARKS: dict[State, tuple[str, str, str]] = {
     "ok": ("✓", "ok    ", "green"),
@@ -33,14 +33,14 @@ _MARKS: dict[State, tuple[str, str, str]] = {
 
 
 def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
-    """`text` in colour, if `stream` (stdout) is a terminal and NO_COLOR is not set."""
+    """Return `text` in colour if `stream` (stdout) is a terminal and NO_COLOR is not set."""
     stream = sys.stdout if stream is None else stream
     plain = bool(os.environ.get("NO_COLOR")) or not stream.isatty()
     return text if plain else click.style(text, **style)
 
 
 def complain(text: str, level: Literal["error", "warning"] | None = None) -> None:
-    """A line on stderr; on a terminal, broken between words."""
+    """Print a line on stderr; on a terminal it is wrapped between words."""
     lines = folded(text if level is None else f"{level}: {text}", sys.stderr)
     head = "" if level is None else f"{level}:"
     colored = styled(head, sys.stderr, fg=_COLORS[level]) if level else ""
@@ -48,7 +48,7 @@ def complain(text: str, level: Literal["error", "warning"] | None = None) -> Non
 
 
 def folded(text: str, stream: TextIO | None = None, indent: int = 0) -> str:
-    """`text`, whose lines are broken between words if `stream` (stdout) is a terminal."""
+    """Return `text`, wrapped between words if `stream` (stdout) is a terminal."""
     stream = sys.stdout if stream is None else stream
     if not stream.isatty():
         return text
@@ -63,7 +63,7 @@ def folded(text: str, stream: TextIO | None = None, indent: int = 0) -> str:
 
 
 def mark(state: State) -> str:
-    """A sign for how something stands, or a word where stdout cannot write signs."""
+    """Return a sign for a state, or a word where stdout's encoding has no such sign."""
     sign, word, color = _MARKS[state]
     try:
         sign.encode(sys.stdout.encoding or "ascii")
@@ -73,12 +73,12 @@ def mark(state: State) -> str:
 
 
 def print_json(value: Any) -> None:
-    """`value` on stdout, for other programs."""
+    """Print `value` as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
-    """Columns on stdout: wrapped to a terminal, every row on a line of its own in a pipe.
+    """Print columns on stdout: wrapped to a terminal, one line per row in a pipe.
 
     `spare` columns are left out of a terminal too narrow for them, the last first.
     """
@@ -93,7 +93,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[s
 
 
 def _visible(text: str) -> str:
-    """`text` without the control characters that a stranger's file may hold for the terminal."""
+    """Return `text` without control characters: a file's text must not command the terminal."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import override_keys, run_folders
+from fmcore.cli.completing import override_keys
 from fmcore.cli.options import changes_option, plugin_option, quiet_option
+from fmcore.cli.run_folder import run_argument
 from fmcore.cli.summary import summary
 
 __all__ = ["evaluate"]
 
 
 @click.command(short_help="Measure a finished run again.")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@run_argument
 @click.argument(
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("evaluate")
 )

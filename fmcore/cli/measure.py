@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fmcore.cli.console import complain, print_json
-from fmcore.cli.data.source import opened
+from fmcore.cli.data.source import open_dataset
 from fmcore.cli.options import json_option, plugin_option, quiet_option
 from fmcore.cli.summary import numbers
 
@@ -62,7 +62,7 @@ def measure(
 
     _refuse_split(settings)
     chosen = _settings([s for s in settings if not s.startswith((SAMPLES, REFERENCE))])
-    _, data = opened(reference, _of(REFERENCE, settings))
+    _, data = open_dataset(reference, _of(REFERENCE, settings))
     given = _given(samples, _of(SAMPLES, settings))
     usable(device)
     say = _warnings if quiet else complain
@@ -98,7 +98,7 @@ def _given(source: str, settings: Sequence[str]) -> SampleSource:
     from fmcore.stages.measure import SampleSource
 
     if not (Path(source) / "recipe.yaml").is_file():
-        return SampleSource.of_data(opened(source, settings)[1])
+        return SampleSource.of_data(open_dataset(source, settings)[1])
     if settings:
         raise RunError(f"{source} is a run, whose samples have no options: remove samples.*")
     return SampleSource.of_run(RunFolder.open(Path(source)))

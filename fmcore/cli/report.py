@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import run_folders
 from fmcore.cli.options import plugin_option
+from fmcore.cli.run_folder import run_argument
 
 __all__ = ["report"]
 
 
 @click.command(short_help="Write the page of a run again.")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@run_argument
 @plugin_option
 def report(run: Path) -> None:
     """Write report.html of the run in folder RUN again, from its files, and print the path.

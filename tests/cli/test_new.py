@@ -1,11 +1,13 @@
-"""`fmcore plugins new`: what it writes installs, and passes its own tests untouched."""
+"""`fmcore plugins new`: the plugin that it creates installs and passes its own tests unchanged."""
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -30,18 +32,19 @@ def test_a_new_plugin_of_each_kind_installs_and_passes_its_own_tests(call, tmp_p
     where = tmp_path / "site-packages"
     quiet = ("-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index")
     python("pip", "install", *quiet, "--target", str(where), *(f"./{f}" for f in folders))
-    environment = os.environ | {"PYTHONPATH": str(where)}
-    told = python("fmcore", "plugins", env=environment)
+    search = [str(where), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(search)}
+    listed = python("fmcore", "plugins", env=environment)
     words = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib")
     passed = python("pytest", *words, *(f"{f}/tests" for f in folders), env=environment)
     for kind in KINDS:
-        assert f"my_{kind}" in told
+        assert f"my_{kind}" in listed
     assert " passed" in passed
     assert "failed" not in passed
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_is_tidy_and_complete(call, tmp_path, kind):
+def test_the_files_are_complete_and_pass_ruff(call, tmp_path, kind):
     call("plugins", "new", "Acme.Fine-Thing", "--kind", kind, "--out", "here")
     folder = tmp_path / "here"
     files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
@@ -64,7 +67,7 @@ def test_what_is_written_is_tidy_and_complete(call, tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["1st", "my path", "-x", "a--b", "../up", "päth", ""])
-def test_a_name_that_no_distribution_can_have_is_refused(call, tmp_path, name):
+def test_a_name_that_is_not_valid_for_a_distribution_is_refused(call, tmp_path, name):
     ended = call("plugins", "new", "--kind", "path", "--", name)
     assert ended.code == 2
     assert "cannot name a distribution: use letters and digits" in ended.err
@@ -76,7 +79,7 @@ def test_a_name_that_would_hide_another_module_is_refused(call, name):
     ended = call("plugins", "new", name, "--kind", "path")
     assert (ended.code, ended.err) == (
         2,
-        f"error: '{name.lower()}' is taken as an import name; choose another\n",
+        f"error: '{name.lower()}' is a keyword or another module's name; choose another name\n",
     )
 
 
@@ -86,10 +89,29 @@ def test_the_name_of_an_installed_plugin_is_refused(call):
     assert ended.err == f"error: a plugin called '{installed}' is installed; choose another name\n"
 
 
-def test_nothing_that_is_there_is_overwritten(call, tmp_path):
+def test_an_existing_folder_is_refused_and_left_as_it_is(call, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     ended = call("plugins", "new", "mine", "--kind", "path")
     assert ended.code == 2
-    assert ended.err == "error: mine exists and is not empty; say another folder with --out\n"
+    assert ended.err == "error: mine exists and is not empty; choose another folder with --out\n"
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_an_error_while_writing_leaves_nothing(call, tmp_path, monkeypatch, existed):
+    folder = tmp_path / "mine"
+    if existed:
+        folder.mkdir()
+    write = Path.write_text
+
+    def fail_at_the_recipe(file, text, **more):
+        if file.name == "recipe.yaml":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, text, **more)
+
+    monkeypatch.setattr(Path, "write_text", fail_at_the_recipe)
+    ended = call("plugins", "new", "mine", "--kind", "path")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "error: mine cannot be written: No space left on device\n"
+    assert list(tmp_path.rglob("*")) == ([folder] if existed else [])

@@ -1,4 +1,4 @@
-"""`fmcore plugins ls` and `show`: what is installed, and what failed."""
+"""`fmcore plugins ls` and `show`: installed components, and plugins that failed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def register_sources(register):
 BAD = "raise ValueError('out of cheese')"
 
 
-def test_ls_shows_components_and_beneath_them_what_failed(call, site):
+def test_ls_lists_components_and_after_them_the_plugins_that_failed(call, site):
     site.install("acme", GOOD, version="1.5")
     bad = site.install("bad", BAD)
     ended = call("plugins", "ls", "--kind", "source")
@@ -29,7 +29,7 @@ def test_ls_shows_components_and_beneath_them_what_failed(call, site):
     assert (ended.code, ended.err) == (0, "")
 
 
-def test_a_bare_plugins_is_ls_with_its_options(call):
+def test_plugins_without_a_command_is_ls_with_its_options(call):
     assert call("plugins").out == call("plugins", "ls").out
     assert call("plugins", "--kind", "path").out == call("plugins", "ls", "--kind", "path").out
 
@@ -37,7 +37,7 @@ def test_a_bare_plugins_is_ls_with_its_options(call):
 def test_ls_prints_json_for_other_programs(call, site):
     site.install("acme", GOOD, version="1.5")
     bad = site.install("bad", BAD)
-    told = json.loads(call("plugins", "--json", "--kind", "source").out)
+    printed = json.loads(call("plugins", "--json", "--kind", "source").out)
     assert {
         "kind": "source",
         "name": "mine",
@@ -47,8 +47,8 @@ def test_ls_prints_json_for_other_programs(call, site):
         "summary": "of acme",
         "needs": ["no-such-dist>=2"],
         "missing": ["no-such-dist>=2"],
-    } in told["components"]
-    assert told["failures"] == [
+    } in printed["components"]
+    assert printed["failures"] == [
         {
             "plugin": "bad",
             "version": "1.0",
@@ -56,10 +56,10 @@ def test_ls_prints_json_for_other_programs(call, site):
             "where": f"{bad}:4",
         }
     ]
-    assert told["left_out"] == []
+    assert printed["left_out"] == []
 
 
-def test_ls_tells_what_the_allow_list_leaves_out(call, site, monkeypatch):
+def test_ls_names_the_plugins_that_the_allow_list_leaves_out(call, site, monkeypatch):
     site.install("acme", GOOD)
     monkeypatch.setenv("FMCORE_PLUGINS", "none")
     assert call("plugins").out.endswith("Left out by FMCORE_PLUGINS: acme\n")
@@ -81,18 +81,18 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_broken_plugin_leaves_the_command_line_whole(call, site, words):
+def test_a_broken_plugin_changes_no_result(call, site, words):
     from fmcore.registry import forget
 
-    whole = call(*words)
+    intact = call(*words)
     forget()
     site.install("bad", "raise SystemExit(9)")
     broken = call(*words)
-    assert broken.out == whole.out
-    assert broken.code == whole.code == 0
+    assert broken.out == intact.out
+    assert broken.code == intact.code == 0
 
 
-def test_commands_that_look_components_up_say_in_a_line_that_a_plugin_failed(call, site):
+def test_commands_that_use_components_warn_in_a_line_of_a_failed_plugin(call, site):
     site.install("bad", BAD)
     assert call("plugins", "show", "ot").err == (
         "warning: failed plugins: bad; see `fmcore plugins`\n"
@@ -130,9 +130,9 @@ def test_show_prints_docstring_options_yaml_and_code(call):
         ("data", "toy", "data:\n  name: toy\n"),
     ],
 )
-def test_show_gives_yaml_in_its_place(call, kind, name, begins):
-    told = json.loads(call("plugins", "show", name, "--kind", kind, "--json").out)
-    assert told["yaml"].startswith(begins)
+def test_show_prints_yaml_under_the_key_of_the_kind(call, kind, name, begins):
+    printed = json.loads(call("plugins", "show", name, "--kind", kind, "--json").out)
+    assert printed["yaml"].startswith(begins)
 
 
 def test_the_yaml_of_every_path_is_a_part_of_a_valid_recipe(call, tmp_path):
@@ -152,8 +152,8 @@ def test_the_yaml_of_every_path_is_a_part_of_a_valid_recipe(call, tmp_path):
 
 
 def test_show_prints_json_with_options(call):
-    told = json.loads(call("plugins", "show", "mlp", "--json").out)
-    options = {option["name"]: option for option in told["options"]}
+    printed = json.loads(call("plugins", "show", "mlp", "--json").out)
+    options = {option["name"]: option for option in printed["options"]}
     assert options["width"]["type"] == "an integer > 0"
     assert options["width"]["required"] is False
     assert isinstance(options["width"]["default"], int)
@@ -165,16 +165,22 @@ def test_show_asks_for_the_kind_of_a_name_that_several_have(call, site):
     ended = call("plugins", "show", "ot")
     assert (ended.code, ended.err) == (
         2,
-        "error: 'ot' is a path and a source; say which with --kind\n",
+        "error: 'ot' is a path and a source: add --kind path or --kind source\n",
     )
     assert call("plugins", "show", "ot", "--kind", "source").out.startswith("source ot: of acme")
     assert call("plugins", "show", "acme/ot").out.startswith("source ot: of acme")
 
 
-def test_show_of_an_unknown_name_suggests_one(call):
+def test_show_of_an_unknown_name_suggests_another(call):
     assert call("plugins", "show", "dopri55").err == (
         "error: no component is named 'dopri55'; did you mean 'dopri5'? see `fmcore plugins`\n"
     )
+
+
+def test_show_of_a_plugin_lists_its_components(call):
+    ended = call("plugins", "show", "fmcore_couplings")
+    assert ended.code == 2
+    assert "'fmcore_couplings': it is a plugin; its components: independent, " in ended.err
 
 
 ONE_FILE = '''
@@ -184,7 +190,7 @@ from fmcore import Source, hookimpl
 
 @dataclass(frozen=True)
 class Still(Source):
-    """Does not move."""
+    """A constant."""
     level: float = 0.5
     def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
         return torch.full((n, *shape), self.level, dtype=dtype)
@@ -193,16 +199,26 @@ class Still(Source):
 
 @hookimpl
 def register_sources(register):
-    register("still", Still, summary="stands still")
+    register("still", Still, summary="still, constant")
 '''
 
 
-def test_a_plugin_of_one_file_is_named_on_the_command_line(call, tmp_path):
+def test_one_file_plugins_are_loaded_from_the_command_line(call, tmp_path):
     (tmp_path / "one.py").write_text(ONE_FILE)
     (tmp_path / "two.py").write_text(ONE_FILE.replace("still", "calm"))
     words = ("--plugin", "one.py", "--plugin", "two.py")
     assert "plugin one sha256:" in call("plugins", "show", "still", *words).out
-    assert "stands calm" in call("plugins", "show", "two/calm", *words).out
+    assert "calm, constant" in call("plugins", "show", "two/calm", *words).out
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_a_name_of_two_plugins_is_refused_with_both_full_names(call, tmp_path, command):
+    (tmp_path / "one.py").write_text(ONE_FILE)
+    (tmp_path / "two.py").write_text(ONE_FILE)
+    ended = call("plugins", command, "still", "--plugin", "one.py", "--plugin", "two.py")
+    assert (ended.code, ended.out) == (2, "")
+    assert "source 'still' is registered by 2 plugins" in ended.err
+    assert "one/still, two/still" in ended.err
 
 
 def test_a_plugin_file_that_is_missing_or_wrong_is_an_error(call, tmp_path):
@@ -216,7 +232,7 @@ def test_a_plugin_file_that_is_missing_or_wrong_is_an_error(call, tmp_path):
     assert ended.err == f"error: {bad}: ZeroDivisionError: division by zero ({bad}:1)\n"
 
 
-def test_a_recipe_of_a_plugin_is_shown_by_recipes(call, site):
+def test_show_of_a_recipe_names_the_command_for_recipes(call, site):
     hook = "@hookimpl\ndef register_recipes(register): register('first', 'acme:first.yaml')"
     site.install("acme", hook)
     assert "see: fmcore recipes show acme/first" in call("plugins", "show", "first").out

@@ -123,7 +123,7 @@ def test_a_damaged_split_is_named_and_not_shown_as_missing(fmcore, tmp_path):
         code, out, err = fmcore("data", command[0], tmp_path / "source", *command[1:])
         assert (code, out) == (2, "")
         assert f"cannot read {tmp_path / 'source' / 'val.zip'}" in err
-    assert "the test split is damaged" in fmcore("data", "show", tmp_path / "source")[2]
+    assert "the test split is corrupt" in fmcore("data", "show", tmp_path / "source")[2]
     assert not (tmp_path / "out").exists()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fmcore import MissingSplitError
-from fmcore.cli.data.source import opened
+from fmcore.cli.data.source import open_dataset
 from fmcore_data.npz import Npz
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -91,5 +91,5 @@ def test_an_array_in_a_file_twice_is_refused(tmp_path):
 def test_a_file_of_samples_is_recognised_by_commands(tmp_path):
     """So that `fmcore measure samples.npz REFERENCE` reads it."""
     np.savez(tmp_path / "s.npz", PIXELS)
-    name, data = opened(str(tmp_path / "s.npz"), [])
+    name, data = open_dataset(str(tmp_path / "s.npz"), [])
     assert (name, data.length) == ("npz", 7)

@@ -1,4 +1,4 @@
-"""`fmcore data`: look at images, and pack them for training."""
+"""`fmcore data`: describe a dataset, pack images for training."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from fmcore.cli.lazy import LazyGroup, Target
 __all__ = ["data"]
 
 COMMANDS = {
-    "show": Target("fmcore.cli.data.show:show", "Say what a data set holds, with a picture."),
-    "pack": Target("fmcore.cli.data.pack:pack", "Write images to one memory map, for speed."),
+    "show": Target("fmcore.cli.data.show:show", "Describe a dataset; draw some of its examples."),
+    "pack": Target(
+        "fmcore.cli.data.pack:pack", "Write images to one memory map, which is fast to read."
+    ),
 }
 
 
 @click.group(
-    cls=LazyGroup, targets=COMMANDS, short_help="Look at data, and pack images for training."
+    cls=LazyGroup, targets=COMMANDS, short_help="Describe data, and pack images for training."
 )
 def data() -> None:
-    """Look at data, and pack images into one memory map for training.
+    """Describe a dataset, or pack images into one memory map for training.
 
     \b
       fmcore data show digits

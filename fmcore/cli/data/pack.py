@@ -11,7 +11,7 @@ import click
 
 from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import complain
-from fmcore.cli.data.source import opened, source_argument
+from fmcore.cli.data.source import open_dataset, source_argument
 from fmcore.cli.options import plugin_option, quiet_option
 from fmcore.errors import DataError, MissingSplitError
 
@@ -23,7 +23,7 @@ __all__ = ["pack"]
 SECONDS_BETWEEN_LINES = 10.0
 
 
-@click.command(short_help="Write images to one memory map, for speed.")
+@click.command(short_help="Write images to one memory map, which is fast to read.")
 @source_argument
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument(
@@ -35,17 +35,17 @@ SECONDS_BETWEEN_LINES = 10.0
 @plugin_option
 @quiet_option
 def pack(source: str, out: Path, settings: tuple[str, ...], quiet: bool) -> None:
-    """Write the images of SRC, both splits, to the new folder OUT: one uint8 array a split.
+    """Write the images of SRC to the new folder OUT: one uint8 array for each split.
 
-    Training then reads at memory speed, with `data: {name: packed, root: OUT}`.  SRC is as for
-    `fmcore data show`; the fingerprint stays the same.
+    Train on them with `data: {name: packed, root: OUT}`.  SRC is as for `fmcore data show`; the
+    fingerprint stays the same.
 
     \b
       fmcore data pack /data/imagenet64 packed64
     """
     from fmcore.registry import registry
 
-    name, data = opened(source, settings)
+    name, data = open_dataset(source, settings)
     images = _images(name, data)
     splits = _splits(images)
     packed = registry().entry("data", "packed").load()
@@ -64,8 +64,11 @@ def _images(name: str, data: Dataset) -> ImageDataset:
 
 
 def _splits(data: ImageDataset) -> list[Split]:
-    """Both splits, or the train split with a warning.  Raises DataError if one is damaged."""
-    data.with_split("train").length  # noqa: B018  # without it there is nothing to train on
+    """Return both splits, or the train split with a warning.  Raises DataError if one is corrupt.
+
+    `length` opens the files of a split, and raises if they are missing or corrupt.
+    """
+    data.with_split("train").length  # noqa: B018
     try:
         data.with_split("test").length  # noqa: B018
     except MissingSplitError as error:
@@ -75,22 +78,22 @@ def _splits(data: ImageDataset) -> list[Split]:
 
 
 def _source(name: str, data: Dataset) -> dict[str, Any]:
-    """Where the images come from, for the manifest."""
+    """Return the origin of the images, for the manifest."""
     options = {field.name: getattr(data, field.name) for field in fields(data)}
     plain = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     return {"name": name, "options": {k: v for k, v in plain.items() if k != "split"}}
 
 
 class _Progress:
-    """A line on stderr every few seconds."""
+    """Prints a line on stderr every few seconds."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-        self.began = self.told = time.monotonic()
+        self.began = self.printed = time.monotonic()
 
     def __call__(self, split: Split, done: int, count: int) -> None:
         now = time.monotonic()
-        if self.quiet or now - self.told < SECONDS_BETWEEN_LINES:
+        if self.quiet or now - self.printed < SECONDS_BETWEEN_LINES:
             return
-        self.told = now
+        self.printed = now
         complain(f"{split}: {done} of {count} images, {done / (now - self.began):.0f}/s")

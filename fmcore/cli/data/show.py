@@ -9,7 +9,7 @@ import click
 
 from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import print_json
-from fmcore.cli.data.source import opened, source_argument
+from fmcore.cli.data.source import open_dataset, source_argument
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.errors import DataError, MissingSplitError
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
-PICTURED = 64
+IMAGES = 64  # a grid of 8 rows
 COLUMNS = 8
 POINTS = 10_000
 
 
-@click.command(short_help="Say what a data set holds, with a picture.")
+@click.command(short_help="Describe a dataset; draw some of its examples.")
 @source_argument
 @click.argument(
     "settings",
@@ -35,21 +35,25 @@ POINTS = 10_000
     "--picture",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Save a picture (PNG) of examples at even distances.",
+    help="Draw evenly spaced examples, to the PNG file FILE.",
 )
 @plugin_option
 @json_option
 def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: bool) -> None:
-    """Say what SRC holds: count, shape, classes and fingerprint of each split.
+    """Print count, shape, classes and fingerprint of each split of the dataset SRC.
 
-    SRC is the name of a data set (see `fmcore plugins`), a recipe, or a file or folder whose format
-    is recognised.  KEY=VALUE sets an option of the data set.
+    SRC is the name of a dataset (see `fmcore plugins --kind data`), a recipe, or a file or folder
+    in a known format.  KEY=VALUE sets an option of the dataset.
 
     \b
       fmcore data show digits
       fmcore data show toy figure=rings --picture rings.png
     """
-    name, data = opened(source, settings)
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise click.UsageError(
+            f"--picture writes PNG: name a file that ends in .png, not {picture}"
+        )
+    name, data = open_dataset(source, settings)
     splits = _splits(data)
     if as_json:
         print_json({"name": name, "splits": {s: _facts(d) for s, d in splits.items()}})
@@ -64,9 +68,9 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
 
 
 def _splits(data: Dataset) -> dict[str, Dataset]:
-    """The splits of the dataset, one of which may be missing.
+    """Return the splits of the dataset, one of which may be missing.
 
-    Raises DataError if none can be read, or if one is damaged.
+    Raises DataError if none can be read, or if one is corrupt.
     """
     found: dict[str, Dataset] = {}
     reasons: dict[str, DataError] = {}
@@ -82,7 +86,7 @@ def _splits(data: Dataset) -> dict[str, Dataset]:
         if not found:
             raise reason
         if not isinstance(reason, MissingSplitError):
-            raise DataError(f"the {split} split is damaged: {reason}") from reason
+            raise DataError(f"the {split} split is corrupt: {reason}") from reason
     return found
 
 
@@ -94,14 +98,14 @@ def _facts(data: Dataset) -> dict[str, Any]:
         "classes": data.classes or "no labels",
         "fingerprint": data.fingerprint,
     }
-    return facts | ({"known as": data.description} if data.description else {})
+    return facts | ({"description": data.description} if data.description else {})
 
 
 def _save(picture: Path, data: Dataset) -> None:
     from fmcore.report.plots.figure import figure
     from fmcore.report.plots.grid import save_grid
 
-    count = PICTURED if data.levels is not None else POINTS
+    count = IMAGES if data.levels is not None else POINTS
     rows = [round(i * (data.length - 1) / (count - 1)) for i in range(count)]
     batch = data.batch(rows)
     if data.levels is not None and len(data.shape) == 3:
@@ -111,4 +115,4 @@ def _save(picture: Path, data: Dataset) -> None:
             axes[0, 0].scatter(*batch["x1"].T, s=1, c=batch.get("label"), cmap="tab10")
             axes[0, 0].set_aspect("equal")
     else:
-        raise DataError(f"data of shape {data.shape} cannot be pictured: leave out --picture")
+        raise DataError(f"data of shape {data.shape} cannot be drawn: leave out --picture")

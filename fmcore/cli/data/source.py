@@ -1,4 +1,4 @@
-"""The data argument of a command: a recipe, a name with options, or a file or folder."""
+"""The argument SRC of `fmcore data`: a recipe, a dataset with options, a file or a folder."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from fmcore.registry import Entry, registry
 if TYPE_CHECKING:
     from fmcore.interfaces.dataset import Dataset
 
-__all__ = ["opened", "source_argument"]
+__all__ = ["open_dataset", "source_argument"]
 
 source_argument = click.argument("source", metavar="SRC", shell_complete=data_sources)
 
 
-def opened(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
-    """The dataset that `source` names, with `key=value` options, and its registered name.
+def open_dataset(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
+    """Return the name and the dataset that `source` means, with `key=value` options.
 
     Raises RecipeError, PluginError, ComponentError or DataError.
     """
     if Path(source).suffix in (".yaml", ".yml"):
-        return _of_recipe(source, settings)
+        return _from_recipe(source, settings)
     if Path(source).exists() and source not in registry().names("data"):
-        entry = _recognised(Path(source))
-        return entry.name, _made(entry, [f"root={source}", *settings])
-    entry = _registered(source)
-    return entry.name, _made(entry, settings)
+        entry = _entry_for_format(Path(source))
+        return entry.name, _create(entry, [f"root={source}", *settings])
+    entry = _entry_by_name(source)
+    return entry.name, _create(entry, settings)
 
 
-def _registered(source: str) -> Entry:
-    """The component `source`.  Raises DataError where a path was meant, which does not exist."""
+def _entry_by_name(source: str) -> Entry:
+    """Return the component `source`.  Raises DataError if it looks like a path that is absent."""
     place = Path(source).expanduser().absolute()
     if source.startswith(("/", ".", "~")):
         raise DataError(f"no file or folder {place}")
@@ -49,24 +49,24 @@ def _registered(source: str) -> Entry:
         raise
 
 
-def _of_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
+def _from_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
     from fmcore.recipe.load import load_recipe
 
-    # The settings are options of the data: `root=...` here is `data.root=...` in the recipe.
+    # `root=...` on the command line is `data.root=...` in the recipe
     recipe = load_recipe(source, [f"data.{setting}" for setting in settings])
     return recipe.values["data"]["name"], recipe.build("data")
 
 
-def _made(entry: Entry, settings: Iterable[str]) -> Dataset:
+def _create(entry: Entry, settings: Iterable[str]) -> Dataset:
     from fmcore.recipe.create import create_from
 
     data: Dataset = create_from(entry, typed_options(entry, settings))
     return data
 
 
-def _recognised(place: Path) -> Entry:
-    """The one dataset whose format `place` has.  Raises DataError if there is none, or several."""
-    if not (place.is_dir() or place.is_file()):  # a FIFO: a reader would wait for ever
+def _entry_for_format(place: Path) -> Entry:
+    """Return the one dataset that reads `place`.  Raises DataError if there is none, or several."""
+    if not (place.is_dir() or place.is_file()):  # opening a FIFO would block
         raise DataError(f"{place.absolute()} is neither a folder nor a regular file")
     entries = registry().entries("data")
     found = [entry for entry in entries if entry.load().recognizes(place)]
@@ -77,12 +77,13 @@ def _recognised(place: Path) -> Entry:
     state = f"looks like {likely}" if found else f"is in no known format{_contents(place)}"
     raise DataError(
         f"{place.absolute()} {state}: name the format and set its option root, as in "
-        f"`fmcore data show image_folder root={place}`; formats: {known}"
+        f"`fmcore data show {'image_folder' if place.is_dir() else 'npz'} root={place}`; "
+        f"formats: {known}"
     )
 
 
 def _contents(place: Path) -> str:
-    """The files of a folder by suffix, for a message."""
+    """Return the number of files of each suffix in a folder, for a message."""
     if not place.is_dir():
         return ""
     names = (file.name for file in place.rglob("*") if not file.is_dir())

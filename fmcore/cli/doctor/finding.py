@@ -1,4 +1,4 @@
-"""What `fmcore doctor` found out, one thing at a time."""
+"""A finding of `fmcore doctor`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import final
 from fmcore.cli.console import State
 from fmcore.registry.failure import describe
 
-__all__ = ["Finding", "examined"]
+__all__ = ["Finding", "run_check"]
 
 
 @final
 @dataclass(frozen=True)
 class Finding:
-    """`text` says what is so and, unless `state` is ok, what to do.  Only `broken` fails."""
+    """One checked item.  `text` describes it and, unless `state` is ok, gives the remedy."""
 
     topic: str
     name: str
@@ -23,10 +23,10 @@ class Finding:
     text: str
 
 
-def examined(topic: str, examine: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of `examine`; an examination that fails is a finding, too."""
+def run_check(topic: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of `check`, and a broken one if it raises."""
     try:
-        yield from examine()
-    except Exception as error:  # the doctor has to finish, whatever is broken
+        yield from check()
+    except Exception as error:  # one broken part must not hide the other findings
         text, where = describe(error)
-        yield Finding(topic, "examination", "broken", f"{text} ({where})" if where else text)
+        yield Finding(topic, "check", "broken", f"{text} ({where})" if where else text)

@@ -1,4 +1,4 @@
-"""The plugins: which are found, which failed, and which slow everybody down."""
+"""Plugins: found, failed, left out, and slow to load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOPIC = "plugins"
 
 
 def plugins() -> Iterator[Finding]:
-    """Every plugin, its version, and what is wrong with it."""
+    """Check each plugin: its version, its components, its error."""
     known = registry()
     failed = {failure.plugin for failure in known.failures}
     entries = [entry for kind in dict.fromkeys(HOOKS.values()) for entry in known.entries(kind)]
@@ -26,7 +26,7 @@ def plugins() -> Iterator[Finding]:
     for failure in known.failures:
         yield Finding(TOPIC, failure.plugin, "broken", str(failure))
     if known.heavy is not None:
-        text = "imports torch when it is found, which slows every command: import it when used"
+        text = "imports torch at module level, which slows every command: import it in functions"
         yield Finding(TOPIC, known.heavy, "note", text)
     for plugin in known.left_out:
         yield Finding(TOPIC, plugin.name, "note", "left out by FMCORE_PLUGINS")

@@ -1,4 +1,4 @@
-"""Versions: Python, fmcore and what it depends on, and whether the wrong fmcore is installed."""
+"""Versions of Python, fmcore and its dependencies; the unrelated distribution named fmcore."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ TOPIC = "software"
 
 
 def software() -> Iterator[Finding]:
-    """What is installed, and whether it can be imported."""
+    """Check what is installed, and that torch and torchvision can be imported."""
     yield Finding(TOPIC, "python", "ok", f"{platform.python_version()} ({sys.executable})")
     yield _fmcore()
-    yield from _impostor()
+    yield from _unrelated_fmcore()
+    if _version("fmcore-flow") is None:  # its metadata names the dependencies
+        return
     for requirement in metadata.requires("fmcore-flow") or ():
         if "extra ==" not in requirement:
             yield _dependency(requirement)
@@ -35,8 +37,8 @@ def _fmcore() -> Finding:
     return Finding(TOPIC, "fmcore", "ok", f"{version} (distribution fmcore-flow)")
 
 
-def _impostor() -> Iterator[Finding]:
-    """The distribution *named* fmcore is another project's, with the same import name."""
+def _unrelated_fmcore() -> Iterator[Finding]:
+    """Check for the distribution named `fmcore`: another project, with the same import name."""
     if version := _version("fmcore"):
         text = (
             f"the distribution 'fmcore' {version} is an unrelated project with the same import "
@@ -59,13 +61,15 @@ def _dependency(requirement: str) -> Finding:
 
 
 def _torchvision() -> Finding:
-    """It comes with torch-fidelity, and is built for one torch; fmcore has no other use for it."""
+    """Check torchvision: torch-fidelity needs it, and each build fits one version of torch."""
     version = _version("torchvision")
     if version is None:
         return Finding(TOPIC, "torchvision", "note", "not installed: torch-fidelity needs it")
     if reason := _cannot_import("torchvision"):
-        beside = f"{version} is not made for torch {_version('torch')}"
-        text = f"{beside} ({reason}): what needs its compiled part will not work"
+        text = (
+            f"{version} does not fit torch {_version('torch')} ({reason}): what needs its compiled "
+            "operators fails; install the torchvision that is built for this torch"
+        )
         return Finding(TOPIC, "torchvision", "note", text)
     return Finding(TOPIC, "torchvision", "ok", version)
 
@@ -78,9 +82,9 @@ def _version(name: str) -> str | None:
 
 
 def _cannot_import(module: str) -> str:
-    """Why `module` cannot be imported; empty if it can."""
+    """Return why `module` cannot be imported; empty if it can."""
     try:
         importlib.import_module(module)
-    except Exception as error:  # a mismatched binary raises whatever it likes
+    except Exception as error:  # a binary for another version raises any exception
         return describe(error)[0]
     return ""

@@ -1,4 +1,4 @@
-"""`fmcore plugins`: what is installed, what it takes, whether it keeps its laws, and a new one."""
+"""`fmcore plugins`: list, show, check and create components."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ __all__ = ["COMMANDS", "plugins"]
 
 COMMANDS = {
     "ls": Target("fmcore.cli.plugins.ls:ls", "List components, and plugins that failed (default)."),
-    "show": Target("fmcore.cli.plugins.show:show", "Show a component: options, defaults, code."),
+    "show": Target(
+        "fmcore.cli.plugins.show:show", "Show a component: options, defaults, source file."
+    ),
     "check": Target("fmcore.cli.plugins.check:check", "Run the conformance suite of a component."),
-    "new": Target("fmcore.cli.plugins.new:new", "Write a new plugin, ready to install and test."),
+    "new": Target("fmcore.cli.plugins.new:new", "Create a plugin, ready to install and test."),
 }
 
 
@@ -20,14 +22,14 @@ COMMANDS = {
     cls=LazyGroup,
     targets=COMMANDS,
     default="ls",
-    short_help="List, show, check and make plugins.",
+    short_help="List, show, check and create plugins.",
 )
 def plugins() -> None:
-    """List, show, check and make plugins; alone it lists.
+    """List, show, check and create plugins; without a command, list.
 
     \b
-      fmcore plugins                          all of them
-      fmcore plugins new my-path --kind path  one of your own
+      fmcore plugins                          all components
+      fmcore plugins new my-path --kind path  a plugin of your own
 
-    FMCORE_PLUGINS=a,b loads only these beside the built-in ones (none: only those).
+    FMCORE_PLUGINS=a,b loads these and the built-in plugins; FMCORE_PLUGINS=none the built-in ones.
     """

@@ -1,4 +1,4 @@
-"""`fmcore plugins check`: the conformance suite of a component's kind, run on it."""
+"""`fmcore plugins check`: run the conformance suite of a component's kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from fmcore.cli.completing import component_names, setting_keys
 from fmcore.cli.console import mark, print_json
 from fmcore.cli.options import json_option, kind_option, plugin_option
-from fmcore.cli.plugins.naming import named
+from fmcore.cli.plugins.find import find_component
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
 from fmcore.recipe.create import create_from
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-STEPS = 16
+STEPS = 16  # of a fixed solver without a budget
 MODEL = {"shape", "classes"}
-"""What the suite of a model has to know of its options."""
+"""Options of a model that its suite has to know too."""
 
 
 @click.command(short_help="Run the conformance suite of a component.")
@@ -38,7 +38,7 @@ MODEL = {"shape", "classes"}
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Set an option of it.",
+    help="Set an option of the component.",
     shell_complete=setting_keys("", "name"),
 )
 @plugin_option
@@ -47,10 +47,10 @@ MODEL = {"shape", "classes"}
 def check(
     ctx: click.Context, name: str, kind: str | None, settings: tuple[str, ...], as_json: bool
 ) -> None:
-    """Check that component NAME, or PLUGIN/NAME, keeps the laws of its kind.
+    """Run the conformance suite of its kind on the component NAME, or PLUGIN/NAME.
 
-    Exits with 0 if every check passes, else with 1.  A data set needs its files; a model is built
-    for the suite's data unless --set shape=[3,32,32] says otherwise.
+    Exits with 0 if every check passes, else with 1.  A dataset needs its files; a model is built
+    for images of the suite's shape unless --set shape=[3,32,32] sets another.
 
     \b
       fmcore plugins check ot --set sigma_min=0.01
@@ -58,7 +58,7 @@ def check(
     """
     from fmcore.testing import run_suite
 
-    entry = named(name, kind)
+    entry = find_component(name, kind)
     if entry.kind == RECIPE:
         raise click.UsageError(
             f"a recipe has no suite; use: fmcore recipes check {entry.qualified}"
@@ -73,7 +73,7 @@ def check(
 
 
 def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
-    """The suite of the kind, with this component to test."""
+    """Return the suite of the kind, with this component to test."""
     from fmcore.testing import suite_of
 
     made: Suite = type(f"{entry.kind} {entry.name}", (suite_of(entry.kind, entry.load()),), {})()
@@ -83,7 +83,7 @@ def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
     given = {n: getattr(made, n) for n in KINDS[entry.kind].given if n in accepted}
     chosen = given | _budget(entry, options) | dict(options)
     made.component = lambda: create_from(entry, chosen)  # type: ignore[method-assign]
-    made.component()  # an error in the options is told once, not by every check
+    made.component()  # raises for wrong options here, once, and not in every check
     return made
 
 
@@ -95,7 +95,7 @@ def _budget(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options(entry: Entry, settings: Sequence[str]) -> dict[str, Any]:
-    """The options that `--set` gives, in their types."""
+    """Return the options of `--set`, with their types."""
     try:
         return typed_options(entry, settings)
     except ComponentError as error:
@@ -124,7 +124,7 @@ def _print(entry: Entry, results: Sequence[CheckResult]) -> None:
 
 
 def _line(result: CheckResult) -> str:
-    """A mark, the check's name as words, and the message where there is one."""
+    """Return a mark, the check's name as words, and its message if it has one."""
     name = result.name.removeprefix("test_").replace("_", " ")
     if result.skipped:
         return f"{mark('note')} {name}: skipped, {result.message}"

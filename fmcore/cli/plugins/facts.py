@@ -1,7 +1,7 @@
-"""What a component says of itself: a component may have two methods for `fmcore plugins show`.
+"""Two optional methods of components, for `fmcore plugins show`.
 
-`facts() -> Mapping[str, str]` names what its options do not say, such as a solver's order.
-`written_plan(steps, path) -> str` writes out what it computes.
+`facts() -> Mapping[str, str]` describes what its options do not show, such as a solver's order.
+`written_plan(steps, path) -> str` lists its computations.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["facts_of", "plan_of"]
 
 
 def facts_of(entry: Entry, given: Sequence[str]) -> dict[str, str]:
-    """The component's facts; none if it states none or cannot be made without options."""
+    """Return the component's facts; none without the method, or if options are required."""
     if not given and not hasattr(entry.load(), "facts"):
         return {}
     try:
-        component = _made(entry, given)
+        component = _create(entry, given)
     except ComponentError:
         if given:
             raise
@@ -34,19 +34,19 @@ def facts_of(entry: Entry, given: Sequence[str]) -> dict[str, str]:
 
 
 def plan_of(entry: Entry, given: Sequence[str], steps: int, path: str) -> str:
-    """What the component computes in `steps` steps along `path`, a name or a mapping."""
+    """Return the computations of `steps` steps along `path`, a name or a mapping in YAML."""
     if not hasattr(entry.load(), "written_plan"):
         raise click.UsageError(
-            f"{entry.kind} '{entry.name}' has no plan: only a solver with a budget knows "
-            "beforehand what it will compute"
+            f"{entry.kind} '{entry.name}' has no plan: --plan is for solvers with a fixed number "
+            "of steps"
         )
     along = _path(path)
-    component = _made(entry, given)
+    component = _create(entry, given)
     component.check(along)
     return str(component.written_plan(steps, along))
 
 
-def _made(entry: Entry, given: Sequence[str]) -> Any:
+def _create(entry: Entry, given: Sequence[str]) -> Any:
     return create_from(entry, dict(map(_option, given)))
 
 

@@ -1,4 +1,4 @@
-"""`fmcore plugins ls`: every component, then the plugins that failed."""
+"""`fmcore plugins ls`: the components, then the plugins that failed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["as_dict", "ls"]
 @kind_option
 @json_option
 def ls(kind: str | None, as_json: bool) -> None:
-    """List the components of all plugins, or of one KIND, and the plugins that failed.
+    """List the components of all plugins, or those of one KIND, and the plugins that failed.
 
-    Needs in brackets are not installed.
+    NEEDS are the packages that a component requires; those in brackets are not installed.
 
     \b
       fmcore plugins ls --kind solver
@@ -36,12 +36,12 @@ def ls(kind: str | None, as_json: bool) -> None:
         return
     heads = ("KIND", "NAME", "PLUGIN", "VERSION", "SUMMARY", "NEEDS")
     table(heads, [_row(entry) for entry in entries], spare=("NEEDS", "PLUGIN", "VERSION"))
-    for line in _troubles(known):
+    for line in _problems(known):
         click.echo(line)
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
-    """An entry as JSON."""
+    """Return an entry as a dictionary for JSON."""
     return {
         "kind": entry.kind,
         "name": entry.name,
@@ -77,8 +77,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (entry.kind, entry.name, entry.plugin, entry.version, entry.summary, needs)
 
 
-def _troubles(known: Registry) -> list[str]:
-    """What follows the table: plugins that failed or were left out."""
+def _problems(known: Registry) -> list[str]:
+    """Return the lines after the table: plugins that failed or were left out."""
     lines: list[str] = []
     if known.failures:
         lines += ["", styled("Failed", bold=True)]

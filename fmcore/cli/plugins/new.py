@@ -1,9 +1,10 @@
-"""`fmcore plugins new`: a distribution with one working component, to be changed into another."""
+"""`fmcore plugins new`: create a distribution with one working component, to be edited."""
 
 from __future__ import annotations
 
 import keyword
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib import resources
@@ -22,19 +23,19 @@ from fmcore.testing import SUITES
 __all__ = ["new"]
 
 SUMMARIES = {
-    "path": "a straight path whose speed grows",
+    "path": "straight, with exponentially growing speed",
     "source": "Laplace noise",
     "coupling": "pairs in the order of their means",
     "objective": "the velocity, with more weight on one end",
     "model": "a small residual network",
     "solver": "order 3, 3 NFE a step",
     "metric": "distance between means",
-    "data": "points on a figure of eight",
+    "data": "points on a figure eight",
 }
-"""What the working component of each kind is, in a line."""
+"""The summary of each kind's component."""
 
 GIVEN = {"model": ", shape=self.shape", "solver": ", steps=16"}
-"""What a component cannot be made without, in its test."""
+"""Required options, in the component's test."""
 
 RECIPE = {
     "data": "{name: toy, figure: two_moons}",
@@ -45,22 +46,24 @@ RECIPE = {
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
 }
-"""The recipe around the new component."""
+"""The other components of the plugin's recipe."""
 
 
-@click.command(short_help="Write a new plugin, ready to install and test.")
+@click.command(short_help="Create a plugin, ready to install and test.")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(KINDS)), required=True, help="What it offers.")
+@click.option(
+    "--kind", type=click.Choice(list(KINDS)), required=True, help="The kind of its component."
+)
 @click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where to write it; by default a folder of that name, here.",
+    help="The new folder; by default NAME, in the current folder.",
 )
 def new(name: str, kind: str, out: Path | None) -> None:
-    """Write a plugin NAME with one working component of KIND, and tests that hold it to its laws.
+    """Create the plugin NAME with one working component of KIND, its tests and a recipe.
 
-    It installs and passes its tests as it is; then make it yours.
+    It installs and passes its tests unchanged; then edit the component.
 
     \b
       fmcore plugins new my-path --kind path
@@ -83,7 +86,7 @@ def new(name: str, kind: str, out: Path | None) -> None:
 @final
 @dataclass(frozen=True)
 class Plan:
-    """What the files of a new plugin are called and hold."""
+    """The files of a new plugin, from its name and kind."""
 
     distribution: str
     kind: str
@@ -99,20 +102,22 @@ class Plan:
         return self.package
 
     def check(self) -> None:
-        """Raise PluginError if the name will not do, or is taken."""
+        """Raise PluginError if the name is not valid, or names another module or plugin."""
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*", self.distribution):
             raise PluginError(
                 f"'{self.distribution}' cannot name a distribution: use letters and digits, "
                 "in parts joined by - _ or ., as in my-path"
             )
-        taken = keyword.iskeyword(self.package) or self.package in sys.stdlib_module_names
-        if taken or self.package in ("fmcore", "tests", "torch"):
-            raise PluginError(f"'{self.package}' is taken as an import name; choose another")
+        reserved = keyword.iskeyword(self.package) or self.package in sys.stdlib_module_names
+        if reserved or self.package in ("fmcore", "tests", "torch"):
+            raise PluginError(
+                f"'{self.package}' is a keyword or another module's name; choose another name"
+            )
         if any(plugin.name == self.package for plugin in registry().plugins):
             raise PluginError(f"a plugin called '{self.package}' is installed; choose another name")
 
     def files(self) -> dict[str, str]:
-        """The text of each file, by its path in the distribution."""
+        """Return the text of each file, by its path in the distribution."""
         words = self._words()
         templates = {
             "pyproject.toml": "pyproject.toml",
@@ -140,7 +145,7 @@ class Plan:
         }
 
     def _recipe(self) -> dict[str, str]:
-        """The sections of the recipe, this component among them."""
+        """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
         if self.kind == "solver":
@@ -154,13 +159,19 @@ def _filled(template: str, words: dict[str, str]) -> str:
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
-    """Write `files` below `folder`, which must not hold anything yet."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PluginError(f"{folder} exists and is not empty; say another folder with --out")
+    """Write `files` into `folder`, which must be new or empty.  On an error, remove them all."""
+    existed = folder.exists()
+    if existed and (not folder.is_dir() or any(folder.iterdir())):
+        raise PluginError(f"{folder} exists and is not empty; choose another folder with --out")
     try:
         for name, text in files.items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PluginError(f"{folder} cannot be written: {error.strerror}") from error
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if existed:
+            folder.mkdir(exist_ok=True)
+        if isinstance(error, OSError):
+            raise PluginError(f"{folder} cannot be written: {error.strerror}") from error
+        raise

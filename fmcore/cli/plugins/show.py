@@ -1,4 +1,4 @@
-"""`fmcore plugins show`: one component, its options and where its code is."""
+"""`fmcore plugins show`: a component, its options and its source file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from fmcore.cli.completing import component_names, setting_keys
-from fmcore.cli.console import print_json, styled, table
+from fmcore.cli.console import folded, print_json, styled, table
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.facts import facts_of, plan_of
+from fmcore.cli.plugins.find import find_component
 from fmcore.cli.plugins.ls import as_dict
-from fmcore.cli.plugins.naming import named
 from fmcore.recipe.dump import to_yaml, to_yaml_line
 from fmcore.recipe.nodes import MISSING
 from fmcore.recipe.options import Option
@@ -29,13 +29,13 @@ PLACES = {
     "solver": ("sample", "solver"),
     "metric": ("evaluate", "metrics"),
 }
-"""Where in a recipe a component stands, for kinds that have no section of their own."""
+"""The section and key of kinds that have no section of their own."""
 
 
-PLAN_HELP = "Write out all that a fixed solver computes in STEPS steps."
+PLAN_HELP = "List the computations of a fixed solver in STEPS steps."
 
 
-@click.command(short_help="Show a component: options, defaults, code.")
+@click.command(short_help="Show a component: options, defaults, source file.")
 @click.argument("name", shell_complete=component_names())
 @kind_option
 @plugin_option
@@ -45,7 +45,7 @@ PLAN_HELP = "Write out all that a fixed solver computes in STEPS steps."
     "given",
     metavar="OPTION=VALUE",
     multiple=True,
-    help="Show it with this option.",
+    help="Set an option, for the facts and --plan.",
     shell_complete=setting_keys("", "name"),
 )
 @click.option("--plan", "steps", metavar="STEPS", type=click.IntRange(1), help=PLAN_HELP)
@@ -54,31 +54,31 @@ PLAN_HELP = "Write out all that a fixed solver computes in STEPS steps."
     metavar="PATH",
     default="ot",
     show_default=True,
-    help="For --plan.",
+    help="The path of --plan.",
     shell_complete=component_names("path"),
 )
 def show(
     name: str, kind: str | None, as_json: bool, given: tuple[str, ...], steps: int | None, path: str
 ) -> None:
-    """Show component NAME, or PLUGIN/NAME: what it is, its options, YAML to paste, its code.
+    """Show the component NAME, or PLUGIN/NAME: docstring, options, YAML to paste, source file.
 
     \b
       fmcore plugins show ot
-      fmcore plugins show unipc --set order=3 --plan 4
+      fmcore plugins show unipc --set p=3 --plan 4
     """
-    entry = named(name, kind)
+    entry = find_component(name, kind)
     if entry.kind == RECIPE:
         click.echo(f"{entry.title}: {entry.target}\nsee: fmcore recipes show {entry.qualified}")
         return
     target = entry.load()
     own = list_options(target, KINDS[entry.kind].given)
-    told = facts_of(entry, given)
+    facts = facts_of(entry, given)
     plan = None if steps is None else plan_of(entry, given, steps, path)
     if as_json:
-        more = {"facts": told} | ({} if plan is None else {"plan": plan})
+        more = {"facts": facts} | ({} if plan is None else {"plan": plan})
         print_json(_as_dict(entry, target, own) | more)
     else:
-        _print(entry, target, own, told)
+        _print(entry, target, own, facts)
         if plan is not None:
             click.echo(f"\n{plan}")
 
@@ -97,14 +97,14 @@ def _option_as_dict(option: Option) -> dict[str, Any]:
     return described if _unset(option) else described | {"default": _default(option)}
 
 
-def _print(entry: Entry, target: type, own: Sequence[Option], told: Mapping[str, str]) -> None:
+def _print(entry: Entry, target: type, own: Sequence[Option], facts: Mapping[str, str]) -> None:
     click.echo(f"{styled(entry.kind, bold=True)} {styled(entry.name, bold=True)}: {entry.summary}")
     click.echo(f"plugin {entry.plugin} {entry.version}, {entry.target_text}")
     click.echo(f"{_code(target)}\n")
-    click.echo(f"{_doc(target)}\n")
-    if told:
-        width = max(map(len, told))
-        click.echo("".join(f"{fact:{width}}  {text}\n" for fact, text in told.items()))
+    click.echo(f"{folded(_doc(target))}\n")
+    if facts:
+        width = max(map(len, facts))
+        click.echo("".join(f"{fact:{width}}  {text}\n" for fact, text in facts.items()))
     if own:
         table(("OPTION", "TYPE", "DEFAULT"), [_row(option) for option in own])
         click.echo()
@@ -120,9 +120,9 @@ def _row(option: Option) -> tuple[str, str, str]:
 
 
 def _yaml(entry: Entry, own: Sequence[Option]) -> str:
-    """The component with all its options as a part of a recipe; `???` is to be filled in."""
-    alike = [e for e in registry().entries(entry.kind) if e.name == entry.name]
-    name = entry.name if len(alike) == 1 else entry.qualified
+    """Return the component with all its options, as YAML for a recipe; `???` has to be set."""
+    same_name = [e for e in registry().entries(entry.kind) if e.name == entry.name]
+    name = entry.name if len(same_name) == 1 else entry.qualified
     values = {o.name: MISSING if _unset(o) else _default(o) for o in own if not o.given}
     part: Any = {"name": name, **values}
     part = [part] if entry.kind == "metric" else part
@@ -132,7 +132,7 @@ def _yaml(entry: Entry, own: Sequence[Option]) -> str:
 
 
 def _unset(option: Option) -> bool:
-    """Whether there is no default to show."""
+    """Return whether there is no default to show."""
     return option.required or option.given
 
 
@@ -144,14 +144,14 @@ def _default(option: Option) -> Any:
 
 
 def _doc(target: type) -> str:
-    """The docstring, but not the signature that a dataclass puts in its place."""
+    """Return the docstring; not the signature that a dataclass without one gets."""
     doc = inspect.getdoc(target) or ""
     return "(no docstring)" if not doc or doc.startswith(f"{target.__name__}(") else doc
 
 
 def _code(target: type) -> str:
-    """`file:line` of the class."""
+    """Return `file:line` of the class."""
     try:
         return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
-    except (OSError, TypeError):  # made without a source file
+    except (OSError, TypeError):  # defined without a source file
         return "(no source file)"

@@ -1,4 +1,4 @@
-"""`fmcore recipes`: what can be run, what a recipe says in full, whether it is right."""
+"""`fmcore recipes`: list, show, check, copy and compare recipes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["COMMANDS", "recipes"]
 
 COMMANDS = {
     "ls": Target("fmcore.cli.recipes.ls:ls", "List the recipes that have a name (default)."),
-    "show": Target("fmcore.cli.recipes.show:show", "Show a recipe in full, each value's source."),
-    "check": Target(
-        "fmcore.cli.recipes.check:check", "Find everything that is wrong with recipes."
+    "show": Target(
+        "fmcore.cli.recipes.show:show", "Show a recipe with all values and their origins."
     ),
-    "cp": Target("fmcore.cli.recipes.cp:cp", "Copy a recipe to start your own from."),
-    "diff": Target("fmcore.cli.recipes.diff:diff", "Compare what two recipes say."),
+    "check": Target("fmcore.cli.recipes.check:check", "Report every error in recipes."),
+    "cp": Target("fmcore.cli.recipes.cp:cp", "Copy a recipe, to edit it."),
+    "diff": Target("fmcore.cli.recipes.diff:diff", "Compare the values of two recipes."),
 }
 
 
@@ -26,11 +26,11 @@ COMMANDS = {
     short_help="List, show, check, copy and compare recipes.",
 )
 def recipes() -> None:
-    """List, show, check, copy and compare recipes; alone it lists.
+    """List, show, check, copy and compare recipes; without a command, list.
 
-    RECIPE is a file, or the name of a recipe that comes with fmcore or a plugin.
+    RECIPE is a file, or the name of a recipe of fmcore or of a plugin.
 
     \b
-      fmcore recipes                          all that have a name
-      fmcore recipes show digits              one of them in full
+      fmcore recipes                          all recipes that have a name
+      fmcore recipes show digits              one of them, with all values
     """

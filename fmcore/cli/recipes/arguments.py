@@ -1,15 +1,15 @@
-"""Recipes and overrides given in one row of words."""
+"""Recipes and overrides in one list of arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["sorted_out"]
+__all__ = ["split_words"]
 
 
-def sorted_out(words: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(recipes, overrides): `key=value` is an override unless there is a file of that name."""
+def split_words(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return (recipes, overrides): `key=value` is an override unless a file has that name."""
     recipes: list[str] = []
     overrides: list[str] = []
     for word in words:

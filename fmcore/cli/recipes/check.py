@@ -1,4 +1,4 @@
-"""`fmcore recipes check`: all that is wrong with recipes."""
+"""`fmcore recipes check`: report every error in recipes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from fmcore.cli.completing import recipe_words
 from fmcore.cli.options import plugin_option
-from fmcore.cli.recipes.arguments import sorted_out
+from fmcore.cli.recipes.arguments import split_words
 from fmcore.errors import RecipeError
 from fmcore.recipe.catalog import display_path, list_recipes
 from fmcore.recipe.load import load_recipe
@@ -17,7 +17,7 @@ from fmcore.recipe.recipe import Recipe
 __all__ = ["check"]
 
 
-@click.command(short_help="Find everything that is wrong with recipes.")
+@click.command(short_help="Report every error in recipes.")
 @click.argument(
     "words", nargs=-1, metavar="[RECIPE]... [KEY=VALUE]...", shell_complete=recipe_words
 )
@@ -25,13 +25,13 @@ __all__ = ["check"]
 def check(words: tuple[str, ...]) -> None:
     """Check RECIPEs, or all that have a name: syntax, names, options, types, ranges, references.
 
-    Every fault is told with its file, line and column; the exit code is then 2.  Models are built
-    by `fmcore run --dry-run`.
+    Prints every error with file, line and column, and exits with 2 if there is one.  To build the
+    model too, use `fmcore run --dry-run`.
 
     \b
       fmcore recipes check mine.yaml train.steps=100
     """
-    recipes, overrides = sorted_out(words)
+    recipes, overrides = split_words(words)
     faults: list[str] = []
     for recipe in recipes or [str(found.file) for found in list_recipes()]:
         try:
@@ -46,5 +46,5 @@ def check(words: tuple[str, ...]) -> None:
 
 
 def _still(recipe: Recipe) -> str:
-    """A word on what the command line has to add before the recipe runs."""
-    return f", once given {', '.join(recipe.missing)}" if recipe.missing else ""
+    """Return a note on the values that the command line has to set before the recipe runs."""
+    return f"; set {', '.join(recipe.missing)} to run it" if recipe.missing else ""

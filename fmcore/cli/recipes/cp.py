@@ -1,4 +1,4 @@
-"""`fmcore recipes cp`: a recipe to start one's own from."""
+"""`fmcore recipes cp`: copy a recipe, to edit it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fmcore.recipe.load import copy_recipe
 __all__ = ["cp"]
 
 
-@click.command(short_help="Copy a recipe to start your own from.")
+@click.command(short_help="Copy a recipe, to edit it.")
 @click.argument("recipe", shell_complete=recipe_names)
 @click.argument("to", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @plugin_option
 def cp(recipe: str, to: Path, force: bool) -> None:
     """Copy RECIPE to the file or folder TO, with the files that it extends.
 
-    Prints what was written.
+    Prints the files that were written.
 
     \b
       fmcore recipes cp digits mine.yaml
@@ -31,4 +31,4 @@ def cp(recipe: str, to: Path, force: bool) -> None:
     for file in written:
         click.echo(display_path(file))
     if not written:
-        click.echo("nothing to copy: the same files are there already", err=True)
+        click.echo("nothing to copy: these files exist with the same text", err=True)

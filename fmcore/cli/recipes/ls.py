@@ -1,4 +1,4 @@
-"""`fmcore recipes ls`: the recipes that have a name."""
+"""`fmcore recipes ls`: list the recipes that have a name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ls"]
 @plugin_option
 @json_option
 def ls(as_json: bool) -> None:
-    """List the recipes that come with fmcore and with plugins, each with its first line.
+    """List the recipes of fmcore and of plugins, each with its first comment.
 
     \b
       fmcore recipes ls --json
@@ -32,7 +32,7 @@ def ls(as_json: bool) -> None:
 
 
 def description(file: Path) -> str:
-    """The recipe's first comment line, up to the command behind it."""
+    """Return the recipe's first comment line, without the command after it."""
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:
             first = lines.readline(500).strip()

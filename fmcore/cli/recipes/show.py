@@ -1,4 +1,4 @@
-"""`fmcore recipes show`: a recipe in full."""
+"""`fmcore recipes show`: a recipe with all values and their origins."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fmcore.recipe.recipe import Recipe
 __all__ = ["show"]
 
 
-@click.command(short_help="Show a recipe in full, each value's source.")
+@click.command(short_help="Show a recipe with all values and their origins.")
 @click.argument("recipe", shell_complete=recipe_names)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=override_keys())
 @plugin_option
 @json_option
 def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show RECIPE as it would be run: extended, overridden, all defaults written out.
+    """Show RECIPE as it would run: with the recipes it extends, overrides and all defaults.
 
-    Behind each value stands where it comes from.  `???` has to be given before it can run.
+    A comment after each value names its origin.  A value `???` has to be set before it can run.
 
     \b
       fmcore recipes show digits path=vp

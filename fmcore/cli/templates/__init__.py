@@ -1,1 +1,1 @@
-"""The files that `fmcore plugins new` fills in, with $name for what differs."""
+"""Templates of the files that `fmcore plugins new` writes, with $name for each value."""
