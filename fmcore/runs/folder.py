@@ -32,7 +32,9 @@ from typing import Any, final
 from fmcore.errors import RunError
 from fmcore.recipe.diff import diff
 from fmcore.recipe.load import load_recipe
+from fmcore.recipe.nodes import Faults, plain
 from fmcore.recipe.recipe import Recipe
+from fmcore.recipe.yaml import read_bytes
 from fmcore.runs.checkpoint import CheckpointFolder
 from fmcore.runs.files import (
     json_object,
@@ -63,7 +65,7 @@ class RunFolder:
     root: Path
     say: Callable[[str], None] = print
     is_main: bool = True
-    _read: dict[Path, tuple[Any, Any]] = field(
+    _read: dict[tuple[Path, str], tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -127,7 +129,7 @@ class RunFolder:
         file = self.root / "run.json"
         if self.is_main and facts:
             write_json(file, {**self.facts(), **facts})
-            self._read.pop(file, None)
+            self._read.pop((file, ""), None)
 
     def facts(self) -> dict[str, Any]:
         """Return the content of run.json, {} if there is none.
@@ -150,7 +152,7 @@ class RunFolder:
         # writes leaves a file that one of both matches.
         self._record_checksum(self.results_file, text.encode())
         write_text(self.results_file, text)
-        self._read.pop(self.results_file, None)
+        self._read.pop((self.results_file, ""), None)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -227,27 +229,48 @@ class RunFolder:
 
     def remember(self, recipe: Recipe) -> None:
         """Return `recipe` from now on without reading the folder's file, which holds the same."""
-        self._read[self.recipe_file] = (_signature(self.recipe_file), recipe)
+        signature = _signature(self.recipe_file)
+        self._read[self.recipe_file, ""] = (signature, recipe)
+        self._read[self.recipe_file, "values"] = (signature, recipe.values)
 
     def recipe(self) -> Recipe:
         """Return the recipe of this run.  Raises RunError if its file changed since the start."""
         recipe: Recipe = self._cached(self.recipe_file, self._recipe_in)
         return recipe
 
+    def values(self) -> dict[str, Any]:
+        """Return the values of the recipe as they are in its file.
+
+        Components are not looked up, so that plugins need not be installed.  Raises RunError or
+        RecipeError for a file that is missing, changed since the start or is no recipe.
+        """
+        values: dict[str, Any] = self._cached(self.recipe_file, self._values_in, "values")
+        return dict(values)
+
     def origins(self) -> dict[str, Any]:
         """Return where each value of the recipe was written, by dotted key; {} if not recorded."""
         return dict(self._cached(self.root / "origins.json", _read_json))
 
-    def _cached(self, file: Path, read: Callable[[Path], Any]) -> Any:
+    def _cached(self, file: Path, read: Callable[[Path], Any], form: str = "") -> Any:
         """Return what `read` makes of `file`, read again only after the file was replaced."""
-        signature = _signature(file)
-        if file not in self._read or self._read[file][0] != signature:
-            self._read[file] = (signature, read(file))
-        return self._read[file][1]
+        key, signature = (file, form), _signature(file)
+        if key not in self._read or self._read[key][0] != signature:
+            self._read[key] = (signature, read(file))
+        return self._read[key][1]
 
     def _recipe_in(self, file: Path) -> Recipe:
         self._require_unchanged(file, "restore it, or start another run")
         return load_recipe(file, name=self.facts().get("recipe", self.root.name))
+
+    def _values_in(self, file: Path) -> dict[str, Any]:
+        if not file.is_file():
+            raise RunError(f"{file}: there is no such file")
+        self._require_unchanged(file, "restore it, or start another run")
+        faults = Faults()
+        node = read_bytes(file.read_bytes(), str(file), faults)
+        faults.raise_any()
+        values = {} if node is None else plain(node)
+        return values if isinstance(values, dict) else {}
 
     def _results_in(self, file: Path) -> dict[str, Any]:
         self._require_unchanged(file, "measure again with fmcore evaluate")

@@ -149,7 +149,7 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
         return
     least = cost.state_bytes + cost.activation_bytes // MARGIN
     if least > cost.fit.there:
-        raise ComponentError(f"the training does not fit: memory: {cost.fit.line()}")
+        raise ComponentError(f"not enough memory: {cost.fit.line()}")
 
 
 def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:

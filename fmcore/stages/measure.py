@@ -122,10 +122,10 @@ def _waiting(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
     busy = "another process measures the same samples: waiting for it"
     with ExitStack() as held:
         try:
-            held.enter_context(locked(lock, busy))
+            held.enter_context(locked(lock, busy, remove=True))
         except RunError:
             say(busy)
-            held.enter_context(locked(lock, busy, wait=True))
+            held.enter_context(locked(lock, busy, wait=True, remove=True))
         yield
 
 
