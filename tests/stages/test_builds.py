@@ -1,0 +1,83 @@
+"""A command builds each component once, and reads each file once."""
+
+import json
+from collections import Counter
+
+import pytest
+
+import fmcore
+from fmcore import load_recipe, stages
+from fmcore.recipe import load as loading
+from fmcore.recipe.recipe import Recipe
+from fmcore.report.page import make_report
+from fmcore.runs import files, folder
+from fmcore.runs.folder import RunFolder
+from fmcore_nets.mlp import MLP
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """How often each section was built, each network made and each recipe parsed."""
+    found: Counter[str] = Counter()
+    build, make, parse = Recipe.build, MLP.__init__, loading.resolved
+
+    def counted_build(self, section, **given):
+        found[section] += 1
+        return build(self, section, **given)
+
+    def counted_make(self, **options):
+        found["network" if options.get("shape") else "without shape"] += 1
+        make(self, **options)
+
+    def counted_parse(*arguments):
+        found["parsed"] += 1
+        return parse(*arguments)
+
+    monkeypatch.setattr(Recipe, "build", counted_build)
+    monkeypatch.setattr(MLP, "__init__", counted_make)
+    monkeypatch.setattr(loading, "resolved", counted_parse)
+    return found
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_builds_each_component_once_and_parses_its_recipe_once(tiny, tmp_path, counts):
+    fmcore.run(tiny, out=tmp_path / "run", device="cpu", quiet=True)
+    sections = ("data", "path", "coupling", "objective", "train", "sample", "evaluate")
+    assert {section: counts[section] for section in sections} == dict.fromkeys(sections, 1)
+    assert counts["parsed"] == 1
+    # to estimate the memory, to train, and one for sampling and measuring together
+    assert counts["model"] == 3
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_validations_and_previews_share_one_network(tiny, tmp_path, counts):
+    often = ("train.evaluate_every=5", "train.sample_every=5", "evaluate.metrics=[nfe]")
+    fmcore.run(tiny, often, out=tmp_path / "run", device="cpu", quiet=True)
+    assert counts["model"] == 4
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_measuring_again_parses_the_recipe_of_the_folder_once(tiny, tmp_path, counts):
+    made = fmcore.run(tiny, out=tmp_path / "run", device="cpu", quiet=True)
+    counts.clear()
+    stages.evaluate(made.folder.root, device="cpu", quiet=True)
+    assert (counts["parsed"], counts["path"], counts["model"]) == (1, 1, 1)
+
+
+def test_a_report_parses_no_recipe_and_reads_each_file_once(tiny, tmp_path, counts, monkeypatch):
+    recipe = load_recipe(tiny, ["train.steps=2"])
+    made = fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
+    read: Counter[str] = Counter()
+    parse = files.json_object
+
+    def counted(path):
+        read[path.name] += 1
+        return parse(path)
+
+    monkeypatch.setattr(files, "json_object", counted)
+    monkeypatch.setattr(folder, "json_object", counted)
+    counts.clear()
+    make_report(RunFolder.open(made.folder.root))
+    assert counts["parsed"] == 0
+    assert read == {"run.json": 1, "results.json": 1, "origins.json": 1}
+    assert json.loads((made.folder.root / "run.json").read_text())["recipe"] == "tiny"
