@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from fmcore.recipe.diff import ABSENT, diff_values
+from fmcore.recipe.diff import ABSENT, diff
 from fmcore.report.latex import PREAMBLE, latex_table
 from fmcore.report.markdown import markdown_table
 from fmcore.runs.folder import RunFolder
@@ -135,12 +135,11 @@ def _settings(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, Any]]:
 
     How a run is sampled and measured is not among them: that is a matter of the columns.
     """
-    # values rather than recipes: a run can be compared where its plugins are not installed
-    recipes = {name: folder.values() for name, folder in runs.items()}
+    recipes = {name: folder.recipe() for name, folder in runs.items()}
     first = next(iter(recipes))
     settings: dict[str, dict[str, Any]] = {}
     for name, recipe in recipes.items():
-        for key, before, now in diff_values(recipes[first], recipe):
+        for key, before, now in diff(recipes[first], recipe):
             if key.split(".")[0] not in ("sample", "evaluate", "expect"):
                 settings.setdefault(key, dict.fromkeys(recipes, before))[name] = now
     return {k: v for k, v in settings.items() if ABSENT not in v.values()}

@@ -9,7 +9,7 @@ from fmcore.recipe.dump import scalar
 from fmcore.recipe.nodes import Block, Items, Leaf, Mark, Node, plain
 from fmcore.recipe.recipe import Recipe
 
-__all__ = ["ABSENT", "Difference", "annotated", "diff", "diff_values"]
+__all__ = ["ABSENT", "Difference", "annotated", "diff"]
 
 MAX_COLUMN = 56  # sources are aligned up to here; behind longer lines they follow after two spaces
 
@@ -84,14 +84,9 @@ class Difference(NamedTuple):
 
 
 def diff(left: Recipe, right: Recipe) -> list[Difference]:
-    """Return the keys in which two recipes differ, section by section; [] if they are equal."""
-    return diff_values(left.values, right.values)
-
-
-def diff_values(left: dict[str, Any], right: dict[str, Any]) -> list[Difference]:
-    """Return the same of the values of two complete recipes."""
-    a, b = _flat(left), _flat(right)
-    sections = list(left)
+    """The keys in which two recipes differ, section by section; empty if they say the same."""
+    a, b = _flat(left.values), _flat(right.values)
+    sections = list(left.values)
     keys = sorted(dict.fromkeys([*a, *b]), key=lambda key: sections.index(key.partition(".")[0]))
     pairs = [Difference(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in keys]
     return [pair for pair in pairs if not _same(pair.left, pair.right)]

@@ -48,7 +48,7 @@ def sections(folder: RunFolder) -> dict[str, list[Setting]]:
     """The settings of each section of the recipe, with their sources."""
     origins = folder.origins()
     found: dict[str, list[Setting]] = {}
-    for key, value in _leaves(folder.values()):
+    for key, value in _leaves(folder.recipe().values):
         found.setdefault(key.partition(".")[0], []).append(
             Setting(key, value, str(origins.get(key) or origins.get(f"{key}.0", "")))
         )
@@ -57,7 +57,7 @@ def sections(folder: RunFolder) -> dict[str, list[Setting]]:
 
 def summary(folder: RunFolder, results: Mapping[str, Any]) -> str:
     """The run in one paragraph."""
-    facts, values = folder.facts(), folder.values()
+    facts, values = folder.facts(), folder.recipe().values
     said = [_trained(values, facts), _sampled(folder), _found(results)]
     return " ".join(sentence for sentence in said if sentence)
 
@@ -171,7 +171,7 @@ def _logged(folder: RunFolder) -> Iterator[str]:
 
 def _missed(folder: RunFolder) -> Iterator[str]:
     results = folder.results()
-    for name, bound in (folder.values().get("expect") or {}).items():
+    for name, bound in (folder.recipe().values.get("expect") or {}).items():
         told = " and ".join(
             f"at {side} {bound[key]}"
             for key, side in (("min", "least"), ("max", "most"))

@@ -47,7 +47,7 @@ _REMEDIES = {
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Turn the system's errors of writing `path` into a RunError that says what to do."""
+    """Turn the system's errors of writing `path` into a RunError with a remedy."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -75,7 +75,7 @@ def atomic(path: Path, write: Callable[[Path], None]) -> None:
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        # not tempfile.mkstemp, whose files are private to the user whatever the umask is
+        # not tempfile.mkstemp, whose files are private to the user even if the umask is not
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             write(part)

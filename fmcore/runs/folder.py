@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,9 +32,7 @@ from typing import Any, final
 from fmcore.errors import RunError
 from fmcore.recipe.diff import diff
 from fmcore.recipe.load import load_recipe
-from fmcore.recipe.nodes import Faults, plain
 from fmcore.recipe.recipe import Recipe
-from fmcore.recipe.yaml import read_bytes
 from fmcore.runs.checkpoint import CheckpointFolder
 from fmcore.runs.files import (
     json_object,
@@ -57,15 +55,15 @@ NOT_A_RUN = (LOCK, "log.txt")
 @final
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk.  `say` is called with each message, in one line.
+    """A run on disk.  `emit` is called with each message, in one line.
 
     Of several processes only the main one logs and records; the others only read.
     """
 
     root: Path
-    say: Callable[[str], None] = print
+    emit: Callable[[str], None] = print
     is_main: bool = True
-    _read: dict[tuple[Path, str], tuple[Any, Any]] = field(
+    _read: dict[Path, tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -116,10 +114,10 @@ class RunFolder:
         return CheckpointFolder((self.parent or self.root) / "snapshots", warn=self.log)
 
     def log(self, line: str) -> None:
-        """Pass `line` to `say`, and append it to log.txt with the time."""
+        """Pass `line` to `emit`, and append it to log.txt with the time."""
         if not self.is_main:
             return
-        self.say(line)
+        self.emit(line)
         text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {line}\n"
         with writable(self.root / "log.txt"), opened_for_adding(self.root / "log.txt") as stream:
             stream.write(text.encode("utf-8", "backslashreplace"))
@@ -129,7 +127,7 @@ class RunFolder:
         file = self.root / "run.json"
         if self.is_main and facts:
             write_json(file, {**self.facts(), **facts})
-            self._read.pop((file, ""), None)
+            self._read.pop(file, None)
 
     def facts(self) -> dict[str, Any]:
         """Return the content of run.json, {} if there is none.
@@ -152,7 +150,7 @@ class RunFolder:
         # writes leaves a file that one of both matches.
         self._record_checksum(self.results_file, text.encode())
         write_text(self.results_file, text)
-        self._read.pop((self.results_file, ""), None)
+        self._read.pop(self.results_file, None)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -167,28 +165,28 @@ class RunFolder:
 
     @classmethod
     def begin(
-        cls, recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print
+        cls, recipe: Recipe, out: Path | None = None, emit: Callable[[str], None] = print
     ) -> RunFolder:
         """Return a folder for `recipe`: a new one, or the run at `out` to resume.
 
         Raises RunError as `adopt` does.
         """
-        folder = cls.located(recipe, out, say)
+        folder = cls.located(recipe, out, emit)
         with folder.claimed():
             folder.adopt(recipe)
         return folder
 
     @classmethod
     def located(
-        cls, recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print
+        cls, recipe: Recipe, out: Path | None = None, emit: Callable[[str], None] = print
     ) -> RunFolder:
         """Return the folder at `out`, or a new one under runs/; it is created, nothing is in it.
 
         Raises RunError if `out` holds files that are not a run's.
         """
         if out is None:
-            return cls(_new_root(recipe.name), say)
-        folder = cls(out, say)
+            return cls(_new_root(recipe.name), emit)
+        folder = cls(out, emit)
         folder._require_own()  # before a lock file is written into a folder of other files
         with writable(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -219,58 +217,37 @@ class RunFolder:
         self.remember(recipe)
 
     @classmethod
-    def open(cls, root: Path, say: Callable[[str], None] = print) -> RunFolder:
+    def open(cls, root: Path, emit: Callable[[str], None] = print) -> RunFolder:
         """Return the run at `root`.  Raises RunError if there is none."""
         if not (root / "recipe.yaml").is_file():
             near = sorted(str(p.parent) for p in root.glob("*/recipe.yaml"))
             hint = f"; did you mean {near[-1]}?" if near else ""
             raise RunError(f"{root}: not a run folder: it has no recipe.yaml{hint}")
-        return cls(root, say)
+        return cls(root, emit)
 
     def remember(self, recipe: Recipe) -> None:
         """Return `recipe` from now on without reading the folder's file, which holds the same."""
-        signature = _signature(self.recipe_file)
-        self._read[self.recipe_file, ""] = (signature, recipe)
-        self._read[self.recipe_file, "values"] = (signature, recipe.values)
+        self._read[self.recipe_file] = (_signature(self.recipe_file), recipe)
 
     def recipe(self) -> Recipe:
         """Return the recipe of this run.  Raises RunError if its file changed since the start."""
         recipe: Recipe = self._cached(self.recipe_file, self._recipe_in)
         return recipe
 
-    def values(self) -> dict[str, Any]:
-        """Return the values of the recipe as they are in its file.
-
-        Components are not looked up, so that plugins need not be installed.  Raises RunError or
-        RecipeError for a file that is missing, changed since the start or is no recipe.
-        """
-        values: dict[str, Any] = self._cached(self.recipe_file, self._values_in, "values")
-        return dict(values)
-
     def origins(self) -> dict[str, Any]:
         """Return where each value of the recipe was written, by dotted key; {} if not recorded."""
         return dict(self._cached(self.root / "origins.json", _read_json))
 
-    def _cached(self, file: Path, read: Callable[[Path], Any], form: str = "") -> Any:
+    def _cached(self, file: Path, read: Callable[[Path], Any]) -> Any:
         """Return what `read` makes of `file`, read again only after the file was replaced."""
-        key, signature = (file, form), _signature(file)
-        if key not in self._read or self._read[key][0] != signature:
-            self._read[key] = (signature, read(file))
-        return self._read[key][1]
+        signature = _signature(file)
+        if file not in self._read or self._read[file][0] != signature:
+            self._read[file] = (signature, read(file))
+        return self._read[file][1]
 
     def _recipe_in(self, file: Path) -> Recipe:
         self._require_unchanged(file, "restore it, or start another run")
         return load_recipe(file, name=self.facts().get("recipe", self.root.name))
-
-    def _values_in(self, file: Path) -> dict[str, Any]:
-        if not file.is_file():
-            raise RunError(f"{file}: there is no such file")
-        self._require_unchanged(file, "restore it, or start another run")
-        faults = Faults()
-        node = read_bytes(file.read_bytes(), str(file), faults)
-        faults.raise_any()
-        values = {} if node is None else plain(node)
-        return values if isinstance(values, dict) else {}
 
     def _results_in(self, file: Path) -> dict[str, Any]:
         self._require_unchanged(file, "measure again with fmcore evaluate")
@@ -316,7 +293,7 @@ class RunFolder:
         patterns = ("checkpoints/step-*", "samples/shard-*", "results.json", "variants/*")
         return any(next(self.root.glob(pattern), None) for pattern in patterns)
 
-    def _of_another_recipe(self, changes: list[tuple[str, Any, Any]]) -> RunError:
+    def _of_another_recipe(self, changes: Sequence[tuple[str, Any, Any]]) -> RunError:
         lines = [f"  {key}: {there!r} there, {here!r} asked for" for key, there, here in changes]
         return RunError(
             f"{self.root}: holds a run of another recipe:\n" + "\n".join(lines) + "\n"

@@ -83,7 +83,7 @@ class Forecast:
 def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> Forecast:
     """Forecast `recipe` on `device`.  Builds everything that needs no data; writes nothing.
 
-    With `probe`, a few steps are taken and timed, unless data are missing.  Raises RecipeError or
+    With `probe`, run a few steps and time them, unless data are missing.  Raises RecipeError or
     ComponentError for what is wrong rather than missing.
     """
     _require_what_is_built(recipe)

@@ -258,7 +258,7 @@ def _missed(name: str, bound: Bound, result: Mapping[str, Any] | None) -> Iterat
         yield f"{name}: expected a value, but it was not measured"
         return
     value = float(result["value"])
-    # `not >=` rather than `<`: a value that is not a number lies within no bound
+    # `not >=` rather than `<`: a value that is not a number is within no bound
     if bound.min is not None and not value >= bound.min:
         yield f"{name} = {value:.6g}, expected at least {bound.min}"
     if bound.max is not None and not value <= bound.max:

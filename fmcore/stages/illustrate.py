@@ -38,7 +38,9 @@ def attempt(what: str, draw: Callable[[], object], folder: RunFolder) -> None:
     """Call `draw`; log a warning if it fails."""
     try:
         draw()
-    except Exception as error:  # a limit of an image format, say: no picture may cost the numbers
+    except (
+        Exception
+    ) as error:  # such as a limit of an image format: no picture may cost the numbers
         folder.log(f"warning: {what} is left out: {type(error).__name__}: {error}")
 
 

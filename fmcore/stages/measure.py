@@ -84,7 +84,7 @@ def measure(
     *,
     device: str | torch.device = "cpu",
     quiet: bool = False,
-    say: Callable[[str], None] = print,
+    emit: Callable[[str], None] = print,
 ) -> dict[str, Result]:
     """Compute the metrics of `samples` against `reference`, with their provenance.
 
@@ -100,12 +100,12 @@ def measure(
     digest = _digest(samples, evaluation, settings)
     partial = PartialMetrics(cache_folder() / "partial_metrics" / digest[:16], digest)
     processes = Distributed()
-    runner = MetricRunner(evaluation, processes, say, quiet)
+    runner = MetricRunner(evaluation, processes, emit, quiet)
     stream = Stream("measure samples", pieces, samples.read)
     with ExitStack() as held:
-        # the lock lies elsewhere than the states, whose folder is removed at the end
+        # the lock is not among the states, whose folder is removed at the end
         lock = cache_folder() / "locks" / f"{digest[:16]}.lock"
-        processes.on_main(lambda: held.enter_context(_waiting(lock, say)))
+        processes.on_main(lambda: held.enter_context(_waiting(lock, emit)))
         found = runner.results(settings.metrics, stream, partial)
         if processes.is_main:
             shutil.rmtree(partial.root, ignore_errors=True)
@@ -117,14 +117,14 @@ def measure(
 
 
 @contextmanager
-def _waiting(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _waiting(lock: Path, emit: Callable[[str], None]) -> Iterator[None]:
     """Hold `lock`, waiting for an equal measurement of another process."""
     busy = "another process measures the same samples: waiting for it"
     with ExitStack() as held:
         try:
             held.enter_context(locked(lock, busy, remove=True))
         except RunError:
-            say(busy)
+            emit(busy)
             held.enter_context(locked(lock, busy, wait=True, remove=True))
         yield
 

@@ -51,11 +51,11 @@ class Stream:
 @final
 @dataclass(frozen=True)
 class MetricRunner:
-    """Runs metrics over a stream, across processes; `say` is called with each message."""
+    """Runs metrics over a stream, across processes; `emit` is called with each message."""
 
     evaluation: Evaluation
     processes: Distributed
-    say: Callable[[str], None]
+    emit: Callable[[str], None]
     quiet: bool = False
 
     def results(
@@ -96,7 +96,7 @@ class MetricRunner:
         missing = processes.on_main(lambda: [p for p in stream.pieces if not partial.is_valid(p)])
         done = stream.count - sum(map(len, missing))
         if done and missing:
-            self.say(f"{stream.what}: resuming from {done} of {stream.count} examples")
+            self.emit(f"{stream.what}: resuming from {done} of {stream.count} examples")
         with self._progress(stream, done) as show:
             for first in range(0, len(missing), processes.size):
                 turn = missing[first : first + processes.size]
@@ -155,7 +155,7 @@ class MetricRunner:
     def _in_one_pass(self, metric: Metric, stream: Stream) -> Results:
         """Measure a metric without states over the whole stream, in this process."""
         name = type(metric).__name__
-        self.say(
+        self.emit(
             f"{name} cannot be measured in parts: one process measures all {stream.count} "
             "examples for it, from the start after an interruption"
         )

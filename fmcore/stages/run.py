@@ -151,11 +151,11 @@ def run(
         # before the folder is made: a recipe that cannot train must not occupy it
         require_memory(components, accelerator)
         processes = Distributed()
-        say = _warnings_only if quiet else _to_stderr
+        emit = _warnings_only if quiet else _to_stderr
         held.enter_context(processes.reporting_lost())
 
         def claim() -> Path:
-            folder = RunFolder.located(complete, None if out is None else Path(out), say)
+            folder = RunFolder.located(complete, None if out is None else Path(out), emit)
             held.enter_context(folder.claimed())
             folder.adopt(complete, {"recipe": complete.name, "overridden": _overridden(complete)})
             if folder.parent is not None:
@@ -167,7 +167,7 @@ def run(
             return folder.root
 
         root = processes.on_main(claim)
-        folder = RunFolder(root, say, processes.is_main)
+        folder = RunFolder(root, emit, processes.is_main)
         folder.remember(complete)
         job = _Job(Run(folder, components), accelerator, processes, quiet)
         _run_stages(job)
@@ -198,7 +198,7 @@ def sample(
         parent = opened.folder
         folder = parent
         if chosen != parent.root:
-            folder = RunFolder(chosen, parent.say, parent.is_main)
+            folder = RunFolder(chosen, parent.emit, parent.is_main)
         job = _Job(
             Run(folder, opened.components), opened.accelerator, opened.processes, opened.quiet
         )
@@ -343,7 +343,7 @@ def _opened(
     components.check()
     accelerator = accelerator_for(components, device)
     processes = Distributed()
-    folder = RunFolder(folder.root, folder.say, processes.is_main)
+    folder = RunFolder(folder.root, folder.emit, processes.is_main)
     folder.remember(recipe)
     return _Job(Run(folder, components), accelerator, processes, quiet)
 

@@ -1,4 +1,4 @@
-"""Draw samples from a trained run: sample i is a function of (seed, i), whatever the batch size."""
+"""Draw samples from a trained run: sample i is a function of (seed, i) alone."""
 
 from __future__ import annotations
 

@@ -1,18 +1,16 @@
-"""A command builds each component once, and reads each file once."""
+"""A command builds each component once, and parses its recipe once."""
 
-import json
 from collections import Counter
 
 import pytest
 
 import fmcore
-from fmcore import load_recipe, stages
+from fmcore import stages
 from fmcore.recipe import load as loading
 from fmcore.recipe.recipe import Recipe
-from fmcore.report.page import make_report
-from fmcore.runs import files, folder
-from fmcore.runs.folder import RunFolder
 from fmcore_nets.mlp import MLP
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture
@@ -39,7 +37,6 @@ def counts(monkeypatch):
     return found
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_run_builds_each_component_once_and_parses_its_recipe_once(tiny, tmp_path, counts):
     fmcore.run(tiny, out=tmp_path / "run", device="cpu", quiet=True)
     sections = ("data", "path", "coupling", "objective", "train", "sample", "evaluate")
@@ -49,35 +46,14 @@ def test_a_run_builds_each_component_once_and_parses_its_recipe_once(tiny, tmp_p
     assert counts["model"] == 3
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_validations_and_previews_share_one_network(tiny, tmp_path, counts):
     often = ("train.evaluate_every=5", "train.sample_every=5", "evaluate.metrics=[nfe]")
     fmcore.run(tiny, often, out=tmp_path / "run", device="cpu", quiet=True)
     assert counts["model"] == 4
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_measuring_again_parses_the_recipe_of_the_folder_once(tiny, tmp_path, counts):
     made = fmcore.run(tiny, out=tmp_path / "run", device="cpu", quiet=True)
     counts.clear()
     stages.evaluate(made.folder.root, device="cpu", quiet=True)
     assert (counts["parsed"], counts["path"], counts["model"]) == (1, 1, 1)
-
-
-def test_a_report_parses_no_recipe_and_reads_each_file_once(tiny, tmp_path, counts, monkeypatch):
-    recipe = load_recipe(tiny, ["train.steps=2"])
-    made = fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
-    read: Counter[str] = Counter()
-    parse = files.json_object
-
-    def counted(path):
-        read[path.name] += 1
-        return parse(path)
-
-    monkeypatch.setattr(files, "json_object", counted)
-    monkeypatch.setattr(folder, "json_object", counted)
-    counts.clear()
-    make_report(RunFolder.open(made.folder.root))
-    assert counts["parsed"] == 0
-    assert read == {"run.json": 1, "results.json": 1, "origins.json": 1}
-    assert json.loads((made.folder.root / "run.json").read_text())["recipe"] == "tiny"
