@@ -22,7 +22,6 @@ PUBLIC_MODULES = {
     "fmcore.errors",
     "fmcore.interfaces.levels",
     "fmcore.runs.files",
-    "fmcore.runs.lock",
     "fmcore.flow.likelihood",
     "fmcore.solving",
     "fmcore.testing",

@@ -36,13 +36,13 @@ from fmcore.recipe.recipe import Recipe
 from fmcore.runs.checkpoint import CheckpointFolder
 from fmcore.runs.files import (
     json_object,
+    locked,
     opened_for_adding,
     remove_parts,
     writable,
     write_json,
     write_text,
 )
-from fmcore.runs.lock import locked
 from fmcore.runs.metrics_log import Curve
 
 __all__ = ["RunFolder"]

@@ -20,8 +20,8 @@ from fmcore.recipe.create import create
 from fmcore.recipe.sections import Measure
 from fmcore.runs.cache import cache_folder
 from fmcore.runs.distributed import Distributed
+from fmcore.runs.files import locked
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.lock import locked
 from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
 from fmcore.stages.metric_stream import MetricRunner, Stream
@@ -59,6 +59,7 @@ class SampleSource:
         """Return the samples that a run keeps on disk."""
         shards = Shards.on_disk(folder.samples)
         data: Dataset = folder.recipe().build("data")
+        # only those on disk: drawing the others would need the network
         kept = shards.first(shards.kept()[-1].stop)
         flat = data.levels is None
 
@@ -173,7 +174,7 @@ def _digest(samples: SampleSource, evaluation: Evaluation, settings: Measure) ->
         "seed": settings.seed,
         "reference": evaluation.data.fingerprint,
         "device": evaluation.home.type,
-        "torch": torch.__version__,
+        "torch": torch.__version__,  # its kernels may round features differently
         **samples.provenance,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

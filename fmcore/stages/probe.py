@@ -80,6 +80,7 @@ class Probe:
 def fit_of(state: int, kept: int, batch: int, micro: int, device: torch.device) -> Fit:
     """Compare `state` bytes, and `kept` bytes for each of `micro` examples, with `device`."""
     there = _memory(device)
+    # micro-batches must be of equal size, so only divisors of the batch are possible
     shares = (n for n in range(1, min(batch, MAX_ACCUMULATE) + 1) if batch % n == 0)
     least = next((n for n in shares if state + kept * (batch // n) <= there), None)
     return Fit(state + kept * micro, there, device.type, least)
@@ -111,6 +112,7 @@ def _take_steps(trainer: Trainer, steps: int) -> None:
 def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    # all memory rather than what is free now: another program may end before the run starts
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

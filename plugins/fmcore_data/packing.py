@@ -22,8 +22,7 @@ import numpy.typing as npt
 
 from fmcore import ImageDataset, Split, image_fingerprint
 from fmcore.errors import DataError
-from fmcore.runs.files import json_object, writable, write_json
-from fmcore.runs.lock import locked
+from fmcore.runs.files import json_object, locked, writable, write_json
 
 __all__ = ["Packed", "Progress", "pack", "unpacked"]
 

@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from fmcore import RunError, load_recipe
+from fmcore.runs.files import locked
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.lock import locked
 
 RECIPE = {"data": "toy", "path": "ot", "model": {"name": "mlp", "width": 8, "depth": 1}}
 HOLD = """
 import sys
 from pathlib import Path
-from fmcore.runs.lock import locked
+from fmcore.runs.files import locked
 with locked(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     sys.stdin.read()
