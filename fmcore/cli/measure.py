@@ -66,7 +66,7 @@ def measure(
     given = _given(samples, _of(SAMPLES, settings))
     usable(device)
     say = _warnings if quiet else complain
-    results = plain(measured(given, data, chosen, device=device, quiet=quiet, say=say))
+    results = plain(measured(given, data, chosen, device=device, quiet=quiet, emit=say))
     if out is not None:
         write_json(out, results)
     if as_json:

@@ -1,15 +1,16 @@
-"""Atomic writing (a file is the old one or the new one) and safe reading of a run's files."""
+"""Files of a run: atomic writing, locks between processes, and reading that executes nothing."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "atomic",
     "json_object",
+    "locked",
     "opened_for_adding",
     "remove_parts",
     "sha256_of",
@@ -47,7 +49,7 @@ _REMEDIES = {
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Turn the system's errors of writing `path` into a RunError that says what to do."""
+    """Turn the system's errors of writing `path` into a RunError with a remedy."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -75,7 +77,7 @@ def atomic(path: Path, write: Callable[[Path], None]) -> None:
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        # not tempfile.mkstemp, whose files are private to the user whatever the umask is
+        # not tempfile.mkstemp, whose files are private to the user even if the umask is not
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             write(part)
@@ -179,3 +181,37 @@ def opened_for_adding(path: Path) -> Iterator[BinaryIO]:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0) as stream:
         yield stream
+
+
+@contextmanager
+def locked(file: Path, busy: str, wait: bool = False, remove: bool = False) -> Iterator[None]:
+    """Hold an exclusive lock on `file`, created if needed, inside this context.
+
+    Raises RunError with the text `busy` if another process holds it, unless `wait`.  `remove`
+    deletes the file at the end.
+    """
+    while True:
+        with ExitStack() as held:
+            with writable(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                handle = held.enter_context(opened_for_adding(file))
+            try:
+                # flock, not the presence of a file: the system releases it even after kill -9
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise RunError(busy) from error
+            if not _is_same(file, handle.fileno()):
+                continue  # its last holder removed the file meanwhile: lock the new one
+            try:
+                yield
+            finally:
+                if remove:
+                    file.unlink(missing_ok=True)
+            return
+
+
+def _is_same(file: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -36,13 +36,13 @@ from fmcore.recipe.recipe import Recipe
 from fmcore.runs.checkpoint import CheckpointFolder
 from fmcore.runs.files import (
     json_object,
+    locked,
     opened_for_adding,
     remove_parts,
     writable,
     write_json,
     write_text,
 )
-from fmcore.runs.lock import locked
 from fmcore.runs.metrics_log import Curve
 
 __all__ = ["RunFolder"]
@@ -55,13 +55,13 @@ NOT_A_RUN = (LOCK, "log.txt")
 @final
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk.  `say` is called with each message, in one line.
+    """A run on disk.  `emit` is called with each message, in one line.
 
     Of several processes only the main one logs and records; the others only read.
     """
 
     root: Path
-    say: Callable[[str], None] = print
+    emit: Callable[[str], None] = print
     is_main: bool = True
     _read: dict[Path, tuple[Any, Any]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -114,10 +114,10 @@ class RunFolder:
         return CheckpointFolder((self.parent or self.root) / "snapshots", warn=self.log)
 
     def log(self, line: str) -> None:
-        """Pass `line` to `say`, and append it to log.txt with the time."""
+        """Pass `line` to `emit`, and append it to log.txt with the time."""
         if not self.is_main:
             return
-        self.say(line)
+        self.emit(line)
         text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {line}\n"
         with writable(self.root / "log.txt"), opened_for_adding(self.root / "log.txt") as stream:
             stream.write(text.encode("utf-8", "backslashreplace"))
@@ -165,28 +165,28 @@ class RunFolder:
 
     @classmethod
     def begin(
-        cls, recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print
+        cls, recipe: Recipe, out: Path | None = None, emit: Callable[[str], None] = print
     ) -> RunFolder:
         """Return a folder for `recipe`: a new one, or the run at `out` to resume.
 
         Raises RunError as `adopt` does.
         """
-        folder = cls.located(recipe, out, say)
+        folder = cls.located(recipe, out, emit)
         with folder.claimed():
             folder.adopt(recipe)
         return folder
 
     @classmethod
     def located(
-        cls, recipe: Recipe, out: Path | None = None, say: Callable[[str], None] = print
+        cls, recipe: Recipe, out: Path | None = None, emit: Callable[[str], None] = print
     ) -> RunFolder:
         """Return the folder at `out`, or a new one under runs/; it is created, nothing is in it.
 
         Raises RunError if `out` holds files that are not a run's.
         """
         if out is None:
-            return cls(_new_root(recipe.name), say)
-        folder = cls(out, say)
+            return cls(_new_root(recipe.name), emit)
+        folder = cls(out, emit)
         folder._require_own()  # before a lock file is written into a folder of other files
         with writable(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -217,13 +217,13 @@ class RunFolder:
         self.remember(recipe)
 
     @classmethod
-    def open(cls, root: Path, say: Callable[[str], None] = print) -> RunFolder:
+    def open(cls, root: Path, emit: Callable[[str], None] = print) -> RunFolder:
         """Return the run at `root`.  Raises RunError if there is none."""
         if not (root / "recipe.yaml").is_file():
             near = sorted(str(p.parent) for p in root.glob("*/recipe.yaml"))
             hint = f"; did you mean {near[-1]}?" if near else ""
             raise RunError(f"{root}: not a run folder: it has no recipe.yaml{hint}")
-        return cls(root, say)
+        return cls(root, emit)
 
     def remember(self, recipe: Recipe) -> None:
         """Return `recipe` from now on without reading the folder's file, which holds the same."""

@@ -37,7 +37,7 @@ class StopRequest:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         repeated = self.signal is not None
         self.signal = self.signal or signal.Signals(number)
-        if number == signal.SIGINT and repeated:  # Ctrl-C twice: at once, whatever is going on
+        if number == signal.SIGINT and repeated:  # Ctrl-C twice: at once, in a loop too
             raise KeyboardInterrupt
         # Clusters repeat their signals, also while a stopped command cleans up; but a library may
         # have swallowed the first KeyboardInterrupt, so later ones count again.
@@ -90,5 +90,5 @@ def _handling(request: StopRequest) -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            # None stands for a handler that was not installed by Python
+            # None is a handler that was not installed by Python
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

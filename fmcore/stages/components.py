@@ -64,6 +64,7 @@ class Components:
             path=recipe.build("path"),
             coupling=recipe.build("coupling"),
             objective=recipe.build("objective"),
+            # the network is not among them: its shape is the data's, and stages need several of it
             train=recipe.settings("train"),
             sample=recipe.settings("sample"),
             evaluate=recipe.settings("evaluate"),
@@ -139,6 +140,7 @@ class Components:
 
     def metrics(self) -> list[Metric]:
         """Return every metric of the recipe, of training too."""
+        # those of training too: a missing file should be found now, not at step 10,000
         sections = (self.evaluate, self.validation)
         return [m for section in sections if section is not None for m in section.metrics]
 
@@ -170,5 +172,6 @@ class Components:
                 raise self.missing("sample")
             if self.sample is not None:
                 width_of(self.sample.weights, train)
+        # last, since it is the first access that reads files
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")

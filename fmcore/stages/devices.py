@@ -29,6 +29,7 @@ def accelerator_for(components: Components, device: str | None = None) -> Accele
     has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     # explicit, since accelerate connects processes on the CPU only with cpu=True
     on_cpu = device == "cpu" or (device is None and several and not torch.cuda.is_available())
+    # without training nothing is scaled or cast: sampling runs in float32
     precision = components.train.precision if components.train else "fp32"
     if precision == "fp16" and (on_cpu or not has_gpu):
         raise ComponentError(
@@ -36,6 +37,7 @@ def accelerator_for(components: Components, device: str | None = None) -> Accele
         )
     # accelerate keeps one state a process; another run may need another device or precision
     AcceleratorState._reset_state(reset_partial_state=not several)
+    # the processes' own exchange has this limit too: no wait of a gradient is without end
     handlers = [InitProcessGroupKwargs(timeout=process_timeout())] if several else []
     return Accelerator(cpu=on_cpu, mixed_precision=MIXED[precision], kwargs_handlers=handlers)
 

@@ -83,7 +83,7 @@ class Forecast:
 def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> Forecast:
     """Forecast `recipe` on `device`.  Builds everything that needs no data; writes nothing.
 
-    With `probe`, a few steps are taken and timed, unless data are missing.  Raises RecipeError or
+    With `probe`, run a few steps and time them, unless data are missing.  Raises RecipeError or
     ComponentError for what is wrong rather than missing.
     """
     _require_what_is_built(recipe)
@@ -93,6 +93,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     accelerator = accelerator_for(components, device)
     cost = estimate(components, accelerator)
     missing_data = _missing_data(components, recipe)
+    # a probe reads data and trains: it needs everything that the run needs
     ready = probe and components.train is not None and not (recipe.missing or missing_data)
     return Forecast(
         parameters=cost.parameters,
@@ -117,6 +118,7 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
     shape = components.data.shape
+    # tensors without memory: a network larger than this machine can be counted
     with torch.device("meta"):
         model: VectorField = components.recipe.build(
             "model", shape=shape, span=components.objective.spans
@@ -124,6 +126,7 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
     flops, kept = _one_example(model, shape)
+    # only FSDP splits the state; plain data parallelism copies it to every process
     shards = processes if train and train.fsdp else 1
     state = parameters * copies * BYTES // shards
     return Estimate(
@@ -149,9 +152,10 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
         raise
     except Exception:  # a network that the meta device cannot run may train all the same
         return
+    # the state is exact; of the activations only what even a compressed form would need
     least = cost.state_bytes + cost.activation_bytes // MARGIN
     if least > cost.fit.there:
-        raise ComponentError(f"the training does not fit: memory: {cost.fit.line()}")
+        raise ComponentError(f"not enough memory: {cost.fit.line()}")
 
 
 def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -163,6 +167,7 @@ def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
     counter, kept = FlopCounterMode(display=False), Activations()
     with counter, kept:
         loss = model(torch.zeros((1, *shape), device="meta"), t).sum()
+        # the loss itself is freed by the backward pass, and no activation
         held = kept.held() - loss.nbytes
         recomputed = kept.recomputed(partial(loss.backward, one))
     return counter.get_total_flops(), held + recomputed

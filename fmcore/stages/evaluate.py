@@ -62,7 +62,7 @@ def evaluate(
     found: dict[int, dict[str, Result]] = {}
     for consumes, stream_of in (("samples", _samples), ("data", _held_out)):
         metrics = [m for m in settings.metrics if m.consumes == consumes]
-        if not metrics:
+        if not metrics:  # no samples are drawn, and no data read, for no metric
             continue
         stream, provenance = stream_of(components, folder, evaluation, device)
         digest = _digest(components, evaluation, provenance)
@@ -82,6 +82,7 @@ def evaluate(
     # in the recipe's order, which the two streams do not keep
     ordered = {k: v for metric in settings.metrics for k, v in found[id(metric)].items()}
     save_results(ordered, folder)
+    # after the results: a crash between the two measures nothing twice
     shutil.rmtree(folder.partial_metrics, ignore_errors=True)
     return ordered
 
@@ -89,6 +90,7 @@ def evaluate(
 def _evaluation(
     components: Components, folder: RunFolder, settings: Evaluate, device: torch.device
 ) -> Evaluation:
+    # the weights that drew the samples: one network gives all numbers of a run
     weights = components.sample.weights if components.sample else "ema"
     field, checkpoint = shared_field(components, folder, weights, device)
     provenance = {
@@ -98,7 +100,7 @@ def _evaluation(
     }
     return Evaluation(
         data=components.evaluated_data,
-        train_data=components.data.with_split("train"),
+        train_data=components.data.with_split("train"),  # a metric may compare with it
         path=components.path,
         field=field,
         seed=components.seed,
@@ -188,6 +190,8 @@ def _digest(components: Components, evaluation: Evaluation, provenance: Mapping[
     metrics = components.recipe.values["evaluate"]["metrics"]
     entries = [registry().entry("metric", metric["name"]) for metric in metrics]
     weights = {} if evaluation.field is None else evaluation.field.model.state_dict()
+    # also what cannot change the numbers of most metrics, such as batch_size: a state that is
+    # measured again costs time, one that is wrongly used costs the truth of a number
     facts = {
         "metrics": metrics,
         "plugins": [[entry.plugin, str(entry.version)] for entry in entries],
@@ -254,11 +258,11 @@ def missed_bounds(components: Components, results: Mapping[str, Any]) -> list[st
 
 
 def _missed(name: str, bound: Bound, result: Mapping[str, Any] | None) -> Iterator[str]:
-    if result is None:
+    if result is None:  # else a bound of a metric that is not measured would always hold
         yield f"{name}: expected a value, but it was not measured"
         return
     value = float(result["value"])
-    # `not >=` rather than `<`: a value that is not a number lies within no bound
+    # `not >=` rather than `<`: a value that is not a number is within no bound
     if bound.min is not None and not value >= bound.min:
         yield f"{name} = {value:.6g}, expected at least {bound.min}"
     if bound.max is not None and not value <= bound.max:

@@ -66,6 +66,7 @@ def used_plugins(components: Components, sampling: bool = False) -> dict[str, st
     """
     values = components.recipe.values
     sections = SAMPLING_SECTIONS if sampling else tuple(values)
+    # names without their kinds: at worst a plugin is compared that the run does not use
     names = set(_names({section: values[section] for section in sections}))
     # built-in plugins change with fmcore, whose version is recorded apart
     third_party = (p for p in registry().plugins if not p.built_in)
@@ -85,7 +86,9 @@ def record_start(
     accepted; warns of another version of fmcore or torch.
     """
     surroundings = environment(device)
+    # read at every command: a fingerprint that was stored once would not notice a change
     now = {**identity_of(components), **_versions(surroundings)}
+    # both leave the result as it is, up to rounding: recorded without a warning
     quiet = {"processes": processes, "device": surroundings["machine"]["device_name"]}
     facts = folder.facts()
     if "identity" not in facts:
@@ -99,6 +102,7 @@ def record_start(
     for key in [k for k in changed if k in WARNED]:
         then, this = changed[key]
         folder.log(f"warning: the run was started with {WARNED[key]} {then}; this is {this}")
+    # of the last command, not the first: each change is recorded once
     last = facts.get("now", {"processes": facts.get("processes"), "device": _device(facts)})
     changed |= _changes(last, quiet)
     if added or changed:

@@ -38,7 +38,9 @@ def attempt(what: str, draw: Callable[[], object], folder: RunFolder) -> None:
     """Call `draw`; log a warning if it fails."""
     try:
         draw()
-    except Exception as error:  # a limit of an image format, say: no picture may cost the numbers
+    except (
+        Exception
+    ) as error:  # such as a limit of an image format: no picture may cost the numbers
         folder.log(f"warning: {what} is left out: {type(error).__name__}: {error}")
 
 
@@ -73,6 +75,7 @@ def preview(
     device = next(field.model.parameters()).device
     guided = wrap_path_and_guidance(field, settings, device)
     sampler = Sampler(components, settings, guided, device)
+    # the same noises at every step, so that the pictures show the network and not the noise
     indices = range(min(settings.count, PREVIEW_IMAGES if images else PREVIEW_POINTS))
     drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x).cpu()
     file = folder.samples / "progress" / f"step-{step:09d}.png"
@@ -106,6 +109,7 @@ def _density(sampler: Sampler, folder: RunFolder) -> None:
 
 
 def _paths(sampler: Sampler, folder: RunFolder) -> None:
+    # few points, many times: lines of 4096 points would cover one another
     states = _states(sampler, range(min(PATH_POINTS, sampler.settings.count)), PATH_TIMES)
     save_paths(folder.samples / "trajectories.png", states)
     save_points_moving(folder.samples / "trajectories.webp", states)

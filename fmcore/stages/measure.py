@@ -20,8 +20,8 @@ from fmcore.recipe.create import create
 from fmcore.recipe.sections import Measure
 from fmcore.runs.cache import cache_folder
 from fmcore.runs.distributed import Distributed
+from fmcore.runs.files import locked
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.lock import locked
 from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
 from fmcore.stages.metric_stream import MetricRunner, Stream
@@ -59,6 +59,7 @@ class SampleSource:
         """Return the samples that a run keeps on disk."""
         shards = Shards.on_disk(folder.samples)
         data: Dataset = folder.recipe().build("data")
+        # only those on disk: drawing the others would need the network
         kept = shards.first(shards.kept()[-1].stop)
         flat = data.levels is None
 
@@ -84,7 +85,7 @@ def measure(
     *,
     device: str | torch.device = "cpu",
     quiet: bool = False,
-    say: Callable[[str], None] = print,
+    emit: Callable[[str], None] = print,
 ) -> dict[str, Result]:
     """Compute the metrics of `samples` against `reference`, with their provenance.
 
@@ -100,12 +101,12 @@ def measure(
     digest = _digest(samples, evaluation, settings)
     partial = PartialMetrics(cache_folder() / "partial_metrics" / digest[:16], digest)
     processes = Distributed()
-    runner = MetricRunner(evaluation, processes, say, quiet)
+    runner = MetricRunner(evaluation, processes, emit, quiet)
     stream = Stream("measure samples", pieces, samples.read)
     with ExitStack() as held:
-        # the lock lies elsewhere than the states, whose folder is removed at the end
+        # the lock is not among the states, whose folder is removed at the end
         lock = cache_folder() / "locks" / f"{digest[:16]}.lock"
-        processes.on_main(lambda: held.enter_context(_waiting(lock, say)))
+        processes.on_main(lambda: held.enter_context(_waiting(lock, emit)))
         found = runner.results(settings.metrics, stream, partial)
         if processes.is_main:
             shutil.rmtree(partial.root, ignore_errors=True)
@@ -117,15 +118,15 @@ def measure(
 
 
 @contextmanager
-def _waiting(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _waiting(lock: Path, emit: Callable[[str], None]) -> Iterator[None]:
     """Hold `lock`, waiting for an equal measurement of another process."""
     busy = "another process measures the same samples: waiting for it"
     with ExitStack() as held:
         try:
-            held.enter_context(locked(lock, busy))
+            held.enter_context(locked(lock, busy, remove=True))
         except RunError:
-            say(busy)
-            held.enter_context(locked(lock, busy, wait=True))
+            emit(busy)
+            held.enter_context(locked(lock, busy, wait=True, remove=True))
         yield
 
 
@@ -173,7 +174,7 @@ def _digest(samples: SampleSource, evaluation: Evaluation, settings: Measure) ->
         "seed": settings.seed,
         "reference": evaluation.data.fingerprint,
         "device": evaluation.home.type,
-        "torch": torch.__version__,
+        "torch": torch.__version__,  # its kernels may round features differently
         **samples.provenance,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -51,11 +51,11 @@ class Stream:
 @final
 @dataclass(frozen=True)
 class MetricRunner:
-    """Runs metrics over a stream, across processes; `say` is called with each message."""
+    """Runs metrics over a stream, across processes; `emit` is called with each message."""
 
     evaluation: Evaluation
     processes: Distributed
-    say: Callable[[str], None]
+    emit: Callable[[str], None]
     quiet: bool = False
 
     def results(
@@ -67,6 +67,7 @@ class MetricRunner:
         which the next call resumes.
         """
         with stop_on_signal() as stop:
+            # all metrics see a piece at once: reading, or drawing, it is the expensive part
             parted = [m for m in metrics if self._has_state(m)]
             seen = stream.up_to(_needed(parted))
             if parted:
@@ -92,11 +93,12 @@ class MetricRunner:
     ) -> None:
         """Measure the pieces that were not measured before; processes take turns."""
         processes = self.processes
+        # one process decides what is missing: a network disk may show files of the others late
         processes.on_main(partial.begin)
         missing = processes.on_main(lambda: [p for p in stream.pieces if not partial.is_valid(p)])
         done = stream.count - sum(map(len, missing))
         if done and missing:
-            self.say(f"{stream.what}: resuming from {done} of {stream.count} examples")
+            self.emit(f"{stream.what}: resuming from {done} of {stream.count} examples")
         with self._progress(stream, done) as show:
             for first in range(0, len(missing), processes.size):
                 turn = missing[first : first + processes.size]
@@ -104,6 +106,7 @@ class MetricRunner:
                 processes.on_all(
                     lambda own=own: self._measure_pieces(metrics, stream, partial, own, stop)  # type: ignore[misc]
                 )
+                # at the same piece in all processes, or some would wait for the others in the next
                 if processes.any(bool(stop)):
                     raise KeyboardInterrupt
                 done += sum(map(len, turn))
@@ -121,7 +124,7 @@ class MetricRunner:
             with stop.at_once():  # a piece may take minutes, and is measured again on resuming
                 batch = stream.read(piece)
                 for metric in metrics:
-                    metric.begin(self.evaluation)
+                    metric.begin(self.evaluation)  # the state of this piece alone
                     metric.update(batch)
             partial.write(piece, [metric.state() for metric in metrics], _statuses(batch))
 
@@ -146,6 +149,7 @@ class MetricRunner:
         self, metric: Metric, place: int, stream: Stream, partial: PartialMetrics
     ) -> Results:
         metric.begin(self.evaluation)
+        # in the order of the stream, so that sums are rounded the same for any number of processes
         for piece in stream.pieces:
             metric.merge(partial.state(piece, place))
         results = metric.compute()
@@ -155,7 +159,7 @@ class MetricRunner:
     def _in_one_pass(self, metric: Metric, stream: Stream) -> Results:
         """Measure a metric without states over the whole stream, in this process."""
         name = type(metric).__name__
-        self.say(
+        self.emit(
             f"{name} cannot be measured in parts: one process measures all {stream.count} "
             "examples for it, from the start after an interruption"
         )

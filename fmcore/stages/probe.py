@@ -27,6 +27,9 @@ WARM_UP, STEPS = 2, 10
 SECONDS = 30
 """A probe that may take longer is not started."""
 
+MAX_ACCUMULATE = 2**20
+"""The largest train.grad_accum that is suggested: a batch may be any number, and each is tried."""
+
 CAUTIOUS_RATE = {"cpu": 3e10, "mps": 1e12, "cuda": 1e13}
 """FLOPs per second that any such device reaches: a bound, not a measurement."""
 
@@ -77,7 +80,8 @@ class Probe:
 def fit_of(state: int, kept: int, batch: int, micro: int, device: torch.device) -> Fit:
     """Compare `state` bytes, and `kept` bytes for each of `micro` examples, with `device`."""
     there = _memory(device)
-    shares = [n for n in range(1, batch + 1) if batch % n == 0]
+    # micro-batches must be of equal size, so only divisors of the batch are possible
+    shares = (n for n in range(1, min(batch, MAX_ACCUMULATE) + 1) if batch % n == 0)
     least = next((n for n in shares if state + kept * (batch // n) <= there), None)
     return Fit(state + kept * micro, there, device.type, least)
 
@@ -108,6 +112,7 @@ def _take_steps(trainer: Trainer, steps: int) -> None:
 def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    # all memory rather than what is free now: another program may end before the run starts
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

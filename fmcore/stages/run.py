@@ -153,11 +153,12 @@ def run(
         # before the folder is made: a recipe that cannot train must not occupy it
         require_memory(components, accelerator)
         processes = Distributed()
-        say = _warnings_only if quiet else _to_stderr
+        emit = _warnings_only if quiet else _to_stderr
         held.enter_context(processes.reporting_lost())
 
         def claim() -> Path:
-            folder = RunFolder.located(complete, None if out is None else Path(out), say)
+            folder = RunFolder.located(complete, None if out is None else Path(out), emit)
+            # locked before anything is written: of several starts on one folder one succeeds
             held.enter_context(folder.claimed())
             folder.adopt(complete, {"recipe": complete.name, "overridden": _overridden(complete)})
             if folder.parent is not None:
@@ -168,8 +169,9 @@ def run(
             _record(folder, components, accelerator.device, processes, accept_changes)
             return folder.root
 
+        # the path alone is sent: what prints messages cannot be pickled
         root = processes.on_main(claim)
-        folder = RunFolder(root, say, processes.is_main)
+        folder = RunFolder(root, emit, processes.is_main)
         folder.remember(complete)
         job = _Job(Run(folder, components), accelerator, processes, quiet)
         _run_stages(job)
@@ -200,13 +202,14 @@ def sample(
         parent = opened.folder
         folder = parent
         if chosen != parent.root:
-            folder = RunFolder(chosen, parent.say, parent.is_main)
+            folder = RunFolder(chosen, parent.emit, parent.is_main)
         job = _Job(
             Run(folder, opened.components), opened.accelerator, opened.processes, opened.quiet
         )
 
         def claim() -> None:
             held.enter_context(folder.claimed())
+            # the parent is only read, so it is not locked: it may be training meanwhile
             if folder is not parent:
                 _adopt_variant(job, parent)
             device = job.accelerator.device
@@ -357,7 +360,7 @@ def _opened(
     components.check()
     accelerator = accelerator_for(components, device)
     processes = Distributed()
-    folder = RunFolder(folder.root, folder.say, processes.is_main)
+    folder = RunFolder(folder.root, folder.emit, processes.is_main)
     folder.remember(recipe)
     return _Job(Run(folder, components), accelerator, processes, quiet)
 
@@ -369,6 +372,8 @@ def _sample_root(job: _Job, overrides: Sequence[str], to: str | Path | None) -> 
         raise job.components.missing("sample")
     if to is not None and Path(to).resolve() != folder.root.resolve():
         return Path(to)
+    # the samples' provenance holds the step, so the checkpoint has to be known; sampling reuses
+    # the network
     _, checkpoint = shared_field(job.components, folder, settings.weights, job.accelerator.device)
     provenance = provenance_of(job.components, settings, checkpoint)
     if not overrides or not shards_of(settings, folder).would_replace(provenance):
@@ -382,6 +387,7 @@ def _name_of(overrides: Sequence[str]) -> str:
     """Return a folder's name for `overrides`, readable where they are short and plain."""
     text = ",".join(overrides)
     name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "-", text)[:MAX_NAME].strip(".-")
+    # a shortened name gets a hash of all options, so that no two share a folder
     exact = name == text
     return name if exact else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -390,8 +396,10 @@ def _adopt_variant(job: _Job, parent: RunFolder) -> None:
     """Make the job's folder one of samples drawn with the network of `parent`."""
     folder, components = job.folder, job.components
     network = parent.parent or parent.root
+    # relative, so that a run and its variants can be moved together
     above = os.path.relpath(network.resolve(), folder.root.resolve())
     facts = {**parent.facts(), "recipe": components.recipe.name, "checkpoints_of": above}
+    # what is of the parent's own files and stages, not of its training
     for own in ("sha256", "seconds", "measured", "history"):
         facts.pop(own, None)
     facts |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "command": sys.argv}
@@ -451,7 +459,7 @@ def _timed(folder: RunFolder, stage: str, how: str = RESUME_WITH_OUT) -> Iterato
     try:
         with _stoppable(folder, stage, how):
             yield
-    finally:
+    finally:  # a stage that was stopped spent its time as well
         before = folder.facts().get("seconds", {})
         spent = before.get(stage, 0.0) + time.monotonic() - began
         folder.record({"seconds": {**before, stage: round(spent, 2)}})

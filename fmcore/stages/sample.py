@@ -1,4 +1,4 @@
-"""Draw samples from a trained run: sample i is a function of (seed, i), whatever the batch size."""
+"""Draw samples from a trained run: sample i is a function of (seed, i) alone."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ class Sampler:
         if not classes:
             return None
         label = self.settings.label
+        # by index, not by place in the batch: sample i has the same label in any batch
         labels = torch.tensor([i % classes if label is None else label for i in indices])
         return {"label": labels}
 
@@ -137,6 +138,7 @@ class Sampler:
             return [self.draw(shard) for shard in shards]
         indices = [i for shard in shards for i in shard]
         solution = self.solve(self.noise(indices), indices, solver=refilling, callback=callback)
+        # one solution for all shards, cut into the shards that would have been drawn alone
         drawn = self._shard(indices, solution)
         ends = list(accumulate(map(len, shards)))
         spans = [slice(end - len(shard), end) for shard, end in zip(shards, ends, strict=True)]
@@ -225,6 +227,7 @@ def _draw_missing(
                     drawn = sampler.draw_together(own, _between(before, done, show))
             except KeyboardInterrupt:
                 drawn = []  # the other processes wait below: stop together with them
+            # strict=False: nothing was drawn after a signal
             for indices, tensors in zip(own, drawn, strict=False):
                 shards.write(indices, tensors)
             if processes.any(bool(stop)):
@@ -242,6 +245,7 @@ def sampler_of(components: Components, folder: RunFolder, device: torch.device) 
 
     Raises RunError if the network was trained further since.
     """
+    # not by the recipe: the samples may have been drawn with options of the command line
     made = Shards.on_disk(folder.samples).provenance()
     options = {f.name for f in fields(Sample)}
     values = {k: v for k, v in made.items() if k in options} | {"path": made.get("along")}
@@ -299,7 +303,7 @@ def provenance_of(
     `path` is the one trained on, `along` another one sampled along.
     """
     values = dict(components.recipe.values["sample"])
-    values.pop("keep_on_disk")
+    values.pop("keep_on_disk")  # the samples do not depend on it
     along, guide, plugins = values.pop("path"), guide_of(settings), used_plugins(components, True)
     return {
         **values,
@@ -336,6 +340,7 @@ def shards_per_solve(solver: Solver, shards: int, processes: int = 1) -> int:
     """
     if with_refill(solver, 1) is None:
         return 1
+    # equal sizes rather than 8 and a rest: the last solve would leave processes idle
     share = max(1, math.ceil(shards / processes))
     return math.ceil(share / math.ceil(share / MAX_SHARDS_PER_SOLVE))
 

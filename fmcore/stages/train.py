@@ -67,11 +67,13 @@ def train(
 
 def _resume(trainer: Trainer, folder: RunFolder, processes: Distributed) -> None:
     """Restore the newest valid checkpoint; the main process decides which that is."""
+    # validity is checked by one process: all must resume from the same step
     newest = folder.checkpoints.latest() if processes.is_main else None
     step = processes.on_main(lambda: newest.step if newest else None)
     processes.on_main(lambda: _rewind(trainer.settings, folder, step or 0))
     if step is None:
         return
+    # the others read the checkpoint that the main one found valid
     checkpoint = newest or folder.checkpoints.load(step)
     trainer.resume(checkpoint, str(folder.checkpoints.root))
     if trainer.step < trainer.settings.steps:
@@ -141,11 +143,13 @@ class _TrainingLoop:
             last = trainer.step == settings.steps
             if last or trainer.step % settings.log_every == 0:
                 self._log()
+            # every step: it costs microseconds, and processes must agree on the step to stop at
             stopped = self._stopped()
             best = False
             if not stopped and self._due(settings.evaluate_every, last):
                 best = self.validate()
-                stopped = self._stopped()
+                stopped = self._stopped()  # a validation may take minutes
+            # a stop saves at once: steps since the last checkpoint would be taken again
             if last or stopped or best or self._checkpoint_due():
                 self._save()
             if self._due(settings.snapshot_every, last):
@@ -190,6 +194,7 @@ class _TrainingLoop:
 
     def _log(self) -> None:
         step, stats = self.trainer.step, self.trainer.read_stats()
+        # the rate that the last step used; `step` counts from 1 here
         lr = learning_rate(step - 1, self.settings)
         self._write_line({"step": step, **stats, "lr": lr})
         _require_finite(self.trainer, self.folder)

@@ -53,6 +53,7 @@ class Validator:
         """
         metrics = self.settings.metrics
         evaluation = self._evaluation(field, step)
+        # in memory, not in states on disk: a validation is short, and repeated if it was stopped
         for metric in metrics:
             metric.begin(evaluation)
         complete = self._update(metrics, "samples", self._drawn(field))
@@ -106,6 +107,7 @@ class Validator:
     def _held_out(self, evaluation: Evaluation) -> Iterator[list[MetricBatch]]:
         """Yield examples of the data in the main process, nothing in the others."""
         stream = held_out(evaluation.data, self.settings.count, self.settings.batch_size)
+        # the others must iterate too: they exchange the stop request after each batch
         for piece in stream.pieces:
             yield [stream.read(piece)] if self.processes.is_main else []
 
@@ -171,6 +173,7 @@ def best_step(lines: Sequence[Line], best: Best) -> int | None:
         if names and math.isfinite(float(line[key])):
             sign = 1 if best.mode == "min" else -1
             found.append((sign * float(line[key]), line["step"]))
+    # of equal values the first step: min compares the pairs (value, step)
     return min(found)[1] if found else None
 
 

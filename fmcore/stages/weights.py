@@ -53,6 +53,7 @@ def shared_field(
     holds no tensors.
     """
     saved = folder.checkpoints
+    # training further or another mark of the best makes it another network
     key = (saved.root, tuple(saved.steps()), saved.best, weights, str(device))
     if key not in components.networks:
         components.networks.clear()  # a network may be large: one at a time
@@ -116,7 +117,7 @@ def _weights(
     components: Components, folder: RunFolder, checkpoint: Checkpoint, weights: str
 ) -> dict[str, Tensor]:
     train = components.train
-    if train is None:
+    if train is None:  # the checkpoint of another recipe's training, without its profiles
         return checkpoint.part("model" if weights == "raw" else "ema")
     width = width_of(weights, train)
     if weights == BEST:

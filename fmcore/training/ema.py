@@ -97,7 +97,10 @@ class MovingAverage:
         self.profile = profile
         self._live = {k: v.detach() for k, v in model.state_dict(keep_vars=True).items()}
         self._averages = {
-            k: v.clone().float() for k, v in self._live.items() if v.is_floating_point()
+            # float32: steps of 1 - decay = 1e-4 are lost in the 8 bits of bfloat16
+            k: v.clone().float()
+            for k, v in self._live.items()
+            if v.is_floating_point()
         }
         # Collected once: the optimizer updates these tensors in place, so they stay valid, and a
         # state_dict at every step would cost more than the average itself.
@@ -126,6 +129,7 @@ class MovingAverage:
 
 def profiles_of(train: Train) -> list[Profile]:
     """Return the profiles of a training, in the recipe's order."""
+    # `ema` is a number, several or none in a recipe
     decays = () if train.ema is None else train.ema
     if isinstance(decays, float | int):
         decays = (float(decays),)

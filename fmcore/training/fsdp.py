@@ -73,6 +73,7 @@ def gather_full(tensor: Tensor, keep: bool = True) -> Tensor:
     if not is_dtensor(tensor):
         return tensor
     full = full_tensor(tensor)
+    # every process gathers, since it is a collective; only one keeps the result
     return full.cpu() if keep else full.new_empty(0)
 
 
@@ -90,6 +91,7 @@ def distribute_like(full: Tensor, pattern: Any) -> Tensor:
         return full
     from torch.distributed.tensor import DTensor
 
+    # without communication: each process has the full tensor, read from the checkpoint
     own = _own(full, pattern).to(pattern.device).contiguous()
     sharded: Tensor = DTensor.from_local(
         own, pattern.device_mesh, pattern.placements, shape=full.shape, stride=full.stride()

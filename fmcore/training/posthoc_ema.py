@@ -28,6 +28,7 @@ class EmaProfile:
 
 def combination_weights(kept: Sequence[EmaProfile], wanted: EmaProfile) -> Tensor:
     """Return the weights, float64 `(len(kept),)`, of the sum of profiles nearest `wanted` in L2."""
+    # float64: the solution weighs snapshots of nearly equal profiles against each other
     gram = torch.tensor([[_inner(a, b) for b in kept] for a in kept], dtype=torch.float64)
     target = torch.tensor([[_inner(a, wanted)] for a in kept], dtype=torch.float64)
     # Profiles of neighbouring snapshots are nearly equal, so the Gram matrix is nearly singular:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fmcore import ImageDataset, Split, image_fingerprint
 from fmcore.errors import DataError, MissingSplitError
-from fmcore.runs.files import json_object, writable, write_json
+from fmcore.runs.files import json_object, locked, writable, write_json
 
 __all__ = ["MANIFEST", "Packed", "Progress", "pack", "unpacked"]
 
@@ -75,10 +75,11 @@ def pack(
     `source` goes into the manifest: where the images came from.  The folder appears when it is
     whole; a full disk leaves nothing.  Raises DataError if `out` exists or a split cannot be read.
     """
-    if out.exists():
-        raise DataError(f"{out} exists: give a new folder, or remove it")
     part = out.with_name(f"{out.name}.part")
-    with writable(out):
+    busy = f"{out}: another process is packing images into this folder; wait for it"
+    with locked(out.with_name(f".{out.name}.lock"), busy, remove=True), writable(out):
+        if out.exists():
+            raise DataError(f"{out} exists: give a new folder, or remove it")
         if part.exists():
             shutil.rmtree(part)  # what a killed process left
         part.mkdir(parents=True)

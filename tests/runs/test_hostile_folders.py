@@ -144,11 +144,14 @@ def resumed_with(change) -> None:
     """Resume from a checkpoint whose tensors `change` has changed."""
     from accelerate import Accelerator
 
+    from fmcore import create
     from fmcore.recipe.sections import Train
     from fmcore.training.trainer import Trainer
 
     class NoBatches:
         data = None
+        objective = create("objective", "flow_matching")
+        path = create("path", "ot")
 
     def training() -> Trainer:
         return Trainer(Net(), NoBatches(), Train(steps=2), Accelerator(cpu=True))

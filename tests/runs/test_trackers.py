@@ -77,7 +77,7 @@ def test_a_tracker_gets_finite_numbers_once_and_recognises_a_resumed_run(folder,
     ]
     first, second = (call[2] for call in Fake.calls if call[0] == "made")
     assert first == second
-    assert first["mode"] == "offline"  # nothing leaves the machine unless the user says so
+    assert first["mode"] == "offline"  # nothing leaves the machine unless the user allows it
     assert first["config"]["path"]["name"] == "ot"
     assert [call for call in Fake.calls if isinstance(call, str)] == ["started", "finished"] * 2
 

@@ -1,5 +1,6 @@
 """A recipe that runs in a second."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,13 @@ def tiny(tmp_path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
     return path
+
+
+@pytest.fixture(scope="module")
+def no_pictures():
+    """They take most of the time of a small run, and have tests of their own."""
+    module = sys.modules["fmcore.stages.run"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("illustrate_samples", "illustrate_training", "write_report"):
+            patch.setattr(module, name, lambda *_: None)
+        yield

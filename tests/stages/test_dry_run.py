@@ -112,3 +112,40 @@ def test_what_does_not_fit_is_reported_with_the_accumulation_that_would(monkeypa
     assert fit.line().endswith("does not fit; train.grad_accum=2 would")
     hopeless = fit_of(state=2000, kept=1, batch=12, micro=12, device=torch.device("cpu"))
     assert hopeless.line().endswith("any train.grad_accum; use a smaller network")
+
+
+def test_a_run_that_cannot_fit_is_refused_before_its_folder_is_made(tiny, tmp_path, monkeypatch):
+    with pytest.raises(
+        fmcore.ComponentError, match=r"not enough memory: .* needed, .* on this cpu"
+    ):
+        fmcore.run(tiny, ("train.batch_size=200000000000",), out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_estimate_that_may_be_too_high_refuses_nothing(tiny, tmp_path, monkeypatch):
+    cost = dry_run(load_recipe(tiny), device="cpu")
+    memory = cost.state_bytes + cost.activation_bytes // 3  # bf16 and fusion may need as little
+    options = ("train.steps=1", "sample=null", "evaluate=null")
+    monkeypatch.setattr("fmcore.stages.probe._memory", lambda device: memory)
+    fmcore.run(tiny, options, out=tmp_path / "run", device="cpu", quiet=True)
+
+
+def test_a_network_that_cannot_be_built_leaves_no_folder(tmp_path):
+    recipe = load_recipe(
+        {
+            "data": "digits",
+            "path": "ot",
+            "model": {
+                "name": "unet",
+                "channels": 96,
+                "depth": 1,
+                "channel_mult": [1],
+                "head_channels": 64,
+                "attention_resolutions": [8],
+            },
+            "train": {"steps": 1},
+        }
+    )
+    with pytest.raises(fmcore.FmcoreError, match="96 channels do not divide into heads of 64"):
+        fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
+    assert not (tmp_path / "run").exists()

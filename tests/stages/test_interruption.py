@@ -1,4 +1,4 @@
-"""A run that was killed resumes to the same bits."""
+"""A run that was killed or stopped resumes to the same bits, and no signal is lost."""
 
 import os
 import signal
@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+
+import fmcore
+from fmcore.errors import Interrupted
+from fmcore.runs.checkpoint import CheckpointFolder
+from fmcore.runs.folder import RunFolder
+from fmcore.runs.partial_metrics import PartialMetrics
+from fmcore.runs.samples import Shards
 
 STEPS = 400
 OVERRIDES = [f"train.steps={STEPS}", "train.checkpoint_every=20", "train.log_every=20"]
@@ -72,3 +79,66 @@ def test_killed_and_stopped_runs_end_with_bit_identical_weights(tiny, tmp_path, 
     assert identical(finish(tiny, out), uninterrupted)
     steps = [line.split()[1] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert len(steps) == len(set(steps)) == STEPS // 20
+
+
+LAST_MOMENTS = [
+    (CheckpointFolder, "save", "step 40 of 40; everything is saved"),
+    (Shards, "write", "stopped in sample"),
+    (PartialMetrics, "write", "stopped in evaluate"),
+    (sys.modules["fmcore.stages.run"], "illustrate_samples", "stopped in pictures"),
+    (sys.modules["fmcore.stages.run"], "write_report", "stopped in report"),
+]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(("owner", "name", "message"), LAST_MOMENTS)
+def test_a_signal_in_the_last_moment_of_a_stage_stops_the_run(
+    tiny, tmp_path, monkeypatch, number, owner, name, message
+):
+    """The last save, shard and piece of one stage each, and what has no loop."""
+    options = ("train.checkpoint_every=100", "sample.batch_size=32", "evaluate.batch_size=32")
+    act, sent = getattr(owner, name), []
+
+    def signalled(*arguments):
+        result = None if owner is not CheckpointFolder else act(*arguments)
+        if not sent:
+            sent.append(number)
+            os.kill(os.getpid(), number)
+        return act(*arguments) if owner is not CheckpointFolder else result
+
+    monkeypatch.setattr(owner, name, signalled)
+    with pytest.raises(Interrupted, match=message) as caught:
+        fmcore.run(tiny, options, out=tmp_path / "run", device="cpu", quiet=True)
+    assert caught.value.exit_code == 130
+    monkeypatch.undo()
+    again = fmcore.run(tiny, options, out=tmp_path / "run", device="cpu", quiet=True)
+    assert again.results["nfe"]["value"] == 8
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_signal_at_the_start_leaves_a_folder_that_the_same_command_uses(
+    tiny, tmp_path, monkeypatch
+):
+    adopt = RunFolder.adopt
+
+    def signalled(self, *arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        adopt(self, *arguments)
+
+    options = ("train.steps=1", "sample=null", "evaluate=null")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "adopt", signalled)
+        with pytest.raises(KeyboardInterrupt):
+            fmcore.run(tiny, options, out=tmp_path / "run", device="cpu", quiet=True)
+    fmcore.run(tiny, options, out=tmp_path / "run", device="cpu", quiet=True)
+
+
+def test_a_signal_while_the_command_starts_ends_it_with_130(tiny, tmp_path):
+    """Before torch is imported, or while it is."""
+    process = start(tiny, tmp_path / "run")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGTERM), errors  # Python itself was starting
+    assert "Traceback" not in errors
+    assert output == ""

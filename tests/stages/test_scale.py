@@ -265,9 +265,9 @@ def test_states_of_other_weights_are_not_used(stopped, monkeypatch):
     tensors[name] = tensors[name] + 1e-3
     save_file(tensors, file)
     facts = file.with_suffix(".json")
-    told = json.loads(facts.read_text())
-    told["sha256"] = sha256_of(file)
-    facts.write_text(json.dumps(told))
+    described = json.loads(facts.read_text())
+    described["sha256"] = sha256_of(file)
+    facts.write_text(json.dumps(described))
     measured, _ = resumed(stopped, monkeypatch)
     assert measured == [0, 8, 16, 24, 32, 40, 48]
 

@@ -67,7 +67,7 @@ def test_a_training_that_goes_on_ends_with_the_same_bits(tmp_path, dropout, scal
         first.train_step()
     folder = CheckpointFolder(tmp_path)
     folder.save(first.checkpoint(), keep=1)
-    torch.manual_seed(999)  # whatever else draws in between
+    torch.manual_seed(999)  # as other code may draw in between
     second = training(dropout, scale)
     second.resume(folder.latest(), "here")
     for _ in range(7):
