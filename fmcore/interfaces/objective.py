@@ -16,7 +16,7 @@ from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
 from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition
 
-__all__ = ["Objective", "Regression"]
+__all__ = ["Objective", "Regression", "mean_over_elements"]
 
 
 class Objective(Options, ABC):
@@ -69,7 +69,7 @@ class Objective(Options, ABC):
         return shape
 
     def read(self, raw: Tensor, xt: Tensor, t: Tensor, path: Path) -> Mapping[Quantity, Tensor]:
-        """The quantities in the network's output `raw` at (xt, t): by default it is `prediction`."""
+        """The quantities in the output `raw` at (xt, t): `prediction` by default."""
         return {self.prediction: raw}
 
 

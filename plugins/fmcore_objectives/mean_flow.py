@@ -10,8 +10,15 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from fmcore import Batch, Net, Path, append_dims, stratified_times, uniform_times
-from fmcore.interfaces.objective import mean_over_elements
+from fmcore import (
+    Batch,
+    Net,
+    Path,
+    append_dims,
+    mean_over_elements,
+    stratified_times,
+    uniform_times,
+)
 from fmcore_objectives.flow_map import FlowMapObjective, Share
 
 __all__ = ["MeanFlow"]
@@ -20,7 +27,7 @@ __all__ = ["MeanFlow"]
 @final
 @dataclass(frozen=True)
 class MeanFlow(FlowMapObjective):
-    """E w |u(xt, t, until) - sg(ut + (until - t) d/dt u(xt, t, until))|^2, with d/dt along the path.
+    """E w |u(xt, t, until) - sg(ut + (until - t) d/dt u(xt, t, until))|^2, d/dt along the path.
 
     The derivative of (until - t) u = integral of v from t to until gives the target; it is taken by
     a Jacobian-vector product along (ut, 1, 0) and carries no gradient.  Time runs from noise to

@@ -10,8 +10,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from fmcore import Batch, Net, Path, append_dims, uniform_times
-from fmcore.interfaces.objective import mean_over_elements
+from fmcore import Batch, Net, Path, append_dims, mean_over_elements, uniform_times
 from fmcore_objectives.flow_map import FlowMapObjective, Share
 
 __all__ = ["Shortcut"]
