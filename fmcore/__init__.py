@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
+    from fmcore.interfaces.levels import from_levels, to_levels
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Prepared, Pretrained, VectorField
     from fmcore.interfaces.net import Batch, Net
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from fmcore.recipe.load import load_recipe
     from fmcore.recipe.recipe import Recipe
     from fmcore.runs.checkpoint import load_into
-    from fmcore.stages.run import run
+    from fmcore.stages.run import Run, evaluate, open_run, run, sample
 
 _LAZY: dict[str, str] = {
     name: module
@@ -69,6 +70,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
         "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective", "Regression"),
@@ -92,7 +94,7 @@ _LAZY: dict[str, str] = {
             "stratified_times",
             "uniform_times",
         ),
-        "fmcore.stages.run": ("run",),
+        "fmcore.stages.run": ("Run", "evaluate", "open_run", "run", "sample"),
     }.items()
     for name in names
 }
@@ -137,6 +139,7 @@ __all__ = [
     "Result",
     "RowMetric",
     "Rows",
+    "Run",
     "RunError",
     "SchedulePath",
     "Solution",
@@ -150,6 +153,8 @@ __all__ = [
     "append_dims",
     "check_together",
     "create",
+    "evaluate",
+    "from_levels",
     "generator_for",
     "hookimpl",
     "image_fingerprint",
@@ -158,8 +163,11 @@ __all__ = [
     "log_prob",
     "logit_normal_times",
     "noise_of",
+    "open_run",
     "run",
+    "sample",
     "stratified_times",
+    "to_levels",
     "uniform_times",
     "without",
     "write_pairs",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.html import html_table
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Metric", "MetricBatch", "Result"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # the generated one would print `per_sample` and provenance
 class Result:
     """One number and its provenance.
 
@@ -39,6 +40,13 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     per_sample: Tensor | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        error = "" if self.error is None else f" ± {self.error:.2g}"
+        return f"Result({self.value:.6g}{error})"
+
+    def _repr_html_(self) -> str:
+        return html_table(repr(self), {**self.provenance, **self.details})
 
 
 @dataclass(frozen=True)

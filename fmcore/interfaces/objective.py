@@ -70,7 +70,7 @@ class Objective(Options, ABC):
         return shape
 
     def read(self, raw: Tensor, xt: Tensor, t: Tensor, path: Path) -> Mapping[Quantity, Tensor]:
-        """The quantities in the network's output `raw` at (xt, t): by default it is `prediction`."""
+        """The quantities in the output `raw` at (xt, t): `prediction` by default."""
         return {self.prediction: raw}
 
 

@@ -30,6 +30,8 @@ average velocity from t to a later time is that of a flow map."""
 class PathSample:
     """A point of a conditional path, with its velocity: `t` is `(batch,)`, the other tensors
     `(batch, *shape)`.
+
+    Raises ComponentError for integers, such as the levels of images.
     """
 
     x0: Tensor
@@ -37,6 +39,16 @@ class PathSample:
     t: Tensor
     xt: Tensor
     ut: Tensor
+
+    def __post_init__(self) -> None:
+        # here, for every path: xt has x1's dtype, and integers would silently round it
+        for name, x in (("x0", self.x0), ("x1", self.x1)):
+            if not x.is_floating_point():
+                raise ComponentError(
+                    f"a path connects points, floating-point numbers, and {name} is {x.dtype}: "
+                    "turn the levels of images into points of [-1, 1] with fmcore.from_levels(k, "
+                    "levels, dequantize, generator)"
+                )
 
 
 class Path(Options, ABC):

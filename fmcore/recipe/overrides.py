@@ -19,11 +19,12 @@ from fmcore.recipe.nodes import (
 )
 from fmcore.recipe.yaml import MAX_DEPTH, read_text
 
-__all__ = ["parse_overrides", "parse_value"]
+__all__ = ["parse_overrides", "parse_value", "require_list"]
 
 
 def parse_overrides(overrides: Iterable[str], diagnostics: Diagnostics) -> MappingNode:
     """Return one layer of all overrides.  The last one of equal keys counts."""
+    require_list(overrides)
     pairs = [pair for text in overrides if (pair := _split(text, diagnostics)) is not None]
     # `path=vp` goes beneath `path.beta_min=0.2`, in whichever order they were typed; the sort is
     # stable, so that the last of equal keys stays last
@@ -34,6 +35,12 @@ def parse_overrides(overrides: Iterable[str], diagnostics: Diagnostics) -> Mappi
             value = MappingNode(COMMAND_LINE, {part: value})
         layer = merge(layer, value)
     return layer if isinstance(layer, MappingNode) else MappingNode(COMMAND_LINE, {})
+
+
+def require_list(overrides: Iterable[str]) -> None:
+    """Raise RecipeError for one text, which Python would read letter by letter."""
+    if isinstance(overrides, str):
+        raise RecipeError(f"overrides are a list of texts: [{overrides[:60]!r}], not a text alone")
 
 
 def _split(text: str, diagnostics: Diagnostics) -> tuple[list[str], Node] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from fmcore.errors import ComponentError, RecipeError, did_you_mean
+from fmcore.interfaces.html import html_table
 from fmcore.recipe.components import Component
 from fmcore.recipe.consistency import check_sections
 from fmcore.recipe.dump import to_canonical_json, to_yaml
@@ -34,7 +35,8 @@ __all__ = ["Recipe", "resolve"]
 
 
 @final
-@dataclass(frozen=True, eq=False)  # compare digests: equal values may have different places
+# compare digests: equal values may have different places; the generated repr would print every node
+@dataclass(frozen=True, eq=False, repr=False)
 class Recipe:
     """A complete description of a run: all defaults included, all references resolved.
 
@@ -47,6 +49,19 @@ class Recipe:
     missing: tuple[str, ...]
     written: MappingNode  # as in the files, before defaults: what `override` merges into
     completed: MappingNode
+
+    def __repr__(self) -> str:
+        sections = sum(bool(value) for value in self.values.values() if isinstance(value, dict))
+        return f"Recipe({self.name!r}, {sections} sections)"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, list[str]] = {}
+        for key, origin in self.origins.items():
+            if not origin.startswith("default"):
+                section, _, option = key.partition(".")
+                value = to_python(self._lookup(key), record=True)
+                rows.setdefault(section, []).append(f"{option} {value}".strip())
+        return html_table(repr(self), {name: ", ".join(own) for name, own in rows.items()})
 
     @property
     def values(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,10 +21,13 @@ from fmcore.errors import Interrupted, RunError
 from fmcore.flow.budget import budget_note
 from fmcore.flow.field import Field
 from fmcore.flow.reflow import write_pairs
+from fmcore.interfaces.html import html_table
 from fmcore.recipe.load import load_recipe
 from fmcore.recipe.nodes import COMMAND_LINE
+from fmcore.recipe.overrides import require_list
 from fmcore.recipe.recipe import Recipe
 from fmcore.registry import registry
+from fmcore.report.numbers import value_text
 from fmcore.report.page import write_report
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.files import sha256_of, write_text
@@ -45,7 +49,7 @@ from fmcore.stages.weights import shared_field, trained_field
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Run", "evaluate", "pairs", "run", "sample"]
+__all__ = ["Run", "evaluate", "open_run", "pairs", "run", "sample"]
 
 RESUME_WITH_OUT = "give the same command with --out {root}"
 RESUME_HINT = "give the same command again"
@@ -54,16 +58,44 @@ MAX_NAME = 80
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A run: its folder, and what can be read from it."""
+    """A run: its folder, and what can be read from it.
+
+    Nothing is read before it is asked for.  A run can be given where a function takes its folder.
+    """
 
     folder: RunFolder
-    components: Components
+    _built: Components | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.folder.root)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder.root)!r})"
+
+    def _repr_html_(self) -> str:
+        results = {name: value_text(result) for name, result in self.results.items()}
+        rows = {
+            "recipe": self.recipe.name,
+            "steps": max(self.folder.checkpoints.steps(), default=0),
+        }
+        return html_table(repr(self), rows | results)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The complete recipe of the run."""
+        return self.folder.recipe()
+
+    # a property that keeps its value: results and samples can be read without the run's plugins
+    @cached_property
+    def components(self) -> Components:
+        """The components of the recipe.  Raises RecipeError or ComponentError if one is missing."""
+        return self._built or Components.of(self.recipe)
 
     @property
     def results(self) -> dict[str, Any]:
-        """The value, error and provenance of each metric."""
+        """The value, error and provenance of each metric; {} before `evaluate`."""
         return self.folder.results()
 
     def field(self, weights: str = "ema", device: str = "cpu") -> Field:
@@ -75,12 +107,14 @@ class Run:
         counts = [t["nfe"] for _, t in Shards.on_disk(self.folder.samples).all()]
         return [int(n) for n in torch.cat(counts)]
 
-    def samples(self, n: int) -> torch.Tensor:
-        """Return the first `n` samples: uint8 levels of images, else float32 points.
+    def samples(self, n: int | None = None) -> torch.Tensor:
+        """Return the first `n` samples, or all that are on disk: uint8 levels of images, else
+        float32 points, `(n, *shape)`.
 
         Raises RunError for more than `sample.keep_on_disk` left on disk.
         """
-        return Shards.on_disk(self.folder.samples).first(n)["x"]
+        shards = Shards.on_disk(self.folder.samples)
+        return shards.first(shards.kept()[-1].stop if n is None else n)["x"]
 
     def check_expectations(self) -> None:
         """Raise ExpectationError if a result is outside the recipe's `expect:` bounds.
@@ -123,6 +157,14 @@ class _Job:
     def evaluate(self) -> None:
         device = self.accelerator.device
         evaluate_stage(self.components, self.folder, device, self.processes, self.quiet)
+
+
+def open_run(root: str | os.PathLike[str]) -> Run:
+    """Return the run in the folder `root`; nothing is computed, and files are read when needed.
+
+    Raises RunError if the folder holds no run.
+    """
+    return Run(RunFolder.open(Path(root), _warnings_only))
 
 
 def run(
@@ -181,7 +223,7 @@ def run(
 
 
 def sample(
-    root: str | Path,
+    root: str | os.PathLike[str],
     overrides: Sequence[str] = (),
     *,
     to: str | Path | None = None,
@@ -226,7 +268,7 @@ def sample(
 
 
 def pairs(
-    root: str | Path,
+    root: str | os.PathLike[str],
     file: str | Path,
     overrides: Sequence[str] = (),
     *,
@@ -259,7 +301,7 @@ def pairs(
 
 
 def evaluate(
-    root: str | Path,
+    root: str | os.PathLike[str],
     overrides: Sequence[str] = (),
     *,
     device: str | None = None,
@@ -350,9 +392,14 @@ def _to_be_measured(components: Components, folder: RunFolder) -> dict[str, Any]
 
 
 def _opened(
-    root: str | Path, section: str, overrides: Sequence[str], device: str | None, quiet: bool
+    root: str | os.PathLike[str],
+    section: str,
+    overrides: Sequence[str],
+    device: str | None,
+    quiet: bool,
 ) -> _Job:
     """Return the run at `root` with `overrides` of one section."""
+    require_list(overrides)
     folder = RunFolder.open(Path(root), _warnings_only if quiet else _to_stderr)
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()

@@ -74,12 +74,6 @@ class Trainer:
             shard(self.model, accelerator.device)
         if settings.compile:  # in place: names in checkpoints stay the network's own
             self.model.compile()
-        parts = parts_of(settings)
-        self.averages = {
-            parts[profile.name]: MovingAverage(self.model, profile)
-            for profile in profiles_of(settings)
-        }
-        average = self.averages.get("ema")
         self.losses = Step(
             self.model,
             batches.objective,
@@ -87,12 +81,21 @@ class Trainer:
             precision=PRECISIONS[settings.precision],
             layout=self._layout,
             loss_weights=settings.loss_weights,
-            average=None if average is None or self.sharded else average.state,
         )
         # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
         self.wrapped: nn.Module = accelerator.prepare_model(
             self.losses, evaluation_mode=self.sharded
         )
+        # after the wrapping: DistributedDataParallel moves the weights to memory of its own, and an
+        # average of the memory before would never see a step
+        parts = parts_of(settings)
+        self.averages = {
+            parts[profile.name]: MovingAverage(self.model, profile)
+            for profile in profiles_of(settings)
+        }
+        average = self.averages.get("ema")
+        if average is not None and not self.sharded:
+            self.losses.average = average.state
         self.optimizer = _adam(self.model, settings)
         self.prepared = accelerator.prepare_optimizer(self.optimizer)
         self._rows = _rows_of_process(settings, accelerator)

@@ -19,7 +19,7 @@ __all__ = ["MeanFlow"]
 @final
 @dataclass(frozen=True)
 class MeanFlow(FlowMapObjective):
-    """E w |u(xt, t, until) - sg(ut + (until - t) d/dt u(xt, t, until))|^2, with d/dt along the path.
+    """E w |u(xt, t, until) - sg(ut + (until - t) d/dt u(xt, t, until))|^2, d/dt along the path.
 
     The derivative of (until - t) u = integral of v from t to until gives the target; it is taken by
     a Jacobian-vector product along (ut, 1, 0) and carries no gradient.  Time runs from noise to

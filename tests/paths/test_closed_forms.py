@@ -260,3 +260,13 @@ def test_options_are_checked_without_a_recipe_too():
         OTPath(sigma_min=-1)
     with pytest.raises(ComponentError, match="must be a finite number, got nan"):
         OTPath(sigma_min=math.nan)
+
+
+@pytest.mark.parametrize("name", ["ot", "vp", "brownian_bridge"])
+def test_levels_of_images_are_refused_with_the_function_that_converts_them(name):
+    path, t = create("path", name), torch.full((2,), 0.5)
+    k, x = torch.full((2, 1, 4, 4), 7, dtype=torch.uint8), torch.zeros(2, 1, 4, 4)
+    with pytest.raises(ComponentError, match=r"x1 is torch\.uint8: .* fmcore\.from_levels\(k"):
+        path.sample(x, k, t, x)
+    with pytest.raises(ComponentError, match=r"x0 is torch\.uint8"):
+        path.sample(k, x, t, x)

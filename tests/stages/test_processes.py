@@ -28,6 +28,7 @@ UNMEASURED = (
     "evaluate=null",
 )
 SHARDED = ("train.fsdp=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
+FLOW_MAP = ("objective=mean_flow", "train.steps=10", *UNMEASURED)
 NETWORK = (
     "data={name: digits}",
     "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2]}",
@@ -66,7 +67,7 @@ def outcomes(workplace) -> list[dict]:
         "2",
     ]
     done = subprocess.run(
-        [*launcher, str(SCRIPT), "tiny.yaml", json.dumps([UNMEASURED, SHARDED])],
+        [*launcher, str(SCRIPT), "tiny.yaml", json.dumps([UNMEASURED, SHARDED, FLOW_MAP])],
         cwd=workplace,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -151,6 +152,24 @@ def test_a_sharded_network_that_recomputes_activations_takes_the_same_steps(outc
     assert outcomes[0]["sharded network"]["error"] is None
     alone = trained(workplace / "tiny.yaml", workplace / "network alone", *NETWORK)
     require_close(alone, RunFolder.open(workplace / "network"), atol=1e-4)
+
+
+def test_a_flow_map_is_trained_as_by_one_process(outcomes, workplace):
+    assert outcomes[0]["flow map"]["error"] is None
+    alone = trained(workplace / "tiny.yaml", workplace / "flow-map-alone", *FLOW_MAP)
+    require_close(alone, RunFolder.open(workplace / "flow-map"))
+
+
+def test_a_flow_map_that_was_stopped_ends_with_the_same_bits(outcomes, workplace):
+    assert "at step 5 of 10" in outcomes[1]["flow map stopped"]["message"]
+    assert outcomes[0]["flow map resumed"]["error"] is None
+    straight, resumed = (
+        RunFolder.open(workplace / name).checkpoints.latest()
+        for name in ("flow-map", "flow-map-resumed")
+    )
+    assert straight.step == resumed.step == 10
+    for name, tensor in straight.tensors.items():
+        assert torch.equal(tensor, resumed.tensors[name]), name
 
 
 def test_each_process_of_a_sharded_training_holds_its_shard_only(outcomes):

@@ -14,7 +14,7 @@ from fmcore import FmcoreError
 from fmcore.training.trainer import Trainer
 
 RANK = int(os.environ["RANK"])
-UNMEASURED, SHARDED = json.loads(sys.argv[2])
+UNMEASURED, SHARDED, FLOW_MAP = json.loads(sys.argv[2])
 
 
 def attempt(**options) -> dict:
@@ -25,16 +25,16 @@ def attempt(**options) -> dict:
     return {"error": None, "folder": str(made.folder.root)}
 
 
-def stopped_in_the_other_process_at_step_17() -> dict:
+def stopped_in_the_other_process(step: int, **options) -> dict:
     advance = Trainer.train_step
 
     def stopping(self):
         advance(self)
-        if RANK == 1 and self.step == 17:
+        if RANK == 1 and self.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
     Trainer.train_step = stopping
-    outcome = attempt()
+    outcome = attempt(**options)
     Trainer.train_step = advance
     return outcome
 
@@ -78,12 +78,17 @@ def part_of_the_network_held() -> float:
     return held[0]
 
 
-outcomes = {"stopped": stopped_in_the_other_process_at_step_17()}
+outcomes = {"stopped": stopped_in_the_other_process(17)}
 (begun,) = (p.parent for p in Path("runs").glob("*/*/recipe.yaml"))
 outcomes["finished"] = attempt(out=begun)
 outcomes["other recipe"] = attempt(out=begun, overrides=("seed=4",))
 outcomes["not finite"] = not_finite_in_the_other_process_at_step_3()
 outcomes["sharded"] = attempt(out="sharded", overrides=SHARDED)
 outcomes["sharded network"] = attempt(out="network", overrides=NETWORK)
+outcomes["flow map"] = attempt(out="flow-map", overrides=FLOW_MAP)
+outcomes["flow map stopped"] = stopped_in_the_other_process(
+    5, out="flow-map-resumed", overrides=FLOW_MAP
+)
+outcomes["flow map resumed"] = attempt(out="flow-map-resumed", overrides=FLOW_MAP)
 outcomes["held"] = part_of_the_network_held()
 Path(f"outcomes-{RANK}.json").write_text(json.dumps(outcomes))

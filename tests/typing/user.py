@@ -52,9 +52,19 @@ recipe = fmcore.load_recipe("digits", ["train.steps=5"])
 assert_type(recipe, fmcore.Recipe)
 assert_type(fmcore.run(recipe, out="runs/x").results, dict[str, Any])
 assert_type(fmcore.run(recipe).field(), fmcore.Field)
+run = fmcore.open_run("runs/x")
+assert_type(run, fmcore.Run)
+assert_type(run.recipe, fmcore.Recipe)
+assert_type(run.samples(), Tensor)
+assert_type(fmcore.sample(run, ["count=8"], to="runs/y"), fmcore.Run)
+assert_type(fmcore.evaluate("runs/x", ["count=8"]).results, dict[str, Any])
+random = fmcore.generator_for(0, "levels")
+points = fmcore.from_levels(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), 17, "uniform", random)
+assert_type(fmcore.to_levels(points, 17, "uniform"), Tensor)
 assert_type(run_suite(TestMine)[0].passed, bool)
 options: Mapping[str, object] = recipe.values
 
+fmcore.to_levels(points, 17, "unifrom")  # type: ignore[arg-type]
 fmcore.load_recipe(3)  # type: ignore[arg-type]
 fmcore.log_prob(field, sample.x1, pth=path)  # type: ignore[call-arg]
 fmcore.Problem(field)  # type: ignore[call-arg]
