@@ -118,9 +118,7 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
     shape = components.data.shape
     with torch.device("meta"):
-        model: VectorField = components.recipe.build(
-            "model", shape=shape, span=components.objective.spans
-        )
+        model: VectorField = components.recipe.build("model", **components.model_arguments)
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
     flops, kept = _one_example(model, shape)

@@ -33,6 +33,7 @@ from fmcore.runs.samples import Shards
 from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.stages.components import Components
+from fmcore.stages.conditions import NO_CLASSES
 from fmcore.stages.identity import guide_of, used_plugins
 from fmcore.stages.weights import shared_field, trained_field, weights_of
 
@@ -278,11 +279,7 @@ def wrap_path_and_guidance(trained: Predictor, settings: Sample, device: torch.d
 def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:
     if guidance.weak is None:
         if not getattr(field.model, "classes", 0):
-            raise ComponentError(
-                "sample.guidance: the network has no classes to leave out: train with "
-                "model.classes and train.label_dropout, or guide by a weaker run: "
-                "sample.guidance.weak=RUN"
-            )
+            raise ComponentError(NO_CLASSES)
         return Guided(field, guidance.scale, interval=guidance.interval)
     folder = RunFolder.open(Path(guidance.weak))
     weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)

@@ -14,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fmcore.errors import DataError
 from fmcore.interfaces.condition import NULL_CLASS
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset, ImageDataset
@@ -113,12 +114,26 @@ class Batches:
 
     def _drawn(self, step: int, rows: range) -> _Drawn:
         batch = self.data.batch(self.indices(step, rows))
+        self._require_labels_below_classes(batch.get("label"))
         x1 = self._points(batch.pop("x1"), step, rows)
         x0 = batch.pop("x0", None)  # a dataset of pairs provides the noise
         condition = self._with_label_dropout(batch, step, rows)
         if x0 is None:
             x0 = self._noise(step, rows, condition)
         return _Drawn(x0=x0, x1=x1, condition=condition)
+
+    def _require_labels_below_classes(self, label: Tensor | None) -> None:
+        """Raise DataError for a label outside [0, classes): a network would take it for the null
+        class, or fail inside an embedding.
+        """
+        if label is None or not label.numel():
+            return
+        low, high = int(label.min()), int(label.max())
+        if low < 0 or (self.data.classes and high >= self.data.classes):
+            raise DataError(
+                f"{type(self.data).__name__} gives the label {low if low < 0 else high}, and its "
+                f"{self.data.classes} classes have the labels 0 to {self.data.classes - 1}"
+            )
 
     def _example(self, position: int) -> int:
         epoch, place = divmod(position, self.data.length)
