@@ -18,7 +18,7 @@ from fmcore.benchmark.cells import Setting, digest
 from fmcore.benchmark.reference import kept
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError, SolverError
-from fmcore.flow.field import Field
+from fmcore.flow.field import Field, prepared
 from fmcore.flow.reschedule import ChangedSchedule
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.field import Predictor
@@ -120,11 +120,13 @@ class Trained:
         field = self._along(setting.path, getattr(torch, setting.dtype))
         sampler = self._sampler(field, setting.seed)
         ids = range(setting.samples)
-        condition = sampler.condition(ids)
-        if condition is not None:
-            condition = {k: v.to(self.device) for k, v in condition.items()}
+        raw = sampler.condition(ids)
+        if raw is not None:
+            raw = {k: v.to(self.device) for k, v in raw.items()}
         x0 = sampler.noise(ids).to(self.device, getattr(torch, setting.dtype))
-        reference = self._reference(setting, field, x0[: self.compared].double(), condition)
+        reference = self._reference(setting, field, x0[: self.compared].double(), raw)
+        with torch.no_grad():
+            condition = prepared(field, raw)
         return Task(field, x0, reference, field.path, setting.batch, setting.seed, condition)
 
     def measure(
@@ -184,7 +186,8 @@ class Trained:
         levels = (
             to_levels(x, data.levels, data.dequantize) if isinstance(data, ImageDataset) else None
         )
-        condition = task.condition or {}
+        # the raw condition: the task has the one that the network prepared
+        condition = self._sampler(self.field, task.seed).condition(range(len(x))) or {}
         return MetricBatch(
             indices=torch.arange(len(x)),
             x=x if levels is None else None,
@@ -203,7 +206,12 @@ class Trained:
         return field if made is None or made == field.path else ChangedSchedule(field, made)
 
     def _sampler(self, field: Predictor, seed: int) -> Sampler:
-        settings = Sample(solver=create("solver", "euler", steps=1), seed=seed)
+        own = self.components.sample
+        settings = Sample(
+            solver=create("solver", "euler", steps=1),
+            seed=seed,
+            condition=None if own is None else own.condition,
+        )
         return Sampler(self.components, settings, field, self.device)
 
     def _tight(self, setting: Setting, x0: Tensor, condition: Any) -> Tensor:
@@ -214,6 +222,7 @@ class Trained:
             for first in range(0, len(x0), self.batch):
                 rows = slice(first, first + self.batch)
                 own = None if condition is None else {k: v[rows] for k, v in condition.items()}
+                own = prepared(field, own)
                 solution = solver.solve(Problem(field, x0[rows], path=field.path, condition=own))
                 if bool(solution.status.any()):
                     raise SolverError(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.flow.field import prepared
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import (
     Augmentation,
@@ -88,14 +89,20 @@ def log_prob(
     """
     if prior is None and path is None:
         raise ComponentError("log_prob needs to know where the flow starts: give path= or prior=")
+    if condition is not None and "mask" in condition:
+        raise ComponentError(
+            "log_prob needs points of one dimension, and a mask in the condition makes the dimension "
+            "of each row its own: measure data without a mask"
+        )
     with torch.inference_mode(False), torch.no_grad():
+        raw = condition and {n: _outside_inference(v) for n, v in condition.items()}
         problem = Problem(
             field=field,
             x0=_outside_inference(x1),
             t0=1.0,
             t1=0.0,
             path=path,
-            condition=condition and {n: _outside_inference(v) for n, v in condition.items()},
+            condition=prepared(field, raw),
             sample_ids=sample_ids,
             seed=seed,
             augmentation=Augmentation(divergence, probe, n_probes, autodiff),

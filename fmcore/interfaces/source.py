@@ -35,6 +35,11 @@ class Source(Options, ABC):
     conditional: ClassVar[bool] = False
     """Whether a draw depends on the condition: its rows must then stay beside their conditions."""
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that a draw depends on."""
+        return frozenset()
+
     @abstractmethod
     def sample(
         self,

@@ -40,7 +40,7 @@ KINDS: dict[str, Kind] = {
             "model",
             "register_models",
             "fmcore.interfaces.model:VectorField",
-            given=("shape", "span"),
+            given=("shape", "span", "entries"),
             derived=("classes",),
         ),
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),

@@ -11,6 +11,7 @@ import torch
 
 from fmcore.errors import ComponentError, DataError, FmcoreError, RunError
 from fmcore.flow.compatibility import check_network, check_pretrained, check_together
+from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
@@ -79,10 +80,23 @@ class Components:
         split = self.evaluate.split if self.evaluate else self.data.split
         return self.data if split == self.data.split else self.data.with_split(split)
 
+    @cached_property
+    def entries(self) -> Mapping[str, ConditionSpec]:
+        """The conditions of the data, without those that the training ignores.
+
+        Empty where only missing files could tell: a dry run needs no data.
+        """
+        ignored = () if self.train is None else self.train.ignore_conditions
+        try:
+            return {k: v for k, v in self.data.entries.items() if k not in ignored}
+        except DataError:
+            return {}
+
     @property
     def model_arguments(self) -> dict[str, Any]:
         """The arguments of the network that the data and the objective decide."""
         given: dict[str, Any] = {"shape": self.data.shape, "span": self.objective.spans}
+        given["entries"] = {k: v for k, v in self.entries.items() if k != "label"}
         # the data are opened only where the recipe asks for it
         if self.recipe.values["model"].get("classes") == AUTO:
             given["classes"] = self.data.classes
@@ -125,7 +139,8 @@ class Components:
             self.objective,
             train.batch_size,
             self.seed,
-            train.label_dropout,
+            train.dropout,
+            train.ignore_conditions,
         )
 
     @property
@@ -195,4 +210,6 @@ class Components:
                 width_of(self.sample.weights, train)
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")
-        check_conditions(self.planned_model, self.data, train, self.sample, self.evaluate)
+        check_conditions(
+            self.planned_model, self.path, self.data, train, self.sample, self.evaluate
+        )

@@ -71,7 +71,7 @@ def preview(
     if not images and data.shape != (2,):
         return
     device = next(field.model.parameters()).device
-    guided = wrap_path_and_guidance(field, settings, device)
+    guided = wrap_path_and_guidance(field, settings, device, components.train)
     sampler = Sampler(components, settings, guided, device)
     indices = range(min(settings.count, PREVIEW_IMAGES if images else PREVIEW_POINTS))
     drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x).cpu()

@@ -105,8 +105,8 @@ def test_a_network_with_classes_is_refused_on_data_without_labels(tiny):
     train = Components.of(load_recipe(tiny)).train
     data = replace_classes(0)
     with pytest.raises(ComponentError, match=r"no labels: set model\.classes: 0"):
-        check_conditions(model, data, train, None, None)
-    check_conditions(model, replace_classes(2), train, None, None)
+        check_conditions(model, create("path", "ot"), data, train, None, None)
+    check_conditions(model, create("path", "ot"), replace_classes(2), train, None, None)
 
 
 def replace_classes(classes):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 STEPS = 16
-MODEL = {"shape", "classes"}
+MODEL = {"shape", "classes", "entries"}
 """What the suite of a model has to know of its options."""
 
 
