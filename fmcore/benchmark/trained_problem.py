@@ -221,8 +221,8 @@ class Trained:
         with progress("reference", len(x0), "samples", quiet=self.quiet) as show, torch.no_grad():
             for first in range(0, len(x0), self.batch):
                 rows = slice(first, first + self.batch)
-                own = None if condition is None else {k: v[rows] for k, v in condition.items()}
-                own = prepared(field, own)
+                raw = None if condition is None else {k: v[rows] for k, v in condition.items()}
+                own = prepared(field, raw)
                 solution = solver.solve(Problem(field, x0[rows], path=field.path, condition=own))
                 if bool(solution.status.any()):
                     raise SolverError(

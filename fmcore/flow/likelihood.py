@@ -91,8 +91,8 @@ def log_prob(
         raise ComponentError("log_prob needs to know where the flow starts: give path= or prior=")
     if condition is not None and "mask" in condition:
         raise ComponentError(
-            "log_prob needs points of one dimension, and a mask in the condition makes the dimension "
-            "of each row its own: measure data without a mask"
+            "log_prob needs points of one dimension, and a mask in the condition gives each row a "
+            "dimension of its own: measure data without a mask"
         )
     with torch.inference_mode(False), torch.no_grad():
         raw = condition and {n: _outside_inference(v) for n, v in condition.items()}

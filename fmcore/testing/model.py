@@ -166,7 +166,7 @@ class ModelSuite(Suite):
             f"reads names {sorted(unknown)}, which the suite's `entries` do not declare",
         )
         for name, spec in self.entries.items():
-            changed = [{**condition, name: _other_value(condition[name])}]
+            changed: list[Condition] = [{**condition, name: _other_value(condition[name])}]
             if spec.droppable:
                 changed.append(without(condition, [name]))
             for other in changed:
@@ -244,7 +244,7 @@ class ModelSuite(Suite):
         model = _perturbed(self).requires_grad_(True)
         batch = max(4, self.classes)
         x, t, condition = _arguments(self, batch)
-        _evaluated(model, x, t, condition).square().sum().backward()
+        torch.autograd.backward(_evaluated(model, x, t, condition).square().sum())
         for name, parameter in model.named_parameters():
             gradient = parameter.grad
             require(

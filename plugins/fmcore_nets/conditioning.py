@@ -33,13 +33,15 @@ def chosen_entries(
             hint = did_you_mean(name, entries) or f"; they give {', '.join(entries) or 'none'}"
             label = " (labels are read by `classes: auto`)" if name == "label" else ""
             raise ComponentError(
-                f"model '{network}': the data give no condition '{name}' for `conditions`{label}{hint}"
+                f"model '{network}': the data give no condition '{name}' for `conditions`"
+                f"{label}{hint}"
             )
         if name in chosen:
             raise ComponentError(f"model '{network}': `conditions` names '{name}' twice")
         if entries[name].dtype == "int64":
             raise ComponentError(
-                f"model '{network}' reads vectors and images, and the condition '{name}' holds integers"
+                f"model '{network}' reads vectors and images, and the condition '{name}' holds "
+                "integers"
             )
         chosen[name] = entries[name]
     return chosen

@@ -35,8 +35,8 @@ class MLP(VectorField):
 
     The paper's has 5 layers of 512.  Takes data of any shape.  `classes` > 0 makes it read
     `condition["label"]`, one-hot, with zeros for the null class.  `conditions` names other entries
-    of the data that it reads, flattened; the framework fills in their shapes (`entries`).  `span` adds the second time of a
-    flow map; the framework sets it where the objective needs it.
+    of the data that it reads, flattened; the framework fills in their shapes (`entries`).  `span`
+    adds the second time of a flow map; the framework sets it where the objective needs it.
     """
 
     def __init__(

@@ -37,10 +37,11 @@ class UNet(VectorField):
     has attention.  `head_channels` is the number of channels per head; `heads`, if given, is the
     number of heads instead.  `classes` > 0 makes it read `condition["label"]`.  `updown` resamples
     in a residual block, as ADM does, or by a convolution, as DDPM does; `scale_shift` is ADM's
-    modulation.  `conditions` names other entries of the data that it reads: images `(channels, height,
-    width)` as channels, resized to x's size, all others as vectors in the embedding; the framework
-    fills in their shapes (`entries`).  `recompute` stores no activations inside the blocks and computes them again in the
-    backward pass: less memory, a third more time.  The output is zero at initialisation.
+    modulation.  `conditions` names other entries of the data that it reads: images
+    `(channels, height, width)` as channels, resized to x's size, all others as vectors in the
+    embedding; the framework fills in their shapes (`entries`).  `recompute` stores no activations
+    inside the blocks and computes them again in the backward pass: less memory, a third more time.
+    The output is zero at initialisation.
     `time_scale` is the highest frequency of the time embedding, in radians from noise to data:
     ADM's is 1000; a smaller one makes the field smoother in t, so that adaptive solvers take fewer
     steps; flow maps (`span`, set by the framework) need about 3.
