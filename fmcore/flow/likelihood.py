@@ -83,8 +83,9 @@ def log_prob(
     solver is `dopri5` at tolerance 1e-5 unless one is given, and must integrate divergences, as all
     of fmcore's do.  The exact divergence costs a backward pass per element of a sample,
     `hutchinson` one per probe: probes are fixed along the trajectory, a function of (seed, sample
-    id) alone.  `autodiff` is the mode of differentiation (see `Augmentation`).  Computed in x1's dtype,
-    at least float32; keeps no graph. Raises ComponentError without path and prior, or for a solver
+    id) alone.  `condition` is raw; rows with a mask are refused, as they have no common dimension.
+    `autodiff` is the mode of differentiation (see `Augmentation`).  Computed in x1's dtype, at
+    least float32; keeps no graph. Raises ComponentError without path and prior, or for a solver
     that cannot do it.
     """
     if prior is None and path is None:

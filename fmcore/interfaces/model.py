@@ -62,7 +62,8 @@ class VectorField(nn.Module, ABC):
     * A network with labels has an attribute `classes`, the number of them: sampling draws labels
       below it, and classifier-free guidance needs it.
     * Constructor arguments are typed keywords.  One called `shape` is the data's shape without the
-      batch; a recipe need not say it.
+      batch, and one called `entries` the declarations of the data's conditions besides the label
+      (`Dataset.entries`); a recipe omits them.  `classes: auto` in a recipe is the data's number.
     * Initialisation draws from torch's global generator only inside the constructor; the trainer
       seeds it.
     * The state dict is the whole state.  Building and running under `torch.device("meta")` gives

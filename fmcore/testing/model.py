@@ -78,8 +78,7 @@ class ModelSuite(Suite):
             require(bool(y.isfinite().all()), "the result is not finite")
 
     def test_rows_are_independent(self) -> None:
-        """Row i depends on row i of x, t and the condition alone, in evaluation and in training;
-        `prepare` is part of it."""
+        """Row i depends on row i of x, t and the condition alone, in evaluation and in training."""
         model = _perturbed(self)
         x, t, condition = _arguments(self, 4)
         together = _evaluated(model, x, t, condition)

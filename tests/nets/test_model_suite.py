@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -226,7 +228,7 @@ def test_the_check_of_a_law_of_labels_fails_for_a_network_that_breaks_it(model, 
 class Conditioned(Right):
     """Reads a vector c, of which the data give another too."""
 
-    entries = {"c": ConditionSpec((2,), droppable=True), "other": ConditionSpec((2,))}
+    entries: ClassVar = {"c": ConditionSpec((2,), droppable=True), "other": ConditionSpec((2,))}
 
     @property
     def reads(self):

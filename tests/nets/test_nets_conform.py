@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -51,7 +53,7 @@ UNREAD = ConditionSpec((5,))
 class TestMLPWithConditions(ModelSuite):
     shape = (2,)
     classes = 2
-    entries = {"c": VECTOR, "image": IMAGE, "unread": UNREAD}
+    entries: ClassVar = {"c": VECTOR, "image": IMAGE, "unread": UNREAD}
 
     def component(self):
         return MLP(
@@ -66,7 +68,7 @@ class TestMLPWithConditions(ModelSuite):
 
 class TestUNetWithConditions(ModelSuite):
     shape = (1, 8, 8)
-    entries = {"c": ConditionSpec((2,)), "image": IMAGE, "unread": UNREAD}
+    entries: ClassVar = {"c": ConditionSpec((2,)), "image": IMAGE, "unread": UNREAD}
 
     def component(self):
         read = ("image", "c")
@@ -95,7 +97,7 @@ def test_entries_that_are_not_named_in_conditions_leave_the_state_dict_as_it_is(
     ],
 )
 def test_conditions_that_a_network_cannot_read_are_refused(network, conditions, message):
-    entries = {"c": VECTOR, "k": ConditionSpec((), "int64")}
+    entries: ClassVar = {"c": VECTOR, "k": ConditionSpec((), "int64")}
     with pytest.raises(ComponentError, match=message):
         network(shape=(1, 8, 8), conditions=conditions, entries=entries)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -142,7 +143,7 @@ def test_pairs_of_a_conditional_run_keep_their_conditions(run, tmp_path):
 
 
 def test_a_trained_network_has_the_conditional_mean_in_closed_form(tiny, tmp_path):
-    """x1 given c is N(A c, 0.3^2 I) for any c; the null branch is the marginal, of variance 1.34."""
+    """x1 given c is N(A c, 0.3^2 I); the null branch is the marginal, of variance 1.34."""
     options = ["train.steps=500", "train.batch_size=256", "train.lr=0.005", "train.ema=0.98"]
     recipe = load_recipe(
         tiny, [*CONDITIONED, *options, "train.schedule=cosine", "sample=null", "evaluate=null"]
@@ -171,7 +172,10 @@ class Pair(Dataset):
     shape = (2,)
     length = 4
     fingerprint = "0" * 8
-    entries = {"low": ConditionSpec((2,), droppable=True), "k": ConditionSpec((), "int64", True)}
+    entries: ClassVar[dict[str, ConditionSpec]] = {
+        "low": ConditionSpec((2,), droppable=True),
+        "k": ConditionSpec((), "int64", True),
+    }
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         low = torch.tensor(indices).float()[:, None].expand(-1, 2) + 100
@@ -187,7 +191,8 @@ def batches(**options):
 def test_entries_are_dropped_independently_with_their_probabilities():
     drawn = batches(dropout={"low": 0.25, "k": 0.5}).pairs(0, range(400)).condition
     low, k = ~drawn["present/low"], drawn["k"] == -1
-    assert not drawn["low"][low].any() and (drawn["low"][~low] >= 100).all()
+    assert not drawn["low"][low].any()
+    assert (drawn["low"][~low] >= 100).all()
     # within 4 standard errors
     assert abs(float(low.float().mean()) - 0.25) < 4 * (0.25 * 0.75 / 400) ** 0.5
     assert abs(float(k.float().mean()) - 0.5) < 4 * 0.5 / 400**0.5
@@ -227,7 +232,8 @@ class Consumes(VectorField):
     def forward(
         self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor] | None = None
     ) -> Tensor:
-        assert condition is not None and "c" not in condition
+        assert condition is not None
+        assert "c" not in condition
         return x + condition["code"]
 
 
@@ -282,7 +288,7 @@ class Masked(Dataset):
     shape = (2,)
     length = 3
     fingerprint = "1" * 8
-    entries = {"mask": ConditionSpec((2,))}
+    entries: ClassVar[dict[str, ConditionSpec]] = {"mask": ConditionSpec((2,))}
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         mask = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])[list(indices)]
