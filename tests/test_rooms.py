@@ -28,7 +28,7 @@ ROOMS = (
     "benchmark",
     "cli",
 )
-"""From the ground up.  `fmcore/__init__.py` (the public names) and `__main__` are above them all."""
+"""From the ground up.  `fmcore/__init__.py` (the public names) and `__main__` are above all."""
 
 
 def name_of(file: Path) -> str:

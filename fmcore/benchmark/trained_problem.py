@@ -18,7 +18,7 @@ from fmcore.benchmark.cells import Setting, digest
 from fmcore.benchmark.reference import load_or_compute
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError, SolverError
-from fmcore.flow.field import Field
+from fmcore.flow.field import Field, prepared
 from fmcore.flow.reschedule import ChangedSchedule
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.field import Predictor
@@ -122,11 +122,13 @@ class TrainedProblem:
         field = self._field_along(setting.path, getattr(torch, setting.dtype))
         sampler = self._sampler(field, setting.seed)
         ids = range(setting.samples)
-        condition = sampler.condition(ids)
-        if condition is not None:
-            condition = {k: v.to(self.device) for k, v in condition.items()}
+        raw = sampler.condition(ids)
+        if raw is not None:
+            raw = {k: v.to(self.device) for k, v in raw.items()}
         x0 = sampler.noise(ids).to(self.device, getattr(torch, setting.dtype))
-        reference = self._reference(setting, field, x0[: self.compared].double(), condition)
+        reference = self._reference(setting, field, x0[: self.compared].double(), raw)
+        with torch.no_grad():
+            condition = prepared(field, raw)
         return Task(field, x0, reference, field.path, setting.batch, setting.seed, condition)
 
     def measure(
@@ -186,7 +188,8 @@ class TrainedProblem:
         levels = (
             to_levels(x, data.levels, data.dequantize) if isinstance(data, ImageDataset) else None
         )
-        condition = task.condition or {}
+        # the raw condition: the task has the one that the network prepared
+        condition = self._sampler(self.field, task.seed).condition(range(len(x))) or {}
         return MetricBatch(
             indices=torch.arange(len(x)),
             x=x if levels is None else None,
@@ -205,7 +208,12 @@ class TrainedProblem:
         return field if made is None or made == field.path else ChangedSchedule(field, made)
 
     def _sampler(self, field: Predictor, seed: int) -> Sampler:
-        settings = Sample(solver=create("solver", "euler", steps=1), seed=seed)
+        own = self.components.sample
+        settings = Sample(
+            solver=create("solver", "euler", steps=1),
+            seed=seed,
+            condition=None if own is None else own.condition,
+        )
         return Sampler(self.components, settings, field, self.device)
 
     def _solve_tight(self, setting: Setting, x0: Tensor, condition: Any) -> Tensor:
@@ -215,7 +223,8 @@ class TrainedProblem:
         with progress("reference", len(x0), "samples", quiet=self.quiet) as show, torch.no_grad():
             for first in range(0, len(x0), self.batch):
                 rows = slice(first, first + self.batch)
-                own = None if condition is None else {k: v[rows] for k, v in condition.items()}
+                raw = None if condition is None else {k: v[rows] for k, v in condition.items()}
+                own = prepared(field, raw)
                 solution = solver.solve(Problem(field, x0[rows], path=field.path, condition=own))
                 if bool(solution.status.any()):
                     raise SolverError(

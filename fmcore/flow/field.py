@@ -17,7 +17,7 @@ from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 from fmcore.interfaces.tensors import append_dims
 
-__all__ = ["Field", "score_refusal"]
+__all__ = ["Field", "prepared", "score_refusal"]
 
 
 def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
@@ -44,7 +44,8 @@ class Field:
     autocast to `precision`; x, t and the conversion stay in their own dtype, at least float32.
     `nfe` counts velocity evaluations per sample, `forwards` network evaluations per sample, which
     guidance increases.  `coupling` is the coupling of the training: under one that is not
-    independent, the score cannot be predicted.
+    independent, the score cannot be predicted.  A `mask` in the condition sets
+    elements that do not exist to 0.
     """
 
     model: VectorField
@@ -85,9 +86,10 @@ class Field:
             )
         found = self.objective.read(raw.to(x.dtype), x, t, self.path)
         if target in found:
-            return found[target]
+            return _masked(found[target], condition)
         source, value = next(iter(found.items()))
-        return self.path.convert(value, x, t, source=source, target=target)
+        converted = self.path.convert(value, x, t, source=source, target=target)
+        return _masked(converted, condition)
 
     def jump(
         self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
@@ -102,14 +104,37 @@ class Field:
         self.forwards += 1
         with self._cast(x.device):
             average: Tensor = self.model(x, t, condition, until=until)
-        return x + append_dims(until - t, x).to(x.dtype) * average.to(x.dtype)
+        average = _masked(average.to(x.dtype), condition)
+        return x + append_dims(until - t, x).to(x.dtype) * average
 
     def prepare(self, condition: Condition | None) -> Condition | None:
         """The condition that `forward` of the network takes, from a raw one."""
         with self._cast(next(self.model.parameters(), torch.empty(0)).device):
-            return self.model.prepare(condition).condition
+            made = self.model.prepare(condition).condition
+        if condition is not None and "mask" in condition and "mask" not in (made or {}):
+            return {**(made or {}), "mask": condition["mask"]}  # `predict` reads it
+        return made
 
     def _cast(self, device: torch.device) -> AbstractContextManager[object]:
         if self.precision == torch.float32:
             return nullcontext()
         return torch.autocast(device.type, dtype=self.precision)
+
+
+def _masked(value: Tensor, condition: Condition | None) -> Tensor:
+    """`value` with 0 at the elements that do not exist."""
+    if condition is None or "mask" not in condition:
+        return value
+    return value * condition["mask"].to(value.dtype)
+
+
+def prepared(field: object, condition: Condition | None) -> Condition | None:
+    """The condition for the calls of `field`, from a raw one; once for each solve.
+
+    A plain function as field has nothing to prepare.
+    """
+    prepare = getattr(field, "prepare", None)
+    if prepare is None:
+        return condition
+    made: Condition | None = prepare(condition)
+    return made

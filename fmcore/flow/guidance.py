@@ -25,7 +25,7 @@ from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 from fmcore.interfaces.tensors import append_dims
 
-__all__ = ["Guided", "without_label"]
+__all__ = ["Guided"]
 
 
 @final
@@ -34,7 +34,8 @@ class Guided:
     """The field `strong`, guided by `scale` for t in the closed `interval`.
 
     Classifier-free guidance: with `weak=None`, the weak prediction is that of the strong field
-    without its label; train it with label dropout (Ho and Salimans 2022, arXiv 2207.12598, eq. 6).
+    without the conditions `drop`; train it with dropout of them (Ho and Salimans 2022,
+    arXiv 2207.12598, eq. 6).
     Autoguidance: `weak` is a smaller or less trained field, evaluated under the same condition
     (Karras et al. 2024, arXiv 2406.02507).  Outside the interval the weak field is not evaluated
     (Kynkäänniemi et al. 2024, arXiv 2404.07724).  `nfe` counts velocities per sample, `forwards`
@@ -46,6 +47,7 @@ class Guided:
     scale: float
     weak: Predictor | None = None
     interval: tuple[float, float] = (0.0, 1.0)
+    drop: tuple[str, ...] = ("label",)
     nfe: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -83,14 +85,12 @@ class Guided:
         condition: Condition | None = None,
         target: Quantity = "velocity",
     ) -> Tensor:
-        strong = self.strong.predict(x, t, condition, target)
+        strong = self.strong.predict(x, t, self._of_strong(condition), target)
         guided = self._within(t)
         if guided is None:
             return strong
-        if self.weak is None:
-            weak = self.strong.predict(x, t, without_label(condition), target)
-        else:
-            weak = self.weak.predict(x, t, condition, target)
+        weaker = self.strong if self.weak is None else self.weak
+        weak = weaker.predict(x, t, self._of_weak(condition), target)
         scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
         return weak + scale * (strong - weak)
 
@@ -99,19 +99,44 @@ class Guided:
     ) -> Tensor:
         """The guided jump: the same combination of where the two fields lead."""
         self.nfe += 1
-        strong = self.strong.jump(x, t, until, condition)
+        strong = self.strong.jump(x, t, until, self._of_strong(condition))
         guided = self._within(t)
         if guided is None:
             return strong
-        if self.weak is None:
-            weak = self.strong.jump(x, t, until, without_label(condition))
-        else:
-            weak = self.weak.jump(x, t, until, condition)
+        weaker = self.strong if self.weak is None else self.weak
+        weak = weaker.jump(x, t, until, self._of_weak(condition))
         scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
         return weak + scale * (strong - weak)
 
     def prepare(self, condition: Condition | None) -> Condition | None:
-        return self.strong.prepare(condition)
+        """The prepared conditions of the two fields, under `strong/` and `weak/`.
+
+        Two, because a network may consume what guidance drops when it prepares its condition.
+        """
+        strong = self.strong.prepare(condition)
+        if self.scale == 1:
+            return strong
+        if self.weak is None:
+            weak = self.strong.prepare(dropping(condition, self.drop))
+        else:
+            weak = self.weak.prepare(condition)
+        if strong is None and weak is None:
+            return None
+        mask = {} if strong is None or "mask" not in strong else {"mask": strong["mask"]}
+        return {
+            **mask,  # the sampler reads it
+            **{f"{STRONG}{name}": value for name, value in (strong or {}).items()},
+            **{f"{WEAK}{name}": value for name, value in (weak or {}).items()},
+        }
+
+    def _of_strong(self, condition: Condition | None) -> Condition | None:
+        return _branch(condition, STRONG) if _is_prepared(condition) else condition
+
+    def _of_weak(self, condition: Condition | None) -> Condition | None:
+        """The weak field's condition: its branch, or the raw one of a call without `prepare`."""
+        if _is_prepared(condition):
+            return _branch(condition, WEAK)
+        return dropping(condition, self.drop) if self.weak is None else condition
 
     def _within(self, t: Tensor) -> Tensor | None:
         """Return the mask of guided rows, `(batch,)`, or None if there are none.
@@ -125,14 +150,28 @@ class Guided:
         return inside if (start, end) == (0.0, 1.0) or bool(inside.any()) else None
 
 
-def without_label(condition: Condition | None) -> Condition:
-    """Return the condition with every label replaced by the null class; other entries stay.
+STRONG, WEAK = "strong/", "weak/"
+"""Prefixes of the entries that `Guided.prepare` makes for its two fields."""
 
-    Raises ComponentError if there is no label.
+
+def _is_prepared(condition: Condition | None) -> bool:
+    return any(name.startswith((STRONG, WEAK)) for name in condition or ())
+
+
+def _branch(condition: Condition | None, prefix: str) -> Condition | None:
+    """Return the entries of one field, under their own names."""
+    entries = (condition or {}).items()
+    return {k.removeprefix(prefix): v for k, v in entries if k.startswith(prefix)} or None
+
+
+def dropping(condition: Condition | None, names: tuple[str, ...]) -> Condition:
+    """Return the condition with the null values of `names`; other entries stay.
+
+    Raises ComponentError if there is nothing to leave out.
     """
-    if condition is None or "label" not in condition:
+    if missing := [name for name in names if name not in (condition or {})]:
         raise ComponentError(
-            "classifier-free guidance removes the condition 'label', and there is none: "
+            f"classifier-free guidance removes the condition '{missing[0]}', and there is none: "
             "use data with labels, a scale of 1, or a weak field (autoguidance)"
         )
-    return without(condition, ["label"])
+    return without(condition, names)

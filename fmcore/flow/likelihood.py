@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.flow.field import prepared
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import (
     Augmentation,
@@ -81,19 +82,27 @@ def log_prob(
     and a function of (seed, sample id) alone.  `autodiff` is the mode of differentiation (see
     `Augmentation`).  Computed in x1's dtype, at least float32, without a graph.
 
+    `condition` is raw; a `mask` in it is refused, since its rows have no common dimension.
+
     Raises ComponentError without path and prior, for a prior whose log_prob is not `(batch,)`, and
     for a solver that does not integrate divergences.
     """
     if prior is None and path is None:
         raise ComponentError("log_prob needs the distribution at t0: give path= or prior=")
+    if condition is not None and "mask" in condition:
+        raise ComponentError(
+            "log_prob needs points of one dimension, and a mask in the condition gives each row a "
+            "dimension of its own: measure data without a mask"
+        )
     with torch.inference_mode(False), torch.no_grad():
+        raw = condition and {n: _outside_inference(v) for n, v in condition.items()}
         problem = Problem(
             field=field,
             x0=_outside_inference(x1),
             t0=1.0,
             t1=0.0,
             path=path,
-            condition=condition and {n: _outside_inference(v) for n, v in condition.items()},
+            condition=prepared(field, raw),
             sample_ids=sample_ids,
             seed=seed,
             augmentation=Augmentation(divergence, probe, n_probes, autodiff),

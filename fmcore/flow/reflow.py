@@ -9,6 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.flow.field import prepared
+from fmcore.interfaces.condition import PRESENT
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import Problem, Velocity
 from fmcore.interfaces.randomness import noise_of
@@ -53,11 +55,13 @@ def write_pairs(
             field=field,
             x0=prior.to(device),
             path=path,
-            condition=given and {k: v.to(device) for k, v in given.items()},
+            condition=prepared(field, given and {k: v.to(device) for k, v in given.items()}),
             sample_ids=torch.tensor(list(rows)),
             seed=seed,
         )
         parts.append((noise, solver.solve(problem).x.cpu().float()))
     x0, x1 = (torch.cat(column).contiguous() for column in zip(*parts, strict=True))
-    tensors = {"x0": x0, "x1": x1, **(condition or {})}
+    # every pair is given its conditions: flags of the null value are not written
+    entries = {k: v for k, v in (condition or {}).items() if not k.startswith(PRESENT)}
+    tensors = {"x0": x0, "x1": x1, **{k: v.contiguous() for k, v in entries.items()}}
     atomic(FilePath(file), lambda part: save_file(tensors, part))

@@ -1,8 +1,11 @@
-"""Conditions and their null values: what stands for "no condition" in dropout and guidance."""
+"""Conditions: their declarations, and their null values in dropout and guidance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -10,10 +13,85 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.source import NULL_CLASS, Condition
 
-__all__ = ["PRESENT", "dropped", "without"]
+__all__ = [
+    "PRESENT",
+    "ConditionSpec",
+    "dropped",
+    "encoded",
+    "null_rows",
+    "with_flags",
+    "without",
+]
 
 PRESENT = "present/"
 """Prefix of the flag, `(batch,)` bool, that says in which rows a droppable entry is given."""
+
+
+@final
+@dataclass(frozen=True)
+class ConditionSpec:
+    """The declaration of one entry of a dataset's conditions.
+
+    `shape` is that of one row.  A `droppable` entry has a null value, which training can use in
+    some rows and guidance in its weak branch: -1 for `int64`, 0 with a flag for `float32`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "int64", "bool"] = "float32"
+    droppable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.droppable and self.dtype == "bool":
+            raise ComponentError("a bool entry has no null value: declare it as float32 or int64")
+
+    @property
+    def has_flag(self) -> bool:
+        """Whether `present/NAME` says in which rows the entry is given."""
+        return self.droppable and self.dtype == "float32"
+
+    @property
+    def size(self) -> int:
+        """The number of values of one row."""
+        return math.prod(self.shape)
+
+
+def with_flags(condition: Condition, entries: Mapping[str, ConditionSpec]) -> dict[str, Tensor]:
+    """`condition` with the flag `present/NAME`, True in every row, of each entry that needs one.
+
+    Flags that are there already stay.
+    """
+    flags = {
+        f"{PRESENT}{name}": torch.ones(len(value), dtype=torch.bool, device=value.device)
+        for name, value in condition.items()
+        if name in entries and entries[name].has_flag
+    }
+    return {**flags, **condition}
+
+
+def null_rows(name: str, spec: ConditionSpec, n: int) -> dict[str, Tensor]:
+    """The null value of the entry `name` in `n` rows, with its flag."""
+    value = torch.zeros((n, *spec.shape), dtype=getattr(torch, spec.dtype))
+    return dropped({name: value}, name, torch.ones(n, dtype=torch.bool))
+
+
+def encoded(name: str, spec: ConditionSpec, value: Any) -> Tensor:
+    """The Python value of an entry as one row, `(1, *shape)`.
+
+    Raises ComponentError for another shape, for text, and for numbers that are not finite or not
+    of the entry's type.
+    """
+    wanted = f"condition '{name}' is {spec.dtype} of shape {tuple(spec.shape)}"
+    try:
+        given = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ComponentError(f"{wanted}, not {value!r}") from error
+    if tuple(given.shape) != tuple(spec.shape):
+        raise ComponentError(f"{wanted}; got shape {tuple(given.shape)}")
+    row = given.to(getattr(torch, spec.dtype))
+    # a rounded class number would be another class
+    if not bool(row.isfinite().all()) or (spec.dtype != "float32" and bool((row != given).any())):
+        raise ComponentError(f"{wanted}, not {value!r}")
+    return row[None]
 
 
 def without(condition: Condition | None, names: Iterable[str]) -> Condition:

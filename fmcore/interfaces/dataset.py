@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 from torch import Tensor
+
+from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.condition import ConditionSpec, encoded
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
@@ -23,7 +26,7 @@ class Dataset(ABC):
     Laws:
     * `batch(indices)` is a pure function: equal indices give equal tensors, in that order, on the
       CPU, and row i depends on index i alone.  `x1` is `(batch, *shape)`; every other entry is a
-      condition (`label`: int64, in [0, classes)).
+      condition, declared in `entries` (`label`: int64, in [0, classes)).
     * `fingerprint` is a hash of the examples: equal data have equal fingerprints on any machine.
     * The constructor opens no file; the first access to the content may.  Missing data raise
       DataError, which names the package or download and the option to set; a split that the data do
@@ -44,6 +47,42 @@ class Dataset(ABC):
     def classes(self) -> int:
         """The number of classes; 0 without labels.  Labels are class numbers below it."""
         return 0
+
+    @property
+    def entries(self) -> Mapping[str, ConditionSpec]:
+        """The conditions that `batch` gives, by name: `label` where `classes` > 0.
+
+        A dataset with others adds them to `super().entries`.  Reading it opens no file that
+        `classes` does not open.
+        """
+        label = ConditionSpec((), "int64", droppable=True)
+        return {"label": label} if self.classes else {}
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The names that `encode` takes: the entries by default."""
+        return tuple(self.entries)
+
+    def encode(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Turn the values that a user gives for one sample into entries, `(1, *shape)` each.
+
+        By default the values are numbers, nested lists or tensors of the entries' shapes.  Raises
+        ComponentError for a name that is not in `takes`, and for values that do not fit.
+        """
+        entries, found = self.entries, {}
+        for name, value in given.items():
+            if name not in entries:
+                hint = (
+                    did_you_mean(name, entries) or f"; conditions: {', '.join(entries) or 'none'}"
+                )
+                raise ComponentError(f"{type(self).__name__} takes no condition '{name}'{hint}")
+            found[name] = encoded(name, entries[name], value)
+        label = found.get("label")
+        if label is not None and self.classes and not 0 <= int(label) < self.classes:
+            raise ComponentError(
+                f"condition 'label' is {int(label)}, should be from 0 to {self.classes - 1}"
+            )
+        return found
 
     @property
     def levels(self) -> int | None:

@@ -58,6 +58,10 @@ class Scaled(Source):
     source: Source
     scale: float
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return self.source.reads
+
     def sample(
         self,
         n: int,

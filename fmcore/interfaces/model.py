@@ -60,8 +60,9 @@ class VectorField(nn.Module, ABC):
       declare.
     * A network with labels has an attribute `classes`, the number of them: sampling draws labels
       below it, and classifier-free guidance needs it.
-    * Constructor arguments are typed keywords.  One named `shape` is the shape of an example,
-      without the batch; recipes set it from the data.
+    * Constructor arguments are typed keywords.  One called `shape` is the data's shape without the
+      batch, and one called `entries` the declarations of the data's conditions besides the label
+      (`Dataset.entries`); a recipe omits them.  `classes: auto` in a recipe is the data's number.
     * Initialisation draws from torch's global generator only inside the constructor; the trainer
       seeds it.
     * The state dict is the whole state.  Under `torch.device("meta")` the network is built and runs
@@ -81,8 +82,8 @@ class VectorField(nn.Module, ABC):
     """Whether `forward` takes `until`, the second time of a flow map."""
 
     draws: Mapping[str, tuple[int, ...]] = {}  # a default that is never written to
-    """Uniform numbers per row, by name and shape, that `prepare` needs in training: it finds them in
-    the condition as `draw/NAME`."""
+    """Uniform numbers per row, by name and shape, that `prepare` needs in training; they are in the
+    condition as `draw/NAME`."""
 
     loss_names: tuple[str, ...] = ()
     """The names of the losses that `prepare` gives in training."""
@@ -95,7 +96,7 @@ class VectorField(nn.Module, ABC):
     def prepare(self, condition: Condition | None, x1: Tensor | None = None) -> Prepared:
         """Turn the raw condition into the one that `forward` takes, once for a step or a solve.
 
-        `x1`, `(batch, *shape)`, is given in training only.  By default the condition stays as it is.
+        `x1`, `(batch, *shape)`, is given in training only.  By default the condition is unchanged.
         """
         return Prepared(condition)
 

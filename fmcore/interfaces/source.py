@@ -37,6 +37,11 @@ class Source(Options, ABC):
     conditional: ClassVar[bool] = False
     """Whether a draw depends on the condition: each row must then stay with its condition."""
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that a draw depends on."""
+        return frozenset()
+
     @abstractmethod
     def sample(
         self,

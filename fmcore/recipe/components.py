@@ -18,7 +18,7 @@ from fmcore.recipe.options import (
 from fmcore.recipe.types import Str, Type, TypeMismatch, Validation, has_reference
 from fmcore.registry import registry
 from fmcore.registry.construct import construct
-from fmcore.registry.kinds import KINDS
+from fmcore.registry.kinds import AUTO, KINDS
 
 __all__ = ["Component", "Settings"]
 
@@ -111,7 +111,11 @@ class Component(Type):
         if isinstance(name_node, ScalarNode):  # a registered name is no secret
             name_node = replace(name_node, reference=None)
         fork = validation.fork()
-        options = validate_options(own, replace(block, entries=entries), what, at, fork)
+        derived = {o.name for o in own} & set(KINDS[self.kind].derived)
+        automatic = {k: v for k, v in entries.items() if k in derived and _is_automatic(v)}
+        typed = {k: v for k, v in entries.items() if k not in automatic}
+        options = validate_options(own, replace(block, entries=typed), what, at, fork)
+        options |= automatic
         checked = replace(block, entries={"name": name_node, **options})
         # A model needs arguments that only the data decide, and may be too large to build for a
         # check.
@@ -128,11 +132,19 @@ class Component(Type):
         own = self.list_options(entry.load(), ())
         arguments = build_options(own, node)
         accepted = {option.name for option in own}
+        kind = KINDS[self.kind]
         for name, value in (given or {}).items():
-            if name not in accepted and name not in KINDS[self.kind].given:
+            if name not in accepted and name not in (*kind.given, *kind.derived):
                 raise ComponentError(f"{entry.title} takes no argument '{name}'")
             if name in accepted:
                 arguments.setdefault(name, value)
+        for name in kind.derived:
+            if name in accepted and arguments.get(name) == AUTO:
+                if name not in (given or {}):
+                    raise ComponentError(
+                        f"{entry.title}: '{name}: auto' needs data to read it from"
+                    )
+                arguments[name] = (given or {})[name]
         for option in own:
             if option.required and option.name not in arguments:
                 what = f"{entry.kind} '{entry.name}'"
@@ -166,6 +178,10 @@ def _known_name(node: Node) -> str | None:
     """Return the name, or None if it is not text, `???` or an unresolved reference."""
     text = node.value if isinstance(node, ScalarNode) else None
     return text if isinstance(text, str) and text != MISSING and not has_reference(node) else None
+
+
+def _is_automatic(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.value == AUTO
 
 
 def _with_article(noun: str) -> str:

@@ -36,6 +36,12 @@ Beta = Annotated[float, Ge(0), Lt(1)]
 Width = Annotated[float, Gt(0), Le(0.28)]
 
 
+# a number, text such as a file, or nested lists of numbers
+ConditionValue = (
+    int | float | str | list[float] | list[list[float]] | list[list[list[float]]] | list[str]
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """The metrics of a run, with the split and the number of examples (`count`, default all) that
@@ -78,6 +84,9 @@ class Train:
     1000 samples.  `best` keeps the best checkpoint in addition to `keep_last`.  `trackers` log the
     lines of metrics.jsonl.  `fsdp` shards weights, gradients, averages and Adam's moments among the
     processes (FSDP), for networks that do not fit one device.
+
+    `condition_dropout` is the probability, by name, that a row loses a condition; `label_dropout`
+    is that of the label.  `ignore_conditions` are conditions of the data that nothing reads.
     """
 
     steps: Positive
@@ -99,6 +108,8 @@ class Train:
     compile: bool = False
     channels_last: bool = False
     label_dropout: Fraction = 0.0
+    condition_dropout: dict[str, Fraction] = field(default_factory=dict)
+    ignore_conditions: tuple[str, ...] = ()
     sample_every: Positive | None = None
     evaluate_every: Positive | None = None
     evaluate: Evaluate | None = None
@@ -110,19 +121,31 @@ class Train:
     keep_every: Positive | None = None
     log_every: Positive = 50
 
+    def __post_init__(self) -> None:
+        if self.label_dropout and "label" in self.condition_dropout:
+            raise ComponentError("label_dropout and condition_dropout.label are the same: give one")
+
+    @property
+    def dropout(self) -> dict[str, float]:
+        """The probability of dropping each condition, by name, where it is above 0."""
+        every = {"label": self.label_dropout, **self.condition_dropout}
+        return {name: probability for name, probability in every.items() if probability > 0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
     """Guidance of samples: v = v_weak + scale (v_strong - v_weak) for t in `interval`, within
     [0, 1].
 
-    A scale of 1 is no guidance.  The weak field is the network without its label (train with
-    `label_dropout`), or the network of the run in the folder `weak`.
+    A scale of 1 is no guidance.  The weak field is the network without the conditions that training
+    drops (`label_dropout`, `condition_dropout`), or without those named in `drop`; or it is the
+    network of the run in the folder `weak`.
     """
 
     scale: Annotated[float, Ge(0)]
     interval: tuple[Fraction, Fraction] = (0.0, 1.0)
     weak: FilePath | None = None
+    drop: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         start, end = self.interval
@@ -139,8 +162,9 @@ class Sample:
     `weights` selects the moving average (`ema`), the weights of the last step (`raw`), an average
     by name (`ema:0.9999`, `power:0.05`), or the average of the `best` checkpoint.  `label`
     conditions all samples on one class; by default, sample i of a model with labels has label i
-    modulo the number of classes.  `path` is an affine path to sample along other than the one
-    trained on.
+    modulo the number of classes.  `condition` is where other conditions come from: sample i has
+    those of example i, modulo their number, of the split `train` or `test`; or all samples have the
+    given values, by name.  `path` is an affine path to sample along other than the one trained on.
     """
 
     solver: Solver
@@ -150,6 +174,7 @@ class Sample:
     seed: int | None = None
     weights: str = "ema"
     label: Count | None = None
+    condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
     guidance: Guidance | None = None
 

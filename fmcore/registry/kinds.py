@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["AUTO", "KINDS", "Kind"]
+
+AUTO = "auto"
+"""The value of a derived option that asks the framework to fill it in."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +18,15 @@ class Kind:
     """One kind of component: its name, the hook that registers it, and its interface.
 
     `given` names constructor arguments that the framework fills in where a recipe omits them: a
-    model's `shape` is the data's.
+    model's `shape` is the data's.  `derived` names those that are filled in only where a recipe
+    sets them to `auto`.
     """
 
     name: str
     hook: str
     interface: str
     given: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
 
 
 KINDS: dict[str, Kind] = {
@@ -35,7 +40,8 @@ KINDS: dict[str, Kind] = {
             "model",
             "register_models",
             "fmcore.interfaces.model:VectorField",
-            given=("shape", "span"),
+            given=("shape", "span", "entries"),
+            derived=("classes",),
         ),
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
         Kind("metric", "register_metrics", "fmcore.interfaces.metric:Metric"),

@@ -9,8 +9,9 @@ from typing import Any, final
 
 import torch
 
-from fmcore.errors import ComponentError, DataError, RunError
+from fmcore.errors import ComponentError, DataError, FmcoreError, RunError
 from fmcore.flow.compatibility import check_network, check_pretrained, check_together
+from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
@@ -20,7 +21,9 @@ from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import stream_seed
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.sections import Bound, Evaluate, Sample, Train
+from fmcore.registry.kinds import AUTO
 from fmcore.runs.trackers import require_trackers
+from fmcore.stages.conditions import check_conditions
 from fmcore.training.batches import Batches
 from fmcore.training.ema import width_of
 
@@ -78,6 +81,42 @@ class Components:
         split = self.evaluate.split if self.evaluate else self.data.split
         return self.data if split == self.data.split else self.data.with_split(split)
 
+    @cached_property
+    def entries(self) -> Mapping[str, ConditionSpec]:
+        """The conditions of the data, without those that the training ignores.
+
+        Empty where only missing files could tell: a dry run needs no data.
+        """
+        ignored = () if self.train is None else self.train.ignore_conditions
+        try:
+            return {k: v for k, v in self.data.entries.items() if k not in ignored}
+        except DataError:
+            return {}
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        """The arguments of the network that the data and the objective decide."""
+        given: dict[str, Any] = {"shape": self.data.shape, "span": self.objective.spans}
+        given["entries"] = {k: v for k, v in self.entries.items() if k != "label"}
+        # the data are opened only where the recipe asks for it
+        if self.recipe.values["model"].get("classes") == AUTO:
+            given["classes"] = self.data.classes
+        return given
+
+    @cached_property
+    def planned_model(self) -> VectorField | None:
+        """The network on the meta device, to read its declarations; None if it cannot be built
+        there.
+        """
+        try:
+            with torch.device("meta"):
+                model: VectorField = self.recipe.build("model", **self.model_arguments)
+        except FmcoreError:
+            raise
+        except Exception:  # a third party's network may train all the same
+            return None
+        return model
+
     def model(self, device: torch.device | str = "cpu") -> VectorField:
         """Build the network: its initial weights are a function of the seed alone.
 
@@ -87,9 +126,7 @@ class Components:
         # constructors draw from torch's global generator: leave the caller's state as it was
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.seed, "init"))
-            model: VectorField = self.recipe.build(
-                "model", shape=self.data.shape, span=self.objective.spans
-            )
+            model: VectorField = self.recipe.build("model", **self.model_arguments)
         check_pretrained(model, self.path, self.objective)
         check_network(model, self.path, self.objective, self.data.shape)
         return model.to(device)
@@ -103,7 +140,8 @@ class Components:
             self.objective,
             train.batch_size,
             self.seed,
-            train.label_dropout,
+            train.dropout,
+            train.ignore_conditions,
         )
 
     @property
@@ -175,3 +213,6 @@ class Components:
         # last, since it is the first access that reads files
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")
+        check_conditions(
+            self.planned_model, self.path, self.data, train, self.sample, self.evaluate
+        )

@@ -7,7 +7,7 @@ recomputes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, final
@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError
 from fmcore.flow.compatibility import check_together
+from fmcore.interfaces.condition import ConditionSpec, null_rows
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.recipe import Recipe
 from fmcore.runs.trackers import require_trackers
@@ -120,12 +121,10 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     shape = components.data.shape
     # tensors without memory: a network larger than this machine can be counted
     with torch.device("meta"):
-        model: VectorField = components.recipe.build(
-            "model", shape=shape, span=components.objective.spans
-        )
+        model: VectorField = components.recipe.build("model", **components.model_arguments)
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
-    flops, kept = _one_example(model, shape)
+    flops, kept = _one_example(model, shape, components.entries)
     # only FSDP splits the state; plain data parallelism copies it to every process
     shards = processes if train and train.fsdp else 1
     state = parameters * copies * BYTES // shards
@@ -158,15 +157,22 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
         raise ComponentError(f"not enough memory: {cost.fit.line()}")
 
 
-def _one_example(model: VectorField, shape: tuple[int, ...]) -> tuple[int, int]:
+def _one_example(
+    model: VectorField, shape: tuple[int, ...], entries: Mapping[str, ConditionSpec]
+) -> tuple[int, int]:
     """Return FLOPs of forward and backward of one example, and the bytes it holds at most.
 
     Those are what autograd keeps, and the largest part that is recomputed.
     """
     t, one = torch.zeros((1,), device="meta"), torch.ones((), device="meta")
     counter, kept = FlopCounterMode(display=False), Activations()
+    read = {k: v for k, v in entries.items() if k in model.reads and k != "label"}
+    raw = {
+        k: v.to("meta") for name, spec in read.items() for k, v in null_rows(name, spec, 1).items()
+    }
     with counter, kept:
-        loss = model(torch.zeros((1, *shape), device="meta"), t).sum()
+        condition = model.prepare(raw or None).condition
+        loss = model(torch.zeros((1, *shape), device="meta"), t, condition).sum()
         # the loss itself is freed by the backward pass, and no activation
         held = kept.held() - loss.nbytes
         recomputed = kept.recomputed(partial(loss.backward, one))

@@ -7,6 +7,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from dataclasses import field as dataclass_field
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, final
@@ -15,16 +17,18 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, RunError, route_warnings
+from fmcore.flow.field import prepared
 from fmcore.flow.guidance import Guided
 from fmcore.flow.reschedule import ChangedSchedule
-from fmcore.interfaces.dataset import ImageDataset
+from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
+from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.problem import Callback, Problem, Solution, Status
 from fmcore.interfaces.randomness import noise_of
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
-from fmcore.recipe.sections import Guidance, Sample
+from fmcore.recipe.sections import Guidance, Sample, Train
 from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
@@ -33,10 +37,12 @@ from fmcore.runs.samples import Shards
 from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.stages.components import Components
+from fmcore.stages.conditions import NOTHING_TO_DROP, dropped_names, own_values, readers_of
 from fmcore.stages.identity import guide_of, used_plugins
 from fmcore.stages.weights import shared_field, trained_field, weights_of
 
 __all__ = [
+    "CONDITION",
     "Sampler",
     "provenance_of",
     "sample",
@@ -47,6 +53,9 @@ __all__ = [
     "with_refill",
     "wrap_path_and_guidance",
 ]
+
+CONDITION = "condition/"
+"""Prefix of the conditions in a shard, except `label` and `mask`."""
 
 MAX_SHARDS_PER_SOLVE = 8
 """Their states are in memory together, and a stop discards all of them."""
@@ -61,6 +70,9 @@ class Sampler:
     settings: Sample
     field: Predictor
     device: torch.device
+    _conditions: dict[tuple[int, ...], Condition | None] = dataclass_field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def seed(self) -> int:
@@ -69,14 +81,58 @@ class Sampler:
         return self.components.seed if own is None else own
 
     def condition(self, indices: Sequence[int]) -> Condition | None:
-        """Return the labels, cyclic or `sample.label`; None for a network without classes."""
-        classes = getattr(self.field.model, "classes", 0)
-        if not classes:
-            return None
-        label = self.settings.label
-        # by index, not by place in the batch: sample i has the same label in any batch
-        labels = torch.tensor([i % classes if label is None else label for i in indices])
-        return {"label": labels}
+        """Return the raw conditions of samples `indices`, on the CPU; None if there are none.
+
+        Labels are those of the settings, or cyclic, for a network with classes; other conditions
+        are those of `settings.condition`.
+        """
+        key = tuple(indices)
+        if key not in self._conditions:
+            self._conditions.clear()  # noise, solve and shard of the same samples ask in turn
+            self._conditions[key] = self._condition(key)
+        return self._conditions[key]
+
+    def _condition(self, indices: tuple[int, ...]) -> Condition | None:
+        given = self._given(indices)
+        classes, label = getattr(self.field.model, "classes", 0), self.settings.label
+        if classes and (label is not None or "label" not in given):
+            cyclic = [i % classes if label is None else label for i in indices]
+            given["label"] = torch.tensor(cyclic)
+        return with_flags(given, self.components.entries) or None
+
+    def _given(self, indices: tuple[int, ...]) -> dict[str, Tensor]:
+        """Return the entries of a split, or of a user, or the null value of what is read."""
+        source, entries = self.settings.condition, self.components.entries
+        if isinstance(source, str):
+            data = self._split
+            rows = data.batch([i % data.length for i in indices])
+            return {k: v for k, v in rows.items() if k in entries}
+        own = {} if source is None else self._own
+        found = {k: v.expand(len(indices), *v.shape[1:]).clone() for k, v in own.items()}
+        for name in readers_of(self.field.model, self.field.path) - found.keys() - {"label"}:
+            if name in entries and not entries[name].droppable:
+                raise ComponentError(
+                    f"the network or the source reads the condition '{name}': set "
+                    f"sample.condition: test, or sample.condition.{name}"
+                )
+            if name in entries:
+                found |= null_rows(name, entries[name], len(indices))
+        return found
+
+    @cached_property
+    def _split(self) -> Dataset:
+        """The split whose conditions the samples have."""
+        for known in (self.components.data, self.components.evaluated_data):
+            if known.split == self.settings.condition:
+                return known
+        return self.components.data.with_split(
+            "test" if self.settings.condition == "test" else "train"
+        )
+
+    @cached_property
+    def _own(self) -> dict[str, Tensor]:
+        """The entries that a user gives for every sample, `(1, *shape)` each."""
+        return self.components.data.encode(own_values(self.settings))
 
     def noise(self, indices: Sequence[int]) -> Tensor:
         """Return the initial states of samples `indices`, on the CPU."""
@@ -103,12 +159,13 @@ class Sampler:
 
         `solver` defaults to that of the settings.
         """
-        condition = self.condition(indices)
-        if condition is not None:
-            condition = {k: v.to(self.device) for k, v in condition.items()}
+        with torch.no_grad():
+            condition = self._prepared(indices)
+        x = x.to(self.device)
+        mask = (condition or {}).get("mask")
         problem = Problem(
             field=self.field,
-            x0=x.to(self.device),
+            x0=x if mask is None else x * mask,  # elements that do not exist stay 0
             t0=t0,
             t1=t1,
             path=self.field.path,
@@ -119,7 +176,16 @@ class Sampler:
             callback=callback,
         )
         with torch.no_grad():
-            return (solver or self.settings.solver).solve(problem)
+            solution = (solver or self.settings.solver).solve(problem)
+        # a stochastic solver adds noise everywhere
+        return solution if mask is None else replace(solution, x=solution.x * mask)
+
+    def _prepared(self, indices: Sequence[int]) -> Condition | None:
+        """Return the prepared conditions of samples `indices`, on the device."""
+        raw = self.condition(indices)
+        if raw is not None:
+            raw = {k: v.to(self.device) for k, v in raw.items()}
+        return prepared(self.field, raw)
 
     def draw(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the samples `indices` with the entries of a shard."""
@@ -153,8 +219,21 @@ class Sampler:
             "nfe": stats.nfe,
             "forwards": (stats.nfe * forwards).round().long(),
             "status": solution.status,
-            **(self.condition(indices) or {}),
+            **self._stored_condition(indices),
         }
+
+    def _stored_condition(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Return the entries of a shard that hold the conditions, and the example of each."""
+        stored = {
+            # an entry called `x` or `status` must not replace the shard's own
+            name if name in ("label", "mask") else f"{CONDITION}{name}": value
+            for name, value in (self.condition(indices) or {}).items()
+            if not name.startswith(PRESENT)
+        }
+        if isinstance(self.settings.condition, str):
+            length = self._split.length
+            stored["example"] = torch.tensor([i % length for i in indices])
+        return stored
 
     def stored(self, x: Tensor) -> Tensor:
         """Return points as shards store them: levels of images, else float32."""
@@ -265,29 +344,37 @@ def sampling_field(
 ) -> tuple[Predictor, Checkpoint]:
     """Return the trained field, with the path and guidance of the settings, and its checkpoint."""
     trained, checkpoint = shared_field(components, folder, settings.weights, device)
-    return wrap_path_and_guidance(trained, settings, device), checkpoint
+    return wrap_path_and_guidance(trained, settings, device, components.train), checkpoint
 
 
-def wrap_path_and_guidance(trained: Predictor, settings: Sample, device: torch.device) -> Predictor:
-    """Return the trained field along `settings.path`, guided by `settings.guidance`."""
+def wrap_path_and_guidance(
+    trained: Predictor, settings: Sample, device: torch.device, train: Train | None = None
+) -> Predictor:
+    """Return the trained field along `settings.path`, guided by `settings.guidance`.
+
+    `train` names the conditions that training dropped.
+    """
     field = trained
     if settings.path is not None:
         settings.solver.check(settings.path)
         field = ChangedSchedule(field, settings.path)
     if settings.guidance is not None:
-        field = _guided(field, settings.guidance, settings, device)
+        field = _guided(field, settings.guidance, settings, device, train)
     return field
 
 
-def _guided(field: Predictor, guidance: Guidance, settings: Sample, device: torch.device) -> Guided:
+def _guided(
+    field: Predictor,
+    guidance: Guidance,
+    settings: Sample,
+    device: torch.device,
+    train: Train | None,
+) -> Guided:
     if guidance.weak is None:
-        if not getattr(field.model, "classes", 0):
-            raise ComponentError(
-                "sample.guidance: the network has no classes to leave out: train with "
-                "model.classes and train.label_dropout, or guide by a weaker run: "
-                "sample.guidance.weak=RUN"
-            )
-        return Guided(field, guidance.scale, interval=guidance.interval)
+        drop = dropped_names(field.model, guidance, train)
+        if not drop:
+            raise ComponentError(NOTHING_TO_DROP)
+        return Guided(field, guidance.scale, interval=guidance.interval, drop=drop)
     folder = RunFolder.open(Path(guidance.weak))
     weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
     # both fields must follow the same path, or their difference means nothing
@@ -304,6 +391,10 @@ def provenance_of(
     """
     values = dict(components.recipe.values["sample"])
     values.pop("keep_on_disk")  # the samples do not depend on it
+    if values["condition"] is None:  # as samples of earlier versions were recorded
+        values.pop("condition")
+    if values["guidance"] is not None and values["guidance"]["drop"] is None:
+        values["guidance"] = {k: v for k, v in values["guidance"].items() if k != "drop"}
     along, guide, plugins = values.pop("path"), guide_of(settings), used_plugins(components, True)
     return {
         **values,

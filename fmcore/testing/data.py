@@ -95,6 +95,25 @@ class DatasetSuite(Suite):
             f"labels range from {low} to {high}, should be in [0, {data.classes})",
         )
 
+    def test_conditions_are_those_that_entries_declares(self) -> None:
+        """A batch gives the entries of `entries`, in their shapes and types, and no other; `encode`
+        takes the values of a row."""
+        data, indices = self.component(), _some(self.component())
+        batch = {k: v for k, v in data.batch(indices).items() if k not in ("x0", "x1")}
+        declared, given = sorted(data.entries), sorted(batch)
+        require(declared == given, f"entries declares {declared}, and a batch gives {given}")
+        for name, spec in data.entries.items():
+            value, wanted = batch[name], (len(indices), *spec.shape)
+            require(
+                tuple(value.shape) == wanted,
+                f"'{name}' has shape {tuple(value.shape)}, declared {wanted}",
+            )
+            kind = getattr(torch, spec.dtype)
+            require(value.dtype == kind, f"'{name}' is {value.dtype}, declared {spec.dtype}")
+            if name in data.takes:
+                row = data.encode({name: value[0].tolist()})[name]
+                require_equal(row, value[:1], f"'{name}' of a row, encoded from its numbers")
+
     def test_equal_options_give_equal_examples(self) -> None:
         """Two datasets of equal options give the same bits; no global generator is used."""
         first, second = self.component(), self.component()

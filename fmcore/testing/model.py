@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.condition import ConditionSpec, with_flags, without
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.source import Condition
 from fmcore.testing.checks import generator, require, require_close, require_equal, skip
@@ -23,8 +25,8 @@ initialisation, and a zero network passes most checks."""
 
 
 class ModelSuite(Suite):
-    """Override `component()` to build the network for data of `shape`, and set `classes` if it
-    takes labels.
+    """Override `component()` to build the network for data of `shape`; set `classes` if it takes
+    labels, and `entries` to the other conditions that the data give.
 
     The checks add random noise to the weights, so that no layer is zero.
     """
@@ -32,6 +34,20 @@ class ModelSuite(Suite):
     shape: tuple[int, ...] = (3, 8, 8)
     classes: int = 0
     span: bool = False
+    entries: Mapping[str, ConditionSpec] = MappingProxyType({})
+
+    def condition(self, n: int) -> dict[str, Tensor]:
+        """Return raw conditions of `n` rows, which differ from row to row: a label, the `entries`
+        and their flags."""
+        random = generator(3)
+        found = {"label": torch.arange(n) % (self.classes or 1)}
+        for name, spec in self.entries.items():
+            if spec.dtype == "float32":
+                found[name] = torch.randn(n, *spec.shape, generator=random)
+            else:
+                found[name] = torch.randint(2, (n, *spec.shape), generator=random)
+                found[name] = found[name].to(getattr(torch, spec.dtype))
+        return with_flags(found, self.entries)
 
     def test_is_a_vector_field_with_closed_options(self) -> None:
         """A model derives from VectorField; its options are typed keywords, without *args,
@@ -52,8 +68,8 @@ class ModelSuite(Suite):
         """The result has x's shape and dtype, for one row and for several."""
         model = _perturbed(self)
         for batch in (1, 3):
-            x, t, condition = _arguments(self, batch)
-            y = model(x, t, condition)
+            y = _evaluated(model, *_arguments(self, batch))
+            x = _arguments(self, batch)[0]
             require(
                 y.shape == x.shape,
                 f"the result has shape {tuple(y.shape)} for x of shape {tuple(x.shape)}",
@@ -65,9 +81,9 @@ class ModelSuite(Suite):
         """Row i depends on row i of x, t and the condition alone, in evaluation and in training."""
         model = _perturbed(self)
         x, t, condition = _arguments(self, 4)
-        together = model(x, t, condition)
+        together = _evaluated(model, x, t, condition)
         for i in range(4):
-            alone = model(x[i : i + 1], t[i : i + 1], _row(condition, i))
+            alone = _evaluated(model, x[i : i + 1], t[i : i + 1], _row(condition, i))
             require_close(
                 alone,
                 together[i : i + 1],
@@ -89,7 +105,7 @@ class ModelSuite(Suite):
         model = _perturbed(self)
         x, _, condition = _arguments(self, 1)
         for early, late in ((0.0, 1.0), (0.5, 0.501)):
-            results = [model(x, torch.tensor([t]), condition) for t in (early, late)]
+            results = [_evaluated(model, x, torch.tensor([t]), condition) for t in (early, late)]
             change = float((results[1] - results[0]).abs().max() / results[0].abs().max())
             require(
                 change > 1e-6,
@@ -101,12 +117,13 @@ class ModelSuite(Suite):
         """Without a condition, every row has the null class, -1; a network without labels ignores
         them."""
         model = _perturbed(self)
-        x, t, _ = _arguments(self, 3)
-        absent = model(x, t)
+        x, t, condition = _arguments(self, 3)
+        condition.pop("label")
+        absent = _evaluated(model, x, t, condition or None)
         null = torch.full((3,), -1)
         labels = torch.zeros(3, dtype=torch.int64) if self.classes == 0 else null
         require_close(
-            model(x, t, {"label": labels}),
+            _evaluated(model, x, t, {**condition, "label": labels}),
             absent,
             f"with label {int(labels[0])}, compared with no condition",
             **_rounding(absent),
@@ -124,14 +141,45 @@ class ModelSuite(Suite):
             f"the network's attribute `classes` is {declared}, should be {self.classes}: sampling "
             "and guidance read it",
         )
-        x, t, _ = _arguments(self, 1)
+        x, t, condition = _arguments(self, 1)
         labels = range(-1, min(self.classes, 4))
-        results = [model(x, t, {"label": torch.tensor([label])}) for label in labels]
+        results = [
+            _evaluated(model, x, t, {**condition, "label": torch.tensor([label])})
+            for label in labels
+        ]
         for label, (one, next_one) in enumerate(itertools.pairwise(results)):
             require(
                 not torch.equal(one, next_one),
                 f"labels {label - 1} and {label} give the same result",
             )
+
+    def test_reads_the_entries_that_it_declares_and_no_others(self) -> None:
+        """Entries of the data that `reads` names change the result, also by their null value;
+        others do not."""
+        model = _perturbed(self)
+        x, t, condition = _arguments(self, 3)
+        before = _evaluated(model, x, t, condition)
+        unknown = model.reads - self.entries.keys() - {"label"}
+        require(
+            not unknown,
+            f"reads names {sorted(unknown)}, which the suite's `entries` do not declare",
+        )
+        for name, spec in self.entries.items():
+            changed: list[Condition] = [{**condition, name: _other_value(condition[name])}]
+            if spec.droppable:
+                changed.append(without(condition, [name]))
+            for other in changed:
+                difference = (_evaluated(model, x, t, other) - before).abs().flatten(1).amax(1)
+                if name in model.reads:
+                    require(
+                        bool((difference > 0).all()),
+                        f"'{name}' is in reads, and another value of it gives the same result",
+                    )
+                else:
+                    require(
+                        not bool(difference.any()),
+                        f"'{name}' is not in reads, and another value of it changes the result",
+                    )
 
     def test_evaluation_is_deterministic(self) -> None:
         """In evaluation mode the result is a function of the arguments: the network draws no random
@@ -139,7 +187,7 @@ class ModelSuite(Suite):
         model = _perturbed(self)
         arguments = _arguments(self, 2)
         state = torch.get_rng_state()
-        first, second = model(*arguments), model(*arguments)
+        first, second = _evaluated(model, *arguments), _evaluated(model, *arguments)
         require(
             torch.equal(torch.get_rng_state(), state),
             "the network drew from torch's global generator in evaluation mode",
@@ -150,18 +198,24 @@ class ModelSuite(Suite):
         """x, t and the condition are not modified in place."""
         model = _perturbed(self)
         x, t, condition = _arguments(self, 2)
-        before = [x.clone(), t.clone(), condition["label"].clone()]
-        model(x, t, condition)
+        before = [x.clone(), t.clone()]
+        entries = {name: value.clone() for name, value in condition.items()}
+        _evaluated(model, x, t, condition)
         require_equal(x, before[0], "x after the evaluation")
         require_equal(t, before[1], "t after the evaluation")
-        require_equal(condition["label"], before[2], "the label after the evaluation")
+        for name, value in entries.items():
+            require_equal(condition[name], value, f"the {name} after the evaluation")
 
     def test_the_state_dict_is_the_whole_state(self) -> None:
         """A network that loads another's state dict gives the other's results."""
         model, other = _perturbed(self), _built(self, seed=1)
         other.load_state_dict(model.state_dict())
         arguments = _arguments(self, 2)
-        require_equal(other(*arguments), model(*arguments), "after loading the state dict")
+        require_equal(
+            _evaluated(other, *arguments),
+            _evaluated(model, *arguments),
+            "after loading the state dict",
+        )
 
     def test_initial_weights_depend_on_the_seed_alone(self) -> None:
         """Two networks built after the same `torch.manual_seed` have equal weights."""
@@ -173,9 +227,9 @@ class ModelSuite(Suite):
         """Under bfloat16 autocast the result is within 10 % of the float32 result."""
         model = _perturbed(self)
         arguments = _arguments(self, 2)
-        exact = model(*arguments)
+        exact = _evaluated(model, *arguments)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            rounded = model(*arguments)
+            rounded = _evaluated(model, *arguments)
         require(bool(rounded.isfinite().all()), "the result is not finite under bfloat16 autocast")
         error = float((rounded.float() - exact).norm() / exact.norm())
         require(
@@ -189,9 +243,7 @@ class ModelSuite(Suite):
         model = _perturbed(self).requires_grad_(True)
         batch = max(4, self.classes)
         x, t, condition = _arguments(self, batch)
-        if self.classes:
-            condition = {"label": torch.arange(batch) % self.classes}
-        model(x, t, condition).square().sum().backward()
+        torch.autograd.backward(_evaluated(model, x, t, condition).square().sum())
         for name, parameter in model.named_parameters():
             gradient = parameter.grad
             require(
@@ -204,7 +256,7 @@ class ModelSuite(Suite):
         model = _perturbed(self)
         x, t, condition = _arguments(self, 2)
         x.requires_grad_(True)
-        y = model(x, t, condition)
+        y = _evaluated(model, x, t, condition)
         require(y.requires_grad, "the result is detached from x: does the network use no_grad?")
         (gradient,) = torch.autograd.grad(y.square().sum(), x, allow_unused=True)
         require(
@@ -220,11 +272,12 @@ class ModelSuite(Suite):
         with torch.device("meta"):
             model = self.component()
             x, t = torch.empty(2, *self.shape), torch.empty(2)
+        condition = {k: v.to("meta") for k, v in self.condition(2).items()}
         planned = {name: tensor.shape for name, tensor in model.state_dict().items()}
         require(planned == real, "the state dict on the meta device has other names or shapes")
         for name, tensor in model.state_dict().items():
             require(tensor.is_meta, f"'{name}' was made on {tensor.device}, not the default device")
-        y = model(x, t)
+        y = _evaluated(model, x, t, condition)
         require(y.is_meta and y.shape == x.shape, "running on the meta device gave a real tensor")
 
 
@@ -245,11 +298,20 @@ def _perturbed(suite: ModelSuite) -> VectorField:
 
 
 def _arguments(suite: ModelSuite, batch: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Return x, t and labels that differ from row to row."""
+    """Return x, t and a raw condition that differ from row to row."""
     x = torch.randn(batch, *suite.shape, generator=generator(2))
-    t = torch.linspace(0.1, 0.9, batch)
-    label = torch.arange(batch) % (suite.classes or 1)
-    return x, t, {"label": label}
+    return x, torch.linspace(0.1, 0.9, batch), suite.condition(batch)
+
+
+def _evaluated(model: VectorField, x: Tensor, t: Tensor, raw: Condition | None) -> Tensor:
+    """Return the result under a raw condition, which the network prepares first."""
+    result: Tensor = model(x, t, model.prepare(raw).condition)
+    return result
+
+
+def _other_value(value: Tensor) -> Tensor:
+    """Return another value of an entry in every row."""
+    return value + 1 if value.dtype != torch.bool else ~value
 
 
 def _row(condition: Condition, i: int) -> dict[str, Tensor]:
@@ -259,8 +321,7 @@ def _row(condition: Condition, i: int) -> dict[str, Tensor]:
 def _seeded(model: VectorField, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
     """Return the result in training mode, with the same dropout at every call."""
     with _from_seed(0):
-        result: Tensor = model(x, t, condition)
-    return result
+        return _evaluated(model, x, t, condition)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ rows however many processes or micro-batches share it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import final
@@ -14,6 +14,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from fmcore.errors import DataError
+from fmcore.interfaces.condition import dropped, with_flags
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.levels import from_levels
@@ -21,7 +23,7 @@ from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.shapes import require_shape
-from fmcore.interfaces.source import NULL_CLASS, Source
+from fmcore.interfaces.source import Source
 
 __all__ = ["BLOCK", "Batches"]
 
@@ -43,7 +45,8 @@ class Batches:
     objective: Objective
     batch_size: int
     seed: int
-    label_dropout: float = 0.0
+    dropout: Mapping[str, float] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
     _pools: dict[tuple[int, range], Pairing] = field(default_factory=dict, init=False, repr=False)
 
     def indices(self, step: int, rows: range) -> list[int]:
@@ -112,12 +115,27 @@ class Batches:
 
     def _drawn(self, step: int, rows: range) -> _Drawn:
         batch = self.data.batch(self.indices(step, rows))
+        self._require_labels_below_classes(batch.get("label"))
         x1 = self._points(batch.pop("x1"), step, rows)
         x0 = batch.pop("x0", None)  # a dataset of pairs provides the noise
-        condition = self._with_label_dropout(batch, step, rows)
+        given = {k: v for k, v in batch.items() if k not in self.ignored}
         if x0 is None:
-            x0 = self._noise(step, rows, condition)
+            x0 = self._noise(step, rows, given)  # sources read undropped conditions
+        condition = self._with_dropout(with_flags(given, self.data.entries), step, rows)
         return _Drawn(x0=x0, x1=x1, condition=condition)
+
+    def _require_labels_below_classes(self, label: Tensor | None) -> None:
+        """Raise DataError for a label outside [0, classes): a network would take it for the null
+        class, or fail inside an embedding.
+        """
+        if label is None or not label.numel():
+            return
+        low, high = int(label.min()), int(label.max())
+        if low < 0 or (self.data.classes and high >= self.data.classes):
+            raise DataError(
+                f"{type(self.data).__name__} gives the label {low if low < 0 else high}, and its "
+                f"{self.data.classes} classes have the labels 0 to {self.data.classes - 1}"
+            )
 
     def _example(self, position: int) -> int:
         epoch, place = divmod(position, self.data.length)
@@ -154,15 +172,17 @@ class Batches:
             parts.append(drawn[own])
         return torch.cat(parts)
 
-    def _with_label_dropout(
+    def _with_dropout(
         self, condition: dict[str, Tensor], step: int, rows: range
     ) -> dict[str, Tensor]:
-        """Replace each label by the null class with probability `label_dropout`."""
-        if self.label_dropout == 0 or "label" not in condition:
-            return condition
-        chance = torch.rand(self.batch_size, generator=generator_for(self.seed, "drop", step))
-        drop = chance[rows.start : rows.stop] < self.label_dropout
-        return {**condition, "label": condition["label"].masked_fill(drop, NULL_CLASS)}
+        """Replace entries by their null values, each with its probability in `dropout`."""
+        for name, probability in self.dropout.items():
+            if name not in condition:
+                continue
+            coins = generator_for(self.seed, f"drop/{name}", step)
+            chance = torch.rand(self.batch_size, generator=coins)[rows.start : rows.stop]
+            condition = {**condition, **dropped(condition, name, chance < probability)}
+        return condition
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Step(nn.Module):
         condition: Condition | None,
         draws: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the mean losses, a scalar, and the means in the order of `loss_names`.
+        """Return the weighted sum of the mean losses, a scalar, and the means by `loss_names`.
 
         Raises ComponentError if objective or network give other losses than they declare.
         """

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 import torch
 from annotated_types import Ge
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fmcore import DataError, Dataset
+from fmcore import ConditionSpec, DataError, Dataset
 
 __all__ = ["Pairs"]
 
@@ -48,6 +48,14 @@ class Pairs(Dataset):
         return 0 if label is None or not len(label) else int(label.max()) + 1
 
     @property
+    def entries(self) -> Mapping[str, ConditionSpec]:
+        others = {k: v for k, v in self._tensors.items() if k not in ("x0", "x1", "label")}
+        return {
+            **super().entries,
+            **{k: ConditionSpec(tuple(v.shape[1:]), _dtype(v)) for k, v in others.items()},
+        }
+
+    @property
     def length(self) -> int:
         return len(self._rows)
 
@@ -75,6 +83,12 @@ class Pairs(Dataset):
     @property
     def _tensors(self) -> dict[str, Tensor]:
         return _read(self.file)
+
+
+def _dtype(tensor: Tensor) -> Literal["float32", "int64", "bool"]:
+    if tensor.dtype == torch.bool:
+        return "bool"
+    return "float32" if tensor.is_floating_point() else "int64"
 
 
 @lru_cache(maxsize=4)

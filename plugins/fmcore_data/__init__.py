@@ -12,6 +12,11 @@ def register_datasets(register: Register) -> None:
     """Register points in the plane and images in common formats."""
     register("toy", "fmcore_data.toy:Toy", summary="points in the plane: checkerboard, moons, ...")
     register(
+        "conditional_gaussian",
+        "fmcore_data.conditional_gaussian:ConditionalGaussian",
+        summary="points in the plane around a linear function of a condition",
+    )
+    register(
         "digits",
         "fmcore_data.digits:Digits",
         summary="1,797 handwritten digits, 8x8, from scikit-learn",

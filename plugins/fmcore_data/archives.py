@@ -19,7 +19,10 @@ compress to about half."""
 
 
 def check_name(name: str, archive: FilePath) -> str:
-    """Return `name`, of a member of `archive`.  Raises DataError if it is empty or points outside."""
+    """Return `name`, of a member of `archive`.
+
+    Raises DataError if it is empty or points outside.
+    """
     if not name:
         raise DataError(f"{archive} has a member without a name: write it again")
     path = PurePosixPath(name)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore import DataError, Evaluation, Field, MetricBatch, Rows, Solver, Status, create, log_prob
+from fmcore.interfaces.condition import with_flags
 
 __all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
 
@@ -88,7 +89,7 @@ class Likelihood:
             sample_ids=batch.indices,
             condition={
                 name: value.to(device)
-                for name, value in batch.condition.items()
+                for name, value in with_flags(batch.condition, evaluation.data.entries).items()
                 if name != "label" or _labelled(evaluation)
             }
             or None,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fmcore import Condition
+from fmcore import Condition, ConditionSpec
+from fmcore_nets.conditioning import NO_ENTRIES, vectors
 
 __all__ = ["Embedding", "sinusoidal"]
 
@@ -34,14 +36,20 @@ def sinusoidal(t: Tensor, features: int, fastest: float, ratio: float = LOWEST_R
 @final
 class Embedding(nn.Module):
     """ADM's embedding: `features` sinusoids of t through two layers to `width` channels, plus a
-    learned vector per class.
+    learned vector per class, and a linear map of the other conditions.
 
     `scale` is the highest frequency, in radians per unit of t.  The null class (-1, or no label)
     adds nothing, so it needs no row of the table.
     """
 
     def __init__(
-        self, features: int, width: int, classes: int, scale: float, span: bool = False
+        self,
+        features: int,
+        width: int,
+        classes: int,
+        scale: float,
+        span: bool = False,
+        entries: Mapping[str, ConditionSpec] = NO_ENTRIES,
     ) -> None:
         super().__init__()
         self.features = features
@@ -52,6 +60,10 @@ class Embedding(nn.Module):
         self.span_inner = nn.Linear(features, width) if span else None
         self.span_outer = nn.Linear(width, width) if span else None
         self.label = nn.Embedding(classes, width) if classes else None
+        self.entries = entries
+        columns = sum(spec.size + 1 for spec in entries.values())
+        # the column of a flag is the bias: rows without the entry get nothing
+        self.given = nn.Linear(columns, width, bias=False) if entries else None
 
     def forward(
         self,
@@ -68,6 +80,8 @@ class Embedding(nn.Module):
             length = torch.zeros_like(t) if until is None else until - t
             features = sinusoidal(length, self.features, self.scale).to(dtype)
             vector = vector + self.span_outer(F.silu(self.span_inner(features)))
+        if self.given is not None:
+            vector = vector + self.given(vectors(vector, condition, self.entries))
         if self.label is None or condition is None or "label" not in condition:
             return vector
         label = condition["label"]

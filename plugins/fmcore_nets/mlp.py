@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, final
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
-from fmcore import ComponentError, Condition, VectorField
+from fmcore import ComponentError, Condition, ConditionSpec, VectorField
+from fmcore_nets.conditioning import NO_ENTRIES, chosen_entries, vectors
 from fmcore_nets.embedding import sinusoidal
 
 __all__ = ["MLP"]
@@ -32,8 +34,9 @@ class MLP(VectorField):
     sinusoids of t, and the label.
 
     The paper's has 5 layers of 512.  Takes data of any shape.  `classes` > 0 makes it read
-    `condition["label"]`, one-hot, with zeros for the null class.  `span` adds the second time of a
-    flow map; the framework sets it where the objective needs it.
+    `condition["label"]`, one-hot, with zeros for the null class.  `conditions` names other entries
+    of the data that it reads, flattened; the framework fills in their shapes (`entries`).  `span`
+    adds the second time of a flow map; the framework sets it where the objective needs it.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class MLP(VectorField):
         time_features: Annotated[int, Gt(1)] = 16,
         classes: Annotated[int, Ge(0)] = 0,
         span: bool = False,
+        conditions: tuple[str, ...] = (),
+        entries: Mapping[str, ConditionSpec] = NO_ENTRIES,
         activation: Literal["silu", "gelu", "relu", "tanh"] = "silu",
     ) -> None:
         super().__init__()
@@ -55,14 +60,21 @@ class MLP(VectorField):
         self.time_features = time_features
         self.classes = classes
         self.span = span
+        self.read_entries = chosen_entries(conditions, entries, "mlp")
         self.fastest = FASTEST_SPAN if span else FASTEST
         size = math.prod(shape)
         times = 2 if span else 1
-        widths = [size + times * time_features + classes, *[width] * depth]
+        # an entry has a column that is 1 where it is given
+        given = sum(spec.size + 1 for spec in self.read_entries.values())
+        widths = [size + times * time_features + classes + given, *[width] * depth]
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(widths):
             layers += [nn.Linear(inputs, outputs), _ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers, nn.Linear(width, size))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return super().reads | self.read_entries.keys()
 
     def forward(
         self,
@@ -79,7 +91,8 @@ class MLP(VectorField):
             sinusoidal(time, self.time_features, self.fastest, ratio=1 / 16).to(x.dtype)
             for time in times
         ]
-        inputs = torch.cat([x.flatten(1), *features, self._one_hot(x, condition)], dim=1)
+        given = [self._one_hot(x, condition), vectors(x, condition, self.read_entries)]
+        inputs = torch.cat([x.flatten(1), *features, *given], dim=1)
         prediction: Tensor = self.layers(inputs)
         return prediction.reshape(x.shape)
 

@@ -6,7 +6,7 @@ encoder and `depth + 1` in the decoder, which reads the encoder's outputs as ski
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from fmcore import ComponentError, Condition, VectorField
+from fmcore import ComponentError, Condition, ConditionSpec, VectorField
 from fmcore_nets.attention import Attention, head_count
+from fmcore_nets.conditioning import NO_ENTRIES, chosen_entries, image_channels, images
 from fmcore_nets.embedding import Embedding
 from fmcore_nets.normalization import GroupNorm
 from fmcore_nets.residual import Downsample, Resample, ResidualBlock, Upsample, zero_conv
@@ -36,8 +37,11 @@ class UNet(VectorField):
     has attention.  `head_channels` is the number of channels per head; `heads`, if given, is the
     number of heads instead.  `classes` > 0 makes it read `condition["label"]`.  `updown` resamples
     in a residual block, as ADM does, or by a convolution, as DDPM does; `scale_shift` is ADM's
-    modulation.  `recompute` stores no activations inside the blocks and computes them again in the
-    backward pass: less memory, a third more time.  The output is zero at initialisation.
+    modulation.  `conditions` names other entries of the data that it reads: images
+    `(channels, height, width)` as channels, resized to x's size, all others as vectors in the
+    embedding; the framework fills in their shapes (`entries`).  `recompute` stores no activations
+    inside the blocks and computes them again in the backward pass: less memory, a third more time.
+    The output is zero at initialisation.
     `time_scale` is the highest frequency of the time embedding, in radians from noise to data:
     ADM's is 1000; a smaller one makes the field smoother in t, so that adaptive solvers take fewer
     steps; flow maps (`span`, set by the framework) need about 3.
@@ -62,6 +66,8 @@ class UNet(VectorField):
         scale_shift: bool = True,
         recompute: bool = False,
         span: bool = False,
+        conditions: tuple[str, ...] = (),
+        entries: Mapping[str, ConditionSpec] = NO_ENTRIES,
         time_scale: Annotated[float, Gt(0)] = 1000.0,
     ) -> None:
         super().__init__()
@@ -70,13 +76,24 @@ class UNet(VectorField):
         self.span = span
         levels = _levels(shape, channels, tuple(channel_mult), tuple(attention_resolutions))
         build = _Builder(4 * channels, dropout, scale_shift, updown, head_channels, heads)
-        self.embedding = Embedding(channels, 4 * channels, classes, time_scale, span)
-        self.stem = nn.Conv2d(shape[0], levels[0].width, 3, padding=1)
+        read = chosen_entries(conditions, entries, "unet")
+        self.read_images = {k: v for k, v in read.items() if len(v.shape) == 3}
+        self.read_vectors = {k: v for k, v in read.items() if k not in self.read_images}
+        self.embedding = Embedding(
+            channels, 4 * channels, classes, time_scale, span, self.read_vectors
+        )
+        self.stem = nn.Conv2d(
+            shape[0] + image_channels(self.read_images), levels[0].width, 3, padding=1
+        )
         self.down, widths = build.encoder(levels, depth)
         self.middle = build.middle(levels[-1].width)
         self.up = build.decoder(levels, depth, widths)
         self.norm = GroupNorm(levels[0].width)
         self.head = zero_conv(levels[0].width, shape[0])
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return super().reads | self.read_images.keys() | self.read_vectors.keys()
 
     def forward(
         self,
@@ -87,7 +104,7 @@ class UNet(VectorField):
         until: Tensor | None = None,
     ) -> Tensor:
         embedding = self.embedding(t, condition, x.dtype, until)
-        h = self.stem(x)
+        h = self.stem(torch.cat([x, *images(x, condition, self.read_images)], dim=1))
         skips = [h]
         for stage in self.down:
             h = self._apply_stage(stage, h, embedding)

@@ -60,8 +60,8 @@ class BridgePath(Path, ABC):
     def sample(self, x0: Tensor, x1: Tensor, t: Tensor, z: Tensor | None = None) -> PathSample:
         if z is None:
             raise ComponentError(
-                f"{type(self).__name__} is a random bridge: sample(x0, x1, t, z) needs z, a draw of "
-                "path.bridge() in the shape of x1"
+                f"{type(self).__name__} is a random bridge: sample(x0, x1, t, z) needs z, a draw "
+                "of path.bridge() in the shape of x1"
             )
         w = self.weights(t.to(torch.promote_types(t.dtype, torch.float32)))
         a, b, g, d_a, d_b, d_g = (append_dims(v, x1) for v in w)

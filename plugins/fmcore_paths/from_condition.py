@@ -30,6 +30,10 @@ class FromCondition(Source):
     key: str
     scale: Annotated[float, Gt(0)] = 1.0
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({self.key})
+
     def sample(
         self,
         n: int,

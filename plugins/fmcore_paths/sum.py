@@ -27,6 +27,10 @@ class Sum(Source):
     scale: Annotated[float, Ge(0)] = 1.0
     noise: Annotated[float, Ge(0)] = 0.0
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return self.source.reads
+
     def sample(
         self,
         n: int,

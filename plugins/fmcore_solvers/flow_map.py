@@ -57,7 +57,8 @@ class FlowMap(Solver):
         if jump is None:
             raise ComponentError(
                 f"{label_of(self)} needs a flow map (a field with `jump`), and "
-                f"{type(problem.field).__name__} is a velocity: use an ODE solver such as 'midpoint'"
+                f"{type(problem.field).__name__} is a velocity: use an ODE solver such as "
+                "'midpoint'"
             )
         x = state_of(problem)
         t0, t1 = interval(problem)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from fmcore import DataError, Dataset, ImageDataset
+from fmcore import ConditionSpec, DataError, Dataset, ImageDataset
 from fmcore.testing import DatasetSuite, run_suite
 
 
@@ -35,6 +35,36 @@ class Right(Dataset):
     def batch(self, indices):
         rows = torch.as_tensor(indices)
         return {"x1": self.points[rows], "label": rows % 4}
+
+
+@dataclass(frozen=True)
+class Undeclared(Right):
+    def batch(self, indices):
+        return {**super().batch(indices), "angle": torch.zeros(len(indices))}
+
+
+@dataclass(frozen=True)
+class DeclaresAnotherShape(Undeclared):
+    @property
+    def entries(self):
+        return {**super().entries, "angle": ConditionSpec((2,))}
+
+
+@dataclass(frozen=True)
+class DeclaresAnotherType(Undeclared):
+    @property
+    def entries(self):
+        return {**super().entries, "angle": ConditionSpec((), "int64")}
+
+
+@dataclass(frozen=True)
+class EncodesOtherwise(Undeclared):
+    @property
+    def entries(self):
+        return {**super().entries, "angle": ConditionSpec(())}
+
+    def encode(self, given):
+        return {name: value + 1 for name, value in super().encode(given).items()}
 
 
 @dataclass(frozen=True)
@@ -177,6 +207,9 @@ def test_a_dataset_that_obeys_the_laws_passes():
     assert [result for result in outcome(Right).values() if not result.passed] == []
 
 
+CONDITIONS = "test_conditions_are_those_that_entries_declares"
+
+
 @pytest.mark.parametrize(
     ("data", "check", "word"),
     [
@@ -187,6 +220,10 @@ def test_a_dataset_that_obeys_the_laws_passes():
         (OneClassTooMany, "test_labels_lie_below_classes", "should be in [0, 3)"),
         (Unlabelled, "test_labels_lie_below_classes", "no 'label'"),
         (ShortLabels, "test_labels_lie_below_classes", "1 rows for 5"),
+        (Undeclared, CONDITIONS, "gives ['angle', 'label']"),
+        (DeclaresAnotherShape, CONDITIONS, "declared (5, 2)"),
+        (DeclaresAnotherType, CONDITIONS, "declared int64"),
+        (EncodesOtherwise, CONDITIONS, "encoded from its numbers"),
         (GlobalNoise, "test_equal_options_give_equal_examples", "global"),
         (FreshDraws, "test_equal_options_give_equal_examples", "second dataset"),
         (Sorted, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fmcore import ComponentError, Field, Guided, VectorField, create
-from fmcore.flow.guidance import without_label
+from fmcore.flow.guidance import dropping
 
 
 class Pulled(VectorField):
@@ -95,7 +95,7 @@ def test_guidance_may_be_wrapped_again():
 
 def test_the_null_class_replaces_labels_and_nothing_else():
     condition = {"label": torch.tensor([2, 5]), "mask": torch.ones(2, 3)}
-    null = without_label(condition)
+    null = dropping(condition, ("label",))
     assert null["label"].tolist() == [-1, -1]
     assert null["mask"] is condition["mask"]
     assert condition["label"].tolist() == [2, 5]

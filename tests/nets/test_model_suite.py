@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
 
-from fmcore import VectorField
+from fmcore import ConditionSpec, Prepared, VectorField
 from fmcore.testing import ModelSuite, run_suite
 
 
@@ -221,3 +223,85 @@ def test_the_check_of_a_law_fails_for_a_network_that_breaks_it(model, check, wor
 )
 def test_the_check_of_a_law_of_labels_fails_for_a_network_that_breaks_it(model, check):
     assert check in failures(model, classes=3)
+
+
+class Conditioned(Right):
+    """Reads a vector c, of which the data give another too."""
+
+    entries: ClassVar = {"c": ConditionSpec((2,), droppable=True), "other": ConditionSpec((2,))}
+
+    @property
+    def reads(self):
+        return frozenset({"c"})
+
+    def forward(self, x, t, condition=None):
+        shift = 0
+        if condition is not None and "c" in condition:
+            shift = self.read(condition, condition["c"])[:, None, None, None]
+        return super().forward(x, t, condition) + shift
+
+    def read(self, condition, c):
+        return c.sum(1) + condition["present/c"]
+
+
+class ReadsAnother(Conditioned):
+    def read(self, condition, c):
+        return super().read(condition, c) + condition["other"].sum(1)
+
+
+class ReadsNothing(Conditioned):
+    def read(self, condition, c):
+        return 0 * c.sum(1)
+
+
+class Undeclared(Conditioned):
+    @property
+    def reads(self):
+        return frozenset({"c", "d"})
+
+
+class PreparesTheBatch(Conditioned):
+    def prepare(self, condition, x1=None):
+        if condition is None or "c" not in condition:
+            return Prepared(condition)
+        return Prepared({**condition, "c": condition["c"] - condition["c"].mean(0)})
+
+
+class WritesIntoTheCondition(Conditioned):
+    def prepare(self, condition, x1=None):
+        if condition is not None and "c" in condition:
+            condition["c"].mul_(1.5)
+        return Prepared(condition)
+
+
+def conditioned(model):
+    class Suite(ModelSuite):
+        entries = Conditioned.entries
+
+        def component(self):
+            return model()
+
+    return {result.name: result for result in run_suite(Suite)}
+
+
+def test_a_correct_network_with_conditions_passes():
+    assert [r for r in conditioned(Conditioned).values() if not r.passed] == []
+
+
+READS = "test_reads_the_entries_that_it_declares_and_no_others"
+
+
+@pytest.mark.parametrize(
+    ("model", "check", "word"),
+    [
+        (ReadsAnother, READS, "'other' is not in reads"),
+        (ReadsNothing, READS, "'c' is in reads"),
+        (Undeclared, READS, "['d']"),
+        (PreparesTheBatch, "test_rows_are_independent", "row 0 alone"),
+        (WritesIntoTheCondition, "test_does_not_modify_its_arguments", "the c after"),
+    ],
+)
+def test_the_check_of_a_law_of_conditions_fails_for_a_network_that_breaks_it(model, check, word):
+    result = conditioned(model)[check]
+    assert not result.passed
+    assert word in result.message

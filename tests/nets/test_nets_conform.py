@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fmcore import ComponentError, ConditionSpec
 from fmcore.testing import ModelSuite
 from fmcore_nets.attention import _attention
 from fmcore_nets.mlp import MLP
@@ -40,6 +43,63 @@ class TestUNetWithLabels(ModelSuite):
 
     def component(self):
         return UNet(shape=self.shape, **SMALL, classes=10, dropout=0.1)
+
+
+VECTOR = ConditionSpec((2,), droppable=True)
+IMAGE = ConditionSpec((3, 4, 4), droppable=True)
+UNREAD = ConditionSpec((5,))
+
+
+class TestMLPWithConditions(ModelSuite):
+    shape = (2,)
+    classes = 2
+    entries: ClassVar = {"c": VECTOR, "image": IMAGE, "unread": UNREAD}
+
+    def component(self):
+        return MLP(
+            shape=self.shape,
+            width=32,
+            depth=2,
+            classes=2,
+            conditions=("c", "image"),
+            entries=self.entries,
+        )
+
+
+class TestUNetWithConditions(ModelSuite):
+    shape = (1, 8, 8)
+    entries: ClassVar = {"c": ConditionSpec((2,)), "image": IMAGE, "unread": UNREAD}
+
+    def component(self):
+        read = ("image", "c")
+        return UNet(shape=self.shape, **SMALL, conditions=read, entries=self.entries)
+
+
+@pytest.mark.parametrize("network", [MLP, UNet])
+def test_entries_that_are_not_named_in_conditions_leave_the_state_dict_as_it_is(network):
+    small = SMALL if network is UNet else {"width": 8}
+    plain = network(shape=(1, 8, 8), **small)
+    given = network(shape=(1, 8, 8), **small, entries={"c": VECTOR})
+    assert {k: v.shape for k, v in given.state_dict().items()} == {
+        k: v.shape for k, v in plain.state_dict().items()
+    }
+    assert given.reads == frozenset()
+
+
+@pytest.mark.parametrize("network", [MLP, UNet])
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (("d",), "no condition 'd'.*they give c, k"),
+        (("c", "c"), "names 'c' twice"),
+        (("k",), "'k' holds integers"),
+        (("label",), "classes: auto"),
+    ],
+)
+def test_conditions_that_a_network_cannot_read_are_refused(network, conditions, message):
+    entries: ClassVar = {"c": VECTOR, "k": ConditionSpec((), "int64")}
+    with pytest.raises(ComponentError, match=message):
+        network(shape=(1, 8, 8), conditions=conditions, entries=entries)
 
 
 class TestUNetAsInDDPM(ModelSuite):

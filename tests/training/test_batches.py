@@ -88,7 +88,7 @@ def whole(made, step):
 
 @pytest.mark.parametrize("cuts", [[0, 40, 80], [0, 16, 32, 48, 64, 80], [0, 7, 33, 80]])
 def test_rows_are_the_same_wherever_the_batch_is_cut(cuts):
-    made = batches(label_dropout=0.3)
+    made = batches(dropout={"label": 0.3})
     together, times = whole(made, 5)
     ranges = [range(a, b) for a, b in pairwise(cuts)]
     apart = [made.pairs(5, rows) for rows in ranges]
@@ -125,7 +125,7 @@ def test_times_stay_within_the_paths_interval():
 
 
 def test_labels_are_dropped_row_by_row_at_the_rate_asked_for():
-    made = batches(batch_size=2000, label_dropout=0.25)
+    made = batches(batch_size=2000, dropout={"label": 0.25})
     dropped = (whole(made, 0)[0].condition["label"] == -1).float().mean()
     assert abs(dropped - 0.25) < 4 * (0.25 * 0.75 / 2000) ** 0.5
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 STEPS = 16  # of a fixed solver without a budget
-MODEL = {"shape", "classes"}
+MODEL = {"shape", "classes", "entries"}
 """Options of a model that its suite has to know too."""
 
 
