@@ -29,7 +29,8 @@ class Field:
 
     The network alone runs in `precision`; x, t and the conversion stay at least float32.  `nfe`
     counts velocity evaluations per sample and `forwards` network evaluations per sample: guidance
-    makes them differ.  A `mask` in the condition sets elements that do not exist to 0.  Under a `coupling` of noise and data there is no score to predict.
+    makes them differ.  A `mask` in the condition sets elements that do not exist to 0.  Under a
+    `coupling` of noise and data there is no score to predict.
     """
 
     model: VectorField
