@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
-    from fmcore.interfaces.condition import ConditionSpec, without
+    from fmcore.interfaces.condition import ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.field import Predictor
@@ -75,7 +75,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective", "Regression"),
         "fmcore.interfaces.net": ("Batch", "Net"),
-        "fmcore.interfaces.condition": ("ConditionSpec", "without"),
+        "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
         "fmcore.interfaces.schedule": ("SchedulePath",),
@@ -170,6 +170,7 @@ __all__ = [
     "stratified_times",
     "to_levels",
     "uniform_times",
+    "with_flags",
     "without",
     "write_pairs",
 ]

@@ -49,7 +49,7 @@ class Predictor(Protocol):
     def jump(
         self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
     ) -> Tensor:
-        """Return the state at `until`, `(batch,)`, of the flow through `x` at `t`; count it in `nfe`.
+        """Return the state at `until`, `(batch,)`, of the flow through `x` at `t`; count `nfe`.
 
         Raises ComponentError for a field that is no flow map.
         """

@@ -12,7 +12,14 @@ from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path
 from fmcore.recipe.sections import Evaluate, Guidance, Sample, Train
 
-__all__ = ["NOTHING_TO_DROP", "check_conditions", "dropped_names", "own_values", "readers_of"]
+__all__ = [
+    "NOTHING_TO_DROP",
+    "check_conditions",
+    "dropped_names",
+    "own_values",
+    "readers_of",
+    "source_reads",
+]
 
 NOTHING_TO_DROP = (
     "sample.guidance: the network has no classes to leave out: train with model.classes and "
@@ -45,7 +52,7 @@ def check_conditions(
         *_read_entries(model, path, entries, train),
         *([] if train is None else _dropout(model, entries, train)),
         *([] if sample is None else _sampled_labels(model, sample)),
-        *([] if sample is None else _sampled_entries(model, path, data, sample)),
+        *([] if sample is None else _sampled_entries(model, path, data, train, sample)),
         *([] if sample is None else _guidance(model, train, sample)),
     ]
     if reasons:
@@ -59,7 +66,12 @@ def classes_of(model: VectorField) -> int:
 
 def readers_of(model: VectorField, path: Path) -> frozenset[str]:
     """The entries that the network or the path's source reads."""
-    return model.reads | path.noise().reads | path.prior().reads
+    return model.reads | source_reads(path)
+
+
+def source_reads(path: Path) -> frozenset[str]:
+    """The entries that the path's source reads: it has no null branch."""
+    return path.noise().reads | path.prior().reads
 
 
 def dropped_names(model: VectorField, guidance: Guidance, train: Train | None) -> tuple[str, ...]:
@@ -165,7 +177,7 @@ def _sampled_labels(model: VectorField, sample: Sample) -> Iterator[str]:
 
 
 def _sampled_entries(
-    model: VectorField, path: Path, data: Dataset, sample: Sample
+    model: VectorField, path: Path, data: Dataset, train: Train | None, sample: Sample
 ) -> Iterator[str]:
     if isinstance(sample.condition, str):
         return
@@ -179,10 +191,18 @@ def _sampled_entries(
         return
     entries = data.entries
     for name in sorted(readers_of(model, path) - UNNAMED - given.keys()):
-        if name in entries and not entries[name].droppable:
+        if name not in entries:
+            continue  # refused as a condition that the data lack
+        never_null = train is not None and name not in train.dropout
+        if never_null or not entries[name].droppable or name in source_reads(path):
             yield (
                 f"samples need the condition '{name}': set sample.condition: test (or train) for "
                 f"those of the data, or sample.condition.{name} for one of your own"
+                + (
+                    f" (without it, training needs train.condition_dropout.{name})"
+                    if entries[name].droppable and name not in source_reads(path)
+                    else ""
+                )
             )
 
 

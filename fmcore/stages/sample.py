@@ -37,7 +37,13 @@ from fmcore.runs.samples import Shards
 from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.solving.adaptive.solver import AdaptiveSolver
 from fmcore.stages.components import Components
-from fmcore.stages.conditions import NOTHING_TO_DROP, dropped_names, own_values, readers_of
+from fmcore.stages.conditions import (
+    NOTHING_TO_DROP,
+    dropped_names,
+    own_values,
+    readers_of,
+    source_reads,
+)
 from fmcore.stages.identity import guide_of, used_plugins
 from fmcore.stages.weights import shared_field, trained_field, weights_of
 
@@ -110,7 +116,8 @@ class Sampler:
         own = {} if source is None else self._own
         found = {k: v.expand(len(indices), *v.shape[1:]).clone() for k, v in own.items()}
         for name in readers_of(self.field.model, self.field.path) - found.keys() - {"label"}:
-            if name in entries and not entries[name].droppable:
+            needed = name in source_reads(self.field.path)
+            if name in entries and (needed or not entries[name].droppable):
                 raise ComponentError(
                     f"the network or the source reads the condition '{name}': set "
                     f"sample.condition: test, or sample.condition.{name}"

@@ -11,8 +11,18 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore import DataError, Evaluation, Field, MetricBatch, Rows, Solver, Status, create, log_prob
-from fmcore.interfaces.condition import with_flags
+from fmcore import (
+    DataError,
+    Evaluation,
+    Field,
+    MetricBatch,
+    Rows,
+    Solver,
+    Status,
+    create,
+    log_prob,
+    with_flags,
+)
 
 __all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
 
@@ -113,7 +123,7 @@ class Likelihood:
             "divergence": self.divergence,
             **(estimated if self.divergence == "hutchinson" else {}),
             "precision": self.precision,
-            "conditional": _labelled(evaluation),
+            "conditional": bool(getattr(getattr(evaluation.field, "model", None), "reads", ())),
             "seed": evaluation.seed,
             "path": repr(evaluation.path),
             "data": evaluation.data.fingerprint,

@@ -26,6 +26,7 @@ from fmcore.interfaces.condition import with_flags
 from fmcore.interfaces.model import Prepared
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
+from fmcore.stages.sample import Sampler
 from fmcore.training.batches import Batches
 
 MATRIX = torch.tensor([[1.0, 0.5], [-0.5, 1.0]])
@@ -78,6 +79,30 @@ def run(tiny, tmp_path):
 def test_conditions_that_do_not_fit_are_refused_before_training(tiny, overrides, message):
     with pytest.raises((ComponentError, fmcore.RecipeError), match=message):
         checked(tiny, *overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.condition_dropout={}"],
+        ["path.source={name: from_condition, key: c}"],  # the source has no null branch
+    ],
+)
+def test_samples_without_a_condition_that_they_need_are_refused(tiny, overrides):
+    checked(tiny, *overrides, "sample.condition=test")
+    with pytest.raises(ComponentError, match="samples need the condition 'c'"):
+        checked(tiny, *overrides)
+
+
+def test_a_source_reads_the_condition_of_its_sample(tiny):
+    source = "path.source={name: from_condition, key: c, scale: 0.001}"
+    options = ["model.conditions=[]", "train.condition_dropout={}", "sample.condition=test"]
+    components = Components.of(load_recipe(tiny, [*CONDITIONED, source, *options]))
+    components.check()
+    field = Field(components.model(), components.path, components.objective)
+    sampler = Sampler(components, components.sample, field, torch.device("cpu"))
+    c = components.data.with_split("test").batch([3, 5])["c"]
+    assert (sampler.noise([3, 5]) - c).abs().max() < 0.01
 
 
 def test_an_ignored_condition_needs_no_reader(tiny):
@@ -261,8 +286,6 @@ class Ones(VectorField):
 @pytest.mark.parametrize("solver", ["midpoint", "dopri5"])
 def test_samples_are_zero_where_the_mask_is(tiny, solver):
     """The velocity is 1 where an element exists, so that x1 = x0 + 1 there."""
-    from fmcore.stages.sample import Sampler
-
     components = Components.of(load_recipe(tiny))
     mask = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
     components = replace(components, data=Masked())
