@@ -93,3 +93,32 @@ def test_runs_of_other_precisions_follow_each_other_in_one_process(tiny, tmp_pat
 def test_fp16_without_a_gpu_is_refused(tiny, tmp_path):
     with pytest.raises(fmcore.ComponentError, match="use fp32, or bf16"):
         trained(tiny, tmp_path / "a", "train.precision=fp16")
+
+
+FLOW_MAP = ("objective=mean_flow", "train.steps=4", "train.log_every=1", "sample=null")
+
+
+@pytest.mark.parametrize(
+    ("option", "atol"),
+    # bfloat16 keeps 8 bits: the first steps of Adam are lr each whichever size a gradient has
+    [
+        ("train.precision=bf16", 8e-3),
+        pytest.param(
+            "train.compile=true",
+            1e-5,
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+            ],
+        ),
+    ],
+)
+def test_a_flow_map_is_trained_in_bfloat16_and_compiled(tiny, tmp_path, option, atol):
+    plain = trained(tiny, tmp_path / "a", *FLOW_MAP)
+    other = trained(tiny, tmp_path / "b", *FLOW_MAP, option)
+    losses = [
+        torch.tensor([line["loss"] for line in made.folder.curve.lines()])
+        for made in (plain, other)
+    ]
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.05, atol=0)
+    torch.testing.assert_close(weights(other, "raw"), weights(plain, "raw"), rtol=0, atol=atol)

@@ -189,6 +189,32 @@ def test_averaged_is_the_network_with_the_weights_of_the_average():
     assert not torch.allclose(plain, averaged)
 
 
+class Embeds(VectorField):
+    """Prepares its condition with weights of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(3, 2)
+
+    def prepare(self, condition, x1=None):
+        return Prepared({"embedded": self.table(condition["label"])})
+
+    def forward(self, x, t, condition=None):
+        return x + condition["embedded"]
+
+
+def test_averaged_prepares_the_condition_with_the_average_too():
+    model, label, x = Embeds(), torch.tensor([0, 1, 2, 1]), torch.ones(N, 2)
+    table = torch.arange(6.0).reshape(3, 2)
+    averaged = seen(
+        lambda net, batch: net.averaged()(x, torch.zeros(N)),
+        model=model,
+        condition={"label": label},
+        average=lambda: {"table.weight": table},
+    )
+    torch.testing.assert_close(averaged, x + table[label])
+
+
 class Drops(Prepares):
     def __init__(self):
         super().__init__()
