@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
+    from fmcore.interfaces.levels import from_levels, to_levels
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Pretrained, VectorField
     from fmcore.interfaces.objective import Objective
@@ -82,6 +83,7 @@ _LAZY: dict[str, str] = {
         "fmcore.runs.checkpoint": ("load_into",),
         "fmcore.interfaces.problem": ("Problem", "Solution", "Stats", "Status"),
         "fmcore.interfaces.gaussian": ("Gaussian",),
+        "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.time_sampling": (
             "logit_normal_times",
             "stratified_times",
@@ -140,6 +142,7 @@ __all__ = [
     "append_dims",
     "check_together",
     "create",
+    "from_levels",
     "generator_for",
     "hookimpl",
     "image_fingerprint",
@@ -150,6 +153,7 @@ __all__ = [
     "noise_of",
     "run",
     "stratified_times",
+    "to_levels",
     "uniform_times",
     "write_pairs",
 ]

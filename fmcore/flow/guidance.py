@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.field import Predictor, require_score
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import NULL_CLASS, Condition
@@ -92,6 +92,11 @@ class Guided:
             weak = self.weak.predict(x, t, condition, target)
         scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
         return weak + scale * (strong - weak)
+
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if one of the fields has no score for `who`."""
+        require_score(self.strong, who)
+        require_score(self.weak, who)
 
     def _within(self, t: Tensor) -> Tensor | None:
         """Return the mask of guided rows, `(batch,)`, or None if there are none.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.field import Predictor, require_score
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import AffinePath, Path, Quantity
 from fmcore.interfaces.source import Condition
@@ -72,6 +72,8 @@ class ChangedSchedule:
         condition: Condition | None = None,
         target: Quantity = "velocity",
     ) -> Tensor:
+        if target == "score":  # computed here from the noise, not by the trained field
+            self.require_score("this prediction")
         t = at_least_float32(t)
         time, scale = self._counterpart(t)
         there = x / append_dims(scale, x).to(x.dtype)
@@ -85,6 +87,10 @@ class ChangedSchedule:
         c = self._new.coefficients(t)
         d_alpha, d_sigma = (append_dims(v, x).to(x.dtype) for v in (c.d_alpha, c.d_sigma))
         return d_alpha * x1 + d_sigma * x0
+
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if the trained field has no score for `who`."""
+        require_score(self.trained, who)
 
     def _counterpart(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return the time on the trained path with the same signal-to-noise ratio, and the scale of

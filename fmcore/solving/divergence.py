@@ -7,6 +7,7 @@ whole trajectory, so that the right-hand side of the augmented ODE is a function
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -21,6 +22,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Augmentation, Problem, Velocity
 from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.evaluation import check_velocity, field_name
 
 __all__ = [
@@ -43,6 +45,8 @@ def draw_probes(
     ids = rows if problem.sample_ids is None else problem.sample_ids.to(rows.device)[rows]
     shape = (how.n_probes, *problem.x0.shape[1:])
     drawn = [_draw_probe(how, shape, problem.seed, sample, dtype) for sample in ids.tolist()]
+    if not drawn:
+        return problem.x0.new_empty((0, *shape), dtype=dtype)
     return torch.stack(drawn).to(problem.x0.device)
 
 
@@ -119,12 +123,12 @@ def _trace(velocity: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
 
     Rows do not depend on one another, so one backward pass for each i serves the whole batch.
     """
-    flat = velocity.flatten(1)
+    flat = as_rows(velocity)
     size = flat.shape[1]
     total = x.new_zeros(len(x))
     for i in range(size):
         row = _backward(flat[:, i].sum(), x, None, i + 1 < size, keep_graph)
-        total = total + row.flatten(1)[:, i]
+        total = total + as_rows(row)[:, i]
     return total.unsqueeze(1)
 
 
@@ -134,7 +138,7 @@ def _estimates(velocity: Tensor, x: Tensor, probes: Tensor, keep_graph: bool) ->
     for i in range(probes.shape[1]):
         e = probes[:, i]
         row = _backward(velocity, x, e, i + 1 < probes.shape[1], keep_graph)
-        found.append((row * e).flatten(1).sum(1))
+        found.append(as_rows(row * e).sum(1))
     return torch.stack(found, 1)
 
 
@@ -171,12 +175,14 @@ def divergence_jvp(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
 
     Rows do not depend on one another, so one product for each i serves the whole batch.
     """
-    size = x[0].numel()
+    size = math.prod(x.shape[1:])
+    if size == 0:
+        return f(x), x.new_zeros(len(x), 1)
     total, velocity = x.new_zeros(len(x)), x
     for i in range(size):
-        direction = torch.zeros_like(x)
-        direction.view(len(x), size)[:, i] = 1
-        velocity, column = _product(f, x, direction)
+        direction = x.new_zeros(len(x), size)
+        direction[:, i] = 1
+        velocity, column = _product(f, x, direction.view(x.shape))
         if column is None:
             return velocity, None
         total = total + column.reshape(len(x), size)[:, i]
@@ -190,7 +196,7 @@ def hutchinson_jvp(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tens
         velocity, moved = _product(f, x, e)
         if moved is None:
             return velocity, None
-        found.append((moved * e).flatten(1).sum(1))
+        found.append(as_rows(moved * e).sum(1))
     return velocity, torch.stack(found, 1)
 
 

@@ -83,6 +83,7 @@ class TorchdiffeqFixed(Solver):
     throw: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.nfe is None) == (self.steps is None):
             raise ComponentError(f"{label_of(self)} takes exactly one of nfe= and steps=")
         if self._steps < 1:
@@ -125,8 +126,8 @@ def _solve(
     stops = sorted({t0, *asked, t1}, reverse=t1 < t0)
     with torch.no_grad():
         try:
-            if t0 == t1:
-                states = x0[None].clone()
+            if t0 == t1 or not x0.numel():  # torchdiffeq's error norm of no elements is NaN
+                states = x0.expand(len(stops), *x0.shape).clone()
             else:
                 times = torch.tensor(stops, dtype=torch.float64, device=x0.device)
                 states = odeint(watched, x0, times, method=solver.method, **how)
@@ -160,7 +161,7 @@ class _Watched:
         now = t.to(x.dtype).clamp(self._low, self._high).expand(len(x))
         velocity = self._velocity(x, now)
         check_velocity(self._velocity, velocity, x)
-        bad = ~velocity.flatten(1).isfinite().all(1)
+        bad = ~velocity.reshape(len(x), -1).isfinite().all(1) if x.numel() else self.failed
         self.failed_at = torch.where(bad & ~self.failed, now, self.failed_at)
         self.failed = self.failed | bad
         return torch.where(self.failed.view(-1, *(1,) * (x.ndim - 1)), 0.0, velocity)
@@ -171,7 +172,9 @@ class _Watched:
 
     def solution(self, states: Tensor, status: Status, asked: list[int]) -> Solution:
         x = states[-1]
-        failed = self.failed | ~x.flatten(1).isfinite().all(1)
+        failed = self.failed
+        if x.numel():
+            failed = failed | ~x.reshape(len(x), -1).isfinite().all(1)
         reached = self.t.to(x.dtype).to(x.device) if status else x.new_tensor(self.t1)
         return Solution(
             x=x,

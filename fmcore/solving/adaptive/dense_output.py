@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.evaluation import device_tensor
 from fmcore.solving.rooted_trees import gamma, trees
 from fmcore.solving.tableau import Tableau
@@ -41,7 +42,7 @@ def dense_states(
     weights = device_tensor(dense_weights(tableau), x.dtype, x.device)
     exponents = torch.arange(1, weights.shape[1] + 1, device=x.device)
     b = (theta.unsqueeze(2) ** exponents @ weights.T).expand(len(x), -1, -1)
-    moved = b @ torch.stack([velocity.flatten(1) for velocity in k], 1)
+    moved = b @ torch.stack([as_rows(velocity) for velocity in k], 1)
     moved = length.view(-1, 1, 1) * moved
     return x.unsqueeze(1) + moved.view(len(x), -1, *x.shape[1:])
 

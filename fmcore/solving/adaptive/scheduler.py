@@ -16,10 +16,10 @@ from torch import Tensor
 from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Stats, Status
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.controller import AdaptiveOptions
-from fmcore.solving.adaptive.replay import replay
+from fmcore.solving.adaptive.replay import TimeInterval, replay
 from fmcore.solving.adaptive.step import Stepper
 from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of
-from fmcore.solving.interval import interval
+from fmcore.solving.interval import asked_times, interval
 
 __all__ = ["integrate_adaptive"]
 
@@ -42,14 +42,14 @@ RESULTS = (
 
 def integrate_adaptive(options: AdaptiveOptions, problem: Problem) -> Solution:
     """Solve `problem` with the adaptive solver of these `options`."""
-    t0, t1 = interval(problem)
-    if t0 == t1 or not len(problem.x0):
-        return _unchanged(problem)
+    x0, (t0, t1) = state_of(problem), interval(problem)
+    if t0 == t1 or not x0.numel():
+        return _unchanged(problem, x0)
     if problem.grad != "none":  # the replay finds a sample's steps by its row, which must not move
         options = replace(options, max_active=None, compact_finished=False)
     forwards = getattr(problem.field, "forwards", 0)
     with torch.no_grad():
-        solve = _AdaptiveSolve(options, problem)
+        solve = _AdaptiveSolve(options, problem, x0)
         solve.run()
         solution = solve.solution(getattr(problem.field, "forwards", 0) - forwards)
     return solution if problem.grad == "none" else solve.with_graph(solution)
@@ -59,9 +59,8 @@ def integrate_adaptive(options: AdaptiveOptions, problem: Problem) -> Solution:
 class _AdaptiveSolve:
     """One solve: the active samples are in a BatchState, `finished` holds the results of others."""
 
-    def __init__(self, options: AdaptiveOptions, problem: Problem) -> None:
-        self.options, self.problem = options, problem
-        self.x0 = state_of(problem)
+    def __init__(self, options: AdaptiveOptions, problem: Problem, x0: Tensor) -> None:
+        self.options, self.problem, self.x0 = options, problem, x0
         self.t0, self.t1 = interval(problem)
         self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
         # Every attempt is looked at anyway: deciding on the host costs no further wait.
@@ -133,13 +132,14 @@ class _AdaptiveSolve:
         stepper = self.stepper
         if stepper.steps is None:
             return solution
-        x, logdet = replay(
-            self.options.tableau, self.problem, self.x0, stepper.steps, stepper.low, stepper.high
-        )
-        error = None
+        times = TimeInterval(self.t0, stepper.low, stepper.high)
+        found = replay(stepper.tableau, self.problem, self.x0, stepper.steps, stepper.asked, times)
+        logdet, error = found.logdet, None
         if logdet is not None and self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(logdet)
-        return replace(solution, x=x, logdet=logdet, logdet_error=error)
+        return replace(
+            solution, x=found.x, logdet=logdet, logdet_error=error, trajectory=found.trajectory
+        )
 
     def _look(self, state: BatchState, may_have_ended: bool) -> list[bool] | None:
         """Return which samples run, or None where it is not time to look; call the callback."""
@@ -304,17 +304,23 @@ def _listed(values: Tensor) -> list[Any]:
     return numbers
 
 
-def _unchanged(problem: Problem) -> Solution:
-    """Return the solution over an interval of length 0, or of an empty batch."""
-    x = state_of(problem).detach().clone()
+def _unchanged(problem: Problem, x0: Tensor) -> Solution:
+    """Return the solution over an interval of length 0, or of a state without elements."""
+    asked = asked_times(problem)
+    x = (x0.detach() if problem.grad == "none" else x0).clone()
     none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    logdet, error = None, None
+    if problem.augmentation is not None:
+        columns = problem.augmentation.columns
+        logdet, error = problem.augmentation.summary(x.new_zeros(len(x), columns))
     return Solution(
         x=x,
         status=none + int(Status.SUCCESS),
         t_reached=torch.full_like(none, interval(problem)[1], dtype=x.dtype),
         stats=Stats(nfe=none),
-        logdet=None if problem.augmentation is None else torch.zeros_like(none, dtype=x.dtype),
-        trajectory=None if not problem.times else x.expand(len(problem.times), *x.shape).clone(),
+        logdet=logdet,
+        logdet_error=error,
+        trajectory=x.expand(len(asked), *x.shape).clone() if asked else None,
     )
 
 

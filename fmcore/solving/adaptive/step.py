@@ -17,7 +17,7 @@ from fmcore.solving.adaptive.dense_output import dense_states
 from fmcore.solving.adaptive.error_control import ErrorControl, Weights, nonzero
 from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
-from fmcore.solving.evaluation import check_velocity, device_tensor
+from fmcore.solving.evaluation import check_velocity, device_tensor, finite_rows
 from fmcore.solving.interval import asked_times, float32_within
 from fmcore.solving.tableau import Tableau
 
@@ -63,14 +63,15 @@ class Stepper:
         self.low, self.high = _bounds(min(t0, t1), max(t0, t1), x0.dtype)
         # Below this size, t + h rounds to t in the precision that the field sees.
         h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
-        self.control = ErrorControl(options, x0, self.time_dtype, h_min, on_host=on_host)
+        self.control = ErrorControl(
+            options, x0, self.augmentation, self.time_dtype, h_min, on_host=on_host
+        )
         self.end = self.control.arithmetic.number(t1)
         self.tableau = options.tableau.completed
         self.rows = _stage_weights(self.tableau)
         self.fractions = [float(c) for c in self.tableau.c[1:]]
         self.nodes = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
-        self.divided = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
-        self.divided[-1] = self.divided[0]  # the last stage is the next step's first
+        self.divided = self._divided_stages()
         times = asked_times(problem)
         self.asked = device_tensor(times, self.time_dtype, x0.device) if times else None
         self.steps = AcceptedSteps() if problem.grad != "none" else None
@@ -107,7 +108,7 @@ class Stepper:
             state.logdet = x.new_zeros(width, self.augmentation.columns)
         t = self._time(self.t0).to(self.dtype).clamp_(self.low, self.high)
         state.k, state.k_div = self._velocity(x, t.expand(width), state, self.divided[0])
-        state.running = state.k.flatten(1).isfinite().all(1)
+        state.running = finite_rows(state.k)
         state.broken = ~state.running
         state.h = self.control.first_step(state, span, lambda h: self._probe(state, h))
         if self.asked is not None:
@@ -131,7 +132,7 @@ class Stepper:
             velocity, divergence = self._velocity(x_new, time, state, divided)
             k.append(velocity)
             divergences.append(divergence)
-        ratio, finite = self.control.ratio(state, x_new, k, h)
+        ratio, finite = self.control.ratio(state, x_new, k, divergences, h)
         accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
         if accepted is None:
             return may_have_ended
@@ -145,6 +146,18 @@ class Stepper:
             state.x = torch.where(column, x_new, state.x)
             state.k = torch.where(column, k[-1], state.k)
         return may_have_ended
+
+    def _divided_stages(self) -> list[bool]:
+        """Return which stages need a divergence: those with a weight in the integral or in its
+        error.
+        """
+        if self.augmentation is None:
+            return [False] * self.tableau.stages
+        weights = zip(self.tableau.b, self.tableau.embedded or self.tableau.b, strict=True)
+        divided = [b != 0 or b != embedded for b, embedded in weights]
+        # The last stage of a step is the first of the next.
+        divided[0] = divided[-1] = divided[0] or divided[-1]
+        return divided
 
     def _stage_times(self, t: Any, h: Any, width: int) -> tuple[Tensor, ...]:
         """Return the times of the stages after the first, each `(width,)`, inside the interval."""
@@ -196,7 +209,9 @@ class Stepper:
         `state.x` is still the state at its start.
         """
         if self.steps is not None:
-            self.steps.add(step.t, step.length, step.accepted)
+            # As `attempt` computes the start of the next step, so that the two are equal.
+            end = torch.add(step.t.new_tensor(self.t1), step.left, alpha=-self.sign)
+            self.steps.add(step.t, step.length, end, step.accepted)
         if state.logdet is not None:
             accepted = step.accepted.unsqueeze(1)
             change = step.length.to(self.dtype).unsqueeze(1) * self._slope(divergences)

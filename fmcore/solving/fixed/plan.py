@@ -292,7 +292,9 @@ class Plan:
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
         """The first and the end row of each step; rows after the last step belong to it."""
-        ends = (*self.ends[:-1], len(self.rows)) if self.ends else ()
+        if not self.ends:  # an interval of length 0
+            return ()
+        ends = (*self.ends[:-1], len(self.rows))
         return tuple(zip((0, *ends[:-1]), ends, strict=True))
 
     @cached_property

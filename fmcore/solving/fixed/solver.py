@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.field import require_score
 from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.problem import Problem, Solution
@@ -75,12 +76,7 @@ class FixedSolver(Solver):
                 f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {both}"
             )
         require_choice(f"{label_of(self)}: backend", self.backend, Backend)
-        for name in given:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ComponentError(
-                    f"{label_of(self)}: {name} must be a whole number above 0, got {value!r}"
-                )
+        super().__post_init__()
 
     @abstractmethod
     def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
@@ -196,7 +192,7 @@ class StochasticSolver(FixedSolver):
     `noise` >= 0 scales g; noise=0 solves the ODE.  g goes to 0 with sigma, and the last step is the
     ODE's.  The score is computed from the velocity, which needs an affine path, a Gaussian x0
     independent of x1 (no optimal-transport coupling), and t0 < t1.  Draw k of sample i is a
-    function of (seed, i, k) alone.
+    function of (seed, i, k) alone.  `solve` raises ComponentError for a field without a score.
 
     An author's `trace` calls `plan.fresh()` for a new draw of x0, and scales it.
     Source: Song et al., arXiv 2011.13456; Ma et al., arXiv 2401.08740.
@@ -216,6 +212,11 @@ class StochasticSolver(FixedSolver):
             raise ComponentError(
                 f"{label_of(self)}: noise must be at least 0{most}, got {self.noise}"
             )
+
+    def solve(self, problem: Problem) -> Solution:
+        if self.noise > 0:
+            require_score(problem.field, label_of(self))
+        return super().solve(problem)
 
 
 def _planned(
