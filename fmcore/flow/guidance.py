@@ -71,6 +71,11 @@ class Guided:
     def forwards(self) -> int:
         return self.strong.forwards + (0 if self.weak is None else self.weak.forwards)
 
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if one of the fields has no score for `who`."""
+        require_score(self.strong, who)
+        require_score(self.weak, who)
+
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         self.nfe += 1
         return self.predict(x, t, condition, "velocity")
@@ -92,11 +97,6 @@ class Guided:
             weak = self.weak.predict(x, t, condition, target)
         scale = append_dims(torch.where(guided, self.scale, 1.0).to(x.dtype), x)
         return weak + scale * (strong - weak)
-
-    def require_score(self, who: str) -> None:
-        """Raise ComponentError if one of the fields has no score for `who`."""
-        require_score(self.strong, who)
-        require_score(self.weak, who)
 
     def _within(self, t: Tensor) -> Tensor | None:
         """Return the mask of guided rows, `(batch,)`, or None if there are none.

@@ -61,6 +61,10 @@ class ChangedSchedule:
     def forwards(self) -> int:
         return self.trained.forwards
 
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if the trained field has no score for `who`."""
+        require_score(self.trained, who)
+
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         self.nfe += 1
         return self.predict(x, t, condition, "velocity")
@@ -87,10 +91,6 @@ class ChangedSchedule:
         c = self._new.coefficients(t)
         d_alpha, d_sigma = (append_dims(v, x).to(x.dtype) for v in (c.d_alpha, c.d_sigma))
         return d_alpha * x1 + d_sigma * x0
-
-    def require_score(self, who: str) -> None:
-        """Raise ComponentError if the trained field has no score for `who`."""
-        require_score(self.trained, who)
 
     def _counterpart(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return the time on the trained path with the same signal-to-noise ratio, and the scale of

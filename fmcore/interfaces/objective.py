@@ -12,7 +12,6 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
 from fmcore.interfaces.shapes import require_shape
-from fmcore.interfaces.tensors import as_rows
 
 if TYPE_CHECKING:
     from fmcore.interfaces.source import Condition
@@ -90,10 +89,10 @@ class Objective(Options, ABC):
         error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
         mask = None if condition is None else condition.get("mask")
         if mask is None:
-            mean = as_rows(error).mean(1)
+            mean = error.flatten(1).mean(1)
         else:
             mask = mask.to(error.dtype).expand_as(error)
-            mean = as_rows(error * mask).sum(1) / as_rows(mask).sum(1).clamp_min(1)
+            mean = (error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
         weight = self.weight(path, sample.t)
         require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
         return weight * mean

@@ -114,18 +114,18 @@ class AffinePath(Path):
         """Return the point and the velocity at time `t`, `(batch,)`, between `x0` and `x1`, both
         `(batch, *shape)`.
 
-        Raises ComponentError for x0 or x1 that are not floating point.  Source: eq. 11 and 14.
+        Source: eq. 11 and 14.
         """
-        for name, x in (("x0", x0), ("x1", x1)):
-            if not x.is_floating_point():  # the results would be truncated to integers
-                raise ComponentError(
-                    f"{type(self).__name__}.sample: {name} must be floating point, got {x.dtype}: "
-                    "convert integer levels by fmcore.from_levels(k, levels, dequantize, generator)"
-                )
         c = self.coefficients(at_least_float32(t))
         alpha, sigma, d_alpha, d_sigma = (
             append_dims(v, x1) for v in (c.alpha, c.sigma, c.d_alpha, c.d_sigma)
         )
+        for name, x in (("x0", x0), ("x1", x1)):
+            if not x.is_floating_point():  # xt and ut would be truncated to integers
+                raise ComponentError(
+                    f"{type(self).__name__}.sample: {name} must be floating point, got {x.dtype}: "
+                    "convert integer levels by fmcore.from_levels(k, levels, dequantize, generator)"
+                )
         xt = alpha * x1 + sigma * x0
         ut = d_alpha * x1 + d_sigma * x0
         return PathSample(x0=x0, x1=x1, t=t, xt=xt.to(x1.dtype), ut=ut.to(x1.dtype))

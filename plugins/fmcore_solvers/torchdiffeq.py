@@ -161,7 +161,7 @@ class _Watched:
         now = t.to(x.dtype).clamp(self._low, self._high).expand(len(x))
         velocity = self._velocity(x, now)
         check_velocity(self._velocity, velocity, x)
-        bad = ~velocity.reshape(len(x), -1).isfinite().all(1) if x.numel() else self.failed
+        bad = ~_finite_rows(velocity)
         self.failed_at = torch.where(bad & ~self.failed, now, self.failed_at)
         self.failed = self.failed | bad
         return torch.where(self.failed.view(-1, *(1,) * (x.ndim - 1)), 0.0, velocity)
@@ -172,9 +172,7 @@ class _Watched:
 
     def solution(self, states: Tensor, status: Status, asked: list[int]) -> Solution:
         x = states[-1]
-        failed = self.failed
-        if x.numel():
-            failed = failed | ~x.reshape(len(x), -1).isfinite().all(1)
+        failed = self.failed | ~_finite_rows(x)
         reached = self.t.to(x.dtype).to(x.device) if status else x.new_tensor(self.t1)
         return Solution(
             x=x,
@@ -188,6 +186,12 @@ class _Watched:
             ),
             trajectory=states[asked] if asked else None,
         )
+
+
+def _finite_rows(x: Tensor) -> Tensor:
+    """Return which samples are finite, `(batch,)`, for x of shape `(batch, *shape)`."""
+    finite = x.isfinite()
+    return finite.flatten(1).all(1) if x.ndim > 1 else finite
 
 
 @final

@@ -17,7 +17,11 @@ from fmcore_solvers.midpoint import Midpoint
 
 X0 = torch.ones(4, 2)
 VP = create("path", "vp")
-SOLVERS = [name for name in registry().names("solver") if "/" not in name]
+SOLVERS = [
+    name
+    for name in registry().names("solver")
+    if "/" not in name and not getattr(registry().entry("solver", name).load(), "jumps", False)
+]
 ODE_SOLVERS = [
     name
     for name in SOLVERS

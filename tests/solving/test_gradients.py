@@ -133,6 +133,44 @@ def test_times_that_a_sample_does_not_reach_have_no_gradient():
     torch.testing.assert_close(x0.grad, expected.double(), rtol=0, atol=1e-6)
 
 
+@MODES
+@pytest.mark.parametrize("step_control", ["per_sample", "batch_max"])
+def test_a_failed_sample_leaves_the_gradients_of_the_others_alone(grad, step_control):
+    """u = -rate x / scale is not finite where scale is 0; elsewhere x(1) = e^-rate."""
+    rate = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+
+    def field(x: Tensor, t: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        return -rate * x / condition["scale"][:, None]
+
+    x0, scale = leaf(1.0, 2.0, 1.0), torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
+    solver = create("solver", "dopri5", rtol=1e-9, atol=1e-9, step_control=step_control)
+    augmentation = Augmentation("hutchinson", n_probes=2)
+    problem = Problem(
+        field, x0, condition={"scale": scale}, augmentation=augmentation, times=(0.5,), grad=grad
+    )
+    solution = solver.solve(problem)
+    assert solution.status.tolist() == [Status.SUCCESS, Status.NONFINITE, Status.SUCCESS]
+    assert solution.x[1].tolist() == [2.0]
+    (solution.x[[0, 2]].sum() + solution.trajectory[0, [0, 2]].sum()).backward()
+    assert float(rate.grad) == pytest.approx(-2 * math.exp(-0.5) - math.exp(-0.25), abs=1e-7)
+    expected = math.exp(-0.5) + math.exp(-0.25)
+    assert x0.grad[[0, 2]].flatten().tolist() == pytest.approx([expected, expected], abs=1e-7)
+    torch.testing.assert_close(solution.logdet[[0, 2]], torch.full((2,), -0.5).double())
+
+
+@pytest.mark.parametrize("step_control", ["per_sample", "batch_max"])
+@pytest.mark.parametrize("field", [lambda x, t: x / 0, lambda x, t: torch.where(t > 0, x / 0, x)])
+def test_a_solve_without_an_accepted_step_returns_its_start(field, step_control):
+    x0 = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    solver = create("solver", "dopri5", step_control=step_control, first_step=0.5)
+    solution = solver.solve(Problem(field, x0, times=(0.0, 0.5), grad="direct"))
+    assert Status.SUCCESS not in solution.status.tolist()
+    assert solution.x.tolist() == solution.trajectory[0].tolist() == [1.0, 2.0]
+    assert solution.trajectory[1].isnan().all()
+    (solution.x.sum() + solution.trajectory[0].sum()).backward()
+    assert x0.grad.tolist() == [2.0, 2.0]
+
+
 @pytest.mark.parametrize("name", ["t0", "t1", "times"])
 def test_a_time_with_a_graph_is_refused(name):
     """Its gradient would be lost silently."""

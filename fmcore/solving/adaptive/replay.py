@@ -52,12 +52,18 @@ class AcceptedSteps:
         self.end.append(end.expand_as(accepted))
         self.accepted.append(accepted)
 
-    def by_sample(self) -> tuple[Tensor, Tensor, Tensor]:
+    def by_sample(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return start, length and end of each sample's accepted steps, each `(steps, batch)`; a
         sample with fewer steps than others gets steps of length 0 at its end.
         """
+        if not self.accepted:  # the host records no rejected step
+            none = torch.zeros(0, batch)
+            return none, none, none
         accepted = torch.stack(self.accepted)
         most = int(accepted.sum(0).max())
+        if most == 0:
+            none = torch.stack(self.t)[:0]
+            return none, none, none
         order = torch.argsort(accepted.int(), dim=0, descending=True, stable=True)[:most]
         t, length, end, accepted = (
             torch.stack(rows).gather(0, order)
@@ -93,21 +99,29 @@ def replay(
 
     The last stage of `tableau` is the velocity at the end of the step (`fsal`).
     """
-    step = _DifferentiableStep(tableau, problem, x0, times)
-    t, length, end = steps.by_sample()
+    field = DifferentiableField(problem, x0)
+    t, length, end = (rows.to(x0.device) for rows in steps.by_sample(len(x0)))
     asked = t.new_empty(0) if asked is None else asked
     passed = _passed(asked, t, length, end)
-    passed_by_any = passed.any(2).tolist()
+    passed_by_any, all_move = passed.any(2).tolist(), (length != 0).all(1).tolist()
     unreached = torch.full_like(x0, math.nan)
     states = [x0 if time == times.start else unreached for time in asked.tolist()]
-    x, logdet = x0, x0.new_zeros(len(x0), step.columns)
+    columns = 0 if problem.augmentation is None else problem.augmentation.columns
+    x, logdet = x0, x0.new_zeros(len(x0), columns)
     for n, passes in enumerate(passed_by_any):
         now = [j for j, passes_time in enumerate(passes) if passes_time]
+        # Only samples that move: a finished one costs nothing, and where a failed one ended the
+        # field may be NaN, which would spread to the gradient of every parameter.
+        rows = None if all_move[n] else length[n].nonzero().squeeze(1)
+        step = _DifferentiableStep(tableau, field if rows is None else field.of_rows(rows), times)
         theta = _fractions(asked[now], t[n], length[n], passed[n, now])
-        inputs = (x, logdet, t[n], length[n], theta)
-        x, logdet, *inner = in_segments(problem.grad, step, inputs)
+        inputs = [_chosen(value, rows) for value in (x, logdet, t[n], length[n], theta)]
+        x_new, logdet_new, *inner = in_segments(problem.grad, step, inputs)
+        x, logdet = _replaced(x, rows, x_new), _replaced(logdet, rows, logdet_new)
         for j, state in zip(now, inner, strict=True):
-            states[j] = torch.where(append_dims(passed[n, j], x), state, states[j])
+            here = append_dims(_chosen(passed[n, j], rows), state)
+            state = torch.where(here, state, _chosen(states[j], rows))
+            states[j] = _replaced(states[j], rows, state)
     return Replayed(
         x=x,
         logdet=logdet if problem.augmentation is not None else None,
@@ -117,15 +131,12 @@ def replay(
 
 @final
 class _DifferentiableStep:
-    """One step with its graph; samples whose step has length 0 stay where they are."""
+    """One step with its graph."""
 
-    def __init__(self, tableau: Tableau, problem: Problem, x0: Tensor, times: TimeInterval) -> None:
-        self._field = DifferentiableField(problem, x0)
-        self._times = times
-        self._tableau = tableau
+    def __init__(self, tableau: Tableau, field: DifferentiableField, times: TimeInterval) -> None:
+        self._tableau, self._field, self._times = tableau, field, times
         # The last stage starts the next step, which computes it itself.
         self._stages = list(zip(tableau.a, tableau.c, tableau.b, strict=True))[:-1]
-        self.columns = 0 if problem.augmentation is None else problem.augmentation.columns
 
     def __call__(
         self, x: Tensor, logdet: Tensor, t: Tensor, length: Tensor, theta: Tensor
@@ -137,7 +148,7 @@ class _DifferentiableStep:
         column = append_dims(h, x)
         for row, c, b in self._stages:
             state, time = x + column * _weighted(row, k, x), self._clamped(t + float(c) * length, x)
-            if self.columns and b != 0:
+            if self._field.augmentation is not None and b != 0:
                 u, divergence = self._field.with_divergence(state, time)
                 logdet = logdet + h[:, None] * float(b) * divergence
             else:
@@ -151,6 +162,14 @@ class _DifferentiableStep:
 
     def _clamped(self, t: Tensor, x: Tensor) -> Tensor:
         return t.to(x.dtype).clamp(self._times.lowest, self._times.highest)
+
+
+def _chosen(value: Tensor, rows: Tensor | None) -> Tensor:
+    return value if rows is None else value.index_select(0, rows)
+
+
+def _replaced(value: Tensor, rows: Tensor | None, new: Tensor) -> Tensor:
+    return new if rows is None else value.index_copy(0, rows, new)
 
 
 def _weighted(weights: Sequence[Fraction], k: Sequence[Tensor], x: Tensor) -> Tensor:

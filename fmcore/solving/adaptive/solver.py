@@ -53,9 +53,11 @@ class AdaptiveSolver(Solver):
 
     def __post_init__(self) -> None:
         require_choice(f"{label_of(self)}: step_control", self.step_control, StepControl)
-        super().__post_init__()
-        if self.rtol == self.atol == 0:
-            raise ComponentError(f"{label_of(self)}: rtol and atol must not both be 0")
+        if self.rtol < 0 or self.atol < 0 or self.rtol + self.atol == 0:
+            raise ComponentError(
+                f"{label_of(self)}: rtol and atol must be >= 0 and not both 0, got {self.rtol} and "
+                f"{self.atol}"
+            )
         if self.max_active is not None and self.step_control != "per_sample":
             raise ComponentError(
                 f"{label_of(self)}: max_active= needs step_control='per_sample'; with "
@@ -67,6 +69,7 @@ class AdaptiveSolver(Solver):
                 f"{label_of(self)}: max_nfe={self.max_nfe} is below the start and one step, which "
                 f"cost {least}"
             )
+        super().__post_init__()
 
     @property
     def nfe_per_attempt(self) -> int:
