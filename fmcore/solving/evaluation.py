@@ -77,12 +77,14 @@ def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
     def bound(x: Tensor, t: Tensor) -> Tensor:
         return field(x, t, condition)
 
+    # Errors name the user's field, not this function.
     bound.__name__ = field_name(field)
     return bound
 
 
 def field_name(field: Any) -> str:
     """Return the name of a field in messages."""
+    # Functions have a name; networks and fields are known by their class.
     return getattr(field, "__name__", None) or type(field).__name__
 
 
@@ -93,6 +95,7 @@ def check_velocity(field: Any, velocity: Any, x: Tensor) -> None:
             f"field {field_name(field)} returned {type(velocity).__name__}; a velocity is a tensor "
             "with the shape and dtype of x"
         )
+    # A (batch, 1) velocity would broadcast, and a half-precision one would round the state.
     if velocity.shape != x.shape or velocity.dtype != x.dtype:
         _refuse(field, velocity, x)
 
@@ -109,6 +112,7 @@ def call_callback(problem: Problem, step: int, steps: int, state: Tensor | None)
                 f"this solver does not keep the state after step {step}, which no later step "
                 "reads: ask for states with Problem(times=...)"
             )
+        # A copy: the solver overwrites its buffers in later steps.
         return state.detach().clone()
 
     if problem.callback is not None:
@@ -120,6 +124,7 @@ def finite_rows(x: Tensor) -> Tensor:
     """Return the mask of rows of x that are finite in every element, `(batch,)`."""
     rows = as_rows(x)
     if rows.shape[1] == 0:
+        # amax of no elements raises.
         return torch.ones(len(x), dtype=torch.bool, device=x.device)
     # One reduction and one comparison; isfinite().all() needs five operations.
     return rows.abs().amax(1) < constant(math.inf, x.dtype, x.device)

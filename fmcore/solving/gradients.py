@@ -76,6 +76,7 @@ def in_segments(
     """Return `segment(*inputs)`; with `checkpoint`, the backward pass computes it again."""
     if how == "direct":
         return segment(*inputs)
+    # Non-reentrant: gradients also reach parameters that the segment closes over.
     result: tuple[Tensor, ...] = checkpoint(segment, *inputs, use_reentrant=False)
     return result
 
@@ -92,6 +93,7 @@ def differentiable_rows(
     values: Values = {START: x0}
     if field.augmentation is not None:
         values[LOGDET] = x0.new_zeros(len(x0), field.augmentation.columns)
+    # The state's own quadrature, so that logdet has the order of the solver.
     weights = canonical(plan).weights.tolist()
     calls = {row.out: number for number, row in enumerate(plan.calls)}
 

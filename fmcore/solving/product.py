@@ -99,6 +99,7 @@ class ProductState:
 
         Raises ComponentError for parts of another layout.
         """
+        # Order by name, since equal dicts may list their parts in another order.
         if isinstance(parts, Mapping):
             found, names = list(parts.values()), tuple(parts)
             if self.names is not None and set(names) == set(self.names):

@@ -61,7 +61,10 @@ def dense_order(tableau: Tableau) -> int:
 
 @lru_cache(maxsize=32)
 def _solved(tableau: Tableau) -> tuple[int, Array]:
+    # Beyond order 6, the number of trees grows faster than any pair here could satisfy.
     for order in range(min(tableau.order, 6), 0, -1):
+        # A cubic can meet state and velocity at both ends, so that x(t) is continuously
+        # differentiable.
         degree = max(order + 1, 3)
         matrix, right = _conditions(tableau, range(1, order + 1), degree)
         ends, at_ends = _end_conditions(tableau, degree)

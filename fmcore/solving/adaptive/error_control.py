@@ -84,6 +84,7 @@ class ErrorControl:
                 return ratio, None
         rows: Tensor = torch.linalg.vector_norm(as_rows(error), dim=1)
         if state.logdet is not None:
+            # The larger one, so that neither state nor integral hides the error of the other.
             rows = torch.maximum(rows, self._logdet_error(state.logdet, divergences))
         rows = rows.mul_(h)
         if state.all_running and control == "batch_max":
@@ -120,6 +121,7 @@ class ErrorControl:
                 self._end_all(state, is_finished=accept)
             return accepted, ends
         running = state.running
+        # A shared step is accepted for the finite samples only.
         accepted = running & accept & finite
         finished = accepted & (left <= self._zero)
         # A sample ends where its step size is too small, and where the others accept a step at
@@ -177,18 +179,24 @@ class ErrorControl:
         size = self._norm(state.x / tolerance, healthy)
         speed = self._norm(state.k / tolerance, healthy)
         at_rest = (size < 1e-5) | (speed < 1e-5)
+        # An Euler step that changes the state by 1 %, or a tiny one where the state hardly moves.
         trial = torch.where(at_rest, 1e-6, 0.01 * size / speed).clamp_max_(span)
         change = self._norm((probe(trial) - state.k) / tolerance, healthy) / trial
         steepest = torch.maximum(speed, change)
+        # From here on as in the book: the step at which a term of this order is about 1 % of the
+        # tolerance.
         curved = (0.01 / steepest).pow_(1 / (self._order + 1))
         straight = torch.maximum(torch.full_like(trial, 1e-6), 1e-3 * trial)
         h = torch.where(steepest <= 1e-15, straight, curved)
         h = torch.minimum(100 * trial, h).clamp_max_(span).to(self.time_dtype)
+        # A broken sample must not stop the others; its own first step rejects.
         return h if healthy is None else h.nan_to_num_(nan=1e-6)
 
     def _scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
         """Return the error over its tolerance and the step size; a sample's 2-norm is its RMS."""
         largest = torch.maximum(x.abs(), x_new.abs())
+        # The larger of both ends, as in HNW II.4: where x crosses 0, its start alone would demand an
+        # error far below that of the steps around it.
         tolerance = torch.add(self._atol, largest, alpha=self.options.rtol)
         (stage, weight), *rest = self._weights
         error = k[stage] * weight
@@ -200,6 +208,7 @@ class ErrorControl:
         """Return the error of the integral over its tolerance and the step size, `(width,)`; of
         several probes the RMS.
         """
+        # In the weights, so that the 2-norm over the probes is an RMS.
         scale = logdet.shape[1] ** -0.5
         weights = _error_weights(self.options.tableau.completed, 1)
         terms = ((weight * scale, divergences[stage]) for stage, weight in weights)
@@ -211,6 +220,7 @@ class ErrorControl:
     def _shared(self, rows: Tensor, healthy: Tensor) -> Tensor:
         """Return one ratio for all healthy samples, `(1,)`; NaN if there are none."""
         if self.options.step_control == "batch_max":
+            # Masked, not selected: the number of healthy samples is known only to the device.
             worst = torch.where(healthy, rows, -1.0).amax(0, keepdim=True)
             return torch.where(worst < 0, math.nan, worst)
         squares = torch.where(healthy, rows, 0.0).square_()

@@ -64,6 +64,7 @@ class AcceptedSteps:
         if most == 0:
             none = torch.stack(self.t)[:0]
             return none, none, none
+        # Stable: the accepted steps of a sample stay in order of time.
         order = torch.argsort(accepted.int(), dim=0, descending=True, stable=True)[:most]
         t, length, end, accepted = (
             torch.stack(rows).gather(0, order)

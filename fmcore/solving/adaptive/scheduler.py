@@ -106,6 +106,7 @@ class _AdaptiveSolve:
         if self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(end["logdet"])
         if trajectory is not None:
+            # Batch first while samples move between rows; times first in every solution.
             trajectory = trajectory.transpose(0, 1)
         x, left = end["x"], end["left"]
         extra = {"evaluations": self.stepper.evaluations} | (
@@ -195,6 +196,7 @@ class _AdaptiveSolve:
         def code(status: Status) -> Tensor:
             return constant(int(status), torch.int64, device)
 
+        # Later lines take precedence: a sample may be lost in its last attempt.
         exhausted = end["running"] | (end["attempts"] >= self.limit)
         failure = torch.where(exhausted, code(self.exhausted), code(Status.DT_MIN))
         failure = torch.where(end["broken"], code(Status.NONFINITE), failure)
@@ -236,12 +238,14 @@ class _AdaptiveSolve:
 
     def _compact(self, state: BatchState, running: int) -> BatchState:
         """Return the running samples in the next smaller bucket, a power of 2, if they fit one."""
+        # Powers of 2, so that a compiled field meets few widths.
         bucket = max(SMALLEST_BUCKET, 1 << (running - 1).bit_length())
         can_shrink = self.options.compact_finished and not self.options.is_shared
         if bucket >= state.width or not can_shrink:
             return state
         self._keep(state)
         self.flag_reader.discard()
+        # Stable: samples keep their order, and only a minimum of memory moves.
         first = torch.argsort(state.running.int(), descending=True, stable=True)
         return state.take(first[:bucket])
 
@@ -255,6 +259,7 @@ class _AdaptiveSolve:
                 value = torch.full_like(state.ids, value)
             if value is None:
                 continue
+            # No copy: BatchState never writes into its tensors.
             if state.width == len(self.x0):
                 self.finished[name] = value
                 continue
@@ -287,6 +292,7 @@ class _FlagReader:
             earlier, copied = self._pending
             copied.synchronize()
             answer = _listed(earlier)
+        # New memory for each look: the earlier copy may still be in flight.
         host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         host.copy_(values, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -329,6 +335,7 @@ def _attempt_limit(options: AdaptiveOptions) -> tuple[int, Status]:
     if options.max_nfe is None:
         return options.max_steps, Status.MAX_STEPS
     start = 1 + (options.first_step is None)
+    # Whole attempts: a sample never exceeds the budget it was given.
     affordable = (options.max_nfe - start) // options.nfe_per_attempt
     if affordable < options.max_steps:
         return affordable, Status.MAX_NFE

@@ -63,6 +63,7 @@ class AdaptiveSolver(Solver):
                 f"{label_of(self)}: max_active= needs step_control='per_sample'; with "
                 f"'{self.step_control}' all samples share each step"
             )
+        # The velocity at t0, the probe of an automatic first step, and one attempt.
         least = 1 + (self.first_step is None) + self.nfe_per_attempt
         if self.max_nfe is not None and self.max_nfe < least:
             raise ComponentError(

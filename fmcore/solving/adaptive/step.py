@@ -107,11 +107,13 @@ class Stepper:
             state.probes = draw_probes(self.augmentation, self.problem, ids, self.dtype)
             state.logdet = x.new_zeros(width, self.augmentation.columns)
         t = self._time(self.t0).to(self.dtype).clamp_(self.low, self.high)
+        # Kept as the first stage of the first step, which then costs one evaluation less.
         state.k, state.k_div = self._velocity(x, t.expand(width), state, self.divided[0])
         state.running = finite_rows(state.k)
         state.broken = ~state.running
         state.h = self.control.first_step(state, span, lambda h: self._probe(state, h))
         if self.asked is not None:
+            # NaN marks times that a sample does not reach.
             unknown = x.new_full((width, len(self.asked), *x.shape[1:]), math.nan)
             at_start = (self.asked == self.t0).view(1, -1, *self.column[1:])
             state.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
@@ -120,7 +122,9 @@ class Stepper:
     def attempt(self, state: BatchState) -> bool:
         """Attempt one step of every running sample; return whether any may have ended."""
         of = self.control.arithmetic
+        # The last step ends at t1 exactly: the time left becomes 0 without rounding.
         h = of.minimum(state.h, state.left)
+        # From the end: time left, not time passed, is what must be exact at t1.
         t = of.add(self.end, state.left, -self.sign)
         length = h if self.sign > 0 else -h
         scale = length if self.on_host else length.to(self.dtype).view(self.column)
@@ -134,7 +138,7 @@ class Stepper:
             divergences.append(divergence)
         ratio, finite = self.control.ratio(state, x_new, k, divergences, h)
         accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
-        if accepted is None:
+        if accepted is None:  # rejected on the host: no tensor of the state changes
             return may_have_ended
         if self._records_anything(state):
             t, length, left = (self._as_tensor(value) for value in (t, length, state.left))
@@ -166,6 +170,7 @@ class Stepper:
             values = [min(max(t + c * length, self.low), self.high) for c in self.fractions]
             times = torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
         else:
+            # Clamped: t + h may round out of the interval, where the field may not be defined.
             times = torch.addcmul(t, self.nodes, h).to(self.dtype).clamp_(self.low, self.high)
         return times.expand(-1, width).unbind(0)
 
@@ -237,6 +242,7 @@ class Stepper:
         after_start = (asked - t) * self.sign > 0
         before_end = (asked - self.t1) * self.sign + left <= 0
         passed = after_start & before_end & step.accepted.unsqueeze(1)
+        # In the time's precision: asked - t cancels.
         theta = ((asked - t) / length).to(self.dtype)
         states = dense_states(self.tableau, state.x, k, step.length.to(self.dtype), theta)
         return passed.view(state.width, -1, *self.column[1:]), states

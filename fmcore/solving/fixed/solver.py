@@ -69,6 +69,7 @@ class FixedSolver(Solver):
         given = [n for n in ("nfe", "steps") if getattr(self, n) is not None]
         explicit = not isinstance(self.grid, str)
         if not given and not explicit:
+            # Here and not as the default value, which would contradict an explicit `steps`.
             object.__setattr__(self, "nfe", DEFAULT_NFE)
         if len(given) + explicit > 1:
             both = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
@@ -111,6 +112,7 @@ class FixedSolver(Solver):
         times: tuple[float, ...] = (),
     ) -> Plan:
         """Return the plan from `t0` to `t1`, with the states at `times` among its outputs."""
+        # Before the cache, so that 0 and t_min give one plan.
         t0, t1 = inside(t0, path), inside(t1, path)
         try:
             return _cached(self, t0, t1, path, times)
@@ -223,7 +225,7 @@ def _planned(
     solver: FixedSolver, t0: float, t1: float, path: Path | None, times: tuple[float, ...]
 ) -> Plan:
     schedule = Schedule.of(path)
-    if t0 == t1:
+    if t0 == t1:  # no step, on any grid and with any budget
         return Plan.of(solver, [t0], schedule, times)
     if not isinstance(solver.grid, str):
         return Plan.of(
@@ -240,6 +242,7 @@ def _planned(
     return _most_steps(of_steps, solver.nfe, solver.nfe_per_step, label_of(solver))
 
 
+# Tracing takes milliseconds, and `fmcore sample` solves one plan for every batch.
 _cached = lru_cache(maxsize=128)(_planned)
 
 
@@ -248,6 +251,7 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
 
     Plans are made and counted, since a step may cost less at the ends of the interval.
     """
+    # A first guess, exact unless steps at the ends cost less.
     steps = max(1, nfe // nfe_per_step)
     plan = of_steps(steps)
     while plan.nfe > nfe and steps > 1:
@@ -258,6 +262,7 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
             f"{label}: nfe={nfe} is below one step, which costs {plan.nfe} here: raise nfe, or "
             "use a solver of lower order"
         )
+    # EDM's Heun, for one, saves an evaluation in its last step.
     while (longer := of_steps(steps + 1)).nfe <= nfe:
         steps, plan = steps + 1, longer
     return plan
@@ -278,6 +283,7 @@ def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> N
             f"from {t0} to {t1}: "
             "make their ends agree, or use nfe= or steps="
         )
+    # Within the tolerance above, but the solve must end at t1 exactly.
     grid[0], grid[-1] = t0, t1
     return grid
 
