@@ -195,8 +195,8 @@ class ErrorControl:
     def _scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
         """Return the error over its tolerance and the step size; a sample's 2-norm is its RMS."""
         largest = torch.maximum(x.abs(), x_new.abs())
-        # The larger of both ends, as in HNW II.4: where x crosses 0, its start alone would demand an
-        # error far below that of the steps around it.
+        # The larger of both ends, as in HNW II.4: where x crosses 0, its start alone would demand
+        # an error far below that of the steps around it.
         tolerance = torch.add(self._atol, largest, alpha=self.options.rtol)
         (stage, weight), *rest = self._weights
         error = k[stage] * weight

@@ -208,12 +208,12 @@ class StochasticSolver(FixedSolver):
     noise: Annotated[float, Ge(0)] = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not (0 <= self.noise <= self.most_noise and math.isfinite(self.noise)):
             most = "" if math.isinf(self.most_noise) else f" and at most {self.most_noise:g}"
             raise ComponentError(
                 f"{label_of(self)}: noise must be at least 0{most}, got {self.noise}"
             )
+        super().__post_init__()
 
     def solve(self, problem: Problem) -> Solution:
         if self.noise > 0:
