@@ -73,8 +73,8 @@ class Field:
         Raises ComponentError for a score under a coupling that is not independent, for a conversion
         along a path that is not affine, and for a network that changes x's shape.
         """
-        if target == "score" and (refused := score_refusal(self.coupling, "this prediction")):
-            raise ComponentError(refused[0])
+        if target == "score":
+            self.require_score("this prediction")
         self.forwards += 1
         with self._cast(x.device):
             raw: Tensor = self.model(x, t, condition)
@@ -114,6 +114,11 @@ class Field:
         if condition is not None and "mask" in condition and "mask" not in (made or {}):
             return {**(made or {}), "mask": condition["mask"]}  # `predict` reads it
         return made
+
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if the training's coupling leaves no score to `who`."""
+        if reasons := score_refusal(self.coupling, who):
+            raise ComponentError(reasons[0])
 
     def _cast(self, device: torch.device) -> AbstractContextManager[object]:
         if self.precision == torch.float32:

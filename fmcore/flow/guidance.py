@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.condition import without
-from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.field import Predictor, require_score
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
@@ -73,6 +73,11 @@ class Guided:
     @property
     def forwards(self) -> int:
         return self.strong.forwards + (0 if self.weak is None else self.weak.forwards)
+
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if one of the fields has no score for `who`."""
+        require_score(self.strong, who)
+        require_score(self.weak, who)
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         self.nfe += 1

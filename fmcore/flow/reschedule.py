@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.field import Predictor, require_score
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import AffinePath, Path, Quantity
 from fmcore.interfaces.source import Condition
@@ -61,6 +61,10 @@ class ChangedSchedule:
     def forwards(self) -> int:
         return self.trained.forwards
 
+    def require_score(self, who: str) -> None:
+        """Raise ComponentError if the trained field has no score for `who`."""
+        require_score(self.trained, who)
+
     def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         self.nfe += 1
         return self.predict(x, t, condition, "velocity")
@@ -72,6 +76,8 @@ class ChangedSchedule:
         condition: Condition | None = None,
         target: Quantity = "velocity",
     ) -> Tensor:
+        if target == "score":  # computed here from the noise, not by the trained field
+            self.require_score("this prediction")
         t = at_least_float32(t)
         time, scale = self._counterpart(t)
         there = x / append_dims(scale, x).to(x.dtype)

@@ -10,7 +10,18 @@ from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "require_score"]
+
+
+def require_score(field: object, who: str) -> None:
+    """Raise ComponentError if `field` was trained under a coupling that leaves no score to `who`.
+
+    A field reports this by a method `require_score(who)`; one without it is assumed to have a
+    score.
+    """
+    check = getattr(field, "require_score", None)
+    if check is not None:
+        check(who)
 
 
 class Predictor(Protocol):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.source import Condition, Source
+from fmcore.interfaces.tensors import as_rows
 
 __all__ = ["Gaussian", "Scaled"]
 
@@ -43,7 +44,7 @@ class Gaussian(Source):
         return self.temperature * torch.randn((n, *shape), generator=generator, dtype=dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        flat = x.flatten(1) / self.temperature
+        flat = as_rows(x) / self.temperature
         log_volume = flat.shape[1] * (0.5 * math.log(2 * math.pi) + math.log(self.temperature))
         return -0.5 * flat.square().sum(1) - log_volume
 
@@ -73,5 +74,5 @@ class Scaled(Source):
         return self.scale * self.source.sample(n, shape, generator, condition, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        dimensions = x[0].numel()
+        dimensions = math.prod(x.shape[1:])
         return self.source.log_prob(x / self.scale, condition) - dimensions * math.log(self.scale)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, Any, Literal, final
@@ -62,13 +63,19 @@ class Augmentation:
 
     `autodiff` is the mode of differentiation: `reverse` stores the field's activations for backward
     passes; `forward` computes tangents with the field instead, and stores none.  Both give the same
-    value; `reverse` is faster on a CPU.  Raises ComponentError for other values.
+    value; `reverse` is faster on a CPU.
+
+    `logdet_atol` > 0 bounds the error of the integral in each step of an adaptive solver, in nats;
+    math.inf turns this control off.  By default the bound is d atol + rtol |logdet|, with the
+    solver's tolerances and d the number of elements of a sample.  Fixed solvers ignore it.  Raises
+    ComponentError for other values.
     """
 
     divergence: Divergence = "exact"
     probe: ProbeLaw = "rademacher"
     n_probes: Annotated[int, Gt(0)] = 1
     autodiff: Autodiff = "reverse"
+    logdet_atol: Annotated[float, Gt(0)] | None = None
 
     def __post_init__(self) -> None:
         require_choice("divergence", self.divergence, Divergence)
@@ -76,6 +83,8 @@ class Augmentation:
         require_choice("autodiff", self.autodiff, Autodiff)
         if self.n_probes < 1:
             raise ComponentError(f"n_probes must be at least 1, got {self.n_probes}")
+        if self.logdet_atol is not None and not self.logdet_atol > 0:
+            raise ComponentError(f"logdet_atol must be above 0 nats, got {self.logdet_atol}")
 
     @property
     def columns(self) -> int:
@@ -88,7 +97,10 @@ class Augmentation:
         """
         if self.columns == 1:
             return logdet.squeeze(1), None
-        return logdet.mean(1), logdet.std(1) / self.columns**0.5
+        mean = logdet.mean(1)
+        if not len(logdet):  # std() warns about an empty batch
+            return mean, mean.clone()
+        return mean, logdet.std(1) / self.columns**0.5
 
 
 class Status(IntEnum):
@@ -113,7 +125,8 @@ class Problem:
     integers, and `seed` determine the noise of stochastic solvers and the divergence probes: that
     of sample i is a function of (seed, i) alone.  By default the ids are 0, 1, ...
 
-    `times`, in any order, are the times of the states in the solution's trajectory.
+    `times`, a sequence or tensor of numbers in any order, are the times of the states in the
+    solution's trajectory.
     `augmentation` adds the integral of the field's divergence.  `grad` is the gradient mode with
     respect to x0 and the field's parameters.  `callback` is called with a `SolverProgress` after
     every step, in an adaptive solver after every `sync_every` steps.
@@ -127,13 +140,48 @@ class Problem:
     condition: Condition | None = None
     sample_ids: Tensor | None = None
     seed: int = 0
-    times: tuple[float, ...] | None = None
+    times: Sequence[float] | None = None
     augmentation: Augmentation | None = None
     grad: Gradients = "none"
     callback: Callback | None = None
 
     def __post_init__(self) -> None:
         require_choice("Problem: grad", self.grad, Gradients)
+        if not callable(self.field):
+            raise ComponentError(f"Problem: field must be a function of (x, t), got {self.field!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise ComponentError(f"Problem: callback must be a function, got {self.callback!r}")
+        if not isinstance(self.augmentation, Augmentation | None):
+            raise ComponentError(
+                f"Problem: augmentation must be an Augmentation, got {self.augmentation!r}"
+            )
+        for name in ("t0", "t1"):
+            object.__setattr__(self, name, _finite_time(name, getattr(self, name)))
+        if self.times is not None:
+            object.__setattr__(self, "times", _finite_times(self.times))
+
+
+def _finite_times(times: Any) -> tuple[float, ...]:
+    if isinstance(times, str) or not isinstance(times, Iterable) or getattr(times, "ndim", 1) != 1:
+        found = f"shape {tuple(times.shape)}" if isinstance(times, Tensor) else repr(times)
+        raise ComponentError(f"Problem: times must be a sequence of numbers, got {found}")
+    return tuple(_finite_time("times", t) for t in times)
+
+
+def _finite_time(name: str, value: Any) -> float:
+    if isinstance(value, Tensor) and value.requires_grad:
+        # float() would drop the graph, and with it a gradient that the caller expects.
+        raise ComponentError(
+            f"Problem: no gradient reaches {name}: give a number, such as {name}.item(); "
+            "the derivative of x(t1) by t1 is the field there"
+        )
+    try:
+        time = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        time = math.nan
+    if isinstance(value, str) or not math.isfinite(time):
+        raise ComponentError(f"Problem: {name}: a solve needs finite times, got {value!r}")
+    return time
 
 
 @dataclass(frozen=True)

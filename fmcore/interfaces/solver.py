@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from fmcore.interfaces.options import Options
+
 if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.problem import Problem, Solution
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Solver"]
 
 
-class Solver(ABC):
+class Solver(Options, ABC):
     """A numerical method that integrates x along a velocity field from t0 to t1, in either
     direction.
 
@@ -37,7 +39,7 @@ class Solver(ABC):
     stochastic: ClassVar[bool] = False
     """Whether steps add noise; such a solver has an option `noise`, and noise=0 solves the ODE."""
 
-    def check(self, path: Path | None) -> None:  # noqa: B027  # nothing to refuse by default
+    def check(self, path: Path | None) -> None:  # nothing to refuse by default
         """Raise ComponentError with the reason if this solver cannot integrate along `path`; called
         before training.
         """

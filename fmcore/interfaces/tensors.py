@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 
-__all__ = ["append_dims", "at_least_float32", "mean_over_mask", "to_device"]
+__all__ = ["append_dims", "as_rows", "at_least_float32", "mean_over_mask", "to_device"]
 
 
 def append_dims(t: Tensor, x: Tensor) -> Tensor:
@@ -26,6 +26,16 @@ def append_dims(t: Tensor, x: Tensor) -> Tensor:
             f"got {tuple(t.shape)}"
         )
     return t.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def as_rows(x: Tensor) -> Tensor:
+    """Return x, `(batch, *shape)`, as `(batch, elements)`, where `shape` may be empty.
+
+    >>> import torch
+    >>> as_rows(torch.zeros(4)).shape, as_rows(torch.zeros(4, 3, 2)).shape
+    (torch.Size([4, 1]), torch.Size([4, 6]))
+    """
+    return x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
 
 
 def at_least_float32(t: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ whole trajectory, so that the right-hand side of the augmented ODE is a function
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -21,6 +22,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Augmentation, Problem, Velocity
 from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.evaluation import check_velocity, field_name
 
 __all__ = [
@@ -40,9 +42,13 @@ def draw_probes(
     """
     if how.divergence == "exact":
         return None
+    # By sample, not by row, so that refill and batch size do not change a sample's probes.
     ids = rows if problem.sample_ids is None else problem.sample_ids.to(rows.device)[rows]
     shape = (how.n_probes, *problem.x0.shape[1:])
+    # One generator for each sample is cheap compared with a backward pass of the field.
     drawn = [_draw_probe(how, shape, problem.seed, sample, dtype) for sample in ids.tolist()]
+    if not drawn:
+        return problem.x0.new_empty((0, *shape), dtype=dtype)
     return torch.stack(drawn).to(problem.x0.device)
 
 
@@ -65,6 +71,7 @@ def velocity_and_divergence(
     if how.autodiff == "forward":
         return _by_jvp(how, field, x, t, condition, probes, keep_graph)
     with torch.enable_grad():
+        # A leaf of its own: the graph to earlier steps is needed only for gradients of the solve.
         x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
         velocity = field(x, t) if condition is None else field(x, t, condition)
         check_velocity(field, velocity, x)
@@ -94,6 +101,7 @@ def _by_jvp(
         check_velocity(field, velocity, x)
         return velocity
 
+    # Tangents need no graph, so without gradients of the solve nothing is stored.
     with torch.set_grad_enabled(keep_graph):
         if probes is None:
             velocity, divergence = divergence_jvp(f, x)
@@ -111,6 +119,7 @@ def _draw_probe(
     generator = generator_for(seed, "probe", sample)
     if how.probe == "gaussian":
         return torch.randn(shape, generator=generator, dtype=dtype)
+    # Of all independent entries with mean 0 and variance 1, these give the least variance.
     return torch.randint(0, 2, shape, generator=generator).to(dtype) * 2 - 1
 
 
@@ -119,12 +128,13 @@ def _trace(velocity: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
 
     Rows do not depend on one another, so one backward pass for each i serves the whole batch.
     """
-    flat = velocity.flatten(1)
+    flat = as_rows(velocity)
     size = flat.shape[1]
     total = x.new_zeros(len(x))
     for i in range(size):
+        # The sum over the batch has gradient du_i/dx in each row.
         row = _backward(flat[:, i].sum(), x, None, i + 1 < size, keep_graph)
-        total = total + row.flatten(1)[:, i]
+        total = total + as_rows(row)[:, i]
     return total.unsqueeze(1)
 
 
@@ -134,12 +144,13 @@ def _estimates(velocity: Tensor, x: Tensor, probes: Tensor, keep_graph: bool) ->
     for i in range(probes.shape[1]):
         e = probes[:, i]
         row = _backward(velocity, x, e, i + 1 < probes.shape[1], keep_graph)
-        found.append((row * e).flatten(1).sum(1))
+        found.append(as_rows(row * e).sum(1))
     return torch.stack(found, 1)
 
 
 def _backward(y: Tensor, x: Tensor, e: Tensor | None, more: bool, keep_graph: bool) -> Tensor:
     """Return J^T e; free the graph unless `more` passes follow or `keep_graph`."""
+    # materialize_grads: an element of u that does not depend on x has gradient 0, not None.
     (row,) = torch.autograd.grad(
         y, x, e, retain_graph=more or keep_graph, create_graph=keep_graph, materialize_grads=True
     )
@@ -152,6 +163,7 @@ def _require_constant(
     """Raise ComponentError for a velocity that depends on x and has no graph: its divergence would
     silently be 0.
     """
+    # One more evaluation, in a case that is rare and otherwise wrong without an error.
     moved = x.detach() + 1e-2
     elsewhere = field(moved, t) if condition is None else field(moved, t, condition)
     if not torch.equal(elsewhere, velocity):
@@ -171,12 +183,14 @@ def divergence_jvp(f: Function, x: Tensor) -> tuple[Tensor, Tensor | None]:
 
     Rows do not depend on one another, so one product for each i serves the whole batch.
     """
-    size = x[0].numel()
+    size = math.prod(x.shape[1:])
+    if size == 0:
+        return f(x), x.new_zeros(len(x), 1)
     total, velocity = x.new_zeros(len(x)), x
     for i in range(size):
-        direction = torch.zeros_like(x)
-        direction.view(len(x), size)[:, i] = 1
-        velocity, column = _product(f, x, direction)
+        direction = x.new_zeros(len(x), size)
+        direction[:, i] = 1
+        velocity, column = _product(f, x, direction.view(x.shape))
         if column is None:
             return velocity, None
         total = total + column.reshape(len(x), size)[:, i]
@@ -190,7 +204,7 @@ def hutchinson_jvp(f: Function, x: Tensor, probes: Tensor) -> tuple[Tensor, Tens
         velocity, moved = _product(f, x, e)
         if moved is None:
             return velocity, None
-        found.append((moved * e).flatten(1).sum(1))
+        found.append(as_rows(moved * e).sum(1))
     return velocity, torch.stack(found, 1)
 
 
@@ -201,6 +215,7 @@ def _product(f: Function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor 
     """
     _load()
     try:
+        # strict=True raises where the output does not depend on x, instead of a tangent of 0.
         velocity, moved = torch.func.jvp(f, (x,), (direction,), strict=True)  # type: ignore[misc]
     except (NotImplementedError, RuntimeError) as error:
         velocity = f(x)  # raises the field's own error, if that was the cause
@@ -254,6 +269,7 @@ class DivergenceField:
         """Return the velocity; add its divergence with this call's weight."""
         weight, condition = next(self._weights), self._problem.condition
         field = self._problem.field
+        # A call without weight in the end state, as midpoint's first, needs no divergence.
         if weight == 0:
             return field(x, t) if condition is None else field(x, t, condition)
         velocity, divergence = velocity_and_divergence(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError, SolverError
 from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Status
-from fmcore.interfaces.tensors import to_device
+from fmcore.interfaces.tensors import as_rows, to_device
 from fmcore.registry import entry_of
 
 __all__ = [
@@ -32,8 +32,8 @@ __all__ = [
 def state_of(problem: Problem) -> Tensor:
     """Return x0, `(batch, *shape)`, in float32 or float64; other floating dtypes become float32.
 
-    Raises ComponentError for an x0 that is not floating point or has no batch dimension, and for a
-    condition with another batch size.
+    Raises ComponentError for an x0 that is not floating point or has no batch dimension, for a
+    condition with another batch size, and for sample ids that are not one integer for each sample.
     """
     x0 = problem.x0
     if not isinstance(x0, Tensor):
@@ -47,13 +47,25 @@ def state_of(problem: Problem) -> Tensor:
             f"{tuple(x0.shape)}"
         )
     for name, value in (problem.condition or {}).items():
+        if not isinstance(value, Tensor):
+            raise ComponentError(f"condition '{name}' must be a tensor, got {type(value).__name__}")
         if value.shape[:1] != x0.shape[:1]:
             raise ComponentError(
                 f"condition '{name}' has shape {tuple(value.shape)} for x0 of shape "
                 f"{tuple(x0.shape)}: every condition has a row for each sample"
             )
+    if problem.sample_ids is not None:
+        _check_sample_ids(problem.sample_ids, len(x0))
     # In half precision, steps near t1 would round to no change at all.
     return x0 if x0.dtype in (torch.float32, torch.float64) else x0.float()
+
+
+def _check_sample_ids(ids: Any, batch: int) -> None:
+    if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.shape != (batch,):
+        found = f"{ids.dtype} of shape {tuple(ids.shape)}" if isinstance(ids, Tensor) else repr(ids)
+        raise ComponentError(
+            f"sample_ids must be a tensor of integers of shape (batch,) = ({batch},), got {found}"
+        )
 
 
 def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
@@ -65,12 +77,14 @@ def bound_field(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
     def bound(x: Tensor, t: Tensor) -> Tensor:
         return field(x, t, condition)
 
+    # Errors name the user's field, not this function.
     bound.__name__ = field_name(field)
     return bound
 
 
 def field_name(field: Any) -> str:
     """Return the name of a field in messages."""
+    # Functions have a name; networks and fields are known by their class.
     return getattr(field, "__name__", None) or type(field).__name__
 
 
@@ -81,6 +95,7 @@ def check_velocity(field: Any, velocity: Any, x: Tensor) -> None:
             f"field {field_name(field)} returned {type(velocity).__name__}; a velocity is a tensor "
             "with the shape and dtype of x"
         )
+    # A (batch, 1) velocity would broadcast, and a half-precision one would round the state.
     if velocity.shape != x.shape or velocity.dtype != x.dtype:
         _refuse(field, velocity, x)
 
@@ -97,6 +112,7 @@ def call_callback(problem: Problem, step: int, steps: int, state: Tensor | None)
                 f"this solver does not keep the state after step {step}, which no later step "
                 "reads: ask for states with Problem(times=...)"
             )
+        # A copy: the solver overwrites its buffers in later steps.
         return state.detach().clone()
 
     if problem.callback is not None:
@@ -106,8 +122,9 @@ def call_callback(problem: Problem, step: int, steps: int, state: Tensor | None)
 
 def finite_rows(x: Tensor) -> Tensor:
     """Return the mask of rows of x that are finite in every element, `(batch,)`."""
-    rows = x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
+    rows = as_rows(x)
     if rows.shape[1] == 0:
+        # amax of no elements raises.
         return torch.ones(len(x), dtype=torch.bool, device=x.device)
     # One reduction and one comparison; isfinite().all() needs five operations.
     return rows.abs().amax(1) < constant(math.inf, x.dtype, x.device)

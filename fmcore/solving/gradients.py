@@ -9,6 +9,7 @@ gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, final
 
 import torch
@@ -34,16 +35,25 @@ class DifferentiableField:
     """The problem's field and, with an augmentation, its divergence, with their graphs."""
 
     def __init__(self, problem: Problem, x0: Tensor) -> None:
-        self._problem = problem
+        self._problem, self._condition = problem, problem.condition
         self.augmentation = problem.augmentation
         self._probes = None
         if self.augmentation is not None:
             rows = torch.arange(len(x0), device=x0.device)
             self._probes = draw_probes(self.augmentation, problem, rows, x0.dtype)
 
+    def of_rows(self, rows: Tensor) -> DifferentiableField:
+        """Return the same field for states of these rows of the problem."""
+        chosen = copy(self)
+        if self._condition is not None:
+            chosen._condition = {k: v.index_select(0, rows) for k, v in self._condition.items()}
+        if self._probes is not None:
+            chosen._probes = self._probes.index_select(0, rows)
+        return chosen
+
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         """Return u at `x`, `(batch, *shape)`, and `t`, `(batch,)`."""
-        field, condition = self._problem.field, self._problem.condition
+        field, condition = self._problem.field, self._condition
         velocity = field(x, t) if condition is None else field(x, t, condition)
         check_velocity(field, velocity, x)
         return velocity
@@ -52,7 +62,7 @@ class DifferentiableField:
         """Return u, `(batch, *shape)`, and div u, `(batch, columns)`."""
         if self.augmentation is None:
             raise ValueError("the problem does not ask for a divergence")
-        field, condition = self._problem.field, self._problem.condition
+        field, condition = self._problem.field, self._condition
         velocity, divergence = velocity_and_divergence(
             self.augmentation, field, x, t, condition, self._probes, keep_graph=True
         )
@@ -66,6 +76,7 @@ def in_segments(
     """Return `segment(*inputs)`; with `checkpoint`, the backward pass computes it again."""
     if how == "direct":
         return segment(*inputs)
+    # Non-reentrant: gradients also reach parameters that the segment closes over.
     result: tuple[Tensor, ...] = checkpoint(segment, *inputs, use_reentrant=False)
     return result
 
@@ -82,6 +93,7 @@ def differentiable_rows(
     values: Values = {START: x0}
     if field.augmentation is not None:
         values[LOGDET] = x0.new_zeros(len(x0), field.augmentation.columns)
+    # The state's own quadrature, so that logdet has the order of the solver.
     weights = canonical(plan).weights.tolist()
     calls = {row.out: number for number, row in enumerate(plan.calls)}
 

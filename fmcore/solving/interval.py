@@ -20,6 +20,7 @@ def inside(t: float, path: Path | None) -> float:
 
     Raises ComponentError for a time that is not finite, or with a path outside [0, 1].
     """
+    # Explicit grids come here too, which `Problem` has not checked.
     if not np.isfinite(t):
         raise ComponentError(f"a solve needs finite times, got {t}")
     if path is None:
@@ -29,6 +30,7 @@ def inside(t: float, path: Path | None) -> float:
             f"time {t} is outside [0, 1]; {type(path).__name__} runs from {path.t_min} to "
             f"{path.t_max}: give times in [0, 1], whose ends stand for the path's own"
         )
+    # At the ends of [0, 1] the velocity of some paths is infinite.
     return float(min(max(t, path.t_min), path.t_max))
 
 
@@ -57,6 +59,7 @@ def rounded_inside(
     times: Sequence[float], low: float, high: float, dtype: torch.dtype
 ) -> NDArray[np.float64]:
     """Return `times` rounded to `dtype`, as float64, none rounded past `low` or `high`."""
+    # Rounding to nearest may leave the interval, where a path's velocity may not exist.
     values = np.asarray(times, dtype=np.float64)
     if dtype == torch.float64:
         return np.clip(values, low, high)
@@ -67,6 +70,7 @@ def rounded_inside(
 def float32_within(low: float, high: float) -> tuple[np.float32, np.float32]:
     """Return the smallest and the largest float32 in [low, high]."""
     lowest, highest = np.float32(low), np.float32(high)
+    # np.float32 rounds to nearest: the neighbour inside is at most one step away.
     if float(lowest) < low:
         lowest = np.nextafter(lowest, np.float32(np.inf))
     if float(highest) > high:

@@ -17,6 +17,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.problem import Velocity
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.evaluation import field_name
 
 __all__ = ["Parts", "ProductField", "ProductState"]
@@ -68,7 +69,7 @@ class ProductState:
 
     def joined(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the same for parts in the order of the layout, unchecked."""
-        return torch.cat([x.flatten(1) for x in parts], 1)
+        return torch.cat([as_rows(x) for x in parts], 1)
 
     def split(self, x: Tensor) -> Any:
         """Return the parts of a state or of a trajectory, `(..., elements)`, as views: a dict or a
@@ -98,6 +99,7 @@ class ProductState:
 
         Raises ComponentError for parts of another layout.
         """
+        # Order by name, since equal dicts may list their parts in another order.
         if isinstance(parts, Mapping):
             found, names = list(parts.values()), tuple(parts)
             if self.names is not None and set(names) == set(self.names):

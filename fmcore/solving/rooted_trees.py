@@ -24,6 +24,7 @@ def trees(order: int) -> tuple[Tree, ...]:
     >>> [len(trees(n)) for n in range(1, 7)]
     [1, 1, 2, 4, 9, 20]
     """
+    # A tree of n nodes is a root with a forest of n - 1; sorted, equal trees are equal tuples.
     return tuple(sorted(set(_forests(order - 1, order - 1))))
 
 

@@ -59,6 +59,7 @@ class Tableau:
             "embedded": None if embedded is None else _fractions(embedded),
             "embedded_order": embedded_order,
         }
+        # A frozen dataclass with an own constructor: Fractions are made from strings here.
         for name, value in values.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -76,6 +77,7 @@ class Tableau:
     @property
     def fsal(self) -> bool:
         """Whether the last stage is the next step's first."""
+        # First same as last: the last stage is evaluated at the state after the step.
         return self.a[-1] == self.b[:-1] and self.b[-1] == 0
 
     @cached_property
@@ -127,6 +129,7 @@ class Tableau:
                 "below the first and as "
                 f"many weights as stages; got rows of {shape[1:]}"
             )
+        # A misprinted coefficient would only lower the order, which no single solve reveals.
         if (defect := self.defect(self.order)) > CONDITION_ATOL:
             raise ComponentError(
                 f"tableau misses an order condition of order {self.order} by {defect:.1e}"

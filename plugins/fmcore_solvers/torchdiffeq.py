@@ -92,6 +92,7 @@ class TorchdiffeqFixed(Solver):
     throw: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.nfe is None) == (self.steps is None):
             raise ComponentError(f"{label_of(self)} needs exactly one of nfe= and steps=")
         if self._steps < 1:
@@ -137,8 +138,8 @@ def _solve(
     stops = sorted({t0, *asked, t1}, reverse=t1 < t0)
     with torch.no_grad():
         try:
-            if t0 == t1:
-                states = x0[None].clone()
+            if t0 == t1 or not x0.numel():  # torchdiffeq's error norm of no elements is NaN
+                states = x0.expand(len(stops), *x0.shape).clone()
             else:
                 times = torch.tensor(stops, dtype=torch.float64, device=x0.device)
                 states = odeint(counting, x0, times, method=solver.method, **how)

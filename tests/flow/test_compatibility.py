@@ -7,7 +7,18 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Dataset, Field, Solver, VectorField, check_together, create
+from fmcore import (
+    ChangedSchedule,
+    ComponentError,
+    Dataset,
+    Field,
+    Guided,
+    Problem,
+    Solver,
+    VectorField,
+    check_together,
+    create,
+)
 from fmcore.flow.compatibility import refusals
 
 FLOW = ("ot", "independent", "flow_matching")
@@ -22,6 +33,11 @@ class Pairs(Dataset):
 
     def batch(self, indices):
         return {"x0": torch.zeros(len(indices), 2), "x1": torch.zeros(len(indices), 2)}
+
+
+class Zero(VectorField):
+    def forward(self, x, t, condition=None):
+        return torch.zeros_like(x)
 
 
 @dataclass(frozen=True)
@@ -67,16 +83,49 @@ def test_a_score_under_a_coupling_is_refused_with_the_reason():
 
 
 def test_a_field_trained_under_a_coupling_has_no_score():
-    class Zero(VectorField):
-        def forward(self, x, t, condition=None):
-            return torch.zeros_like(x)
-
     path, coupling, objective = combination(coupling="minibatch_ot")
     x, t = torch.ones(2, 2), torch.full((2,), 0.5)
     field = Field(Zero(), path, objective, coupling=coupling)
     assert field.predict(x, t, target="data").shape == x.shape
     with pytest.raises(ComponentError, match="this prediction needs the score"):
         field.predict(x, t, target="score")
+
+
+def paired_field():
+    """A field trained under optimal-transport pairs, which has no score."""
+    path, coupling, objective = combination("linear", "minibatch_ot")
+    return Field(Zero(), path, objective, coupling=coupling)
+
+
+WRAPPERS = {
+    "plain": lambda field: field,
+    "guided": lambda field: Guided(Field(Zero(), field.path, field.objective), 2.0, weak=field),
+    "another schedule": lambda field: ChangedSchedule(field, create("path", "cosine")),
+    "both": lambda field: ChangedSchedule(Guided(field, 2.0), create("path", "cosine")),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(
+    "name", ["euler_maruyama", "sde_heun", "ancestral", "dpmpp_2m_sde", "edm_churn"]
+)
+def test_stochastic_solvers_refuse_a_field_without_a_score(name, wrapper):
+    field = WRAPPERS[wrapper](paired_field())
+    label = {"label": torch.zeros(2, dtype=torch.int64)}
+    problem = Problem(field, torch.ones(2, 2), path=field.path, condition=label)
+    with pytest.raises(ComponentError, match=rf"solver '{name}' needs the score.*MinibatchOT"):
+        create("solver", name, steps=3).solve(problem)
+    ode = create("solver", name, steps=3, noise=0.0).solve(problem)
+    assert ode.status.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_no_wrapper_predicts_a_score_that_its_field_does_not_have(wrapper):
+    field, x, t = WRAPPERS[wrapper](paired_field()), torch.ones(2, 2), torch.full((2,), 0.5)
+    label = {"label": torch.zeros(2, dtype=torch.int64)}
+    assert field.predict(x, t, label, "data").shape == x.shape
+    with pytest.raises(ComponentError, match="this prediction needs the score"):
+        field.predict(x, t, label, "score")
 
 
 def test_pairs_of_the_data_want_the_coupling_that_keeps_them():

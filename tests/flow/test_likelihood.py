@@ -239,3 +239,44 @@ def test_density_integrates_to_one() -> None:
     x1 = torch.linspace(-6, 7, 401, dtype=torch.float64)[:, None]
     found = log_prob(field, x1, path=field.path).log_prob
     assert float(torch.trapezoid(found.exp(), x1[:, 0])) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["heun2_adaptive", "bosh3", "dopri5", "tsit5", "dopri8"])
+@pytest.mark.parametrize("step_control", ["per_sample", "batch_max", "batch_rms"])
+@pytest.mark.parametrize("divergence", ["exact", "hutchinson"])
+def test_the_error_at_the_mean_of_a_gaussian_follows_the_tolerance(
+    name: str, step_control: str, divergence: str
+) -> None:
+    """There the state moves on a straight line, whose error is 0 for any step: only control of the
+    divergence can limit the steps.  log N(mu; mu, s^2 I) = -d/2 log(2 pi s^2).
+    """
+    field = gaussian(PATHS["linear"])
+    mean = torch.tensor(field.means, dtype=torch.float64)
+    exact = -math.log(2 * math.pi * field.stds[0] ** 2)
+    for tolerance in (1e-3, 1e-5) if name == "heun2_adaptive" else (1e-3, 1e-5, 1e-7):
+        solver = create("solver", name, rtol=tolerance, atol=tolerance, step_control=step_control)
+        found = log_prob(field, mean, path=field.path, solver=solver, divergence=divergence)
+        assert found.status.tolist() == [0]
+        assert abs(float(found.log_prob) - exact) < 20 * tolerance
+
+
+def test_the_tolerance_of_the_divergence_is_in_nats() -> None:
+    field = gaussian(PATHS["linear"])
+    mean = torch.tensor(field.means, dtype=torch.float64)
+    exact = -math.log(2 * math.pi * field.stds[0] ** 2)
+
+    def solved(logdet_atol: float | None) -> tuple[float, int]:
+        solver = create("solver", "dopri5", rtol=1e-3, atol=1e-3)
+        found = log_prob(field, mean, path=field.path, solver=solver, logdet_atol=logdet_atol)
+        return abs(float(found.log_prob) - exact), int(found.stats.nfe)
+
+    (none, cheap), (default, _), (tight, dear) = map(solved, (math.inf, None, 1e-8))
+    assert tight < 1e-6 < default < 1e-3 < none
+    assert cheap < 20 < dear
+
+
+def test_a_divergence_that_is_not_finite_ends_the_solve() -> None:
+    """sqrt|x| has a finite velocity at 0 and an infinite divergence."""
+    x1 = torch.zeros(1, 1, dtype=torch.float64)
+    found = log_prob(lambda x, t: x.abs().sqrt(), x1, path=PATHS["linear"])
+    assert found.status.tolist() != [0]

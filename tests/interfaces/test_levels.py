@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+import fmcore
+from fmcore import ComponentError
 from fmcore.interfaces.levels import dequantized, from_levels, offset_bits, to_levels
 
 LEVELS = [2, 17, 256]
@@ -103,3 +105,16 @@ def test_the_formula_is_the_papers(mode):
     torch.testing.assert_close(
         128 * (x + 1), expected, rtol=0, atol=2e-4
     )  # CELL_MARGIN moves u by 1.2e-4
+
+
+@pytest.mark.parametrize("name", ["ot", "linear", "vp", "cosine"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_a_path_refuses_levels_and_names_the_converter(name, dtype):
+    """Points at integer states would be truncated."""
+    path, t = fmcore.create("path", name), torch.full((2,), 0.5)
+    x0, k = torch.zeros(2, 3), torch.ones(2, 3).to(dtype)
+    for pair, wrong in (((x0, k), "x1"), ((k, x0), "x0")):
+        with pytest.raises(ComponentError, match=rf"{wrong} must be floating point.*from_levels"):
+            path.sample(*pair, t)
+    x1 = fmcore.from_levels(k, 256, "none", generator())
+    assert torch.equal(fmcore.to_levels(path.sample(x0, x1, t).x1, 256, "none"), k.to(torch.uint8))

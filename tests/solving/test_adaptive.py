@@ -1,4 +1,4 @@
-"""Adaptive solves: lanes, statuses, refill, dense output."""
+"""Adaptive solves: step sizes, statuses, refill, dense output."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_evaluations_are_six_an_attempt_and_the_start(first_step: float | None) 
     assert solution.stats.calls == int(solution.stats.nfe) == 6 * solution.stats.steps + start
 
 
-def test_batch_is_solved_by_one_clock_where_asked() -> None:
+def test_a_batch_shares_its_steps_where_asked() -> None:
     x0, field = noise(8), lambda x, t: -x * (1 + x.square())
     steps = {
         coupling: Dopri5(step_control=coupling).solve(Problem(field, x0)).stats.nfe
@@ -197,6 +197,32 @@ def test_batch_is_solved_by_one_clock_where_asked() -> None:
     assert len(set(steps["per_sample"].tolist())) > 1
     assert len(set(steps["batch_max"].tolist())) == len(set(steps["batch_rms"].tolist())) == 1
     assert steps["batch_rms"][0] <= steps["batch_max"][0]
+
+
+@pytest.mark.parametrize("step_control", ["batch_max", "batch_rms"])
+def test_the_host_decides_as_the_device_does(step_control: str) -> None:
+    """With `sync_every=1` the host decides a shared step, otherwise tensors do: also where a sample
+    ends early, and where attempts run out.
+    """
+    wall = torch.tensor([2.0, 0.5, 2.0, 2.0], dtype=torch.float64)
+
+    def field(x: Tensor, t: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        return torch.where((t > condition["wall"])[:, None], math.nan, -5 * x * (1 + x.square()))
+
+    for limit in (10_000, 7):
+        problem = Problem(field, noise(4), condition={"wall": wall}, times=(0.25, 0.75))
+        host, device = (
+            Dopri5(step_control=step_control, sync_every=every, max_steps=limit).solve(problem)
+            for every in (1, 2)
+        )
+        assert host.status.tolist() == device.status.tolist()
+        assert (host.status.unique().numel() > 1) == (limit > 7)
+        assert host.stats.nfe.tolist() == device.stats.nfe.tolist()
+        assert host.stats.rejected == device.stats.rejected
+        for name in ("x", "t_reached", "trajectory"):
+            found, expected = getattr(host, name), getattr(device, name)
+            # Rounding moves the last of many ever smaller steps before the wall.
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +241,7 @@ def test_wrong_options_are_refused(options: dict[str, object], message: str) -> 
         Dopri5(**options)
 
 
-def test_float32_states_keep_their_clock_in_float64() -> None:
+def test_float32_states_keep_time_in_float64() -> None:
     """Ten thousand tiny steps end at t1 all the same, and count right."""
     solution = Heun2Adaptive(rtol=1e-7, atol=1e-7, max_steps=20_000).solve(
         Problem(lambda x, t: -x, noise(1).float())
@@ -225,7 +251,7 @@ def test_float32_states_keep_their_clock_in_float64() -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_no_samples_are_no_trouble(pair: type) -> None:
+def test_an_empty_batch_is_returned(pair: type) -> None:
     solution = pair().solve(Problem(lambda x, t: -x, noise(0), times=(0.5,)))
     assert solution.x.shape == (0, 2)
     assert solution.stats.calls == 0

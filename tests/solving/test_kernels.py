@@ -147,6 +147,24 @@ def test_the_kernel_compiles_for_a_gpu_and_reads_each_register_once(tmp_path):
         assert built["narrow"] == 0
 
 
+def test_without_triton_the_kernels_load_and_give_the_reason(monkeypatch):
+    import importlib.util
+
+    import torch
+
+    from fmcore.solving.backends import kernels
+
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "fmcore.solving.backends.triton_sum", raising=False)
+    spec = importlib.util.spec_from_file_location("kernels_without_triton", kernels.__file__)
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    with pytest.raises(copy.Unavailable, match="Triton is not installed"):
+        copy.triton_kernel(torch.device("cpu"))
+    assert copy.best_kernel(torch.device("cpu")) is copy.chain
+
+
 @pytest.mark.gpu
 def test_the_kernel_on_a_gpu_gives_what_the_chain_gives():
     import torch

@@ -69,6 +69,7 @@ class BatchState:
                 changed = {n: v.index_copy(0, rows, theirs[n]) for n, v in mine.items()}
                 setattr(self, item.name, changed)
             elif isinstance(mine, Tensor):
+                # Out of place: results of earlier samples refer to the old tensor.
                 setattr(self, item.name, mine.index_copy(0, rows, theirs))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> BatchState:

@@ -164,6 +164,7 @@ class Controller:
         )
 
         def judge(ratio: Any, memory: Any, limit: Any) -> Verdict:
+            # NaN and infinity become a large ratio, which rejects with the shortest step.
             ratio = minimum(ratio, largest)
             accept = ratio <= one
             log_ratio = log(maximum(ratio, smallest))
@@ -176,6 +177,7 @@ class Controller:
                 accept=accept,
                 factor=exp(log_factor),
                 memory=where(accept, remembered, memory),
+                # A larger step has just been rejected here.
                 limit=where(accept, log_longest, no_growth),
             )
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.evaluation import device_tensor
 from fmcore.solving.rooted_trees import gamma, trees
 from fmcore.solving.tableau import Tableau
@@ -41,7 +42,7 @@ def dense_states(
     weights = device_tensor(dense_weights(tableau), x.dtype, x.device)
     exponents = torch.arange(1, weights.shape[1] + 1, device=x.device)
     b = (theta.unsqueeze(2) ** exponents @ weights.T).expand(len(x), -1, -1)
-    moved = b @ torch.stack([velocity.flatten(1) for velocity in k], 1)
+    moved = b @ torch.stack([as_rows(velocity) for velocity in k], 1)
     moved = length.view(-1, 1, 1) * moved
     return x.unsqueeze(1) + moved.view(len(x), -1, *x.shape[1:])
 
@@ -60,7 +61,10 @@ def dense_order(tableau: Tableau) -> int:
 
 @lru_cache(maxsize=32)
 def _solved(tableau: Tableau) -> tuple[int, Array]:
+    # Beyond order 6, the number of trees grows faster than any pair here could satisfy.
     for order in range(min(tableau.order, 6), 0, -1):
+        # A cubic can meet state and velocity at both ends, so that x(t) is continuously
+        # differentiable.
         degree = max(order + 1, 3)
         matrix, right = _conditions(tableau, range(1, order + 1), degree)
         ends, at_ends = _end_conditions(tableau, degree)

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.problem import Augmentation
+from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.controller import AdaptiveOptions, arithmetic_of
 from fmcore.solving.evaluation import constant
@@ -33,13 +35,15 @@ class ErrorControl:
     """Decides the steps of an adaptive solve of states like `x0`, `(batch, *shape)`.
 
     `on_host` makes the host decide a step that the batch shares; otherwise step sizes are tensors
-    of `time_dtype`.  `h_min` is the smallest step size.
+    of `time_dtype`.  `h_min` is the smallest step size.  With an `augmentation`, a step must also
+    keep the error of the integral of the divergence within its tolerance.
     """
 
     def __init__(
         self,
         options: AdaptiveOptions,
         x0: Tensor,
+        augmentation: Augmentation | None,
         time_dtype: torch.dtype,
         h_min: float,
         *,
@@ -51,15 +55,22 @@ class ErrorControl:
         self._order = options.tableau.embedded_order + 1
         like_ratio = 0.0 if on_host else x0.new_empty(())
         self._judge = options.controller.bind(arithmetic_of(like_ratio), self._order)
-        self._weights = _error_weights(options.tableau.completed, x0[0].numel() if len(x0) else 1)
+        elements = math.prod(x0.shape[1:])
+        self._weights = _error_weights(options.tableau.completed, elements)
         self._atol = constant(options.atol, x0.dtype, x0.device)
+        self._logdet_atol, self._logdet_rtol = _logdet_tolerance(options, augmentation, elements)
         self._infinity = constant(math.inf, x0.dtype, x0.device)
 
     def ratio(
-        self, state: BatchState, x_new: Tensor, k: Sequence[Tensor], h: Any
+        self,
+        state: BatchState,
+        x_new: Tensor,
+        k: Sequence[Tensor],
+        divergences: Sequence[Tensor | None],
+        h: Any,
     ) -> tuple[Any, Tensor | None]:
-        """Return the error ratio of a step of size `h` with stages `k`, and the mask of samples
-        whose own ratio is finite, `(width,)`.
+        """Return the error ratio of a step of size `h` with stages `k` and their `divergences`, and
+        the mask of samples whose own ratio is finite, `(width,)`.
 
         The ratio is `(width,)`, or `(1,)` for a shared step, or a number on the host; a shared one
         is NaN if no running sample has a finite one.  On the host the mask is None where all
@@ -67,11 +78,15 @@ class ErrorControl:
         """
         control = self.options.step_control
         error = self._scaled_error(state.x, x_new, k)
-        if state.all_running and control == "batch_rms":
+        if state.all_running and control == "batch_rms" and state.logdet is None:
             ratio = h * float(torch.linalg.vector_norm(error)) * state.width**-0.5
             if math.isfinite(ratio):
                 return ratio, None
-        rows: Tensor = torch.linalg.vector_norm(error.flatten(1), dim=1).mul_(h)
+        rows: Tensor = torch.linalg.vector_norm(as_rows(error), dim=1)
+        if state.logdet is not None:
+            # The larger one, so that neither state nor integral hides the error of the other.
+            rows = torch.maximum(rows, self._logdet_error(state.logdet, divergences))
+        rows = rows.mul_(h)
         if state.all_running and control == "batch_max":
             ratio = float(rows.amax())
             if math.isfinite(ratio):
@@ -106,6 +121,7 @@ class ErrorControl:
                 self._end_all(state, is_finished=accept)
             return accepted, ends
         running = state.running
+        # A shared step is accepted for the finite samples only.
         accepted = running & accept & finite
         finished = accepted & (left <= self._zero)
         # A sample ends where its step size is too small, and where the others accept a step at
@@ -163,18 +179,24 @@ class ErrorControl:
         size = self._norm(state.x / tolerance, healthy)
         speed = self._norm(state.k / tolerance, healthy)
         at_rest = (size < 1e-5) | (speed < 1e-5)
+        # An Euler step that changes the state by 1 %, or a tiny one where the state hardly moves.
         trial = torch.where(at_rest, 1e-6, 0.01 * size / speed).clamp_max_(span)
         change = self._norm((probe(trial) - state.k) / tolerance, healthy) / trial
         steepest = torch.maximum(speed, change)
+        # From here on as in the book: the step at which a term of this order is about 1 % of the
+        # tolerance.
         curved = (0.01 / steepest).pow_(1 / (self._order + 1))
         straight = torch.maximum(torch.full_like(trial, 1e-6), 1e-3 * trial)
         h = torch.where(steepest <= 1e-15, straight, curved)
         h = torch.minimum(100 * trial, h).clamp_max_(span).to(self.time_dtype)
+        # A broken sample must not stop the others; its own first step rejects.
         return h if healthy is None else h.nan_to_num_(nan=1e-6)
 
     def _scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
         """Return the error over its tolerance and the step size; a sample's 2-norm is its RMS."""
         largest = torch.maximum(x.abs(), x_new.abs())
+        # The larger of both ends, as in HNW II.4: where x crosses 0, its start alone would demand
+        # an error far below that of the steps around it.
         tolerance = torch.add(self._atol, largest, alpha=self.options.rtol)
         (stage, weight), *rest = self._weights
         error = k[stage] * weight
@@ -182,9 +204,23 @@ class ErrorControl:
             error.add_(k[stage], alpha=weight)
         return error.div_(tolerance)
 
+    def _logdet_error(self, logdet: Tensor, divergences: Sequence[Tensor | None]) -> Tensor:
+        """Return the error of the integral over its tolerance and the step size, `(width,)`; of
+        several probes the RMS.
+        """
+        # In the weights, so that the 2-norm over the probes is an RMS.
+        scale = logdet.shape[1] ** -0.5
+        weights = _error_weights(self.options.tableau.completed, 1)
+        terms = ((weight * scale, divergences[stage]) for stage, weight in weights)
+        error = sum(weight * div for weight, div in terms if div is not None)
+        tolerance = logdet.abs().mul_(self._logdet_rtol).add_(self._logdet_atol)
+        found: Tensor = torch.linalg.vector_norm(error / tolerance, dim=1)
+        return found
+
     def _shared(self, rows: Tensor, healthy: Tensor) -> Tensor:
         """Return one ratio for all healthy samples, `(1,)`; NaN if there are none."""
         if self.options.step_control == "batch_max":
+            # Masked, not selected: the number of healthy samples is known only to the device.
             worst = torch.where(healthy, rows, -1.0).amax(0, keepdim=True)
             return torch.where(worst < 0, math.nan, worst)
         squares = torch.where(healthy, rows, 0.0).square_()
@@ -195,7 +231,7 @@ class ErrorControl:
         if healthy is None and self.options.step_control == "batch_rms":
             whole: Tensor = torch.linalg.vector_norm(x)
             return whole.mul_(x.numel() ** -0.5).view(1)
-        flat = x.flatten(1)
+        flat = as_rows(x)
         rows: Tensor = torch.linalg.vector_norm(flat, dim=1).mul_(flat.shape[1] ** -0.5)
         if healthy is None:
             return rows.amax(0, keepdim=True)
@@ -205,6 +241,20 @@ class ErrorControl:
 def nonzero(weights: Sequence[Any]) -> Weights:
     """Return the weights that are not zero, with their stages."""
     return tuple((stage, float(weight)) for stage, weight in enumerate(weights) if weight != 0)
+
+
+def _logdet_tolerance(
+    options: AdaptiveOptions, augmentation: Augmentation | None, elements: int
+) -> tuple[float, float]:
+    """Return the absolute tolerance of the integral of the divergence, in nats, and the relative
+    one.
+
+    The divergence is a sum over the elements of a sample.  By default each of them has the absolute
+    tolerance of an element of the state.
+    """
+    if augmentation is None or augmentation.logdet_atol is None:
+        return options.atol * elements, options.rtol
+    return augmentation.logdet_atol, 0.0
 
 
 @lru_cache(maxsize=64)

@@ -16,10 +16,10 @@ from torch import Tensor
 from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Stats, Status
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.controller import AdaptiveOptions
-from fmcore.solving.adaptive.replay import replay
+from fmcore.solving.adaptive.replay import TimeInterval, replay
 from fmcore.solving.adaptive.step import Stepper
 from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of
-from fmcore.solving.interval import interval
+from fmcore.solving.interval import asked_times, interval
 
 __all__ = ["integrate_adaptive"]
 
@@ -42,14 +42,14 @@ RESULTS = (
 
 def integrate_adaptive(options: AdaptiveOptions, problem: Problem) -> Solution:
     """Solve `problem` with the adaptive solver of these `options`."""
-    t0, t1 = interval(problem)
-    if t0 == t1 or not len(problem.x0):
-        return _unchanged(problem)
+    x0, (t0, t1) = state_of(problem), interval(problem)
+    if t0 == t1 or not x0.numel():
+        return _unchanged(problem, x0)
     if problem.grad != "none":  # the replay finds a sample's steps by its row, which must not move
         options = replace(options, max_active=None, compact_finished=False)
     forwards = getattr(problem.field, "forwards", 0)
     with torch.no_grad():
-        solve = _AdaptiveSolve(options, problem)
+        solve = _AdaptiveSolve(options, problem, x0)
         solve.run()
         solution = solve.solution(getattr(problem.field, "forwards", 0) - forwards)
     return solution if problem.grad == "none" else solve.with_graph(solution)
@@ -59,9 +59,8 @@ def integrate_adaptive(options: AdaptiveOptions, problem: Problem) -> Solution:
 class _AdaptiveSolve:
     """One solve: the active samples are in a BatchState, `finished` holds the results of others."""
 
-    def __init__(self, options: AdaptiveOptions, problem: Problem) -> None:
-        self.options, self.problem = options, problem
-        self.x0 = state_of(problem)
+    def __init__(self, options: AdaptiveOptions, problem: Problem, x0: Tensor) -> None:
+        self.options, self.problem, self.x0 = options, problem, x0
         self.t0, self.t1 = interval(problem)
         self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
         # Every attempt is looked at anyway: deciding on the host costs no further wait.
@@ -107,6 +106,7 @@ class _AdaptiveSolve:
         if self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(end["logdet"])
         if trajectory is not None:
+            # Batch first while samples move between rows; times first in every solution.
             trajectory = trajectory.transpose(0, 1)
         x, left = end["x"], end["left"]
         extra = {"evaluations": self.stepper.evaluations} | (
@@ -133,13 +133,14 @@ class _AdaptiveSolve:
         stepper = self.stepper
         if stepper.steps is None:
             return solution
-        x, logdet = replay(
-            self.options.tableau, self.problem, self.x0, stepper.steps, stepper.low, stepper.high
-        )
-        error = None
+        times = TimeInterval(self.t0, stepper.low, stepper.high)
+        found = replay(stepper.tableau, self.problem, self.x0, stepper.steps, stepper.asked, times)
+        logdet, error = found.logdet, None
         if logdet is not None and self.problem.augmentation is not None:
             logdet, error = self.problem.augmentation.summary(logdet)
-        return replace(solution, x=x, logdet=logdet, logdet_error=error)
+        return replace(
+            solution, x=found.x, logdet=logdet, logdet_error=error, trajectory=found.trajectory
+        )
 
     def _look(self, state: BatchState, may_have_ended: bool) -> list[bool] | None:
         """Return which samples run, or None where it is not time to look; call the callback."""
@@ -195,6 +196,7 @@ class _AdaptiveSolve:
         def code(status: Status) -> Tensor:
             return constant(int(status), torch.int64, device)
 
+        # Later lines take precedence: a sample may be lost in its last attempt.
         exhausted = end["running"] | (end["attempts"] >= self.limit)
         failure = torch.where(exhausted, code(self.exhausted), code(Status.DT_MIN))
         failure = torch.where(end["broken"], code(Status.NONFINITE), failure)
@@ -236,12 +238,14 @@ class _AdaptiveSolve:
 
     def _compact(self, state: BatchState, running: int) -> BatchState:
         """Return the running samples in the next smaller bucket, a power of 2, if they fit one."""
+        # Powers of 2, so that a compiled field meets few widths.
         bucket = max(SMALLEST_BUCKET, 1 << (running - 1).bit_length())
         can_shrink = self.options.compact_finished and not self.options.is_shared
         if bucket >= state.width or not can_shrink:
             return state
         self._keep(state)
         self.flag_reader.discard()
+        # Stable: samples keep their order, and only a minimum of memory moves.
         first = torch.argsort(state.running.int(), descending=True, stable=True)
         return state.take(first[:bucket])
 
@@ -255,6 +259,7 @@ class _AdaptiveSolve:
                 value = torch.full_like(state.ids, value)
             if value is None:
                 continue
+            # No copy: BatchState never writes into its tensors.
             if state.width == len(self.x0):
                 self.finished[name] = value
                 continue
@@ -287,6 +292,7 @@ class _FlagReader:
             earlier, copied = self._pending
             copied.synchronize()
             answer = _listed(earlier)
+        # New memory for each look: the earlier copy may still be in flight.
         host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         host.copy_(values, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -304,17 +310,23 @@ def _listed(values: Tensor) -> list[Any]:
     return numbers
 
 
-def _unchanged(problem: Problem) -> Solution:
-    """Return the solution over an interval of length 0, or of an empty batch."""
-    x = state_of(problem).detach().clone()
+def _unchanged(problem: Problem, x0: Tensor) -> Solution:
+    """Return the solution over an interval of length 0, or of a state without elements."""
+    asked = asked_times(problem)
+    x = (x0.detach() if problem.grad == "none" else x0).clone()
     none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    logdet, error = None, None
+    if problem.augmentation is not None:
+        columns = problem.augmentation.columns
+        logdet, error = problem.augmentation.summary(x.new_zeros(len(x), columns))
     return Solution(
         x=x,
         status=none + int(Status.SUCCESS),
         t_reached=torch.full_like(none, interval(problem)[1], dtype=x.dtype),
         stats=Stats(nfe=none),
-        logdet=None if problem.augmentation is None else torch.zeros_like(none, dtype=x.dtype),
-        trajectory=None if not problem.times else x.expand(len(problem.times), *x.shape).clone(),
+        logdet=logdet,
+        logdet_error=error,
+        trajectory=x.expand(len(asked), *x.shape).clone() if asked else None,
     )
 
 
@@ -323,6 +335,7 @@ def _attempt_limit(options: AdaptiveOptions) -> tuple[int, Status]:
     if options.max_nfe is None:
         return options.max_steps, Status.MAX_STEPS
     start = 1 + (options.first_step is None)
+    # Whole attempts: a sample never exceeds the budget it was given.
     affordable = (options.max_nfe - start) // options.nfe_per_attempt
     if affordable < options.max_steps:
         return affordable, Status.MAX_NFE

@@ -65,12 +65,14 @@ class AdaptiveSolver(Solver):
                 f"{label_of(self)}: max_active= needs step_control='per_sample'; with "
                 f"'{self.step_control}' all samples share each step"
             )
+        # The velocity at t0, the probe of an automatic first step, and one attempt.
         least = 1 + (self.first_step is None) + self.nfe_per_attempt
         if self.max_nfe is not None and self.max_nfe < least:
             raise ComponentError(
                 f"{label_of(self)}: max_nfe={self.max_nfe} is below the start and one step, which "
                 f"cost {least}"
             )
+        super().__post_init__()
 
     @property
     def nfe_per_attempt(self) -> int:

@@ -17,7 +17,7 @@ from fmcore.solving.adaptive.dense_output import dense_states
 from fmcore.solving.adaptive.error_control import ErrorControl, Weights, nonzero
 from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
-from fmcore.solving.evaluation import check_velocity, device_tensor
+from fmcore.solving.evaluation import check_velocity, device_tensor, finite_rows
 from fmcore.solving.interval import asked_times, float32_within
 from fmcore.solving.tableau import Tableau
 
@@ -63,14 +63,15 @@ class Stepper:
         self.low, self.high = _bounds(min(t0, t1), max(t0, t1), x0.dtype)
         # Below this size, t + h rounds to t in the precision that the field sees.
         h_min = 4 * torch.finfo(x0.dtype).eps * max(abs(t0), abs(t1))
-        self.control = ErrorControl(options, x0, self.time_dtype, h_min, on_host=on_host)
+        self.control = ErrorControl(
+            options, x0, self.augmentation, self.time_dtype, h_min, on_host=on_host
+        )
         self.end = self.control.arithmetic.number(t1)
         self.tableau = options.tableau.completed
         self.rows = _stage_weights(self.tableau)
         self.fractions = [float(c) for c in self.tableau.c[1:]]
         self.nodes = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
-        self.divided = [self.augmentation is not None and weight != 0 for weight in self.tableau.b]
-        self.divided[-1] = self.divided[0]  # the last stage is the next step's first
+        self.divided = self._divided_stages()
         times = asked_times(problem)
         self.asked = device_tensor(times, self.time_dtype, x0.device) if times else None
         self.steps = AcceptedSteps() if problem.grad != "none" else None
@@ -106,11 +107,13 @@ class Stepper:
             state.probes = draw_probes(self.augmentation, self.problem, ids, self.dtype)
             state.logdet = x.new_zeros(width, self.augmentation.columns)
         t = self._time(self.t0).to(self.dtype).clamp_(self.low, self.high)
+        # Kept as the first stage of the first step, which then costs one evaluation less.
         state.k, state.k_div = self._velocity(x, t.expand(width), state, self.divided[0])
-        state.running = state.k.flatten(1).isfinite().all(1)
+        state.running = finite_rows(state.k)
         state.broken = ~state.running
         state.h = self.control.first_step(state, span, lambda h: self._probe(state, h))
         if self.asked is not None:
+            # NaN marks times that a sample does not reach.
             unknown = x.new_full((width, len(self.asked), *x.shape[1:]), math.nan)
             at_start = (self.asked == self.t0).view(1, -1, *self.column[1:])
             state.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
@@ -119,7 +122,9 @@ class Stepper:
     def attempt(self, state: BatchState) -> bool:
         """Attempt one step of every running sample; return whether any may have ended."""
         of = self.control.arithmetic
+        # The last step ends at t1 exactly: the time left becomes 0 without rounding.
         h = of.minimum(state.h, state.left)
+        # From the end: time left, not time passed, is what must be exact at t1.
         t = of.add(self.end, state.left, -self.sign)
         length = h if self.sign > 0 else -h
         scale = length if self.on_host else length.to(self.dtype).view(self.column)
@@ -131,9 +136,9 @@ class Stepper:
             velocity, divergence = self._velocity(x_new, time, state, divided)
             k.append(velocity)
             divergences.append(divergence)
-        ratio, finite = self.control.ratio(state, x_new, k, h)
+        ratio, finite = self.control.ratio(state, x_new, k, divergences, h)
         accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
-        if accepted is None:
+        if accepted is None:  # rejected on the host: no tensor of the state changes
             return may_have_ended
         if self._records_anything(state):
             t, length, left = (self._as_tensor(value) for value in (t, length, state.left))
@@ -146,6 +151,18 @@ class Stepper:
             state.k = torch.where(column, k[-1], state.k)
         return may_have_ended
 
+    def _divided_stages(self) -> list[bool]:
+        """Return which stages need a divergence: those with a weight in the integral or in its
+        error.
+        """
+        if self.augmentation is None:
+            return [False] * self.tableau.stages
+        weights = zip(self.tableau.b, self.tableau.embedded or self.tableau.b, strict=True)
+        divided = [b != 0 or b != embedded for b, embedded in weights]
+        # The last stage of a step is the first of the next.
+        divided[0] = divided[-1] = divided[0] or divided[-1]
+        return divided
+
     def _stage_times(self, t: Any, h: Any, width: int) -> tuple[Tensor, ...]:
         """Return the times of the stages after the first, each `(width,)`, inside the interval."""
         if self.on_host:
@@ -153,6 +170,7 @@ class Stepper:
             values = [min(max(t + c * length, self.low), self.high) for c in self.fractions]
             times = torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
         else:
+            # Clamped: t + h may round out of the interval, where the field may not be defined.
             times = torch.addcmul(t, self.nodes, h).to(self.dtype).clamp_(self.low, self.high)
         return times.expand(-1, width).unbind(0)
 
@@ -196,7 +214,9 @@ class Stepper:
         `state.x` is still the state at its start.
         """
         if self.steps is not None:
-            self.steps.add(step.t, step.length, step.accepted)
+            # As `attempt` computes the start of the next step, so that the two are equal.
+            end = torch.add(step.t.new_tensor(self.t1), step.left, alpha=-self.sign)
+            self.steps.add(step.t, step.length, end, step.accepted)
         if state.logdet is not None:
             accepted = step.accepted.unsqueeze(1)
             change = step.length.to(self.dtype).unsqueeze(1) * self._slope(divergences)
@@ -222,6 +242,7 @@ class Stepper:
         after_start = (asked - t) * self.sign > 0
         before_end = (asked - self.t1) * self.sign + left <= 0
         passed = after_start & before_end & step.accepted.unsqueeze(1)
+        # In the time's precision: asked - t cancels.
         theta = ((asked - t) / length).to(self.dtype)
         states = dense_states(self.tableau, state.x, k, step.length.to(self.dtype), theta)
         return passed.view(state.width, -1, *self.column[1:]), states

@@ -95,6 +95,7 @@ class CompiledSteps:
                 given += [noise(draw) for draw in step.draws] if noise is not None else []
                 at = [next(times) for _ in range(step.calls)]
                 run = self._function(step.shape)
+                # Without this, a change of `nfe` on the field would compile the step again.
                 results = counters.apart(run, step.shape, field, given, weights, at)
                 values = dict(zip(step.leaving, results, strict=True))
                 if problem.callback is not None:
@@ -115,6 +116,7 @@ class CompiledSteps:
         Each has its own code object: torch compiles one code object at most 8 times.
         """
         if shape not in self._compiled:
+            # See the docstring: one code object for all shapes would soon reach torch's limit.
             own = FunctionType(_run.__code__.replace(), _run.__globals__, _run.__name__)
             self._compiled[shape] = torch.compile(
                 own, backend=self._backend, mode=self._mode, fullgraph=True
@@ -137,6 +139,7 @@ def _run(
             registers.append(field(x, next(time)))
             check_velocity(field, registers[-1], x)
             continue
+        # A sum whose terms all cancel still has to be a tensor.
         total = next(weight) * registers[reads[0]] if reads else torch.zeros_like(given[0])
         for register in reads[1:]:
             total = total + next(weight) * registers[register]
@@ -161,6 +164,7 @@ def _step(plan: Plan, first: int, last: int, entering: tuple[int, ...]) -> Step:
     work = [row for row in rows if not isinstance(row, Noise)]
     order = [*entering, *(row.out for row in drawn), *(row.out for row in work)]
     place = {register: number for number, register in enumerate(order)}
+    # Registers that no later step reads are freed at the end of this one.
     later = {r for row in plan.rows[last:] for r in row.reads} | set(plan.outputs)
     leaving = tuple(register for register in order if register in later)
     shape = Shape(

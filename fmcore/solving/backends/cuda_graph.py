@@ -144,13 +144,16 @@ class GraphedSteps:
     def _buffers_for(self, x0: Tensor, problem: Problem) -> _Buffers:
         """Return the buffers for problems of this shape; drop all if the weights have moved."""
         now = addresses(problem.field)
+        # A graph reads weights at recorded addresses, also after they were freed.
         if now != self._addresses:
             self._buffers.clear()
             self._addresses = now
+        # Strides too: a graph recorded for channels_last memory reads in that order.
         key = (_layout(x0), *((name, _layout(v)) for name, v in (problem.condition or {}).items()))
         if key not in self._buffers:
             self._buffers[key] = _Buffers(x0, problem.condition, self._kernel, self._recorder())
         self._buffers.move_to_end(key)
+        # Each shape holds the activations of the network in its memory pool.
         while len(self._buffers) > MAX_SHAPES:
             self._buffers.popitem(last=False)
         return self._buffers[key]
@@ -184,6 +187,7 @@ class _Buffers:
         if recorded is None or len(recorded.table) < len(rows):
             recorded = self.recorded[shape] = self._new(shape, rows, field, counters)
         recorded.table[: len(rows)].copy_(rows)
+        # The counter on the device continues across solves unless it is reset.
         recorded.row.zero_()
 
     def run(self, segment: Segment, noise: Diffusion | None) -> None:
@@ -215,6 +219,7 @@ class _Buffers:
 
     def _step(self, shape: Shape, table: Tensor, row: Tensor, field: Any) -> None:
         """Run one step: the function that is recorded."""
+        # Indexed by a tensor: a Python index would be fixed in the recording.
         numbers = table.index_select(0, row).squeeze(0)
         weights = sum(work.outs * len(work.reads) for work in shape.work)
         times = iter(numbers[weights:].unsqueeze(1).expand(-1, len(self.slots[0])).unbind())
@@ -238,6 +243,7 @@ class _Buffers:
         entered = range(shape.entering)
         moves = [(to, at) for to, at in enumerate(shape.leaving) if to != at or at not in entered]
         if moves:
+            # One launch for all copies.
             torch._foreach_copy_(
                 [self.slots[to] for to, _ in moves],
                 [values[at].clone() if at in entered else values[at] for _, at in moves],

@@ -76,10 +76,12 @@ def solution_of(
     extra: Mapping[str, Any] | None = None,
 ) -> Solution:
     """Return the solution with the plan's `outputs`; `extra` is added to its stats."""
+    # Zero means that the field does not count, or that there was no budget.
     counted = {"forwards": forwards, "nfe_asked": asked}
     error = None
     if logdet is not None and problem.augmentation is not None:
         logdet, error = problem.augmentation.summary(logdet)
+    # Without rows the output is x0 itself, which the caller may change later.
     x = outputs[-1] if plan.rows else outputs[-1].clone()
     finite = finite_rows(x)
     success = constant(int(Status.SUCCESS), torch.int64, x.device)
@@ -234,6 +236,7 @@ def _call_times(
 ) -> tuple[Tensor, ...]:
     low, high = min(plan.grid), max(plan.grid)
     times = rounded_inside([call.t for call in plan.calls], low, high, dtype)
+    # Cached, and perhaps used later by a solve with gradients.
     with torch.inference_mode(False):
         return device_tensor(times, dtype, device).unsqueeze(1).expand(-1, batch).unbind(0)
 
@@ -243,5 +246,6 @@ def _registers(allocation: Allocation, x0: Tensor) -> list[Any]:
     registers: list[Any] = [None] * allocation.slots
     registers[0] = x0
     for slot in range(1, allocation.buffers + 1):
+        # Once for the solve: the steps allocate nothing but velocities.
         registers[slot] = torch.empty_like(x0)
     return registers

@@ -31,6 +31,7 @@ class Counters:
             (part, name)
             for part in _parts(field)
             for name in COUNTERS
+            # A property, as `Guided.forwards`, is the sum of counters that are found anyway.
             if not isinstance(getattr(type(part), name, None), property)
             and isinstance(getattr(part, name, None), int)
         ]
@@ -79,6 +80,7 @@ class PerField(Generic[Kept]):
         key = id(owner)
         if key not in self._kept:
             try:
+                # An id is reused after its object is gone, so the entry must go with it.
                 reference = weakref.ref(owner, lambda _: self._kept.pop(key, None))
             except TypeError:
                 return self._make(field)
@@ -137,6 +139,7 @@ def _parts(field: Any) -> Iterator[Any]:
 def _inside(part: Any) -> list[Any]:
     owner = getattr(part, "__self__", None)
     found = [] if owner is None else [owner]
+    # A lambda around a network is the usual way to bind a condition.
     found += [cell.cell_contents for cell in getattr(part, "__closure__", None) or ()]
     if is_dataclass(part) and not isinstance(part, type):
         found += [getattr(part, item.name, None) for item in fields(part)]

@@ -67,7 +67,9 @@ def velocity_at(field: Callable[[Tensor, Tensor], Tensor], x: Tensor, t: Tensor)
     velocity = field(x, t)
     if velocity.shape != x.shape or velocity.dtype is not x.dtype:
         check_velocity(field, velocity, x)
+    # The kernel indexes memory linearly, without strides.
     velocity = laid_out(velocity, x)
+    # A field may return x itself, whose buffer is written to later.
     return velocity.clone() if velocity.data_ptr() == x.data_ptr() else velocity
 
 

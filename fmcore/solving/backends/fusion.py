@@ -165,8 +165,10 @@ def _flushed(
     end = group[-1][0]
     inside: dict[int, LinearExpr] = {}
     for _, row in group:
+        # Registers of this group are replaced by their terms; others stay.
         terms = (weight * inside.get(r, LinearExpr({r: 1.0})) for r, weight in row.weights.items())
         inside[row.out] = sum(terms, LinearExpr({}))
+    # Sums that only this group reads have been substituted, and need no memory.
     kept = {out: total.terms for out, total in inside.items() if last[out] > end}
     reads = tuple(sorted({r for weights in kept.values() for r in weights}))
     yield from (drawn.pop(r) for r in reads if r in drawn)

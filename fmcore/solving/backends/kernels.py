@@ -33,6 +33,7 @@ def chain(
         if not terms:
             out.zero_()
             continue
+        # Weights stay on the device: reading them would make the host wait.
         torch.mul(reads[terms[0]], weights[first + terms[0]], out=out)
         for j in terms[1:]:
             out.addcmul_(reads[j], weights[first + j])
@@ -92,6 +93,7 @@ def _limited(kernel: Kernel, most: int) -> Kernel:
 
 def _agrees(kernel: Kernel, device: torch.device) -> bool:
     """Return whether kernel and chain agree on vectors whose length is no multiple of a block."""
+    # 1500 is no multiple of the block, so that the mask of the last block is tested too.
     reads = [torch.linspace(-1, n, 1500, device=device) for n in (1, 2, 3)]
     table = torch.linspace(0.5, 2, 7, device=device)
     ours, torchs = ([torch.full_like(reads[0], 9.0) for _ in range(2)] for _ in range(2))

@@ -83,6 +83,7 @@ def allocate(plan: Plan) -> Allocation:
 
 def _last_reads(plan: Plan) -> dict[int, int]:
     last = {r: index for index, row in enumerate(plan.rows) for r in row.reads}
+    # Outputs are read after the last row, so nothing may overwrite them.
     return last | dict.fromkeys(plan.outputs, len(plan.rows))
 
 
@@ -109,6 +110,7 @@ def _instruction(
     row: Row, dying: list[int], place: dict[int, int], call: int | None, buffers: int
 ) -> Instruction:
     out = place[row.out]
+    # The solver's buffers are reused; only memory of the field and of draws is freed.
     free = tuple(place[r] for r in dying if place[r] > buffers)
     if isinstance(row, Call):
         return Instruction(out, call, place[row.state], (), free)

@@ -61,6 +61,7 @@ def segments_of(plan: Plan) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     calls = 0
     for number, group in enumerate(groups):
+        # Only what a later segment reads is copied out of the graph's memory.
         later = {r for items in groups[number + 1 :] for item in items for r in reads_of(item)}
         segments.append(_segment(group, entering, later | set(plan.outputs), calls))
         entering = segments[-1].leaving
@@ -77,6 +78,7 @@ def _groups(plan: Plan) -> list[list[Item]]:
         begins = False
         while isinstance(item, Call) and ends and rows[item.out] >= ends[0]:
             begins = bool(ends.pop(0))
+        # A group without a call would be a graph that only adds: it joins the next one.
         if begins and any(isinstance(before, Call) for before in groups[-1]):
             groups.append([])
         groups[-1].append(item)

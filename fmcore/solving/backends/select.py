@@ -80,6 +80,7 @@ def _by(backend: Backend, plan: Plan, problem: Problem, asked: int | None) -> So
         kernel = triton_kernel(problem.x0.device)
         return execute_fused(plan, problem, kernel, asked, backend=backend)
     failures = _failures.of(problem.field)
+    # A failed compilation takes seconds, and would fail again at every solve.
     if backend in failures:
         raise Unavailable(failures[backend])
     counters = Counters(problem.field)
@@ -88,6 +89,7 @@ def _by(backend: Backend, plan: Plan, problem: Problem, asked: int | None) -> So
         steps = (_compiled if backend == "compiled" else _graphed).of(problem.field)
         return steps.execute(plan, problem, asked, backend=backend)
     except (Unavailable, _compilers_own()) as error:
+        # The failed attempt has called the field; the fallback counts from the start.
         counters.write(before)
         failures[backend] = _reason(error)
         raise Unavailable(failures[backend]) from error

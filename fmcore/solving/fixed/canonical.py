@@ -67,4 +67,5 @@ def canonical(plan: Plan) -> Canonical:
         else:
             value[row.out] = sum((w * value[r] for r, w in row.weights.items()), np.zeros(size))
     table = np.stack([*states, value[plan.final]])
+    # Rows are the states at the calls, then the end.
     return Canonical(np.array(times), table[:, 0], table[:, 1 : n + 1], table[:, n + 1 :])

@@ -42,6 +42,7 @@ def make_grid(name: GridName, n: int, t0: float, t1: float, schedule: Schedule |
     Raises ComponentError where `name` needs an affine path and `schedule` is None.
     """
     if t1 < t0:
+        # One set of points for both directions, so that a solve and its inverse share them.
         return np.ascontiguousarray(make_grid(name, n, t1, t0, schedule)[::-1])
     w = np.linspace(0.0, 1.0, n + 1)
     if name in _OF_TIME:
@@ -69,8 +70,10 @@ def auto_grid(rule: AutoGrid, schedule: Schedule | None) -> GridName:
 def insert_times(grid: Array, times: Iterable[float]) -> Array:
     """Return `grid` with `times` among its points; they replace points that differ by rounding."""
     asked = np.asarray(tuple(times), dtype=np.float64)
+    # A step shorter than this would only amplify rounding errors of multistep methods.
     near = 1e-9 * abs(grid[-1] - grid[0])
     far = np.array([np.abs(asked - t).min(initial=np.inf) > near for t in grid])
+    # The ends stay exactly t0 and t1.
     far[[0, -1]] = True
     inner = asked[(np.abs(asked - grid[0]) > near) & (np.abs(asked - grid[-1]) > near)]
     merged = np.union1d(grid[far], inner)

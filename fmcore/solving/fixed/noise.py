@@ -37,6 +37,7 @@ class Diffusion:
 
     def __call__(self, draw: int) -> Tensor:
         """Return draw number `draw` of every sample, `(batch, *shape)`."""
+        # float64 on the CPU: the same bits on every machine and for every dtype of the state.
         values = np.empty((self._shape[0], self._shape[1:].numel()))
         for row, key in zip(values, self._keys, strict=True):
             self._set_position(key, draw)

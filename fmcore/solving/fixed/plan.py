@@ -158,6 +158,7 @@ class PlanBuilder:
 
     def velocity(self, x: LinearExpr, t: float) -> LinearExpr:
         """Return u(x, t); a second call with the same state and time costs no evaluation."""
+        # By register and time: predictions of x0 and x1 at one point share an evaluation.
         key = (self.keep(x), float(t))
         if key not in self._calls:
             out = self._new()
@@ -208,6 +209,7 @@ class PlanBuilder:
             ((register, weight),) = x.terms.items()
             if weight == 1.0:
                 return register
+        # Caught here with its expression, not later as a NaN in every sample.
         if not all(map(math.isfinite, x.terms.values())):
             raise ComponentError(f"a plan's weights must be finite, got {x}")
         out = self._new()
@@ -292,7 +294,9 @@ class Plan:
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
         """The first and the end row of each step; rows after the last step belong to it."""
-        ends = (*self.ends[:-1], len(self.rows)) if self.ends else ()
+        if not self.ends:  # an interval of length 0
+            return ()
+        ends = (*self.ends[:-1], len(self.rows))
         return tuple(zip((0, *ends[:-1]), ends, strict=True))
 
     @cached_property
@@ -311,6 +315,7 @@ class Plan:
 
 
 def _index_of(t: float, grid: NDArray[np.float64]) -> int:
+    # The grid holds `times` to rounding (see `insert_times`).
     return int(np.abs(grid - t).argmin())
 
 
@@ -318,6 +323,7 @@ def _needed(
     rows: Sequence[Row], outputs: Iterable[int], ends: Sequence[int]
 ) -> tuple[tuple[Row, ...], tuple[int, ...]]:
     """Return the rows that an output depends on, and the ends of the steps among them."""
+    # Backwards: a row is needed if a later needed row or an output reads its register.
     live = set(outputs)
     kept: list[bool] = []
     for row in reversed(rows):

@@ -53,6 +53,7 @@ class Point:
             return math.inf
         if self.alpha <= 0:
             return -math.inf
+        # Not log(alpha / sigma), which overflows for tiny sigma.
         lam = math.log(self.alpha) - math.log(self.sigma)
         return lam if abs(lam) <= MAX_ABS_LAMBDA else math.copysign(math.inf, lam)
 

@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.field import require_score
 from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.problem import Problem, Solution
@@ -68,6 +69,7 @@ class FixedSolver(Solver):
         given = [n for n in ("nfe", "steps") if getattr(self, n) is not None]
         explicit = not isinstance(self.grid, str)
         if not given and not explicit:
+            # Here and not as the default value, which would contradict an explicit `steps`.
             object.__setattr__(self, "nfe", DEFAULT_NFE)
         if len(given) + explicit > 1:
             both = " and ".join([*given, *(["an explicit grid"] if explicit else [])])
@@ -75,12 +77,7 @@ class FixedSolver(Solver):
                 f"{label_of(self)} takes one of nfe=, steps= or grid=[t0, ..., t1]; got {both}"
             )
         require_choice(f"{label_of(self)}: backend", self.backend, Backend)
-        for name in given:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ComponentError(
-                    f"{label_of(self)}: {name} must be a whole number above 0, got {value!r}"
-                )
+        super().__post_init__()
 
     @abstractmethod
     def trace(self, plan: PlanBuilder, grid: NDArray[np.float64]) -> Iterator[LinearExpr]:
@@ -115,6 +112,7 @@ class FixedSolver(Solver):
         times: tuple[float, ...] = (),
     ) -> Plan:
         """Return the plan from `t0` to `t1`, with the states at `times` among its outputs."""
+        # Before the cache, so that 0 and t_min give one plan.
         t0, t1 = inside(t0, path), inside(t1, path)
         try:
             return _cached(self, t0, t1, path, times)
@@ -196,7 +194,7 @@ class StochasticSolver(FixedSolver):
     `noise` >= 0 scales g; noise=0 solves the ODE.  g goes to 0 with sigma, and the last step is the
     ODE's.  The score is computed from the velocity, which needs an affine path, a Gaussian x0
     independent of x1 (no optimal-transport coupling), and t0 < t1.  Draw k of sample i is a
-    function of (seed, i, k) alone.
+    function of (seed, i, k) alone.  `solve` raises ComponentError for a field without a score.
 
     An author's `trace` calls `plan.fresh()` for a new draw of x0, and scales it.
     Source: Song et al., arXiv 2011.13456; Ma et al., arXiv 2401.08740.
@@ -210,19 +208,24 @@ class StochasticSolver(FixedSolver):
     noise: Annotated[float, Ge(0)] = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not (0 <= self.noise <= self.most_noise and math.isfinite(self.noise)):
             most = "" if math.isinf(self.most_noise) else f" and at most {self.most_noise:g}"
             raise ComponentError(
                 f"{label_of(self)}: noise must be at least 0{most}, got {self.noise}"
             )
+        super().__post_init__()
+
+    def solve(self, problem: Problem) -> Solution:
+        if self.noise > 0:
+            require_score(problem.field, label_of(self))
+        return super().solve(problem)
 
 
 def _planned(
     solver: FixedSolver, t0: float, t1: float, path: Path | None, times: tuple[float, ...]
 ) -> Plan:
     schedule = Schedule.of(path)
-    if t0 == t1:
+    if t0 == t1:  # no step, on any grid and with any budget
         return Plan.of(solver, [t0], schedule, times)
     if not isinstance(solver.grid, str):
         return Plan.of(
@@ -239,6 +242,7 @@ def _planned(
     return _most_steps(of_steps, solver.nfe, solver.nfe_per_step, label_of(solver))
 
 
+# Tracing takes milliseconds, and `fmcore sample` solves one plan for every batch.
 _cached = lru_cache(maxsize=128)(_planned)
 
 
@@ -247,6 +251,7 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
 
     Plans are made and counted, since a step may cost less at the ends of the interval.
     """
+    # A first guess, exact unless steps at the ends cost less.
     steps = max(1, nfe // nfe_per_step)
     plan = of_steps(steps)
     while plan.nfe > nfe and steps > 1:
@@ -257,6 +262,7 @@ def _most_steps(of_steps: Callable[[int], Plan], nfe: int, nfe_per_step: int, la
             f"{label}: nfe={nfe} is below one step, which costs {plan.nfe} here: raise nfe, or "
             "use a solver of lower order"
         )
+    # EDM's Heun, for one, saves an evaluation in its last step.
     while (longer := of_steps(steps + 1)).nfe <= nfe:
         steps, plan = steps + 1, longer
     return plan
@@ -277,6 +283,7 @@ def _oriented(solver: FixedSolver, t0: float, t1: float, path: Path | None) -> N
             f"from {t0} to {t1}: "
             "make their ends agree, or use nfe= or steps="
         )
+    # Within the tolerance above, but the solve must end at t1 exactly.
     grid[0], grid[-1] = t0, t1
     return grid
 
