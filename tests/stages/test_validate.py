@@ -166,7 +166,7 @@ def test_an_unknown_measurement_is_refused_with_the_nearest_name(tiny, tmp_path)
     [
         (("train.best.metric=nfe",), "train.best needs train.evaluate_every"),
         (("train.evaluate_every=5", "evaluate=null"), "there are no metrics to measure"),
-        (("train.evaluate_every=5", "sample=null"), "NFE measures samples"),
+        (("train.evaluate_every=5", "sample=null"), "metric 'nfe' measures samples"),
         (("sample.weights=best",), "best needs train.best"),
         (("train.evaluate_every=5", "train.evaluate.metrics=[fid]"), "fid"),
     ],
