@@ -68,6 +68,10 @@ class TorchdiffeqAdaptive(Solver):
                 f"{label_of(self)}: rtol and atol must be positive and finite, got {self.rtol} and "
                 f"{self.atol}"
             )
+        if not isinstance(self.max_steps, int) or self.max_steps < 1:
+            raise ComponentError(
+                f"{label_of(self)}: max_steps must be an integer above 0, got {self.max_steps!r}"
+            )
 
     @final
     def solve(self, problem: Problem) -> Solution:
