@@ -108,9 +108,10 @@ class Components:
         """The network on the meta device, to read its declarations; None if it cannot be built
         there.
         """
+        arguments = self.model_arguments  # data that are read here need real tensors
         try:
             with torch.device("meta"):
-                model: VectorField = self.recipe.build("model", **self.model_arguments)
+                model: VectorField = self.recipe.build("model", **arguments)
         except FmcoreError:
             raise
         except Exception:  # a third party's network may train all the same

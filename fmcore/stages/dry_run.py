@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -119,9 +120,10 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
     shape = components.data.shape
+    arguments = components.model_arguments  # data that are read here need real tensors
     # tensors without memory: a network larger than this machine can be counted
     with torch.device("meta"):
-        model: VectorField = components.recipe.build("model", **components.model_arguments)
+        model: VectorField = components.recipe.build("model", **arguments)
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
     flops, kept = _one_example(model, shape, components.entries)
@@ -158,7 +160,9 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
 
 
 def _one_example(
-    model: VectorField, shape: tuple[int, ...], entries: Mapping[str, ConditionSpec]
+    model: VectorField,
+    shape: tuple[int, ...],
+    entries: Mapping[str, ConditionSpec] = MappingProxyType({}),
 ) -> tuple[int, int]:
     """Return FLOPs of forward and backward of one example, and the bytes it holds at most.
 

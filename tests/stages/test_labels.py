@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 import fmcore
 from fmcore import ComponentError, DataError, Dataset, create, load_recipe
 from fmcore.stages.components import Components
 from fmcore.stages.conditions import check_conditions
+from fmcore.stages.dry_run import estimate
 from fmcore.training.batches import Batches
 
 LABELLED = ["data={name: digits}", "model={name: mlp, width: 8, depth: 1}"]
@@ -111,3 +113,21 @@ def test_a_network_with_classes_is_refused_on_data_without_labels(tiny):
 
 def replace_classes(classes):
     return type("Data", (Labelled,), {"classes": classes})()
+
+
+def test_data_whose_classes_are_read_from_files_are_read_outside_the_meta_device(tiny):
+    recipe = load_recipe(tiny, [*LABELLED, "model.classes=auto"])
+    components = Components.of(recipe)
+    seen = []
+
+    @dataclass(frozen=True)
+    class Reads(Labelled):
+        @property
+        def classes(self):
+            seen.append(torch.zeros(1).device.type)
+            return 2
+
+    components = replace(components, data=Reads())
+    components.check()
+    estimate(components, Accelerator(cpu=True))
+    assert set(seen) == {"cpu"}
