@@ -58,7 +58,7 @@ quiet_option: Decorator = click.option(
 changes_option: Decorator = click.option(
     "--accept-changes",
     is_flag=True,
-    help="Go on with data or plugins that changed since the run began; run.json records it.",
+    help="Continue with data or plugins that changed since the run began; run.json records it.",
 )
 
 kind_option: Decorator = click.option(

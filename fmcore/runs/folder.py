@@ -201,13 +201,15 @@ class RunFolder:
         self._require_own()
         if self.recipe_file.exists():
             changes = diff(self.recipe(), recipe)
-            if not changes:
+            # its checksum is recorded last: without it, the start was killed, and is done again
+            if not changes and self.recipe_file.name in self.facts().get("sha256", {}):
                 return
-            if self._holds_work():
+            if changes and self._holds_work():
                 raise self._of_another_recipe(changes)
-            self.log("nothing was trained or sampled here yet: the recipe is replaced")
-            for name in ("run.json", "metrics.jsonl"):
-                (self.root / name).unlink(missing_ok=True)
+            if changes:
+                self.log("nothing was trained or sampled here yet: the recipe is replaced")
+                for name in ("run.json", "metrics.jsonl"):
+                    (self.root / name).unlink(missing_ok=True)
         # The recipe before its checksum: until that is recorded, the file is not checked.
         text = recipe.to_yaml()
         write_text(self.recipe_file, text)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import final
 
-__all__ = ["STOPPING", "StopRequest", "interruptible", "stop_on_signal"]
+__all__ = ["STOPPING", "StopRequest", "interruptible", "raise_if_stopped", "stop_on_signal"]
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -75,9 +75,28 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt for every signal of STOPPING, as Python does for SIGINT alone."""
-    with _handling(StopRequest(at_once=True)):
+    """Raise KeyboardInterrupt for every signal of STOPPING, as Python does for SIGINT alone.
+
+    One that a library swallowed is raised at the end, or by `raise_if_stopped`.
+    """
+    with _handling(StopRequest(at_once=True)) as request:
         yield
+    if request:
+        raise KeyboardInterrupt
+
+
+def raise_if_stopped() -> None:
+    """Raise KeyboardInterrupt if a signal came inside the innermost context of this module.
+
+    For the end of work whose libraries may turn a KeyboardInterrupt into another exception, as
+    matplotlib does.
+    """
+    if _requests and _requests[-1]:
+        raise KeyboardInterrupt
+
+
+_requests: list[StopRequest] = []
+"""The requests of the contexts that are open, the innermost last."""
 
 
 @contextmanager
@@ -86,9 +105,11 @@ def _handling(request: StopRequest) -> Iterator[StopRequest]:
         yield request
         return
     before = {s: signal.signal(s, request) for s in STOPPING}
+    _requests.append(request)
     try:
         yield request
     finally:
+        _requests.remove(request)
         for number, handler in before.items():
             # None is a handler that was not installed by Python
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -152,7 +152,7 @@ def _refusal(folder: RunFolder, refused: Mapping[str, tuple[Any, Any]]) -> RunEr
     return RunError(
         f"{folder.root}: the data or code of this run changed since it was started:\n"
         + "\n".join(lines)
-        + "\nrestore what was there, start another run with another --out, or go on with "
+        + "\nrestore what was there, start another run with another --out, or continue with "
         "--accept-changes, which records the change in run.json"
     )
 

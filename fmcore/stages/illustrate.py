@@ -22,6 +22,7 @@ from fmcore.report.plots.grid import save_grid
 from fmcore.report.plots.points import save_densities, save_paths
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
+from fmcore.runs.signals import raise_if_stopped
 from fmcore.stages.components import Components
 from fmcore.stages.sample import Sampler, wrap_path_and_guidance
 
@@ -41,6 +42,7 @@ def attempt(what: str, draw: Callable[[], object], folder: RunFolder) -> None:
     except (
         Exception
     ) as error:  # such as a limit of an image format: no picture may cost the numbers
+        raise_if_stopped()  # perhaps the failure was a signal
         folder.log(f"warning: {what} is left out: {type(error).__name__}: {error}")
 
 

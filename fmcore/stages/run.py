@@ -33,7 +33,7 @@ from fmcore.runs.distributed import Distributed
 from fmcore.runs.files import sha256_of, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
-from fmcore.runs.signals import interruptible
+from fmcore.runs.signals import interruptible, raise_if_stopped
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.dry_run import require_memory
@@ -517,6 +517,7 @@ def _stoppable(folder: RunFolder, stage: str, how: str = RESUME_WITH_OUT) -> Ite
     """Turn a KeyboardInterrupt into Interrupted, with how to resume."""
     try:
         yield
+        raise_if_stopped()
     except KeyboardInterrupt as stopped:
         raise Interrupted(
             f"stopped in {stage}; what is done is saved.  To resume, {how.format(root=folder.root)}"

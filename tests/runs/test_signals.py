@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from fmcore.runs.signals import STOPPING, interruptible, stop_on_signal
+from fmcore.runs.signals import STOPPING, interruptible, raise_if_stopped, stop_on_signal
 
 
 def send(number):
@@ -64,6 +64,25 @@ def test_a_signal_that_came_before_prevents_such_work():
 def test_outside_of_loops_every_signal_interrupts(number):
     with pytest.raises(KeyboardInterrupt), interruptible():
         send(number)
+
+
+def swallow(number):
+    """Turn a KeyboardInterrupt into another exception, as some libraries do."""
+    try:
+        send(number)
+        pytest.fail("the signal did not interrupt")
+    except KeyboardInterrupt:
+        pass
+
+
+def test_a_signal_that_a_library_swallowed_is_raised_afterwards():
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        swallow(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            raise_if_stopped()
+        swallowed = True
+    assert swallowed
+    raise_if_stopped()  # nothing is left of it
 
 
 def test_handlers_are_restored():

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 import fmcore
+import fmcore.stages.run  # its name is also that of a function
 from fmcore.errors import Interrupted
 from fmcore.runs.checkpoint import CheckpointFolder
 from fmcore.runs.folder import RunFolder

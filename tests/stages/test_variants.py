@@ -107,3 +107,17 @@ def test_samples_that_a_run_lost_are_drawn_again_in_place(tiny, tmp_path):
     next(made.folder.samples.glob("shard-*")).unlink()
     assert torch.equal(draw(made).samples(32), before)
     assert RunFolder.open(made.folder.root).results() == made.results
+
+
+def test_a_start_that_was_killed_while_it_made_the_folder_does_not_block_it(
+    finished, tmp_path, monkeypatch
+):
+    def killed(self, facts):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            draw(finished, "count=3", to=tmp_path / "three")
+    assert (tmp_path / "three" / "recipe.yaml").exists()
+    assert draw(finished, "count=3", to=tmp_path / "three").samples(3).shape == (3, 2)
