@@ -95,7 +95,7 @@ def benchmark_recipe(
     repeats: int = 5,
     reference_tol: float = 1e-8,
     quiet: bool = False,
-    say: Callable[[str], None] = print,
+    emit: Callable[[str], None] = print,
 ) -> RecipeBenchmark:
     """Run the recipe `source` for every combination of `axes`, such as "path=ot,vp"; with axes of
     solvers, such as "solver=euler,rk4", measure those on each network.
@@ -112,14 +112,14 @@ def benchmark_recipe(
     folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(folder).claimed():
         runs = [plan.run for plan in planned if plan.run is not None]
-        groups = sweep(_groups(runs), jobs=jobs, device=device, quiet=quiet, say=say)
+        groups = sweep(_groups(runs), jobs=jobs, device=device, quiet=quiet, emit=emit)
         by_folder = {result.run.folder: result for group in groups for result in group}
         rows = [_row(plan, by_folder) for plan in planned]
         report = RunsReport(given.varied, rows, _description(recipe.name, given))
         solvers = None
         if solver_axes is not None:
             networks = [r for r in map(_first_finished, groups) if r is not None]
-            solvers = _measure_solvers(solver_axes, networks, planned, folder, config, say)
+            solvers = _measure_solvers(solver_axes, networks, planned, folder, config, emit)
         finished = RecipeBenchmark(folder, report, solvers)
         _write(finished, environment(config.torch_device))
     return finished
@@ -191,7 +191,7 @@ def _measure_solvers(
     planned: Sequence[_PlannedRun],
     folder: Path,
     config: BenchmarkConfig,
-    say: Callable[[str], None],
+    emit: Callable[[str], None],
 ) -> SolversReport:
     """Measure the cells of every network; all rows go into one CSV file."""
     results_csv, rows = ResultsCsv(folder / "cells.csv"), list[Row]()
@@ -206,7 +206,7 @@ def _measure_solvers(
         cells = along_own_path(seeded, problem)
         plan = BenchmarkPlan.of(problem, cells, problem.name, config)
         for note in plan.budget_notes():
-            say(note)
+            emit(note)
         rows += plan.measure(results_csv)
         facts = problem.facts()
     return config.report(rows, facts)

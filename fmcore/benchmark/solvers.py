@@ -51,18 +51,18 @@ def benchmark(
     repeats: int = 5,
     reference_tol: float = 1e-8,
     quiet: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    emit: Callable[[str], None] = lambda line: None,
 ) -> Benchmark:
     """Measure `target`, "closed-form" or a run folder, over `axes` such as "solver=euler,rk4".
 
-    `say` is called with a line for each budget that a solver cannot use in full.  Raises
+    `emit` is called with a line for each budget that a solver cannot use in full.  Raises
     RecipeError for wrong axes.  A cell that cannot be measured is a row with the reason.
     """
     config = BenchmarkConfig(device, threads, repeats, reference_tol, quiet)
     shared = Path("runs") / "benchmark" / "references" if out is None else out / "references"
     plan = _planned(target, axes, shared, config)
     for note in plan.budget_notes():
-        say(note)
+        emit(note)
     own = digest({"cells": [plan.key(cell) for cell in plan.cells]})
     folder = Path("runs") / "benchmark" / own if out is None else out
     folder.mkdir(parents=True, exist_ok=True)

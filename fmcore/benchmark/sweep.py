@@ -51,7 +51,7 @@ def sweep(
     jobs: int = 1,
     device: str | None = None,
     quiet: bool = False,
-    say: Callable[[str], None] = print,
+    emit: Callable[[str], None] = print,
 ) -> list[list[SweepResult]]:
     """Make every run of `groups`; with `jobs` > 1 that many groups in parallel, a process per run.
 
@@ -60,7 +60,7 @@ def sweep(
     """
 
     def make(group: Sequence[SweepRun]) -> list[SweepResult]:
-        return list(_run_group(group, jobs > 1, device, quiet, say))
+        return list(_run_group(group, jobs > 1, device, quiet, emit))
 
     if jobs == 1:
         return [make(group) for group in groups]
@@ -73,11 +73,11 @@ def _run_group(
     in_processes: bool,
     device: str | None,
     quiet: bool,
-    say: Callable[[str], None],
+    emit: Callable[[str], None],
 ) -> Iterator[SweepResult]:
     trained: Path | None = None
     for planned in group:
-        say(planned.title)
+        emit(planned.title)
         try:
             if trained is not None:
                 _copy_network(trained, planned)

@@ -34,7 +34,7 @@ def table1(
     jobs: int = 1,
     device: str | None = None,
     quiet: bool = False,
-    say: Callable[[str], None] = print,
+    emit: Callable[[str], None] = print,
 ) -> Table1:
     """Train or resume every method and seed, then write table1.md, .tex, .json and .html into
     `out`; with `figures` also measure and draw the figures.
@@ -51,7 +51,7 @@ def table1(
         figures.resolve(recipe)  # so that wrong options are refused before anything is trained
     plan = [(method, seed) for seed in seeds for method in methods]
     groups = [[_sweep_run(recipe, out, method, seed)] for method, seed in plan]
-    results = sweep(groups, jobs=jobs, device=device, quiet=quiet, say=say)
+    results = sweep(groups, jobs=jobs, device=device, quiet=quiet, emit=emit)
     runs = [
         MethodRun(method, seed, result.run.folder, result.results, result.failure)
         for (method, seed), (result,) in zip(plan, results, strict=True)

@@ -80,9 +80,9 @@ def benchmark(
         "quiet": quiet,
     }
     if is_recipe(target):
-        _print_runs(benchmark_recipe(target, axes, jobs=jobs, say=complain, **shared), as_json)
+        _print_runs(benchmark_recipe(target, axes, jobs=jobs, emit=complain, **shared), as_json)
         return
-    made = measure(target, axes, say=_ignore if quiet else complain, **shared)
+    made = measure(target, axes, emit=_ignore if quiet else complain, **shared)
     if as_json:
         print_json(made.report.json())
     else:

@@ -63,7 +63,7 @@ def folded(text: str, stream: TextIO | None = None, indent: int = 0) -> str:
 
 
 def mark(state: State) -> str:
-    """Return a sign for a state, or a word where stdout's encoding has no such sign."""
+    """Return a sign for a state, or a text where stdout's encoding has no such sign."""
     sign, word, color = _MARKS[state]
     try:
         sign.encode(sys.stdout.encoding or "ascii")

@@ -65,8 +65,8 @@ def measure(
     _, data = open_dataset(reference, _of(REFERENCE, settings))
     given = _given(samples, _of(SAMPLES, settings))
     usable(device)
-    say = _warnings if quiet else complain
-    results = plain(measured(given, data, chosen, device=device, quiet=quiet, emit=say))
+    emit = _warnings if quiet else complain
+    results = plain(measured(given, data, chosen, device=device, quiet=quiet, emit=emit))
     if out is not None:
         write_json(out, results)
     if as_json:

@@ -99,7 +99,7 @@ def table1(
         jobs=jobs,
         device=device,
         quiet=quiet,
-        say=complain,
+        emit=complain,
     )
     if sys.stdout.isatty():
         table(*made.table())

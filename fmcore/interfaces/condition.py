@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 PRESENT = "present/"
-"""Prefix of the flag, `(batch,)` bool, that says in which rows a droppable entry is given."""
+"""Prefix of the flag, `(batch,)` bool, of the rows in which a droppable entry is given."""
 
 
 @final
@@ -46,7 +46,7 @@ class ConditionSpec:
 
     @property
     def has_flag(self) -> bool:
-        """Whether `present/NAME` says in which rows the entry is given."""
+        """Whether `present/NAME` flags the rows in which the entry is given."""
         return self.droppable and self.dtype == "float32"
 
     @property
@@ -116,7 +116,7 @@ def without(condition: Condition | None, names: Iterable[str]) -> Condition:
 def dropped(condition: Condition, name: str, rows: Tensor) -> dict[str, Tensor]:
     """The entry `name` with its null value in the masked `rows`, `(batch,)` bool, and its flag.
 
-    An integer entry has no flag: -1 says it.
+    An integer entry has no flag: its null value is -1.
     """
     value = condition[name]
     mask = rows.view(-1, *(1,) * (value.ndim - 1))

@@ -149,7 +149,7 @@ class _TrainingLoop:
             if not stopped and self._due(settings.evaluate_every, last):
                 best = self.validate()
                 stopped = self._stopped()  # a validation may take minutes
-            # a stop saves at once: steps since the last checkpoint would be taken again
+            # a stop saves at once: steps since the last checkpoint would be repeated
             if last or stopped or best or self._checkpoint_due():
                 self._save()
             if self._due(settings.snapshot_every, last):

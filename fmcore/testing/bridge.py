@@ -18,7 +18,7 @@ __all__ = ["BridgeChecks", "joined"]
 
 def joined(path: Path) -> Path:
     """The path as a function of (x0, x1, t): where it has a bridge, z is a fixed function of the
-    pair, so that a row keeps its z wherever it stands.
+    pair, so that a row keeps its z at any place of the batch.
     """
     return path if path.bridge() is None else _Joined(path)
 

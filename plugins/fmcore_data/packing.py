@@ -52,7 +52,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the manifest says of a split."""
+    """The manifest's entry of a split."""
 
     count: int
     shape: tuple[int, ...]
@@ -149,8 +149,8 @@ def _entry(root: Path, split: Split) -> _Entry:
         raise DataError(f"{file} is not the manifest of packed images: {error}") from error
     if not there:
         raise DataError(
-            f"no packed images in {root}: make them with `fmcore data pack SRC {root}`, or say "
-            "where they are: data.root=FOLDER"
+            f"no packed images in {root}: make them with `fmcore data pack SRC {root}`, or set "
+            "data.root=FOLDER"
         )
     if manifest.get("format") != FORMAT:
         found = str(manifest.get("format"))[:60]
@@ -160,15 +160,15 @@ def _entry(root: Path, split: Split) -> _Entry:
         held = ", ".join(known) if isinstance(known, dict) else ""
         raise MissingSplitError(
             f"{root} holds no '{split}' split; it holds {held or 'none'}: "
-            "pack it too, or say data.root=FOLDER"
+            "pack it too, or set data.root=FOLDER"
         )
     return _checked(known[split], file)
 
 
-def _checked(said: Any, file: Path) -> _Entry:
-    """What a manifest says of a split.  Raises DataError unless it could have been written here."""
+def _checked(entry_json: Any, file: Path) -> _Entry:
+    """Return the entry of a split.  Raises DataError unless `pack` could have written it."""
     try:
-        entry = _Entry(**{**said, "shape": tuple(said["shape"])})
+        entry = _Entry(**{**entry_json, "shape": tuple(entry_json["shape"])})
     except (TypeError, KeyError) as error:
         raise DataError(f"{file} is damaged: {error}") from error
     numbers = (entry.count, *entry.shape, entry.classes, entry.levels)
@@ -181,14 +181,14 @@ def _checked(said: Any, file: Path) -> _Entry:
 
 
 def _array(file: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """The array in `file`, mapped.  Raises DataError unless it is as the manifest says."""
+    """Return the array in `file`, mapped.  Raises DataError unless it agrees with the manifest."""
     try:
         array = npy.open_memmap(file, mode="r")
     except Exception as error:  # numpy lets many kinds through on a damaged header
         raise DataError(f"cannot read {file}: {error}; pack the images again") from error
     if array.shape != shape or array.dtype != dtype:
         raise DataError(
-            f"{file} holds {array.dtype} {array.shape}, but its manifest says {dtype.__name__} "
+            f"{file} holds {array.dtype} {array.shape}, but its manifest has {dtype.__name__} "
             f"{shape}; pack the images again"
         )
     return np.asarray(array)

@@ -28,7 +28,7 @@ from fmcore_metrics.rgb import require_finite
 __all__ = ["PointsMetric"]
 
 EXPLODED = 1000
-"""How many times as far from the data's mean as any data point an exploded sample lies."""
+"""How many times as far from the data's mean as any data point an exploded sample is."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ __all__ = ["MeanFlow"]
 class MeanFlow(FlowMapObjective):
     """E w |u(xt, t, until) - sg(ut + (until - t) d/dt u(xt, t, until))|^2, d/dt along the path.
 
-    The derivative of (until - t) u = integral of v from t to until gives the target; it is taken by
+    The derivative of (until - t) u = integral of v from t to until gives the target; it is
     a Jacobian-vector product along (ut, 1, 0) and carries no gradient.  Time runs from noise to
     data here, against the paper's, so t <= until replaces r <= t and the sign of the second term
     changes with it.

@@ -23,7 +23,7 @@ class Shortcut(FlowMapObjective):
 
     A step of size 2d from t must be the mean of two steps of size d: s(xt, t, t + 2d) regresses
     (s(xt, t, t + d) + s(x', t + d, t + 2d)) / 2 with x' = xt + d s(xt, t, t + d), whose value
-    carries no gradient.  `consistent` is the share of rows that learn this; `target` says whose
+    carries no gradient.  `consistent` is the share of rows that learn this; `target` is whose
     weights give the two small steps: the network's own, or the moving average's as in the paper.
     Step sizes are fractions of the path's interval.
     Source: Frans et al. 2024 (arXiv 2410.12557), eq. 4-5 and algorithm 1.

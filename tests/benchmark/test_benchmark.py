@@ -119,7 +119,7 @@ def test_unfinished_samples_are_marked_in_every_table(tmp_path):
 
 def test_a_budget_that_is_not_used_in_full_is_named_before_the_measurement(tmp_path):
     lines = []
-    go(tmp_path, ["problem=gaussian", "path=ot", "solver=midpoint", "nfe=7,8"], say=lines.append)
+    go(tmp_path, ["problem=gaussian", "path=ot", "solver=midpoint", "nfe=7,8"], emit=lines.append)
     assert lines == ["solver 'midpoint' uses nfe=6 of nfe=7: it takes whole steps of 2 evaluations"]
 
 

@@ -30,7 +30,7 @@ def ending(monkeypatch, ends):
 
 
 def go(members):
-    return [one for group in sweep([[m] for m in members], say=lambda s: None) for one in group]
+    return [one for group in sweep([[m] for m in members], emit=lambda s: None) for one in group]
 
 
 def test_a_bound_that_was_missed_is_a_warning_and_the_results_count(members, monkeypatch):

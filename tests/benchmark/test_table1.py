@@ -12,7 +12,7 @@ from fmcore.benchmark.table1_tables import MethodRun, Table1
 
 
 def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
-    made = table1(load_recipe(tiny), tmp_path / "out", quiet=True, say=lambda s: None)
+    made = table1(load_recipe(tiny), tmp_path / "out", quiet=True, emit=lambda s: None)
     assert not made.failures
     chosen = {c.method: load_recipe(c.folder / "recipe.yaml").values for c in made.runs}
     assert {m: (v["path"]["name"], v["objective"]["name"]) for m, v in chosen.items()} == {
@@ -32,17 +32,19 @@ def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):
 
 def test_finished_runs_are_reused(tiny, tmp_path):
     recipe, out = load_recipe(tiny), tmp_path / "out"
-    first = table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
+    first = table1(recipe, out, methods=["fm_ot"], quiet=True, emit=lambda s: None)
     folder = first.runs[0].folder / "checkpoints"
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
-    table1(recipe, out, methods=["fm_ot"], quiet=True, say=lambda s: None)
+    table1(recipe, out, methods=["fm_ot"], quiet=True, emit=lambda s: None)
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
 
 
 def test_parallel_runs_give_the_same_table(tiny, tmp_path):
     recipe, two = load_recipe(tiny), ["fm_vp", "fm_ot"]
-    apart = table1(recipe, tmp_path / "a", methods=two, jobs=2, device="cpu", say=lambda s: None)
-    here = table1(recipe, tmp_path / "b", methods=two, device="cpu", quiet=True, say=lambda s: None)
+    apart = table1(recipe, tmp_path / "a", methods=two, jobs=2, device="cpu", emit=lambda s: None)
+    here = table1(
+        recipe, tmp_path / "b", methods=two, device="cpu", quiet=True, emit=lambda s: None
+    )
     assert apart.markdown() == here.markdown()
 
 
@@ -51,7 +53,7 @@ def test_a_failed_method_is_a_line_and_the_others_continue(tiny, tmp_path):
     other.parent.mkdir(parents=True)
     other.write_text("x")
     two = ["fm_vp", "fm_ot"]
-    made = table1(load_recipe(tiny), tmp_path, methods=two, quiet=True, say=lambda s: None)
+    made = table1(load_recipe(tiny), tmp_path, methods=two, quiet=True, emit=lambda s: None)
     (line,) = made.failures
     assert line.startswith("fm_vp, seed 0: ")
     assert "not a run" in line

@@ -60,6 +60,6 @@ def _option(text: str) -> tuple[str, Any]:
 def _path(text: str) -> Any:
     from fmcore.recipe.create import create
 
-    said = to_python(parse_value(text))
-    options = dict(said) if isinstance(said, dict) else {"name": said}
+    value = to_python(parse_value(text))
+    options = dict(value) if isinstance(value, dict) else {"name": value}
     return create("path", str(options.pop("name", "???")), **options)

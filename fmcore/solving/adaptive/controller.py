@@ -20,7 +20,7 @@ from fmcore.solving.tableau import Tableau
 
 __all__ = ["AdaptiveOptions", "Arithmetic", "Controller", "StepControl", "Verdict", "arithmetic_of"]
 
-LARGEST_RATIO = 1e10  # stands for an error that is not finite
+LARGEST_RATIO = 1e10  # replaces an error that is not finite
 SMALLEST_RATIO = 1e-10  # keeps log finite; the factor has reached `longest` long before
 REMEMBERED_RATIO = 1e-4  # bounds the influence of one step that was far too small.  HNW I, II.4
 
