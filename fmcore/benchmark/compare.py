@@ -22,7 +22,7 @@ from fmcore.runs.folder import RunFolder
 
 __all__ = ["Column", "Comparison", "compare"]
 
-MAY_DIFFER = ("path", "seed", "step", "device")
+MAY_DIFFER = ("path", "seed", "step", "device", "plugins")
 """Keys of the provenance in which the results of one column may differ."""
 
 NOT_SETTINGS = ("sample", "evaluate", "expect")

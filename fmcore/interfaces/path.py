@@ -150,12 +150,6 @@ class AffinePath(Path):
         alpha, sigma, d_alpha, d_sigma = (
             append_dims(v, x1) for v in (c.alpha, c.sigma, c.d_alpha, c.d_sigma)
         )
-        for name, x in (("x0", x0), ("x1", x1)):
-            if not x.is_floating_point():  # xt and ut would be truncated to integers
-                raise ComponentError(
-                    f"{type(self).__name__}.sample: {name} must be floating point, got {x.dtype}: "
-                    "convert integer levels by fmcore.from_levels(k, levels, dequantize, generator)"
-                )
         xt = alpha * x1 + sigma * x0
         ut = d_alpha * x1 + d_sigma * x0
         return PathSample(x0=x0, x1=x1, t=t, xt=xt.to(x1.dtype), ut=ut.to(x1.dtype))

@@ -199,7 +199,7 @@ def run_folder() -> Target:
 
 def shards() -> Target:
     def read(root: Path) -> None:
-        found = Shards.there(root)
+        found = Shards.on_disk(root)
         for _ in found.all():
             pass
         found.first(3)

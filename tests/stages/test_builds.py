@@ -35,18 +35,19 @@ def test_a_run_builds_each_component_once_and_resolves_its_recipe_once(tiny, tmp
     sections = ("data", "path", "coupling", "objective", "train", "sample", "evaluate")
     assert {section: counts[section] for section in sections} == dict.fromkeys(sections, 1)
     assert counts["recipes"] == 1
-    # to estimate the memory, to train, and one for sampling and measuring together
-    assert counts["model"] == 3
+    # on the meta device for the check against the data and for the estimate of memory; to train;
+    # and one for sampling and measuring together
+    assert counts["model"] == 4
 
 
 def test_validations_and_previews_share_one_network(tiny, tmp_path, counts):
     often = ("train.evaluate_every=5", "train.sample_every=5", "evaluate.metrics=[nfe]")
     fmcore.run(tiny, often, out=tmp_path / "run", device="cpu", quiet=True)
-    assert counts["model"] == 4
+    assert counts["model"] == 5
 
 
 def test_measuring_again_resolves_the_recipe_of_the_folder_once(tiny, tmp_path, counts):
     made = fmcore.run(tiny, out=tmp_path / "run", device="cpu", quiet=True)
     counts.clear()
     stages.evaluate(made.folder.root, device="cpu", quiet=True)
-    assert (counts["recipes"], counts["path"], counts["model"]) == (1, 1, 1)
+    assert (counts["recipes"], counts["path"], counts["model"]) == (1, 1, 2)

@@ -80,7 +80,7 @@ def test_measuring_changes_no_weight_and_leaves_its_lines(tiny, tmp_path):
     made = written["wasserstein2"]["provenance"]
     assert (made["step"], made["weights"], made["count"]) == (16, "ema", 40)
     assert made["sampler"]["solver"]["name"] == "midpoint"
-    assert "wasserstein2 while training" in make_report(watched.folder).read_text()
+    assert "wasserstein2 during training" in make_report(watched.folder).read_text()
 
 
 def test_the_last_measurement_is_that_of_the_finished_run(tiny, tmp_path):
