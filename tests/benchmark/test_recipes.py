@@ -30,7 +30,7 @@ def file(tmp_path_factory):
 
 
 def go(file, axes, out, **more):
-    silent = {"quiet": True, "say": lambda line: None, "repeats": 1, "reference_tol": 1e-3}
+    silent = {"quiet": True, "emit": lambda line: None, "repeats": 1, "reference_tol": 1e-3}
     return benchmark_recipe(file, axes, out=out, **silent, **more)
 
 

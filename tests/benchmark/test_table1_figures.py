@@ -37,7 +37,7 @@ def silent(line):
 
 
 def make(recipe, out, figures=SMALL, **more):
-    more = {"methods": ["fm_vp", "fm_ot"], "device": "cpu", "quiet": True, "say": silent} | more
+    more = {"methods": ["fm_vp", "fm_ot"], "device": "cpu", "quiet": True, "emit": silent} | more
     return table1(recipe, out, figures=figures, **more)
 
 
