@@ -75,12 +75,11 @@ def find_recipe(source: str | PathLike[str], folder: Path | None = None) -> Path
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(f"'{str(source)[:60]}' cannot be a file: {reason}") from None
-    # a folder in the current one may have the bare name of a recipe: `runs`, `digits`
-    if is_folder and Path(source).name != str(source):
-        inside = f"; there is '{source}/recipe.yaml'" if (file / "recipe.yaml").is_file() else ""
-        raise RecipeError(f"'{source}' is a folder, not a recipe{inside}")
     named = list_recipes()
     matches = [recipe for recipe in named if str(source) in (recipe.name, recipe.qualified)]
+    # a folder in the current one may have the bare name of a recipe: `runs`, `digits`
+    if is_folder and str(source) and (Path(source).name != str(source) or not matches):
+        raise RecipeError(_describe_folder(source, file))
     if len(matches) == 1:
         return matches[0].file
     if matches:
@@ -104,6 +103,15 @@ def current_folder() -> str:
         return str(Path.cwd())
     except OSError:
         return ""
+
+
+def _describe_folder(source: str | PathLike[str], folder: Path) -> str:
+    if not (folder / "recipe.yaml").is_file():
+        return f"'{source}' is a folder, not a recipe"
+    return (
+        f"'{source}' is a folder, not a recipe; there is '{source}/recipe.yaml': if it is a run, "
+        f"resume it with fmcore run {source}/recipe.yaml --out {source}"
+    )
 
 
 def _describe_unknown(source: str, names: list[str]) -> str:

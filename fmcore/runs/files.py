@@ -44,6 +44,8 @@ _REMEDIES = {
     errno.EROFS: "the file system is read-only: choose another folder with --out",
     errno.ELOOP: "it is a link, and nothing is written through one: remove it",
     errno.EACCES: "no permission to write there: choose another folder with --out",
+    errno.ENOTDIR: "a file is where a folder should be: choose another folder with --out",
+    errno.EEXIST: "a file is where a folder should be: choose another folder with --out",
 }
 
 

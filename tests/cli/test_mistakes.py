@@ -29,7 +29,7 @@ MISTAKES = {
     "run small.yaml train.steps=ten": "train.steps: expected an integer > 0, got the text",
     "run small.yaml path=oot": "no path named 'oot'; did you mean 'ot'?",
     "run small.yaml --out a_file": "'a_file' is a file",
-    "run small.yaml --out a_file/x": "a_file/x: Not a directory",
+    "run small.yaml --out a_file/x": "a_file/x: cannot be written: a file is where a folder",
     "run small.yaml --plugin syntax.py": "SyntaxError: invalid syntax",
     "run small.yaml --plugin nohook.py": "no hooks found",
     "run empty.yaml": "empty.yaml:1:1: the recipe is empty",

@@ -122,7 +122,14 @@ def test_a_folder_is_no_recipe(shelf, faults, tmp_path):
     message = f"'{tmp_path}' is a folder, not a recipe"
     assert faults(str(tmp_path)) == [message]
     (tmp_path / "recipe.yaml").write_text("seed: 1")
-    assert faults(str(tmp_path)) == [f"{message}; there is '{tmp_path}/recipe.yaml'"]
+    (fault,) = faults(str(tmp_path))
+    assert fault.startswith(f"{message}; there is '{tmp_path}/recipe.yaml': if it is a run, resume")
+
+
+def test_a_folder_with_a_bare_name_is_no_recipe_either(shelf, faults, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert faults("mine") == ["'mine' is a folder, not a recipe"]
 
 
 def test_files_are_shown_from_where_the_user_is(tmp_path):
