@@ -37,7 +37,7 @@ from fmcore.benchmark.table1_methods import METHODS
 from fmcore.benchmark.table1_tables import FigureData, MethodRun
 from fmcore.interfaces.randomness import noise_of
 from fmcore.report.markdown import markdown_table
-from fmcore.report.plots.panels import Panel
+from fmcore.report.plots.method_curves import Panel
 from fmcore.runs.files import write_json
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment

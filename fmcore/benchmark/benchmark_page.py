@@ -14,7 +14,7 @@ from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.tables import SolversReport
 from fmcore.report.charts import INK, chart_svg, tip
 from fmcore.report.parts import Chart, attempt
-from fmcore.report.plots.panels import STYLES
+from fmcore.report.plots.method_curves import STYLES
 from fmcore.report.rendering import write_page
 
 __all__ = ["write_benchmark_page"]

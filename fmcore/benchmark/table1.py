@@ -18,7 +18,7 @@ from fmcore.benchmark.table1_panels import FIGURES, figure_panels, notes_on
 from fmcore.benchmark.table1_tables import FigureData, MethodRun, Table1, panel_table
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.recipe.recipe import Recipe
-from fmcore.report.plots.panels import STYLES, save_panels
+from fmcore.report.plots.method_curves import STYLES, save_panels
 from fmcore.runs.files import write_json, write_text
 
 __all__ = ["table1"]

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from fmcore.report.charts import chart_svg, tip
 from fmcore.report.parts import Chart, attempt
-from fmcore.report.plots.panels import Panel, Style, draw_panel
+from fmcore.report.plots.method_curves import Panel, Style, draw_panel
 from fmcore.report.rendering import write_page
 
 __all__ = ["Table", "write_table1_page"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from fmcore.benchmark.results_csv import Row
-from fmcore.report.plots.panels import CurvePoint, Panel
+from fmcore.report.plots.method_curves import CurvePoint, Panel
 
 __all__ = ["FIGURES", "figure_panels", "notes_on"]
 

@@ -15,7 +15,7 @@ from fmcore.recipe.recipe import Recipe
 from fmcore.report.latex import PREAMBLE, latex_table
 from fmcore.report.markdown import markdown_table
 from fmcore.report.numbers import MARK_NOTE, is_flawed
-from fmcore.report.plots.panels import Panel
+from fmcore.report.plots.method_curves import Panel
 
 __all__ = ["FigureData", "MethodRun", "Table1", "panel_table"]
 

@@ -1,4 +1,4 @@
-"""The tree of a recipe: mappings, sequences and scalars that know where they were written."""
+"""The tree of a recipe: mappings, sequences and scalars with their places in the source."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fmcore import DataError, ImageDataset, image_fingerprint
-from fmcore_data.known import name_known_dataset
+from fmcore_data.dataset_names import name_known_dataset
 
 __all__ = ["Arrays", "Images", "Labels", "Pixels", "StoredImages"]
 

@@ -163,7 +163,7 @@ def test_a_split_that_was_not_packed_is_named(tmp_path):
 
 def test_the_two_imagenet32_sets_are_distinguished():
     """By their counts and shapes."""
-    from fmcore_data.known import name_known_dataset
+    from fmcore_data.dataset_names import name_known_dataset
 
     ours = name_known_dataset((3, 32, 32), "test", 50_000)
     other = name_known_dataset((3, 32, 32), "test", 49_999)

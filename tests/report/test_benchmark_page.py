@@ -14,7 +14,7 @@ from fmcore.benchmark.pareto import mark_pareto
 from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.table1_page import write_table1_page
 from fmcore.benchmark.tables import SolversReport
-from fmcore.report.plots.panels import STYLES, CurvePoint, Panel
+from fmcore.report.plots.method_curves import STYLES, CurvePoint, Panel
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&$x$"
 SETTING = {

@@ -5,7 +5,7 @@ import math
 
 from fmcore.benchmark.table1_panels import figure_panels, notes_on
 from fmcore.report.plots.figure import figure
-from fmcore.report.plots.panels import STYLES, CurvePoint, Panel, draw_panel, save_panels
+from fmcore.report.plots.method_curves import STYLES, CurvePoint, Panel, draw_panel, save_panels
 
 NAMES = {"a": "Method $A", "b": "B"}
 STYLE = dict(zip(NAMES, STYLES, strict=False))
