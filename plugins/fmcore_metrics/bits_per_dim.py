@@ -20,7 +20,7 @@ from fmcore import (
     Path,
     Result,
     RowMetric,
-    Rows,
+    RowValues,
     Solver,
     generator_for,
 )
@@ -100,7 +100,7 @@ class BitsPerDim(RowMetric):
         ]
         return {name: torch.stack([d[name] for d in draws], dim=1) for name in draws[0]}
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if not len(rows):
             raise DataError("bits_per_dim: there is no image to measure")
         by_draws = {k: self._result(k, rows, evaluation) for k in self.dequantisation_samples}
@@ -109,7 +109,7 @@ class BitsPerDim(RowMetric):
             results |= {f"bits_per_dim_k{k}": result for k, result in by_draws.items()}
         return results
 
-    def _result(self, draws: int, rows: Rows, evaluation: Evaluation) -> Result:
+    def _result(self, draws: int, rows: RowValues, evaluation: Evaluation) -> Result:
         dimension = math.prod(evaluation.data.shape)
         offset = offset_bits(_levels(evaluation), _dequantize(evaluation))
         log_p = rows["log_prob"][:, :draws].logsumexp(dim=1) - math.log(draws)
