@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
     from fmcore.interfaces.row_metric import RowMetric, RowValues
+    from fmcore.interfaces.rows import Rows
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
@@ -78,6 +79,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
+        "fmcore.interfaces.rows": ("Rows",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -140,6 +142,7 @@ __all__ = [
     "Result",
     "RowMetric",
     "RowValues",
+    "Rows",
     "Run",
     "RunError",
     "SchedulePath",

@@ -20,9 +20,9 @@ from fmcore import (
     Path,
     Result,
     RowMetric,
+    Rows,
     RowValues,
     Solver,
-    generator_for,
 )
 from fmcore.interfaces.levels import Dequantize, dequantized, offset_bits
 from fmcore_metrics.log_likelihood import (
@@ -141,17 +141,9 @@ class BitsPerDim(RowMetric):
 
 def _points(levels: Tensor, batch: MetricBatch, evaluation: Evaluation, draw: int) -> Tensor:
     """Return dequantised images, `(batch, *shape)`, float64: equal for either precision."""
-    return torch.cat(
-        [
-            dequantized(
-                k[None],
-                _levels(evaluation),
-                _dequantize(evaluation),
-                generator_for(evaluation.seed, "dequantise", index, draw),
-                torch.float64,
-            )
-            for k, index in zip(levels.cpu(), batch.indices.tolist(), strict=True)
-        ]
+    rows = Rows(evaluation.seed, "dequantise", draw, batch.indices.tolist())
+    return dequantized(
+        levels.cpu(), _levels(evaluation), _dequantize(evaluation), rows, torch.float64
     )
 
 
