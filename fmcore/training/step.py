@@ -75,7 +75,7 @@ class Step(nn.Module):
 
         Raises ComponentError if objective or network give other losses than they declare.
         """
-        with torch.autocast(x1.device.type, enabled=False):
+        with _outside_autocast(x1.device):
             with self.autocast(x1.device):
                 prepared = self.model.prepare(condition, x1)
             batch = _cropped(Batch(self.path, x0, x1, z, condition, draws), prepared.crop)
@@ -267,6 +267,13 @@ def _cropped(batch: Batch, crop: tuple[Tensor, int] | None) -> Batch:
         condition = {**condition, "mask": cut(condition["mask"])}
     z = None if batch.z is None else cut(batch.z)
     return replace(batch, x0=cut(batch.x0), x1=cut(batch.x1), z=z, condition=condition)
+
+
+def _outside_autocast(device: torch.device) -> AbstractContextManager[object]:
+    # where there is none to leave, entering a context at every step is a cost alone
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def _random_state(device: torch.device) -> Tensor:
