@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.tensors import to_device
 
 __all__ = ["Rows"]
 
@@ -64,7 +65,7 @@ class Rows:
         self.device = torch.device(device)
         steps = range(step, step + 1) if isinstance(step, int) else step
         self._names = [f"{seed}/{purpose}/{step}" for step in steps]
-        self.numbers = _numbers(rows).repeat(len(steps)).to(self.device)
+        self.numbers = to_device(_numbers(rows).repeat(len(steps)), self.device)
         self._draws = 0
 
     def __len__(self) -> int:
@@ -118,7 +119,7 @@ class Rows:
         keys = torch.tensor([_key(f"{name}/{self._draws}") for name in self._names])
         self._draws += 1
         # one key for the rows of each step
-        keys = keys.to(self.device).repeat_interleave(len(self) // max(1, len(keys)), 0)
+        keys = to_device(keys, self.device).repeat_interleave(len(self) // max(1, len(keys)), 0)
         # (row 2^32 + word) GAMMA + start: all counters of a draw are distinct, as GAMMA is odd
         rows = (self.numbers * ROW_GAMMA).add_(keys[:, 0]).unsqueeze(1)
         second = keys[:, 1:]
