@@ -107,7 +107,7 @@ class DiT(VectorField):
         h: Tensor = self.stem(self._patches(planes)) + position
         for block in self.blocks:
             if self.recompute and torch.is_grad_enabled():
-                h = checkpoint(block, h, embedding, use_reentrant=False)  # type: ignore[assignment]
+                h = checkpoint(block, h, embedding, use_reentrant=False)
             else:
                 h = block(h, embedding)
         return self._unpatched(self.head(h, embedding), x)

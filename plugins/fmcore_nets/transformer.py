@@ -47,7 +47,8 @@ class TransformerBlock(nn.Module):
         parts = self.modulation(F.silu(embedding))[:, None].chunk(6, dim=-1)
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = parts
         h = h + gate * self._attend(modulated(h, shift, scale))
-        return h + mlp_gate * self._mlp(modulated(h, mlp_shift, mlp_scale))
+        result: Tensor = h + mlp_gate * self._mlp(modulated(h, mlp_shift, mlp_scale))
+        return result
 
     def _attend(self, h: Tensor) -> Tensor:
         q, k, v = rearrange(
