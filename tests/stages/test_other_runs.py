@@ -8,7 +8,7 @@ import torch
 import fmcore
 from fmcore import stages  # noqa: F401  # the fixture `no_pictures` patches it
 from fmcore.errors import RunError
-from fmcore.recipe.run_options import run_options
+from fmcore.recipe.parts import run_options
 from fmcore.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -94,7 +94,7 @@ def test_weights_that_changed_since_the_start_are_refused(base, tmp_path):
     description = first.folder.root / "checkpoints" / "step-000000006.json"
     facts = json.loads(description.read_text())
     description.write_text(json.dumps({**facts, "sha256": "0" * 64}))
-    with pytest.raises(RunError, match="weights of the run 'train.init'"):
+    with pytest.raises(RunError, match=r"weights of the run 'train\.init'"):
         fmcore.run(recipe, init, out=made.folder.root, quiet=True)
 
 
@@ -163,5 +163,6 @@ def test_each_opening_has_its_own_counters_and_frozen_weights(base):
     one, other = option.open(), option.open()
     one(torch.zeros(1, 2), torch.zeros(1))
     assert (one.nfe, other.nfe) == (1, 0)
-    assert one.model is other.model and not one.model.training
+    assert one.model is other.model
+    assert not one.model.training
     assert not any(p.requires_grad for p in one.model.parameters())
