@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.randomness import generator_for, noise_of
     from fmcore.interfaces.row_metric import RowMetric, RowValues
     from fmcore.interfaces.rows import Rows
+    from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
@@ -80,6 +81,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
         "fmcore.interfaces.rows": ("Rows",),
+        "fmcore.interfaces.run_option": ("RunOption",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -145,6 +147,7 @@ __all__ = [
     "Rows",
     "Run",
     "RunError",
+    "RunOption",
     "SchedulePath",
     "Solution",
     "Solver",

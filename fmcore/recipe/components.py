@@ -29,19 +29,38 @@ __all__ = ["Component", "Settings"]
 @final
 @dataclass(frozen=True)
 class Settings(Type):
-    """A dataclass: a mapping of its fields."""
+    """A dataclass: a mapping of its fields.
+
+    A class may name one of its fields in `shorthand`: a single value is then the value of that
+    field, as in `teacher: runs/a` for `teacher: {run: runs/a}`.
+    """
 
     target: type
     list_options: ListOptions
 
-    singular = "a mapping of options"
-    plural = "mappings of options"
+    @property
+    def singular(self) -> str:
+        if self._shorthand:
+            return f"its `{self._shorthand}`, a mapping of options"
+        return "a mapping of options"
+
+    @property
+    def plural(self) -> str:
+        return "mappings of options"
+
+    @property
+    def _shorthand(self) -> str | None:
+        return getattr(self.target, "shorthand", None)
 
     def check(self, node: Node, at: str, validation: Validation) -> Node:
         if isinstance(node, ScalarNode) and isinstance(node.value, self.target):
             return node  # an instance given in Python
+        if self._shorthand and isinstance(node, ScalarNode) and isinstance(node.value, str):
+            node = MappingNode(node.mark, {self._shorthand: node}, key=node.key)
         if not isinstance(node, MappingNode):
             raise TypeMismatch
+        if self._shorthand:
+            node = _with_shorthand(node, self._shorthand)
         fork = validation.fork()
         own = self.list_options(self.target, ())
         checked = replace(node, entries=validate_options(own, node, at, at, fork))
@@ -163,6 +182,20 @@ class Component(Type):
                 "it"
             )
         return found
+
+
+def _with_shorthand(node: MappingNode, option: str) -> MappingNode:
+    """Return the mapping with a single value that was merged into it as its `option`.
+
+    Merging keeps single values as `name`, since most are names of components.  Of a single value
+    and the option, the one that was merged last counts.
+    """
+    if "name" not in node.entries:
+        return node
+    # the order of the entries is that of merging
+    last = [key for key in node.entries if key in ("name", option)][-1]
+    others = {k: v for k, v in node.entries.items() if k not in ("name", option)}
+    return replace(node, entries={option: node.entries[last], **others})
 
 
 def _to_mapping(node: Node) -> MappingNode:
