@@ -299,7 +299,7 @@ WRONG = [
 ]
 
 FOLLOWS: dict[type, set[str]] = {
-    # a fewer count is told by nothing once the count is wrong
+    # nothing records that there are fewer rows once the count is wrong
     DoesNotCount: {"provenance_changes_with_the_value"},
     KeepsAnother: {"known_values"},
     OneCacheForAll: {"known_values"},
@@ -356,7 +356,7 @@ def test_without_a_known_value_the_suite_says_what_to_override():
     assert results["test_known_values"].message == "no known value: override known()"
 
 
-def test_a_metric_that_measures_nothing_is_told_what_to_do():
+def test_a_metric_that_measures_nothing_gets_an_advice():
     assert "override data() of the suite" in outcome(RefusesEverything)["begin_resets_the_metric"]
 
 
