@@ -30,9 +30,15 @@ BATCH = 24
 
 
 class CouplingSuite(ComponentChecks, Suite):
-    """Override `component()` to build the coupling."""
+    """Override `component()` to build the coupling, and `pairs` if x0 or x1 must be special."""
 
     interface = Coupling
+
+    def pairs(self, n: int, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return `n` distinct rows of noise and of data to pair, `(n, *shape)`, float64."""
+        g = generator(3 + seed)
+        x0 = torch.randn((n, *shape), generator=g, dtype=torch.float64)
+        return x0, 2 * torch.randn((n, *shape), generator=g, dtype=torch.float64) + 1
 
     def pair(
         self, x0: Tensor, x1: Tensor, condition: Condition | None = None, seed: int = 0
@@ -154,9 +160,7 @@ class CouplingSuite(ComponentChecks, Suite):
 
 def _batch(suite: CouplingSuite, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return as many distinct rows of noise and data as a pool of batches has."""
-    n, g = BATCH * max(1, suite.component().pool), generator(3 + seed)
-    x0 = torch.randn((n, *shape), generator=g, dtype=torch.float64)
-    return x0, 2 * torch.randn((n, *shape), generator=g, dtype=torch.float64) + 1
+    return suite.pairs(BATCH * max(1, suite.component().pool), shape, seed)
 
 
 def _places(found: Tensor, given: Tensor) -> Tensor:

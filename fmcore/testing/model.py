@@ -11,10 +11,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from fmcore.interfaces.condition import ConditionSpec, with_flags, without
+from fmcore.interfaces.condition import ConditionSpec, without
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.source import Condition
 from fmcore.testing.checks import generator, require, require_close, require_equal, skip
+from fmcore.testing.conditions import random_condition
 from fmcore.testing.suite import Suite
 
 __all__ = ["ModelSuite"]
@@ -43,17 +44,8 @@ class ModelSuite(Suite):
         A `mask` leaves out the end of the last axis, of another length in each row.  Integer
         entries are 0 or 1: override it for others.
         """
-        random = generator(3)
-        found = {"label": torch.arange(n) % (self.classes or 1)}
-        for name, spec in self.entries.items():
-            if name == "mask":
-                found[name] = _mask(n, spec)
-            elif spec.dtype == "float32":
-                found[name] = torch.randn(n, *spec.shape, generator=random)
-            else:
-                found[name] = torch.randint(2, (n, *spec.shape), generator=random)
-                found[name] = found[name].to(getattr(torch, spec.dtype))
-        return with_flags(found, self.entries)
+        label = {"label": torch.arange(n) % (self.classes or 1)}
+        return label | random_condition(self.entries, n)
 
     def test_is_a_vector_field_with_closed_options(self) -> None:
         """A model derives from VectorField; its options are typed keywords, without *args,
@@ -393,14 +385,6 @@ def _other_value(name: str, value: Tensor) -> Tensor:
     if value.is_floating_point():
         return value + 1
     return ~value if value.dtype == torch.bool else 1 - value
-
-
-def _mask(n: int, spec: ConditionSpec) -> Tensor:
-    """Return masks of `n` rows without the last elements, at least one, of the last axis."""
-    length = spec.shape[-1]
-    kept = length - 1 - torch.arange(n) % max(1, length - 1)
-    rows = torch.arange(length) < kept.clamp_min(1).view(-1, *(1,) * len(spec.shape))
-    return rows.expand(n, *spec.shape).to(getattr(torch, spec.dtype)).contiguous()
 
 
 def _effect(model: VectorField, x: Tensor, t: Tensor, condition: Condition) -> float:
