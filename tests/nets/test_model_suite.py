@@ -242,7 +242,7 @@ def test_a_correct_network_passes(classes):
         (Timeless, "test_depends_on_time", "t = 0.0 and t = 1.0"),
         (WholeSteps, "test_depends_on_time", "t = 0.5 and t = 0.501"),
         (RoundsToSteps, "test_depends_on_time", "t = 0.3002 and t = 0.3008"),
-        (RawThousands, "test_time_leaves_the_effect_of_x", "a large multiple of t"),
+        (RawThousands, "test_time_leaves_the_effect_of_x", "is a large multiple of t an input"),
         (UndeclaredLabels, "test_the_null_class_is_the_default", "with label 1"),
         (Labelled, "test_the_null_class_is_the_default", "compared with no condition"),
         (Noisy, "test_evaluation_is_deterministic", "global generator"),
