@@ -31,15 +31,21 @@ class Optimizers:
     """The optimizers of a network's parameters, which step as one.
 
     Raises ComponentError if the recipe's optimizer leaves a parameter out, holds one twice, or has
-    groups whose largest `lr` is not 1.
+    groups whose largest `lr` is not 1, unless `check` is False.
     """
 
     def __init__(
-        self, factory: OptimizerFactory, named: Iterable[tuple[str, nn.Parameter]]
+        self,
+        factory: OptimizerFactory,
+        named: Iterable[tuple[str, nn.Parameter]],
+        check: bool = True,
     ) -> None:
         self.factory = factory
         self.named = dict(named)
         self.parts = _built(factory, self.named)
+        if check:
+            _require_each_once(_title(factory), self.parts, self.named)
+            _require_relative(_title(factory), self.param_groups)
         self._names = {id(parameter): name for name, parameter in self.named.items()}
         self._relative = [group["lr"] for group in self.param_groups]
 
@@ -211,14 +217,16 @@ def _built(
             raise ComponentError(
                 f"{title}: build gave a {type(part).__name__}, which is no torch.optim.Optimizer"
             )
-    _require_each_once(title, parts, named)
-    rates = [group["lr"] for part in parts for group in part.param_groups]
+    return parts
+
+
+def _require_relative(title: str, groups: Sequence[Mapping[str, Any]]) -> None:
+    rates = [group["lr"] for group in groups]
     if not all(isinstance(rate, int | float) for rate in rates) or max(rates) != 1:
         raise ComponentError(
             f"{title}: the learning rates of its groups are {', '.join(map(str, rates))}; they are "
             "relative to train.lr, and the largest must be 1: build the optimizer with lr=1.0"
         )
-    return parts
 
 
 def _require_each_once(
