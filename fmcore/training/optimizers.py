@@ -42,6 +42,7 @@ class Optimizers:
     ) -> None:
         self.factory = factory
         self.named = dict(named)
+        self._check = check
         self.parts = _built(factory, self.named)
         if check:
             _require_each_once(_title(factory), self.parts, self.named)
@@ -123,7 +124,7 @@ class Optimizers:
     def _require_fitting(
         self, tensors: Mapping[str, Tensor], split: Mapping[str, tuple[str, str]], where: str
     ) -> None:
-        expected = rehearse(self.factory, self.named)
+        expected = rehearse(self.factory, self.named, self._check)
         owners = {name for name, _ in split.values()}
         wanted = {f"{name}/{key}" for name in owners for key in expected.get(name, {})}
         if not owners <= self.named.keys() or not wanted <= tensors.keys():
@@ -170,7 +171,7 @@ class _Joint:
 
 
 def rehearse(
-    factory: OptimizerFactory, named: Mapping[str, Tensor]
+    factory: OptimizerFactory, named: Mapping[str, Tensor], check: bool = True
 ) -> dict[str, dict[str, torch.Size | None]]:
     """Take a step with small weights of the same names, and return the tensors of the state.
 
@@ -184,7 +185,7 @@ def rehearse(
     }
     for parameter in small.values():
         parameter.grad = torch.full_like(parameter, 0.1)
-    optimizers = Optimizers(factory, small.items())
+    optimizers = Optimizers(factory, small.items(), check)
     optimizers.set_lr(1e-3)
     try:
         for part in optimizers.parts:
