@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import dataclass, field
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 import torch
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from fmcore import ComponentError, Regression, Time, UniformTime
@@ -21,12 +21,15 @@ class Timed(Regression, ABC):
     paper's.
 
     `time_min` and `time_max` restrict the draw to a part of the path's interval, in fractions of
-    it.
+    it.  `loss_on` squares the error of another quantity than the prediction, by a factor of t that
+    is at most `max_factor`.
     """
 
     time: Time = field(default_factory=UniformTime)
     time_min: Annotated[float, Ge(0), Le(1)] = 0.0
     time_max: Annotated[float, Ge(0), Le(1)] = 1.0
+    loss_on: Literal["velocity", "data", "noise"] | None = None
+    max_factor: Annotated[float, Gt(0)] = 400.0  # 1 / .05^2: Li & He 2025, arXiv 2511.13720
 
     def __post_init__(self) -> None:
         super().__post_init__()
