@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, final
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, final
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from fmcore import Batch, Net, Path, append_dims, stratified_times, uniform_times
+from fmcore import Batch, Net, Path, StratifiedTime, Time, append_dims
 from fmcore_objectives.flow_map import FlowMapObjective, Share
 
 __all__ = ["MeanFlow"]
@@ -38,17 +38,12 @@ class MeanFlow(FlowMapObjective):
     apart: Share = 0.5
     power: Annotated[float, Ge(0)] = 0.0
     epsilon: Annotated[float, Gt(0)] = 1e-3
-    time: Literal["uniform", "stratified"] = "stratified"
+    time: Time = field(default_factory=StratifiedTime)
 
     def draw(
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
     ) -> Mapping[str, Tensor]:
-        first, second = (
-            uniform_times(n, generator)
-            if self.time == "uniform"
-            else stratified_times(n, generator, part)
-            for _ in range(2)
-        )
+        first, second = (self.time.sample(n, generator, part) for _ in range(2))
         # independent of the strata: a stratified draw is in random order
         apart = torch.rand(n, generator=generator) < self.apart
         low, high = torch.minimum(first, second), torch.maximum(first, second)

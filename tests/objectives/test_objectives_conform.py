@@ -18,7 +18,7 @@ class TestStratified(ObjectiveSuite):
 
 class TestLogitNormal(ObjectiveSuite):
     def component(self):
-        return create("objective", "flow_matching", time="logit_normal", logit_mean=-0.4)
+        return create("objective", "flow_matching", time={"name": "logit_normal", "mean": -0.4})
 
 
 class TestDDPM(ObjectiveSuite):

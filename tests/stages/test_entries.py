@@ -225,7 +225,7 @@ def test_a_trained_network_has_the_conditional_mean_in_closed_form(tiny, tmp_pat
     """x1 given c is N(A c, 0.3^2 I); the null branch is the marginal, of variance 1.34."""
     options = ["train.steps=500", "train.batch_size=256", "train.lr=0.005", "train.ema=0.98"]
     recipe = load_recipe(
-        tiny, [*CONDITIONED, *options, "train.schedule=cosine", "sample=null", "evaluate=null"]
+        tiny, [*CONDITIONED, *options, "train.lr_schedule=cosine", "sample=null", "evaluate=null"]
     )
     field = fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True).field()
     c = torch.tensor([1.0, -2.0])
