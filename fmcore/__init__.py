@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
+    from fmcore.interfaces.callback import Callback, TrainingView
     from fmcore.interfaces.condition import ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
     from fmcore.interfaces.levels import from_levels, to_levels
+    from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Prepared, Pretrained, VectorField
     from fmcore.interfaces.net import Batch, Net
     from fmcore.interfaces.objective import Objective, Regression
+    from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
     from fmcore.interfaces.tensors import append_dims
-    from fmcore.interfaces.time_sampling import logit_normal_times, stratified_times, uniform_times
+    from fmcore.interfaces.time import StratifiedTime, Time, UniformTime
+    from fmcore.interfaces.time_sampling import stratified_times, uniform_times
     from fmcore.recipe.create import create
     from fmcore.recipe.load import load_recipe
     from fmcore.recipe.recipe import Recipe
@@ -89,11 +93,11 @@ _LAZY: dict[str, str] = {
         "fmcore.runs.checkpoint": ("load_into",),
         "fmcore.interfaces.problem": ("Problem", "Solution", "Stats", "Status"),
         "fmcore.interfaces.gaussian": ("Gaussian",),
-        "fmcore.interfaces.time_sampling": (
-            "logit_normal_times",
-            "stratified_times",
-            "uniform_times",
-        ),
+        "fmcore.interfaces.callback": ("Callback", "TrainingView"),
+        "fmcore.interfaces.lr_schedule": ("LearningRate",),
+        "fmcore.interfaces.optimizer": ("OptimizerFactory",),
+        "fmcore.interfaces.time": ("StratifiedTime", "Time", "UniformTime"),
+        "fmcore.interfaces.time_sampling": ("stratified_times", "uniform_times"),
         "fmcore.stages.run": ("Run", "evaluate", "open_run", "run", "sample"),
     }.items()
     for name in names
@@ -102,6 +106,7 @@ _LAZY: dict[str, str] = {
 __all__ = [
     "AffinePath",
     "Batch",
+    "Callback",
     "ChangedSchedule",
     "CheckpointError",
     "Coefficients",
@@ -118,12 +123,14 @@ __all__ = [
     "Gaussian",
     "Guided",
     "ImageDataset",
+    "LearningRate",
     "LogProb",
     "Metric",
     "MetricBatch",
     "MissingSplitError",
     "Net",
     "Objective",
+    "OptimizerFactory",
     "Pairing",
     "Path",
     "PathSample",
@@ -149,6 +156,10 @@ __all__ = [
     "Split",
     "Stats",
     "Status",
+    "StratifiedTime",
+    "Time",
+    "TrainingView",
+    "UniformTime",
     "UserError",
     "VectorField",
     "append_dims",
@@ -162,7 +173,6 @@ __all__ = [
     "load_into",
     "load_recipe",
     "log_prob",
-    "logit_normal_times",
     "noise_of",
     "open_run",
     "run",

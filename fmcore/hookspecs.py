@@ -77,5 +77,27 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_times(register: Register) -> None:
+    """Register distributions of training times (`fmcore.Time`), the `time` option of an
+    objective.
+    """
+
+
+@hookspec
+def register_optimizers(register: Register) -> None:
+    """Register optimizers (`fmcore.OptimizerFactory`)."""
+
+
+@hookspec
+def register_lr_schedules(register: Register) -> None:
+    """Register learning-rate schedules (`fmcore.LearningRate`)."""
+
+
+@hookspec
+def register_callbacks(register: Register) -> None:
+    """Register training callbacks (`fmcore.Callback`)."""
+
+
+@hookspec
 def register_recipes(register: Register) -> None:
     """Register recipes: `target` is `"package:folder/file.yaml"`, a file that the package ships."""

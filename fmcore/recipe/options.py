@@ -14,6 +14,7 @@ from typing import Any
 from fmcore.errors import FmcoreError, PluginError, did_you_mean
 from fmcore.recipe.catalog import current_folder
 from fmcore.recipe.merging import merge
+from fmcore.recipe.moved import moved
 from fmcore.recipe.nodes import (
     MappingNode,
     Mark,
@@ -83,7 +84,8 @@ def validate_options(
     known = {option.name: option for option in own}
     for key, child in block.entries.items():  # unknown ones first: a misspelt key is also missing
         if key not in known:
-            hint = did_you_mean(key, known) or f"; {noun}s: {', '.join(known) or 'none'}"
+            hint = moved(what, key) or did_you_mean(key, known)
+            hint = hint or f"; {noun}s: {', '.join(known) or 'none'}"
             validation.diagnostics.add(child.origin, f"{what} has no {noun} '{key[:60]}'{hint}")
     # a relative path as default is relative to the current folder, as in Python
     source = "default" if noun == "section" else f"default of {what}"

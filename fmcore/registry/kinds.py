@@ -46,5 +46,9 @@ KINDS: dict[str, Kind] = {
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
         Kind("metric", "register_metrics", "fmcore.interfaces.metric:Metric"),
         Kind("data", "register_datasets", "fmcore.interfaces.dataset:Dataset"),
+        Kind("time", "register_times", "fmcore.interfaces.time:Time"),
+        Kind("optimizer", "register_optimizers", "fmcore.interfaces.optimizer:OptimizerFactory"),
+        Kind("lr_schedule", "register_lr_schedules", "fmcore.interfaces.lr_schedule:LearningRate"),
+        Kind("callback", "register_callbacks", "fmcore.interfaces.callback:Callback"),
     )
 }

@@ -21,11 +21,14 @@ from fmcore.flow.compatibility import check_together
 from fmcore.interfaces.condition import ConditionSpec, null_rows
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.recipe import Recipe
+from fmcore.recipe.sections import Train
 from fmcore.runs.trackers import require_trackers
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.probe import Activations, Fit, Probe, fit_of, probe_of, size_text
+from fmcore.training.checks import check_training
 from fmcore.training.ema import profiles_of
+from fmcore.training.optimizers import rehearse
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Forecast", "dry_run", "require_memory"]
 
 BYTES = 4
-STATE_COPIES = {"weights": 1, "gradients": 1, "Adam's moments": 2}
+STATE_COPIES = {"weights": 1, "gradients": 1}
 
 MARGIN = 4
 """How far the estimate of activations may be off: mixed precision, compilation and in-place
@@ -71,7 +74,7 @@ class Forecast:
         return [
             f"parameters       {self.parameters:,}  ({self.parameters / 1e6:.1f} M)",
             f"training state   {size_text(self.state_bytes)}  "
-            "(weights, gradients, Adam, moving averages; float32)",
+            "(weights, gradients, optimizer, moving averages; float32)",
             f"activations      {size_text(self.activation_bytes)}  "
             "(one micro-batch, float32, kept for the gradient)",
             f"FLOPs per step   {self.flops_per_step:.3g}  (forward and backward)",
@@ -92,6 +95,8 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
+    if components.train is not None:
+        check_training(components.train, components.planned_model)
     accelerator = accelerator_for(components, device)
     cost = estimate(components, accelerator)
     missing_data = _missing_data(components, recipe)
@@ -129,7 +134,8 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     flops, kept = _one_example(model, shape, components.entries)
     # only FSDP splits the state; plain data parallelism copies it to every process
     shards = processes if train and train.fsdp else 1
-    state = parameters * copies * BYTES // shards
+    moments = _moments(train, model) if train else 0
+    state = (parameters * copies + moments) * BYTES // shards
     return Estimate(
         parameters=parameters,
         state_bytes=state,
@@ -137,6 +143,13 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
         flops_per_step=flops * batch,
         fit=fit_of(state, kept, batch // processes, micro, accelerator.device),
     )
+
+
+def _moments(train: Train, model: VectorField) -> int:
+    """Return the count of numbers that the optimizer keeps, from one step with small weights."""
+    layout = rehearse(train.optimizer, dict(model.named_parameters()))
+    shapes = [shape for own in layout.values() for shape in own.values() if shape is not None]
+    return sum(shape.numel() for shape in shapes if len(shape))
 
 
 def require_memory(components: Components, accelerator: Accelerator) -> None:

@@ -45,6 +45,7 @@ from fmcore.stages.sample import Sampler, provenance_of, sampling_field, shards_
 from fmcore.stages.sample import sample as sample_stage
 from fmcore.stages.train import train as train_stage
 from fmcore.stages.weights import shared_field, trained_field
+from fmcore.training.checks import check_training
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -193,6 +194,8 @@ def run(
         components.check()
         accelerator = accelerator_for(components, device)
         # before the folder is made: a recipe that cannot train must not occupy it
+        if components.train is not None:
+            check_training(components.train, components.planned_model)
         require_memory(components, accelerator)
         processes = Distributed()
         emit = _warnings_only if quiet else _to_stderr

@@ -24,7 +24,7 @@ from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.levels import to_levels
-from fmcore.interfaces.problem import Callback, Problem, Solution, Status
+from fmcore.interfaces.problem import Problem, Solution, SolverCallback, Status
 from fmcore.interfaces.randomness import noise_of
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
@@ -160,7 +160,7 @@ class Sampler:
         times: tuple[float, ...] | None = None,
         *,
         solver: Solver | None = None,
-        callback: Callback | None = None,
+        callback: SolverCallback | None = None,
     ) -> Solution:
         """Integrate `x`, the states of samples `indices` at t0, to t1, recording `times`.
 
@@ -199,7 +199,7 @@ class Sampler:
         return self._shard(indices, self.solve(self.noise(indices), indices))
 
     def draw_together(
-        self, shards: Sequence[range], callback: Callback | None = None
+        self, shards: Sequence[range], callback: SolverCallback | None = None
     ) -> list[dict[str, Tensor]]:
         """Return the samples of several shards, each equal to that of `draw` up to rounding.
 
@@ -321,7 +321,7 @@ def _draw_missing(
             show(done)
 
 
-def _between(begun: int, end: int, show: Advance) -> Callback:
+def _between(begun: int, end: int, show: Advance) -> SolverCallback:
     """Return a callback that shows a solve's progress as samples from `begun` to `end`."""
     return lambda moment: show(begun + int(moment.progress * (end - begun)))
 

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 from fmcore.testing.suite import CheckResult, Suite, run_suite
 
 if TYPE_CHECKING:
+    from fmcore.testing.callback import CallbackSuite
     from fmcore.testing.coupling import CouplingSuite
     from fmcore.testing.data import DatasetSuite
     from fmcore.testing.flow_map_solver import FlowMapSolverSuite
+    from fmcore.testing.lr_schedule import LearningRateSuite
     from fmcore.testing.metric import MetricSuite
     from fmcore.testing.model import ModelSuite
     from fmcore.testing.objective import ObjectiveSuite
+    from fmcore.testing.optimizer import OptimizerSuite
     from fmcore.testing.path import PathSuite
     from fmcore.testing.solver import SolverSuite
     from fmcore.testing.source import SourceSuite
+    from fmcore.testing.time import TimeSuite
 
 SUITES: dict[str, str] = {
     "path": "PathSuite",
@@ -34,22 +38,30 @@ SUITES: dict[str, str] = {
     "solver": "SolverSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
+    "time": "TimeSuite",
+    "optimizer": "OptimizerSuite",
+    "lr_schedule": "LearningRateSuite",
+    "callback": "CallbackSuite",
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
 
 __all__ = [
     "SUITES",
+    "CallbackSuite",
     "CheckResult",
     "CouplingSuite",
     "DatasetSuite",
     "FlowMapSolverSuite",
+    "LearningRateSuite",
     "MetricSuite",
     "ModelSuite",
     "ObjectiveSuite",
+    "OptimizerSuite",
     "PathSuite",
     "SolverSuite",
     "SourceSuite",
     "Suite",
+    "TimeSuite",
     "run_suite",
     "suite_of",
 ]

@@ -31,6 +31,10 @@ SUMMARIES = {
     "solver": "order 3, 3 NFE a step",
     "metric": "distance between means",
     "data": "points on a figure eight",
+    "time": "a triangular density",
+    "optimizer": "RMSprop with a smaller rate for biases",
+    "lr_schedule": "the inverse root of the step",
+    "callback": "the size of the weights",
 }
 """The summary of each kind's component."""
 
@@ -45,8 +49,12 @@ RECIPE = {
     "model": "{name: mlp, width: 64, depth: 3}",
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
+    "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
 }
 """The other components of the plugin's recipe."""
+
+OF_TRAINING = {"optimizer": "optimizer", "lr_schedule": "lr_schedule", "callback": "callbacks"}
+"""The key in the section `train` of the kinds that have one there."""
 
 
 @click.command(short_help="Create a plugin, ready to install and test.")
@@ -150,6 +158,12 @@ class Plan:
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
         if self.kind == "solver":
             return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
+        if self.kind == "time":
+            return RECIPE | {"objective": f"{{name: flow_matching, time: {self.component}}}"}
+        if self.kind in OF_TRAINING:
+            value = f"[{self.component}]" if self.kind == "callback" else self.component
+            own = f"{OF_TRAINING[self.kind]}: {value}}}"
+            return RECIPE | {"train": f"{RECIPE['train'][:-1]}, {own}"}
         return RECIPE | {self.kind: self.component}
 
 
