@@ -54,6 +54,11 @@ class TestMeanFlow(ObjectiveSuite):
         return create("objective", "mean_flow")
 
 
+class TestImprovedMeanFlow(ObjectiveSuite):
+    def component(self):
+        return create("objective", "improved_mean_flow")
+
+
 class TestMeanFlowWeighted(ObjectiveSuite):
     def component(self):
         return create("objective", "mean_flow", power=1.0, time="uniform")
