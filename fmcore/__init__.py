@@ -27,21 +27,22 @@ from fmcore.hookspecs import Register, hookimpl
 if TYPE_CHECKING:
     from fmcore.flow.compatibility import check_together
     from fmcore.flow.field import Field
-    from fmcore.flow.guidance import Guided
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
-    from fmcore.interfaces.condition import ConditionSpec, with_flags, without
+    from fmcore.interfaces.condition import ConditionReader, ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
+    from fmcore.interfaces.guidance import Guidance, Guided, GuidedCall, branches
     from fmcore.interfaces.levels import from_levels, to_levels
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Prepared, Pretrained, VectorField
     from fmcore.interfaces.net import Batch, Net
     from fmcore.interfaces.objective import Objective, Regression
+    from fmcore.interfaces.operator import Operator
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
@@ -65,18 +66,24 @@ _LAZY: dict[str, str] = {
         "fmcore.flow.field": ("Field",),
         "fmcore.interfaces.field": ("Predictor",),
         "fmcore.flow.compatibility": ("check_together",),
-        "fmcore.flow.guidance": ("Guided",),
         "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.guidance": ("Guidance", "Guided", "GuidedCall", "branches"),
         "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
         "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective", "Regression"),
         "fmcore.interfaces.net": ("Batch", "Net"),
-        "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
+        "fmcore.interfaces.condition": (
+            "ConditionReader",
+            "ConditionSpec",
+            "with_flags",
+            "without",
+        ),
+        "fmcore.interfaces.operator": ("Operator",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
         "fmcore.interfaces.run_option": ("RunOption",),
@@ -109,6 +116,7 @@ __all__ = [
     "Coefficients",
     "ComponentError",
     "Condition",
+    "ConditionReader",
     "ConditionSpec",
     "Coupling",
     "DataError",
@@ -118,7 +126,9 @@ __all__ = [
     "FmcoreError",
     "FmcoreWarning",
     "Gaussian",
+    "Guidance",
     "Guided",
+    "GuidedCall",
     "ImageDataset",
     "LogProb",
     "Metric",
@@ -126,6 +136,7 @@ __all__ = [
     "MissingSplitError",
     "Net",
     "Objective",
+    "Operator",
     "Pairing",
     "Path",
     "PathSample",
@@ -155,6 +166,7 @@ __all__ = [
     "UserError",
     "VectorField",
     "append_dims",
+    "branches",
     "check_together",
     "create",
     "evaluate",

@@ -15,8 +15,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from fmcore.errors import ComponentError, did_you_mean
-from fmcore.interfaces.condition import PRESENT, ConditionSpec, encoded
+from fmcore.errors import ComponentError
+from fmcore.interfaces.condition import PRESENT, ConditionReader
 from fmcore.interfaces.field import Predictor, require_score
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.options import Options
@@ -33,7 +33,7 @@ STRONG, OWN = "strong", "guidance"
 
 
 @dataclass(frozen=True)
-class Guidance(Options, ABC):
+class Guidance(Options, ConditionReader, ABC):
     """A rule that changes the predictions of a field for t in the closed `interval`, within [0, 1].
 
     Laws (each a check of `fmcore.testing.GuidanceSuite`):
@@ -69,38 +69,8 @@ class Guidance(Options, ABC):
         """
         return ()
 
-    @property
-    def reads(self) -> frozenset[str]:
-        """The entries of the raw condition that `prepare` reads, except those of `drop`."""
-        return frozenset()
-
     def check(self, path: Path) -> None:
         """Raise ComponentError with the reason if a field along `path` cannot be guided."""
-
-    def entries(self, shape: tuple[int, ...]) -> Mapping[str, ConditionSpec]:
-        """Return the entries that a user can give in addition to those of the data, by name.
-
-        `shape` is that of a data point.  An entry of the same name in the data replaces it.
-        Raises ComponentError for a shape that cannot be guided.
-        """
-        return {}
-
-    def encode(self, given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """Turn the values that a user gives for `entries` into entries, `(1, *shape)` each."""
-        entries, found = self.entries(shape), {}
-        for name, value in given.items():
-            if name not in entries:
-                hint = did_you_mean(name, entries) or f"; entries: {', '.join(entries) or 'none'}"
-                raise ComponentError(f"{type(self).__name__} takes no condition '{name}'{hint}")
-            found[name] = encoded(name, entries[name], value)
-        return found
-
-    def measure(self, x1: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return its `entries` made of data points `x1`, `(batch, *shape)`, such as measurements.
-
-        Used where the conditions of samples come from a split of the data.
-        """
-        return {}
 
     def prepare(self, field: Predictor, raw: Condition | None) -> Condition | None:
         """Return the condition of the calls, from a raw one, by means of `branches`."""
@@ -171,16 +141,21 @@ class GuidedCall:
         return self.condition[f"{OWN}/{name}"]
 
     def predict(
-        self, branch: str = STRONG, target: Quantity | None = None, x: Tensor | None = None
+        self,
+        branch: str = STRONG,
+        target: Quantity | None = None,
+        *,
+        x: Tensor | None = None,
+        t: Tensor | None = None,
     ) -> Tensor:
         """Return the prediction of `branch` as `target`, `(batch, *shape)`.
 
         The field is that of the branch's name among the guidance's other fields, or the guided one.
-        By default the prediction is that of the guidance's quantity at the call's x; for a flow
-        map, the average velocity.  The prediction of `strong` at that x is computed once.
+        By default the prediction is that of the guidance's quantity at the call's x and t; for a
+        flow map, the average velocity.  That of `strong` there is computed once.
         """
         target = target or self.quantity
-        reused = branch == STRONG and x is None
+        reused = branch == STRONG and x is None and t is None
         if reused and target in self._strong:
             return self._strong[target]
         field = self.guided.others.get(branch, self.guided.strong)
@@ -189,7 +164,7 @@ class GuidedCall:
         own = {k.removeprefix(prefix): v for k, v in entries if k.startswith(prefix)} or None
         at = self.x if x is None else x
         if self.until is None:
-            value = field.predict(at, self.t, own, target)
+            value = field.predict(at, self.t if t is None else t, own, target)
         elif target == "velocity":
             value = _average_velocity(field, at, self.t, self.until, own)
         else:

@@ -25,6 +25,7 @@ class Operator(Options, ABC):
     * A is linear: A(a x + b z) = a A x + b A z; in particular A 0 = 0.
     * `adjoint` is its transpose: <A x, y> = <x, adjoint(y)> for all x and y.
     * `shape` is the shape of `apply`'s rows.
+    * `project` keeps every A x, and what it removes from y has no part in `adjoint(y)`.
     * Row i of a result depends on row i of the argument alone; results have the argument's dtype
       and device, and gradients reach the argument.
     """
@@ -47,3 +48,7 @@ class Operator(Options, ABC):
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
         """Return A^T y, `(batch, *shape)`, of `y`, `(batch, *measured)`."""
+
+    def project(self, y: Tensor) -> Tensor:
+        """Return `y` with 0 at the elements that no A x reaches; by default there are none."""
+        return y

@@ -15,10 +15,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from fmcore.errors import ComponentError
 
 if TYPE_CHECKING:
-    from pathlib import Path as FilePath
-
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset, Split
+    from fmcore.interfaces.guidance import Guidance
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Best", "Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sections", "Train"]
+__all__ = ["Best", "Bound", "Evaluate", "Measure", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -137,27 +136,6 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guidance:
-    """Guidance of samples: v = v_weak + scale (v_strong - v_weak) for t in `interval`, within
-    [0, 1].
-
-    A scale of 1 is no guidance.  The weak field is the network without the conditions that training
-    drops (`label_dropout`, `condition_dropout`), or without those named in `drop`; or it is the
-    network of the run in the folder `weak`.
-    """
-
-    scale: Annotated[float, Ge(0)]
-    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
-    weak: FilePath | None = None
-    drop: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        start, end = self.interval
-        if start > end:
-            raise ComponentError(f"interval has to begin before it ends, got [{start}, {end}]")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sample:
     """Sampling: sample i is a function of (seed, i) alone.
 
@@ -169,6 +147,7 @@ class Sample:
     modulo the number of classes.  `condition` is where other conditions come from: sample i has
     those of example i, modulo their number, of the split `train` or `test`; or all samples have the
     given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    `guidance` changes the field of the samples; the first of several is the innermost.
     """
 
     solver: Solver
@@ -180,7 +159,7 @@ class Sample:
     label: Count | None = None
     condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
-    guidance: Guidance | None = None
+    guidance: tuple[Guidance, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -69,8 +70,7 @@ class Mask(Operator):
                 f"{list(shape)}: give the measured coordinates"
             )
         if self.file is not None:
-            picture = read_measurement(self.file, (1, *shape[1:]))
-            return (picture > 0).float()
+            return _read(self.file, shape[1:])
         top, left, height, width = self.box or (0.0, 0.0, 0.0, 0.0)
         mask = torch.ones(1, *shape[1:])
         rows, columns = shape[1:]
@@ -88,3 +88,10 @@ class Mask(Operator):
         mask = torch.zeros(shape)
         mask[list(measured)] = 1
         return mask
+
+
+@lru_cache(maxsize=8)  # every evaluation of a solve reads the mask
+def _read(file: Path, size: tuple[int, ...]) -> Tensor:
+    """Return 1 where the picture in `file` is brighter than gray, `(1, *size)`."""
+    picture: Tensor = read_measurement(file, (1, *size))
+    return (picture > 0).float()

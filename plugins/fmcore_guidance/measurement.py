@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from fmcore import ComponentError, Operator
+from fmcore import ComponentError, ConditionSpec, Operator
 
-__all__ = ["measured", "read_matrix", "read_measurement"]
+__all__ = ["encode_measurement", "measured", "read_matrix", "read_measurement"]
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """By content, not by suffix: Pillow gives PostScript to Ghostscript, which runs it."""
@@ -23,6 +24,15 @@ def measured(operator: Operator, x1: Tensor, generator: torch.Generator) -> Tens
     clean = operator.apply(x1)
     noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype).to(clean.device)
     return operator.project(clean + operator.noise * noise)
+
+
+def encode_measurement(
+    given: Mapping[str, Any], entries: Mapping[str, ConditionSpec]
+) -> dict[str, Any]:
+    """Return `given` with the content of files in the place of their names."""
+    return {
+        k: read_measurement(v, entries[k].shape) if k in entries else v for k, v in given.items()
+    }
 
 
 def read_measurement(value: Any, shape: tuple[int, ...]) -> Any:
@@ -80,7 +90,7 @@ def read_matrix(file: Path) -> Tensor:
     matrix = _array(file)
     if matrix.ndim != 2:
         raise ComponentError(
-            f"operator 'linear': '{file}' has the shape {_size(matrix.shape)}, and a matrix has two "
-            "dimensions"
+            f"operator 'linear': '{file}' has the shape {_size(matrix.shape)}, and a matrix has "
+            "two dimensions"
         )
     return matrix.double()

@@ -1,4 +1,4 @@
-"""The two branches of classifier-free guidance: with the conditions, and without those of `drop`."""
+"""The two branches of classifier-free guidance: with the conditions, and without some."""
 
 from __future__ import annotations
 

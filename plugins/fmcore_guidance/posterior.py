@@ -38,7 +38,7 @@ from fmcore import (
     branches,
 )
 from fmcore_guidance.geometry import dot, require_affine
-from fmcore_guidance.measurement import measured, read_measurement
+from fmcore_guidance.measurement import encode_measurement, measured
 
 __all__ = ["Linearization", "Posterior", "solve"]
 
@@ -78,11 +78,7 @@ class Posterior(Guidance):
         return {self.measurement: ConditionSpec(self.operator.shape(shape))}
 
     def encode(self, given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Tensor]:
-        own = self.entries(shape)
-        return super().encode(
-            {k: read_measurement(v, own[k].shape) if k in own else v for k, v in given.items()},
-            shape,
-        )
+        return super().encode(encode_measurement(given, self.entries(shape)), shape)
 
     def measure(self, x1: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         return {self.measurement: measured(self.operator, x1, generator)}
@@ -117,14 +113,18 @@ class Linearization:
         first = _first_time(path) if isinstance(path, AffinePath) else 0.0
         alpha, self.sigma2 = _scales(call, first)
         self.alpha2, self._ratio = alpha**2, self.sigma2 / alpha
+        # a guidance around this one differentiates it, and needs the derivative of V too
+        self._differentiated = torch.is_grad_enabled() and call.x.requires_grad
         with torch.enable_grad():
-            self._x = call.x.detach().requires_grad_()
+            self._x = call.x if self._differentiated else call.x.detach().requires_grad_()
             self._data = call.predict(target="data", x=self._x, t=call.t.clamp(min=first))
-        self.data = self._data.detach()
+        self.data = self._data if self._differentiated else self._data.detach()
 
     def covariance(self, w: Tensor) -> Tensor:
         """Return V w, `(batch, *shape)`."""
-        (product,) = torch.autograd.grad(self._data, self._x, w, retain_graph=True)
+        (product,) = torch.autograd.grad(
+            self._data, self._x, w, retain_graph=True, create_graph=self._differentiated
+        )
         return self._ratio * product
 
 
@@ -134,7 +134,8 @@ def _scales(call: GuidedCall, first: float) -> tuple[Tensor, Tensor]:
     if not isinstance(path, AffinePath) or not isinstance(path.source, Gaussian):
         raise ComponentError("posterior guidance needs an affine path from Gaussian noise")
     c = path.coefficients(call.t.clamp(min=first).to(call.x.dtype))
-    return append_dims(c.alpha, call.x), append_dims((path.source.temperature * c.sigma) ** 2, call.x)
+    variance = (path.source.temperature * c.sigma) ** 2
+    return append_dims(c.alpha, call.x), append_dims(variance, call.x)
 
 
 @lru_cache(maxsize=64)
