@@ -159,15 +159,6 @@ class GuidanceSuite(ComponentChecks, Suite):
                 f"forwards is {found} for {wanted} evaluations, guided {depth} times",
             )
 
-    def test_conditions_are_prepared_once(self) -> None:
-        """A prepared condition gives what the raw one does, though the network consumes it."""
-        guided = self.component().wrap(self.field())
-        raw = self.condition()
-        with torch.no_grad():
-            once = guided.predict(self.x(), self.times(), guided.prepare(raw))
-            again = guided.predict(self.x(), self.times(), raw)
-        self.require_close(once, again, "the prediction under the prepared condition")
-
     def test_every_quantity_is_guided_alike(self) -> None:
         """The guided data, noise and score are those of the guided velocity."""
         guidance, path = self.component(), self.field().path
