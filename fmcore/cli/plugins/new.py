@@ -29,6 +29,8 @@ SUMMARIES = {
     "objective": "the velocity, with more weight on one end",
     "model": "a small residual network",
     "solver": "order 3, 3 NFE a step",
+    "guidance": "towards the origin",
+    "operator": "differences between neighbours",
     "metric": "distance between means",
     "data": "points on a figure eight",
 }
@@ -45,6 +47,7 @@ RECIPE = {
     "model": "{name: mlp, width: 64, depth: 3}",
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
+    "guidance": "null",
 }
 """The other components of the plugin's recipe."""
 
@@ -150,6 +153,11 @@ class Plan:
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
         if self.kind == "solver":
             return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
+        if self.kind == "guidance":
+            return RECIPE | {"guidance": f"[{self.component}]"}
+        if self.kind == "operator":  # an option of posterior guidance
+            guidance = f"[{{name: mmps, operator: {self.component}}}]"
+            return RECIPE | {"guidance": f"{guidance}, condition: test"}
         return RECIPE | {self.kind: self.component}
 
 
