@@ -67,6 +67,16 @@ def register_solvers(register: Register) -> None:
 
 
 @hookspec
+def register_guidance(register: Register) -> None:
+    """Register guidance of samples (`fmcore.Guidance`)."""
+
+
+@hookspec
+def register_operators(register: Register) -> None:
+    """Register operators of measurements (`fmcore.Operator`), an option of posterior guidance."""
+
+
+@hookspec
 def register_metrics(register: Register) -> None:
     """Register metrics (`fmcore.Metric`)."""
 

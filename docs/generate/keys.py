@@ -29,7 +29,6 @@ option are those of the constructor's argument.
 
 PLACES = {
     "Sections": "A recipe",
-    "Guidance": "`sample.guidance`",
     "Bound": "A bound, as in `expect: {nll: {max: 4}}`",
 }
 """The headings of settings whose section has another name than their class."""

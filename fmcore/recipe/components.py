@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from fmcore.errors import ComponentError, PluginError
-from fmcore.recipe.nodes import MISSING, MappingNode, Node, ScalarNode
+from fmcore.recipe.nodes import MISSING, MappingNode, Node, ScalarNode, to_python
 from fmcore.recipe.options import (
     ListOptions,
     Option,
@@ -94,7 +94,16 @@ class Component(Type):
 
     @property
     def plural(self) -> str:
-        return f"{self._noun}s (names, or mappings with `name`)"
+        noun = self._noun if self.kind == "guidance" else f"{self._noun}s"
+        return f"{noun} (names, or mappings with `name`)"
+
+    def hint_in_list(self, node: Node) -> str:
+        if not isinstance(node, MappingNode) or any(key.isdigit() for key in node.entries):
+            return ""
+        unnamed = "" if "name" in node.entries else "name: NAME, "
+        given = ", ".join(f"{key}: {_short(value)}" for key, value in node.entries.items())
+        known = ", ".join(registry().names(self.kind))
+        return f"; a list is written [{{{unnamed}{given}}}], with a NAME of {known}"
 
     @property
     def _noun(self) -> str:
@@ -215,6 +224,12 @@ def _known_name(node: Node) -> str | None:
 
 def _is_automatic(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.value == AUTO
+
+
+def _short(node: Node) -> str:
+    """Return a number as it is, and an ellipsis for anything else, which may be long or secret."""
+    number = isinstance(node, ScalarNode) and isinstance(node.value, float | int)
+    return str(to_python(node))[:20] if number and not has_reference(node) else "..."
 
 
 def _with_article(noun: str) -> str:

@@ -50,6 +50,8 @@ class ListOf(Type):
         return f"lists of {self.item.plural}"
 
     def check(self, node: Node, at: str, validation: Validation) -> Node:
+        if hint := self.item.hint_in_list(node):
+            raise TypeMismatch(hint)
         items = _require_items(node)
         checked = (self.item.validate(v, f"{at}.{i}", validation) for i, v in enumerate(items))
         return SequenceNode(node.mark, tuple(checked), key=node.key)

@@ -16,11 +16,10 @@ from fmcore.errors import ComponentError
 from fmcore.recipe.create import create
 
 if TYPE_CHECKING:
-    from pathlib import Path as FilePath
-
     from fmcore.interfaces.callback import Callback
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset, Split
+    from fmcore.interfaces.guidance import Guidance
     from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
@@ -30,17 +29,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.solver import Solver
 
-__all__ = [
-    "Best",
-    "Bound",
-    "Evaluate",
-    "Guidance",
-    "Measure",
-    "Sample",
-    "Sections",
-    "Tracker",
-    "Train",
-]
+__all__ = ["Best", "Bound", "Evaluate", "Measure", "Sample", "Sections", "Tracker", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -161,27 +150,6 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guidance:
-    """Guidance of samples: v = v_weak + scale (v_strong - v_weak) for t in `interval`, within
-    [0, 1].
-
-    A scale of 1 is no guidance.  The weak field is the network without the conditions that training
-    drops (`label_dropout`, `condition_dropout`), or without those named in `drop`; or it is the
-    network of the run in the folder `weak`.
-    """
-
-    scale: Annotated[float, Ge(0)]
-    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
-    weak: FilePath | None = None
-    drop: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        start, end = self.interval
-        if start > end:
-            raise ComponentError(f"interval has to begin before it ends, got [{start}, {end}]")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sample:
     """Sampling: sample i is a function of (seed, i) alone.
 
@@ -193,6 +161,7 @@ class Sample:
     modulo the number of classes.  `condition` is where other conditions come from: sample i has
     those of example i, modulo their number, of the split `train` or `test`; or all samples have the
     given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    `guidance` changes the field of the samples; the first of several is the innermost.
     """
 
     solver: Solver
@@ -204,7 +173,7 @@ class Sample:
     label: Count | None = None
     condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
-    guidance: Guidance | None = None
+    guidance: tuple[Guidance, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

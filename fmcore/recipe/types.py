@@ -108,6 +108,10 @@ class Type(ABC):
     def build(self, node: Node) -> Any:
         """Return the Python value of a checked node."""
 
+    def hint_in_list(self, node: Node) -> str:
+        """Return what to append to the message for `node` in the place of a list of these."""
+        return ""
+
     @final
     def validate(self, node: Node, at: str, validation: Validation) -> Node:
         """Return the node in its complete form, or as it is after adding an error.

@@ -44,6 +44,8 @@ KINDS: dict[str, Kind] = {
             derived=("classes",),
         ),
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
+        Kind("guidance", "register_guidance", "fmcore.interfaces.guidance:Guidance"),
+        Kind("operator", "register_operators", "fmcore.interfaces.operator:Operator"),
         Kind("metric", "register_metrics", "fmcore.interfaces.metric:Metric"),
         Kind("data", "register_datasets", "fmcore.interfaces.dataset:Dataset"),
         Kind("time", "register_times", "fmcore.interfaces.time:Time"),

@@ -75,7 +75,7 @@ def preview(
     if not images and data.shape != (2,):
         return
     device = next(field.model.parameters()).device
-    guided = wrap_path_and_guidance(field, settings, device, components.train)
+    guided = wrap_path_and_guidance(field, settings, components.train)
     sampler = Sampler(components, settings, guided, device)
     # the same noises at every step, so that the pictures show the network and not the noise
     indices = range(min(settings.count, PREVIEW_IMAGES if images else PREVIEW_POINTS))

@@ -457,11 +457,11 @@ def _adopt_variant(job: _Job, parent: RunFolder) -> None:
     for own in ("sha256", "seconds", "measured", "history"):
         facts.pop(own, None)
     facts |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "command": sys.argv}
-    # what the parent was trained with is compared with what is there now; a guiding run that these
-    # options name is not the parent's
+    # what the parent was trained with is compared with what is there now; runs that these sampling
+    # options name are not the parent's
     identity = dict(facts.get("identity", {}))
     if components.recipe.values["sample"] != parent.recipe().values["sample"]:
-        identity.pop("guide", None)
+        identity = {k: v for k, v in identity.items() if not k.startswith("run.sample.")}
     facts["identity"] = identity
     known = facts.get("overridden", [])
     facts["overridden"] = list(dict.fromkeys([*known, *_overridden(components.recipe)]))

@@ -29,6 +29,8 @@ SUMMARIES = {
     "objective": "the velocity, with more weight on one end",
     "model": "a small residual network",
     "solver": "order 3, 3 NFE a step",
+    "guidance": "towards the origin",
+    "operator": "differences between neighbours",
     "metric": "distance between means",
     "data": "points on a figure eight",
     "time": "a triangular density",
@@ -50,6 +52,7 @@ RECIPE = {
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
     "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
+    "guidance": "null",
 }
 """The other components of the plugin's recipe."""
 
@@ -164,6 +167,11 @@ class Plan:
             value = f"[{self.component}]" if self.kind == "callback" else self.component
             own = f"{OF_TRAINING[self.kind]}: {value}}}"
             return RECIPE | {"train": f"{RECIPE['train'][:-1]}, {own}"}
+        if self.kind == "guidance":
+            return RECIPE | {"guidance": f"[{self.component}]"}
+        if self.kind == "operator":  # an option of posterior guidance
+            guidance = f"[{{name: mmps, operator: {self.component}}}]"
+            return RECIPE | {"guidance": f"{guidance}, condition: test"}
         return RECIPE | {self.kind: self.component}
 
 
