@@ -100,12 +100,19 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     metrics = dict.fromkeys(metric for found in results.values() for metric in found)
     columns = [column for metric in metrics for column in _columns(metric, results)]
     reasons = [line for metric in metrics for line in _reasons(metric, columns)]
-    reasons += [
-        f"{run} has no results yet: compute them with fmcore evaluate {run}"
-        for run, found in results.items()
-        if not found
-    ]
+    reasons += [_describe_missing(runs[run]) for run, found in results.items() if not found]
     return Comparison(list(runs), _settings(runs), columns, reasons)
+
+
+def _describe_missing(folder: RunFolder) -> str:
+    """Return why a run has no results, and the command that computes them."""
+    run = folder.root
+    if read_values(folder.recipe_file).get("evaluate"):
+        return f"{run} has no results yet: compute them with fmcore evaluate {run}"
+    return (
+        f"{run} has no results, since its recipe has no metrics: compute some, as with "
+        f"fmcore evaluate {run} 'metrics=[nfe]'"
+    )
 
 
 def way_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
