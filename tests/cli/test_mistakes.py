@@ -148,7 +148,7 @@ MISTAKES = {
     "benchmark closed": "did you mean 'closed-form'?",
     "plugins show nothing": "no component is named 'nothing'; see `fmcore plugins`",
     "plugins show path": "'path': it is a kind; its components: brownian_bridge",
-    "plugins check syntax.py": "a plugin of one file is loaded with --plugin syntax.py",
+    "plugins check syntax.py": "load a plugin of one file with --plugin syntax.py",
     "explain ot --figure x.png --no-figure": "give --figure or --no-figure, not both",
     "sample finished --pairs x.safetensors --to y": "leave out --to",
 }

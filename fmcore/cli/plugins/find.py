@@ -31,7 +31,7 @@ def _hint(name: str) -> str:
     if name in KINDS:
         return f": it is a kind; its components: {', '.join(registry().names(name)) or 'none'}"
     if name.endswith(".py"):
-        return f"; a plugin of one file is loaded with --plugin {name}, and its component named"
+        return f"; load a plugin of one file with --plugin {name}, and give a component's name"
     entries = [e for kind in dict.fromkeys(HOOKS.values()) for e in registry().entries(kind)]
     if offered := [entry.name for entry in entries if entry.plugin == name]:
         return f": it is a plugin; its components: {', '.join(dict.fromkeys(offered))}"
