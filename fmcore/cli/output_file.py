@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, final
 
@@ -20,7 +21,7 @@ class OutputFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path.  Raises BadParameter for another suffix, before anything is computed."""
-        file = Path(super().convert(value, param, ctx))
+        file = Path(os.fsdecode(super().convert(value, param, ctx)))
         if file.suffix.lower() not in self.suffixes:
             first, *others = self.suffixes
             known = f"one of {', '.join(self.suffixes)}" if others else first
