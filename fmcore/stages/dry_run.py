@@ -7,9 +7,12 @@ recomputes.
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
@@ -22,6 +25,7 @@ from fmcore.interfaces.condition import ConditionSpec, null_rows
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.sections import Train
+from fmcore.runs.samples import MAX_SHARDS
 from fmcore.runs.trackers import require_trackers
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
@@ -34,7 +38,7 @@ from fmcore.training.optimizers import rehearse
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Forecast", "dry_run", "require_memory"]
+__all__ = ["Forecast", "dry_run", "require_disk", "require_memory"]
 
 BYTES = 4
 STATE_COPIES = {"weights": 1, "gradients": 1}
@@ -181,6 +185,32 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
     least = cost.state_bytes + cost.activation_bytes // MARGIN
     if least > cost.fit.there:
         raise ComponentError(f"not enough memory: {cost.fit.line()}")
+
+
+def require_disk(components: Components, root: Path) -> None:
+    """Refuse samples that cannot be saved in the run folder `root`, before anything is drawn.
+
+    Raises ComponentError if they need more files than a run may have, or more than the free space.
+    """
+    settings = components.sample
+    if settings is None:
+        return
+    if settings.count // settings.batch_size > MAX_SHARDS:
+        raise ComponentError(
+            f"sample.count={settings.count} makes over {MAX_SHARDS:,} files of "
+            f"sample.batch_size={settings.batch_size} samples: lower the count"
+        )
+    kept = min(settings.count, settings.keep_on_disk or settings.count)
+    values = math.prod(components.data.shape) * (BYTES if components.data.levels is None else 1)
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    # what a stopped run saved is part of what it needs
+    saved = sum(file.stat().st_size for file in (root / "samples").glob("shard-*.safetensors"))
+    free = shutil.disk_usage(there).free + saved
+    if kept * values > free:
+        raise ComponentError(
+            f"not enough disk space: {kept} samples need {size_text(kept * values)}, "
+            f"{size_text(free)} are free: lower sample.count, or set sample.keep_on_disk"
+        )
 
 
 def _one_example(

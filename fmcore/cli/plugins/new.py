@@ -15,7 +15,7 @@ from typing import final
 
 import click
 
-from fmcore.errors import PluginError
+from fmcore.errors import REMEDIES, PluginError
 from fmcore.registry import registry
 from fmcore.registry.kinds import KINDS
 from fmcore.testing import SUITES
@@ -195,5 +195,6 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         if existed:
             folder.mkdir(exist_ok=True)
         if isinstance(error, OSError):
-            raise PluginError(f"{folder} cannot be written: {error.strerror}") from error
+            reason = REMEDIES.get(error.errno or 0, error.strerror)
+            raise PluginError(f"{folder} cannot be written: {reason}") from error
         raise
