@@ -219,6 +219,16 @@ class Empty(Right):
 
 
 @dataclass(frozen=True)
+class ReadsEachOnce(Right):
+    """Moves the rows of an index that comes twice."""
+
+    def batch(self, indices):
+        batch, rows = super().batch(indices), torch.as_tensor(indices)
+        twice = (rows[:, None] == rows).sum(1, keepdim=True) > 1
+        return {**batch, "x1": batch["x1"] + twice}
+
+
+@dataclass(frozen=True)
 class Lent(Right):
     """Returns the same batch object again."""
 
@@ -354,6 +364,7 @@ WRONG = [
     (FreshDraws, "test_equal_options_give_equal_examples", "second dataset"),
     (Sorted, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),
     (Augmented, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),
+    (ReadsEachOnce, "test_row_i_comes_from_index_i_alone", "with repeats"),
     (NoisyByBatch, AUGMENTED, "augmented alone, and in a batch"),
     (GloballyNoisy, AUGMENTED, "drew from a global random generator"),
     (Cropped, POINTS, "(5, 2) once augmented, was (5, 3)"),
