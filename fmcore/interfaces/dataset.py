@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Literal, Self, final
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.codec import Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
+from fmcore.interfaces.portrait import Portrait
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
@@ -122,6 +124,17 @@ class Dataset(ABC):
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the examples at `indices`, each in [0, length): `x1` and its conditions."""
 
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return files that show the samples `x`, one for each or one for several; [] for none.
+
+        `x` is as `batch` gives `x1`: levels of data with levels, else float32, `(batch, *shape)`,
+        on the CPU.  `condition` holds the entries of these samples.  `decoded` is what a codec that
+        only decodes makes of them, such as sounds of spectrograms; None without one.
+        """
+        return []
+
     @final
     def with_split(self, split: Split) -> Self:
         """Return the dataset with the same options and this split."""
@@ -143,3 +156,14 @@ class ImageDataset(Dataset):
     @abstractmethod
     def levels(self) -> int:
         """The number of integer levels of a pixel: 256 for 8-bit images."""
+
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return a PNG of each image at its own size; the caption gives the label."""
+        labels = condition.get("label")
+        captions = [""] * len(x) if labels is None else [f"label {int(n)}" for n in labels]
+        return [
+            Portrait.picture(image, self.levels, caption)
+            for image, caption in zip(x, captions, strict=True)
+        ]
