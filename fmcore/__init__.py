@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
     from fmcore.interfaces.row_metric import RowMetric, Rows
+    from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
@@ -82,6 +83,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
+        "fmcore.interfaces.run_option": ("RunOption",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -148,6 +150,7 @@ __all__ = [
     "Rows",
     "Run",
     "RunError",
+    "RunOption",
     "SchedulePath",
     "Solution",
     "Solver",

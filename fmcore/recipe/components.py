@@ -29,17 +29,34 @@ __all__ = ["Component", "Settings"]
 @final
 @dataclass(frozen=True)
 class Settings(Type):
-    """A dataclass: a mapping of its fields."""
+    """A dataclass: a mapping of its fields.
+
+    A class may name one of its fields in `shorthand`: a single value is then the value of that
+    field, as in `teacher: runs/a` for `teacher: {run: runs/a}`.
+    """
 
     target: type
     list_options: ListOptions
 
-    singular = "a mapping of options"
-    plural = "mappings of options"
+    @property
+    def singular(self) -> str:
+        if self._shorthand:
+            return f"the value of `{self._shorthand}`, or a mapping of options"
+        return "a mapping of options"
+
+    @property
+    def plural(self) -> str:
+        return "mappings of options"
+
+    @property
+    def _shorthand(self) -> str | None:
+        return getattr(self.target, "shorthand", None)
 
     def check(self, node: Node, at: str, validation: Validation) -> Node:
         if isinstance(node, ScalarNode) and isinstance(node.value, self.target):
             return node  # an instance given in Python
+        if self._shorthand and isinstance(node, ScalarNode) and isinstance(node.value, str):
+            node = MappingNode(node.mark, {self._shorthand: node}, key=node.key)
         if not isinstance(node, MappingNode):
             raise TypeMismatch
         fork = validation.fork()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.path import Path
+    from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.solver import Solver
 
 __all__ = ["Best", "Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sections", "Train"]
@@ -66,6 +67,8 @@ class Best:
 class Train:
     """Training: Adam on the objective, moving averages of the weights, checkpoints.
 
+    `init` is a run of the same network from whose weights training starts (fine-tuning).
+
     `batch_size` is the total over all processes and `grad_accum` micro-batches.  The learning rate
     rises linearly to `lr` over `warmup` steps; then it is constant (`constant`), or falls to
     `lr_end` at the last step, linearly (`linear`, the paper's "polynomial") or along half a cosine
@@ -90,6 +93,7 @@ class Train:
     """
 
     steps: Positive
+    init: RunOption | None = None
     batch_size: Positive = 128
     lr: Annotated[float, Gt(0)] = 1e-3
     betas: tuple[Beta, Beta] = (0.9, 0.999)

@@ -25,6 +25,7 @@ from fmcore.registry.kinds import KINDS
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
+from fmcore.stages.other_runs import weights_used
 
 __all__ = ["guide_of", "identity_of", "record_start", "used_plugins"]
 
@@ -32,6 +33,7 @@ REFUSED = {
     "data": "fingerprint of the data",
     "plugin": "plugin",
     "guide": "weights of the guiding run",
+    "run": "weights of the run",
 }
 WARNED = {"fmcore": "fmcore", "torch": "torch"}
 SAMPLING_SECTIONS = ("data", "path", "objective", "model", "sample")
@@ -46,6 +48,7 @@ def identity_of(components: Components) -> dict[str, str]:
         found[f"data.{evaluated.split}"] = evaluated.fingerprint
     plugins = used_plugins(components)
     found |= {f"plugin.{name}": version for name, version in plugins.items()}
+    found |= {f"run.{key}": weights for key, weights in weights_used(components).items()}
     guide = guide_of(components.sample)
     return found if guide is None else {**found, "guide": guide}
 

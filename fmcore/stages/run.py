@@ -41,6 +41,7 @@ from fmcore.stages.evaluate import check_expectations, missed_bounds
 from fmcore.stages.evaluate import evaluate as evaluate_stage
 from fmcore.stages.identity import identity_of, record_start
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
+from fmcore.stages.other_runs import check_runs, refuse_own_run
 from fmcore.stages.sample import Sampler, provenance_of, sampling_field, shards_of
 from fmcore.stages.sample import sample as sample_stage
 from fmcore.stages.train import train as train_stage
@@ -191,6 +192,7 @@ def run(
         complete.check()
         components = Components.of(complete)
         components.check()
+        check_runs(components)
         accelerator = accelerator_for(components, device)
         # before the folder is made: a recipe that cannot train must not occupy it
         require_memory(components, accelerator)
@@ -202,6 +204,7 @@ def run(
             folder = RunFolder.located(complete, None if out is None else Path(out), emit)
             # locked before anything is written: of several starts on one folder one succeeds
             held.enter_context(folder.claimed())
+            refuse_own_run(components, folder.root)
             folder.adopt(complete, {"recipe": complete.name, "overridden": _overridden(complete)})
             if folder.parent is not None:
                 raise RunError(
@@ -405,6 +408,7 @@ def _opened(
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
     components.check()
+    check_runs(components, training=False)
     accelerator = accelerator_for(components, device)
     processes = Distributed()
     folder = RunFolder(folder.root, folder.emit, processes.is_main)

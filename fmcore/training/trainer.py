@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fmcore.errors import CheckpointError, ComponentError
+from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.randomness import stream_seed
 from fmcore.interfaces.tensors import to_device
@@ -58,7 +59,12 @@ class Trainer:
     """The network, its optimizer and its moving averages after `step` steps."""
 
     def __init__(
-        self, model: VectorField, batches: Batches, settings: Train, accelerator: Accelerator
+        self,
+        model: VectorField,
+        batches: Batches,
+        settings: Train,
+        accelerator: Accelerator,
+        teachers: Mapping[str, Predictor] | None = None,
     ) -> None:
         self.settings = settings
         self.batches = batches
@@ -81,6 +87,7 @@ class Trainer:
             precision=PRECISIONS[settings.precision],
             layout=self._layout,
             loss_weights=settings.loss_weights,
+            teachers=teachers,
         )
         # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
         self.wrapped: nn.Module = accelerator.prepare_model(
