@@ -46,5 +46,7 @@ KINDS: dict[str, Kind] = {
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
         Kind("metric", "register_metrics", "fmcore.interfaces.metric:Metric"),
         Kind("data", "register_datasets", "fmcore.interfaces.dataset:Dataset"),
+        Kind("codec", "register_codecs", "fmcore.interfaces.codec:Codec"),
+        Kind("extractor", "register_extractors", "fmcore.interfaces.extractor:Extractor"),
     )
 }
