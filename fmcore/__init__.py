@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from fmcore.interfaces.portrait import Portrait
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
-    from fmcore.interfaces.row_metric import RowMetric, Rows
+    from fmcore.interfaces.row_metric import RowMetric, Rows, RowValues
+    from fmcore.interfaces.rows import Rows
     from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
@@ -84,6 +85,8 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
         "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
         "fmcore.interfaces.run_option": ("RunOption",),
+        "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
+        "fmcore.interfaces.rows": ("Rows",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -147,6 +150,7 @@ __all__ = [
     "Regression",
     "Result",
     "RowMetric",
+    "RowValues",
     "Rows",
     "Run",
     "RunError",

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
 
+import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.codec import Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
+from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.portrait import Portrait
+from fmcore.interfaces.rows import Rows
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
@@ -107,6 +110,13 @@ class Dataset(ABC):
         """A short hexadecimal hash of the content."""
 
     @property
+    def sizes(self) -> Tensor | None:
+        """The length of every example, `(length,)` int64 on the CPU, for batches of like length;
+        None where all are alike.
+        """
+        return None
+
+    @property
     def description(self) -> str:
         """The name of a known dataset with this content, in one line; empty if there is none."""
         return ""
@@ -135,6 +145,15 @@ class Dataset(ABC):
         """
         return []
 
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random
+        crops, flips and other noise from `rows`.  Its `x1` is float32.
+
+        Row i depends on row i of the batch and the random numbers of row i alone.  By default the
+        batch itself.
+        """
+        return batch
+
     @final
     def with_split(self, split: Split) -> Self:
         """Return the dataset with the same options and this split."""
@@ -146,7 +165,7 @@ class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
     `dequantize` is the map from levels to points of [-1, 1] (see `fmcore.interfaces.levels`).  With
-    `flip` the trainer mirrors images left to right with probability 1/2.
+    `flip`, `augmented` mirrors images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)
@@ -167,3 +186,11 @@ class ImageDataset(Dataset):
             Portrait.picture(image, self.levels, caption)
             for image, caption in zip(x, captions, strict=True)
         ]
+
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Mirror the images, where `flip` asks for it, and turn levels into points."""
+        k = batch["x1"]
+        if self.flip:
+            mirrored = rows.uniform(()).to(k.device) < 0.5
+            k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
+        return {**batch, "x1": from_levels(k, self.levels, self.dequantize, rows)}
