@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
-    from fmcore.interfaces.codec import Decoded
+    from fmcore.interfaces.codec import Codec, Decoded
     from fmcore.interfaces.condition import ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.portrait import Portrait
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
-    from fmcore.interfaces.row_metric import RowMetric, Rows, RowValues
+    from fmcore.interfaces.row_metric import RowMetric, RowValues
     from fmcore.interfaces.rows import Rows
     from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.schedule import SchedulePath
@@ -72,7 +72,7 @@ _LAZY: dict[str, str] = {
         "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
-        "fmcore.interfaces.codec": ("Decoded",),
+        "fmcore.interfaces.codec": ("Codec", "Decoded"),
         "fmcore.interfaces.portrait": ("Portrait",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
@@ -83,7 +83,6 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.net": ("Batch", "Net"),
         "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
-        "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
         "fmcore.interfaces.run_option": ("RunOption",),
         "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
         "fmcore.interfaces.rows": ("Rows",),
@@ -113,6 +112,7 @@ __all__ = [
     "Batch",
     "ChangedSchedule",
     "CheckpointError",
+    "Codec",
     "Coefficients",
     "ComponentError",
     "Condition",

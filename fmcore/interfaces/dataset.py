@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
-from fmcore.interfaces.codec import Decoded
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
 from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.portrait import Portrait
@@ -153,6 +153,12 @@ class Dataset(ABC):
         batch itself.
         """
         return batch
+
+    def latents(self, codec: Codec, indices: Sequence[int]) -> Tensor | None:
+        """Return the latents by `codec` that are stored with the examples at `indices`, `(batch,
+        *latent shape)` float32; None where none are, and they are encoded in each batch.
+        """
+        return None
 
     @final
     def with_split(self, split: Split) -> Self:

@@ -119,7 +119,7 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     train, processes = components.train, accelerator.num_processes
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
-    shape = components.data.shape
+    shape = components.state_shape
     arguments = components.model_arguments  # data that are read here need real tensors
     # tensors without memory: a network larger than this machine can be counted
     with torch.device("meta"):

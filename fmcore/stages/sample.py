@@ -20,12 +20,14 @@ from fmcore.errors import ComponentError, RunError, route_warnings
 from fmcore.flow.field import prepared
 from fmcore.flow.guidance import Guided
 from fmcore.flow.reschedule import ChangedSchedule
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.problem import Callback, Problem, Solution, Status
 from fmcore.interfaces.randomness import noise_of
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 from fmcore.recipe.sections import Guidance, Sample, Train
@@ -50,7 +52,9 @@ from fmcore.stages.weights import shared_field, trained_field, weights_of
 __all__ = [
     "CONDITION",
     "Sampler",
+    "codec_facts",
     "conditions_in",
+    "decoded_from",
     "provenance_of",
     "sample",
     "sampler_of",
@@ -150,7 +154,7 @@ class Sampler:
         return noise_of(
             self.field.path.prior(),
             indices,
-            self.components.data.shape,
+            self.components.state_shape,
             self.seed,
             self.condition(indices),
         )
@@ -226,7 +230,7 @@ class Sampler:
         # network evaluations per velocity evaluation: guidance makes it two
         forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)
         return {
-            "x": self.stored(solution.x),
+            "x": self.stored(solution.x, indices),
             "nfe": stats.nfe,
             "forwards": (stats.nfe * forwards).round().long(),
             "status": solution.status,
@@ -246,12 +250,31 @@ class Sampler:
             stored["example"] = torch.tensor([i % length for i in indices])
         return stored
 
-    def stored(self, x: Tensor) -> Tensor:
-        """Return points as shards store them: levels of images, else float32."""
-        data = self.components.data
+    def stored(self, x: Tensor, indices: Sequence[int]) -> Tensor:
+        """Return states of samples `indices` as shards store them: examples decoded from latents,
+        as levels of images, else float32.
+        """
+        data, codec = self.components.data, self.components.codec
+        if codec is not None and codec.encodes:
+            x = self._decoded(codec, x, indices)
         if isinstance(data, ImageDataset):
             return to_levels(x, data.levels, data.dequantize)
         return x.float()
+
+
+    def _decoded(self, codec: Codec, x: Tensor, indices: Sequence[int]) -> Tensor:
+        """Return the examples of latents, in batches of the settings' size."""
+        parts, size = [], self.settings.batch_size
+        condition = self.condition(indices)
+        for first in range(0, len(x), size):
+            rows = slice(first, first + size)
+            own = condition and {k: v[rows].to(x.device) for k, v in condition.items()}
+            with torch.no_grad():
+                parts.append(codec.decode(x[rows], own).values)
+        decoded = torch.cat(parts)
+        name = f"what codec {type(codec).__name__} decodes"
+        require_shape(decoded, (len(x), *self.components.data.shape), name)
+        return decoded
 
 
 def sample(
@@ -293,6 +316,14 @@ def sample(
 def conditions_in(shard: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the conditions of a shard's samples, by name."""
     return {k.removeprefix(CONDITION): v for k, v in shard.items() if k not in NOT_CONDITIONS}
+
+
+def decoded_from(codec: Codec | None, shard: Mapping[str, Tensor]) -> Decoded | None:
+    """Return what a codec that only decodes makes of a shard's samples; None without one."""
+    if codec is None or codec.encodes:
+        return None
+    with torch.no_grad():
+        return codec.decode(shard["x"], conditions_in(shard)).cpu()
 
 
 def shards_of(settings: Sample, folder: RunFolder) -> Shards:
@@ -421,8 +452,17 @@ def provenance_of(
         **({} if along is None else {"along": along}),
         # files that the recipe names without their content
         **({} if guide is None else {"guide": guide}),
+        **codec_facts(components),
         **({"plugins": plugins} if plugins else {}),
     }
+
+
+def codec_facts(components: Components) -> dict[str, Any]:
+    """Return the codec with its options and fingerprint, for provenance; {} without one."""
+    codec = components.codec
+    if codec is None:
+        return {}
+    return {"codec": {**components.recipe.values["codec"], "fingerprint": codec.fingerprint}}
 
 
 def _settings(components: Components) -> Sample:

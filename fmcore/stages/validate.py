@@ -27,7 +27,7 @@ from fmcore.runs.results import as_json
 from fmcore.runs.signals import StopRequest
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import as_measured, held_out, on_cpu
-from fmcore.stages.sample import Sampler, wrap_path_and_guidance
+from fmcore.stages.sample import Sampler, codec_facts, wrap_path_and_guidance
 
 __all__ = ["Validator", "best_step"]
 
@@ -86,7 +86,7 @@ class Validator:
             own = turn[self.processes.rank : self.processes.rank + 1]
             drawn = self._draw(sampler, own)
             yield [
-                as_measured(self.components.data, indices, tensors)
+                as_measured(self.components.data, indices, tensors, self.components.codec)
                 for part in self.processes.gather(drawn)
                 for indices, tensors in part
             ]
@@ -153,6 +153,7 @@ class Validator:
             "weights": WEIGHTS,
             "count": self.settings.count,
             "path": values["path"],
+            **codec_facts(self.components),
         }
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from fmcore import DataError
 from fmcore_pretrained.sinusoids import Sinusoids
 
-__all__ = ["NETWORKS", "build"]
+__all__ = ["NETWORKS", "build", "build_autoencoder"]
 
 NETWORKS = {
     "UNet2DModel": "UNet2DModel",
@@ -37,6 +37,21 @@ def build(config: Mapping[str, Any], file: FilePath) -> nn.Module:
     except Exception as error:  # their constructors raise exceptions of any class
         raise DataError(f"{file}: diffusers cannot build its {cls.__name__}: {error}") from error
     _replace_time_embeddings(network)
+    return network
+
+
+def build_autoencoder(config: Mapping[str, Any], file: FilePath) -> nn.Module:
+    """Return the AutoencoderKL that `config`, read from `file`, describes, with random weights.
+
+    Raises DataError for an unsupported option.
+    """
+    with _without_broken_torchvision():
+        from diffusers import AutoencoderKL
+    options = _options(AutoencoderKL, config, file)
+    try:
+        network: nn.Module = AutoencoderKL(**options)
+    except Exception as error:  # their constructors raise exceptions of any class
+        raise DataError(f"{file}: diffusers cannot build its AutoencoderKL: {error}") from error
     return network
 
 
