@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.condition import ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
+    from fmcore.interfaces.extractor import Extractor
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
@@ -66,6 +67,7 @@ _LAZY: dict[str, str] = {
     for module, names in {
         "fmcore.interfaces.tensors": ("append_dims",),
         "fmcore.flow.field": ("Field",),
+        "fmcore.interfaces.extractor": ("Extractor",),
         "fmcore.interfaces.field": ("Predictor",),
         "fmcore.flow.compatibility": ("check_together",),
         "fmcore.flow.guidance": ("Guided",),
@@ -122,6 +124,7 @@ __all__ = [
     "Dataset",
     "Decoded",
     "Evaluation",
+    "Extractor",
     "Field",
     "FmcoreError",
     "FmcoreWarning",

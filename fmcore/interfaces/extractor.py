@@ -32,6 +32,9 @@ class Extractor(Options, ABC):
 
     kind: ClassVar[str] = "extractor"
 
+    title: ClassVar[str] = ""
+    """The name in the provenance of results; by default the class's."""
+
     @property
     @abstractmethod
     def dimensions(self) -> Mapping[str, int]:
@@ -46,10 +49,10 @@ class Extractor(Options, ABC):
     def features(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return the features of uint8 RGB `images`, `(batch, 3, height, width)`, by layer."""
 
-    def check(self) -> None:  # noqa: B027  # nothing to refuse by default
+    def check(self) -> None:  # nothing to refuse by default
         """Raise DataError if the weights are missing or corrupt; called before training."""
 
-    def layer(self, rows: int) -> str:
+    def layer_for(self, rows: int) -> str:
         """Return the layer in which sets of `rows` images are compared; by default the first."""
         return next(iter(self.dimensions))
 

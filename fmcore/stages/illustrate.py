@@ -135,7 +135,9 @@ def _portrayed(sampler: Sampler, x: Tensor, indices: Sequence[int]) -> list[Port
 def _film(sampler: Sampler, folder: RunFolder) -> None:
     indices = range(min(FILM_IMAGES, sampler.settings.count))
     states = _states(sampler, indices, FILM_TIMES)
-    frames = [_portrayed(sampler, sampler.stored(state, indices).cpu(), indices) for state in states]
+    frames = [
+        _portrayed(sampler, sampler.stored(state, indices).cpu(), indices) for state in states
+    ]
     if not all(map(_are_pictures, frames)):
         return
     still = [frame[i] for i in range(len(frames[0])) for frame in frames]  # a row a sample

@@ -261,7 +261,6 @@ class Sampler:
             return to_levels(x, data.levels, data.dequantize)
         return x.float()
 
-
     def _decoded(self, codec: Codec, x: Tensor, indices: Sequence[int]) -> Tensor:
         """Return the examples of latents, in batches of the settings' size."""
         parts, size = [], self.settings.batch_size

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from fmcore.testing.suite import CheckResult, Suite, run_suite
 
 if TYPE_CHECKING:
+    from fmcore.testing.codec import CodecSuite
     from fmcore.testing.coupling import CouplingSuite
     from fmcore.testing.data import DatasetSuite
+    from fmcore.testing.extractor import ExtractorSuite
     from fmcore.testing.flow_map_solver import FlowMapSolverSuite
     from fmcore.testing.metric import MetricSuite
     from fmcore.testing.model import ModelSuite
@@ -34,14 +36,18 @@ SUITES: dict[str, str] = {
     "solver": "SolverSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
+    "codec": "CodecSuite",
+    "extractor": "ExtractorSuite",
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
 
 __all__ = [
     "SUITES",
     "CheckResult",
+    "CodecSuite",
     "CouplingSuite",
     "DatasetSuite",
+    "ExtractorSuite",
     "FlowMapSolverSuite",
     "MetricSuite",
     "ModelSuite",

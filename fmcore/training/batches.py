@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import DataError
-from fmcore.interfaces.condition import dropped, with_flags
 from fmcore.interfaces.codec import Codec
+from fmcore.interfaces.condition import dropped, with_flags
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.objective import Objective

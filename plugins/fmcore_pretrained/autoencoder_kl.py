@@ -26,8 +26,9 @@ NAME = "AutoencoderKL"
 @final
 @dataclass(frozen=True)
 class AutoencoderKL(Codec):
-    """The AutoencoderKL in `folder`, which holds config.json and diffusion_pytorch_model.safetensors
-    (or .bin, read without executing code), or is a pipeline with these in `vae`.
+    """The AutoencoderKL in `folder`, which holds config.json and
+    diffusion_pytorch_model.safetensors (or .bin, read without executing code), or is a pipeline
+    with these in `vae`.
 
     Latents are (z - shift) * scale.  `scale` and `shift` default to scaling_factor and shift_factor
     of the file, with which the latents of its own data have about unit variance.  `posterior` is
