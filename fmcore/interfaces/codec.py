@@ -40,7 +40,6 @@ class Decoded:
         return Decoded(self.values.detach().cpu(), self.rate, lengths)
 
 
-@dataclass(frozen=True)
 class Codec(Options, ABC):
     """A frozen map from examples to the latents that a flow is trained on, and back.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -14,7 +13,6 @@ from fmcore.interfaces.options import Options
 __all__ = ["Extractor"]
 
 
-@dataclass(frozen=True)
 class Extractor(Options, ABC):
     """A fixed map from images to feature vectors, in one or more layers.
 
