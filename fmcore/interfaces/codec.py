@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, final
+from pathlib import Path
+from typing import ClassVar, Self, final
 
 from torch import Tensor
 
@@ -76,6 +77,13 @@ class Codec(Options, ABC):
         """
         name = f"{type(self).__module__}.{type(self).__qualname__} {self!r}"
         return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+    @classmethod
+    def found_in(cls, place: Path) -> Self | None:
+        """Return the codec that the folder `place` holds, with its default options; None if it is
+        of no such codec.  `fmcore data pack --codec PLACE` finds the codec by it.
+        """
+        return None
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the latents of examples of `shape`, both without the batch."""

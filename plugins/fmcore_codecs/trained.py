@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, final
+from pathlib import Path as FilePath
+from typing import Annotated, Self, final
 
 import torch
 from annotated_types import Gt
@@ -34,6 +35,17 @@ class TrainedAutoencoder(Codec):
     def fingerprint(self) -> str:
         digest = sha256_of_tensors(self._on(torch.device("cpu")).state_dict())
         return hashlib.blake2b(digest.encode(), digest_size=8).hexdigest()
+
+    @classmethod
+    def found_in(cls, place: FilePath) -> Self | None:
+        if not (place / "recipe.yaml").is_file():
+            return None
+        codec = cls(RunOption(place))
+        try:
+            codec._on(torch.device("cpu"))
+        except ComponentError:  # a run of another model
+            return None
+        return codec
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         network = self._on(torch.device("cpu"))

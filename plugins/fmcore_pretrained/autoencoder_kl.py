@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, Self, final
 
 import torch
 from annotated_types import Gt
@@ -50,6 +50,15 @@ class AutoencoderKL(Codec):
         _, source = self._loaded
         text = f"{source} {self.posterior} {self._scale} {self._shift}"
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @classmethod
+    def found_in(cls, place: FilePath) -> Self | None:
+        codec = cls(place)
+        try:
+            codec._config  # noqa: B018  # the first access, which reads it
+        except DataError:
+            return None
+        return codec
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         config = self._config

@@ -118,7 +118,11 @@ def test_a_sample_depends_on_its_index_alone(latent):
 def test_a_codec_of_another_shape_is_refused_before_training(autoencoder, tmp_path):
     recipe = load_recipe(
         "digits_latent",
-        [f"codec.run={autoencoder.folder.root}", *LATENT, "data={name: blank, shape: [3, 8, 8]}"],
+        [
+            f"codec.run={autoencoder.folder.root}",
+            *LATENT,
+            "data={name: blank, channels: 3, image_size: 8}",
+        ],
     )
     with pytest.raises(ComponentError, match=r"encodes images of shape \(1, 8, 8\), and the data"):
         fmcore.run(recipe, out=tmp_path / "run", quiet=True)
