@@ -93,7 +93,12 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
     accelerator = accelerator_for(components, device)
-    cost = estimate(components, accelerator)
+    try:
+        cost = estimate(components, accelerator)
+    except DataError:  # the shape of these data is in their files
+        if recipe.missing:
+            raise RecipeError(map(_must_be_given, recipe.missing)) from None
+        raise
     missing_data = _missing_data(components, recipe)
     # a probe reads data and trains: it needs everything that the run needs
     ready = probe and components.train is not None and not (recipe.missing or missing_data)
@@ -196,8 +201,10 @@ def _filled(recipe: Recipe) -> Recipe:
 
 
 def _require_what_is_built(recipe: Recipe) -> None:
-    """Raise RecipeError for missing values of the network and the path, which are built."""
-    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path")]
+    """Raise RecipeError for missing values of the network, the path and the codec, which are
+    built.
+    """
+    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path", "codec")]
     if keys:
         raise RecipeError(map(_must_be_given, keys))
 

@@ -26,8 +26,8 @@ class PackedImages(StoredImages):
     """The folder `root` that `fmcore data pack SRC root` wrote, from any format.
 
     A batch is one read of a memory map.  Latents that were packed with the images
-    (`fmcore data pack --codec`) are used by runs with the same codec and without `flip`.  The first access compares the fingerprint of the images
-    with the manifest's.
+    (`fmcore data pack --codec`) are used by runs with the same codec and without `flip`.  The first
+    access compares the fingerprint of the images with the manifest's.
     """
 
     root: FilePath

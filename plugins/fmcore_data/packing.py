@@ -83,8 +83,9 @@ def pack(
     """Write `splits` of `data` to the new folder `out`, and return its manifest.
 
     With a `codec`, the latents of the images are written too: each is encoded once, as `augmented`
-    gives it without a flip.  `source` goes into the manifest: where the images came from.  The folder appears when it is
-    whole; a full disk leaves nothing.  Raises DataError if `out` exists or a split cannot be read.
+    gives it without a flip.  `source` goes into the manifest: where the images came from.  The
+    folder appears when it is whole; a full disk leaves nothing.  Raises DataError if `out` exists
+    or a split cannot be read.
     """
     part = out.with_name(f"{out.name}.part")
     busy = f"{out}: another process is packing images into this folder; wait for it"

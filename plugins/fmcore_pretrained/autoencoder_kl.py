@@ -14,13 +14,11 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from fmcore import Codec, ComponentError, Condition, DataError, Decoded, Rows
-from fmcore_pretrained.diffusers_library import build_autoencoder
+from fmcore_pretrained.diffusers_library import AUTOENCODER, build_autoencoder
 from fmcore_pretrained.diffusers_model import CONFIG, load_weights
 from fmcore_pretrained.scheduler import read_json
 
 __all__ = ["AutoencoderKL"]
-
-NAME = "AutoencoderKL"
 
 
 @final
@@ -92,15 +90,17 @@ class AutoencoderKL(Codec):
                 return place
         raise DataError(
             f"{root}: no {CONFIG} in it, nor in vae/: set codec.folder=PATH to the folder of an "
-            f"{NAME} of diffusers"
+            f"{AUTOENCODER} of diffusers"
         )
 
     @cached_property
     def _config(self) -> Mapping[str, Any]:
         config = read_json(self._home / CONFIG)
-        if config.get("_class_name") != NAME:
+        if config.get("_class_name") != AUTOENCODER:
             found = config.get("_class_name")
-            raise DataError(f"{self._home / CONFIG}: _class_name is {found!r}, should be {NAME}")
+            raise DataError(
+                f"{self._home / CONFIG}: _class_name is {found!r}, should be {AUTOENCODER}"
+            )
         return config
 
     @property

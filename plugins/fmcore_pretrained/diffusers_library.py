@@ -15,7 +15,7 @@ from torch import nn
 from fmcore import DataError
 from fmcore_pretrained.sinusoids import Sinusoids
 
-__all__ = ["NETWORKS", "build", "build_autoencoder"]
+__all__ = ["AUTOENCODER", "NETWORKS", "build", "build_autoencoder"]
 
 NETWORKS = {
     "UNet2DModel": "UNet2DModel",
@@ -23,6 +23,8 @@ NETWORKS = {
     "Transformer2DModel": "DiTTransformer2DModel",  # DiT's class before diffusers 0.29
 }
 """The supported values of `_class_name`, with the class of each."""
+
+AUTOENCODER = "AutoencoderKL"
 
 
 def build(config: Mapping[str, Any], file: FilePath) -> nn.Module:
@@ -46,12 +48,14 @@ def build_autoencoder(config: Mapping[str, Any], file: FilePath) -> nn.Module:
     Raises DataError for an unsupported option.
     """
     with _without_broken_torchvision():
-        from diffusers import AutoencoderKL
-    options = _options(AutoencoderKL, config, file)
+        import diffusers
+
+        cls: type[Any] = getattr(diffusers, AUTOENCODER)
+    options = _options(cls, config, file)
     try:
-        network: nn.Module = AutoencoderKL(**options)
+        network: nn.Module = cls(**options)
     except Exception as error:  # their constructors raise exceptions of any class
-        raise DataError(f"{file}: diffusers cannot build its AutoencoderKL: {error}") from error
+        raise DataError(f"{file}: diffusers cannot build its {AUTOENCODER}: {error}") from error
     return network
 
 

@@ -148,7 +148,7 @@ def test_a_missing_run_is_refused(tmp_path):
     recipe = load_recipe("digits_latent", [f"codec.run={tmp_path / 'none'}", *LATENT])
     with pytest.raises(RunError, match="none"):
         fmcore.run(recipe, out=tmp_path / "run", quiet=True)
-    with pytest.raises(RecipeError, match="codec.run must be given"):
+    with pytest.raises(RecipeError, match=r"codec\.run must be given"):
         load_recipe("digits_latent", LATENT)
 
 

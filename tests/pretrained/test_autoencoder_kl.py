@@ -102,5 +102,5 @@ def test_another_network_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
     with pytest.raises(DataError, match="'UNet2DModel', should be AutoencoderKL"):
         create("codec", "autoencoder_kl", folder=str(tmp_path)).shape((3, 8, 8))
-    with pytest.raises(DataError, match="set codec.folder=PATH"):
+    with pytest.raises(DataError, match=r"set codec\.folder=PATH"):
         create("codec", "autoencoder_kl", folder=str(tmp_path / "none")).shape((3, 8, 8))

@@ -31,6 +31,8 @@ SUMMARIES = {
     "solver": "order 3, 3 NFE a step",
     "metric": "distance between means",
     "data": "points on a figure eight",
+    "codec": "examples divided by a scale",
+    "extractor": "colours in each part of an image",
 }
 """The summary of each kind's component."""
 
@@ -45,6 +47,7 @@ RECIPE = {
     "model": "{name: mlp, width: 64, depth: 3}",
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
+    "codec": "",
 }
 """The other components of the plugin's recipe."""
 
@@ -148,6 +151,11 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "codec":
+            return RECIPE | {"codec": f"\ncodec: {self.component}"}
+        if self.kind == "extractor":
+            metric = f"{{name: frechet_distance, extractor: {self.component}}}"
+            return RECIPE | {"metric": metric, "data": "digits"}
         if self.kind == "solver":
             return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
         return RECIPE | {self.kind: self.component}
