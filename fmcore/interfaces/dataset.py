@@ -194,9 +194,12 @@ class ImageDataset(Dataset):
         ]
 
     def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
-        """Mirror the images, where `flip` asks for it, and turn levels into points."""
-        k = batch["x1"]
+        """Mirror the images, where `flip` asks for it, and turn levels into points.
+
+        Conditions that are images, of three dimensions, are mirrored with the image of their row.
+        """
         if self.flip:
-            mirrored = rows.uniform(()).to(k.device) < 0.5
-            k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
-        return {**batch, "x1": from_levels(k, self.levels, self.dequantize, rows)}
+            mirrored = (rows.uniform(()) < 0.5)[:, None, None, None]
+            images = ["x1", *(name for name, e in self.entries.items() if len(e.shape) == 3)]
+            batch = batch | {k: torch.where(mirrored, batch[k].flip(-1), batch[k]) for k in images}
+        return {**batch, "x1": from_levels(batch["x1"], self.levels, self.dequantize, rows)}

@@ -48,6 +48,8 @@ class Options:
 
 def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None:
     hint = _without_none(hints[name])
+    if value is None and hint is not hints[name]:
+        return
     if get_origin(hint) is Literal and value not in get_args(hint):
         choices = ", ".join(map(str, get_args(hint)))
         raise ComponentError(

@@ -16,7 +16,8 @@ import torch
 
 from fmcore.errors import DataError
 from fmcore.interfaces.dataset import Dataset
-from fmcore.testing.checks import require, require_equal, skip
+from fmcore.interfaces.rows import Rows
+from fmcore.testing.checks import require, require_close, require_equal, skip
 from fmcore.testing.suite import Suite
 
 __all__ = ["DatasetSuite"]
@@ -140,6 +141,59 @@ class DatasetSuite(Suite):
             again = torch.cat([value.flip(0), value[:1], value[:1]])
             require_equal(mixed[name], again, f"'{name}' in reverse order, with repeats")
 
+    def test_augmented_batches_have_points_of_the_declared_shape(self) -> None:
+        """`augmented` gives `x1` as float32 of the data's shape, and keeps the conditions."""
+        data = self.component()
+        batch = data.batch(_some(data))
+        found = data.augmented(dict(batch), _rows(len(_some(data))))
+        require(
+            found.keys() == batch.keys(),
+            f"augmented gives {sorted(found)}, and batch {sorted(batch)}",
+        )
+        for name, value in found.items():
+            wanted = batch[name].shape
+            require(
+                value.shape == wanted,
+                f"'{name}' has shape {tuple(value.shape)} once augmented, was {tuple(wanted)}",
+            )
+        kind = found["x1"].dtype
+        require(kind == torch.float32, f"x1 is {kind} once augmented, should be torch.float32")
+
+    def test_augmented_row_i_comes_from_row_i_and_its_numbers_alone(self) -> None:
+        """Row i of `augmented` is the same in any batch: it draws from `rows` alone."""
+        data, indices = self.component(), _some(self.component())
+        state = _global_randomness()
+        whole = data.augmented(data.batch(indices), _rows(len(indices)))
+        again = data.augmented(data.batch(indices), _rows(len(indices)))
+        require(_global_randomness() == state, "augmented drew from a global random generator")
+        for place in reversed(range(len(indices))):
+            alone = data.augmented(data.batch([indices[place]]), Rows(0, "augmented", 0, [place]))
+            for name, value in whole.items():
+                require_equal(again[name], value, f"'{name}' augmented again by equal rows")
+                # not to the bit: a vectorised function may round the end of a batch in another way
+                require_close(
+                    alone[name][0],
+                    value[place],
+                    f"'{name}' of row {place} augmented alone, and in a batch",
+                    rtol=1e-6,
+                    atol=1e-6,
+                )
+
+    def test_sizes_are_the_lengths_of_the_examples(self) -> None:
+        """`sizes` is None or `(length,)` int64 on the CPU, all positive, the same for equal
+        options."""
+        sizes = self.component().sizes
+        if sizes is None:
+            skip("the examples are of one size")
+        length = self.component().length
+        require(
+            sizes.shape == (length,) and sizes.dtype == torch.int64 and sizes.device.type == "cpu",
+            f"sizes is {sizes.dtype} {tuple(sizes.shape)} on {sizes.device}, should be int64 "
+            f"({length},) on the CPU",
+        )
+        require(int(sizes.min()) > 0, f"sizes go down to {int(sizes.min())}, should be positive")
+        require_equal(self.component().sizes, sizes, "sizes of a second dataset with equal options")
+
     def test_batches_share_no_memory(self) -> None:
         """Writing into a batch does not change later batches."""
         data = self.component()
@@ -202,6 +256,10 @@ class DatasetSuite(Suite):
         except Exception as error:
             raise AssertionError(f"missing files raise {error!r}, should be DataError") from error
         raise AssertionError("missing files raise nothing")
+
+
+def _rows(n: int) -> Rows:
+    return Rows(0, "augmented", 0, range(n))
 
 
 def _some(data: Dataset) -> list[int]:

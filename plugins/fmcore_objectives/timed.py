@@ -28,7 +28,8 @@ class Timed(Regression, ABC):
     `uniform` is the paper's; `stratified` spreads the times of a batch evenly, which lowers the
     variance of its gradient; `logit_normal` draws more times in the middle than near the ends:
     logit(t) is N(`logit_mean`, `logit_std`^2).  `time_min` and `time_max` restrict the draw to a
-    part of the path's interval, in fractions of it.
+    part of the path's interval, in fractions of it.  `loss_on` squares the error of another
+    quantity than the prediction, by a factor of t that is at most `max_factor`.
     """
 
     time: Literal["uniform", "stratified", "logit_normal"] = "uniform"
@@ -37,6 +38,8 @@ class Timed(Regression, ABC):
     logit_std: Annotated[float, Gt(0), Le(10)] = 1.0
     time_min: Annotated[float, Ge(0), Le(1)] = 0.0
     time_max: Annotated[float, Ge(0), Le(1)] = 1.0
+    loss_on: Literal["velocity", "data", "noise"] | None = None
+    max_factor: Annotated[float, Gt(0)] = 400.0  # 1 / .05^2: Li & He 2025, arXiv 2511.13720
 
     def __post_init__(self) -> None:
         super().__post_init__()

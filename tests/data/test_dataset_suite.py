@@ -145,6 +145,73 @@ class Augmented(Right):
 
 
 @dataclass(frozen=True)
+class Noisy(Right):
+    """Right: every row gets noise of its own, and its size is declared."""
+
+    @property
+    def sizes(self):
+        return torch.arange(1, 21)
+
+    def augmented(self, batch, rows):
+        return {**batch, "x1": batch["x1"] + 0.1 * rows.normal(self.shape)}
+
+
+@dataclass(frozen=True)
+class NoisyByBatch(Right):
+    def augmented(self, batch, rows):
+        return {**batch, "x1": batch["x1"] - batch["x1"].mean(0)}
+
+
+@dataclass(frozen=True)
+class GloballyNoisy(Right):
+    def augmented(self, batch, rows):
+        return {**batch, "x1": batch["x1"] + torch.randn(3)}
+
+
+@dataclass(frozen=True)
+class Cropped(Right):
+    def augmented(self, batch, rows):
+        return {**batch, "x1": batch["x1"][:, :2]}
+
+
+@dataclass(frozen=True)
+class Unlabelling(Right):
+    def augmented(self, batch, rows):
+        return {"x1": batch["x1"]}
+
+
+@dataclass(frozen=True)
+class LeftAsLevels(ImageDataset):
+    shape = (1, 2, 2)
+    levels = 17
+    length = 5
+
+    @property
+    def fingerprint(self):
+        return "0" * 15 + str(int(self.split == "test"))
+
+    def batch(self, indices):
+        return {"x1": torch.full((len(indices), 1, 2, 2), 3, dtype=torch.uint8)}
+
+    def augmented(self, batch, rows):
+        return batch
+
+
+@dataclass(frozen=True)
+class OneSizeShort(Right):
+    @property
+    def sizes(self):
+        return torch.ones(19, dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class Empty(Right):
+    @property
+    def sizes(self):
+        return torch.arange(20)
+
+
+@dataclass(frozen=True)
 class Lent(Right):
     """Returns the same batch object again."""
 
@@ -203,10 +270,13 @@ def outcome(data):
     return {result.name: result for result in run_suite(Suite)}
 
 
-def test_a_dataset_that_obeys_the_laws_passes():
-    assert [result for result in outcome(Right).values() if not result.passed] == []
+@pytest.mark.parametrize("data", [Right, Noisy])
+def test_a_dataset_that_obeys_the_laws_passes(data):
+    assert [result for result in outcome(data).values() if not result.passed] == []
 
 
+AUGMENTED = "test_augmented_row_i_comes_from_row_i_and_its_numbers_alone"
+POINTS = "test_augmented_batches_have_points_of_the_declared_shape"
 CONDITIONS = "test_conditions_are_those_that_entries_declares"
 
 
@@ -228,6 +298,13 @@ CONDITIONS = "test_conditions_are_those_that_entries_declares"
         (FreshDraws, "test_equal_options_give_equal_examples", "second dataset"),
         (Sorted, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),
         (Augmented, "test_row_i_comes_from_index_i_alone", "alone, and in a batch"),
+        (NoisyByBatch, AUGMENTED, "augmented alone, and in a batch"),
+        (GloballyNoisy, AUGMENTED, "drew from a global random generator"),
+        (Cropped, POINTS, "(5, 2) once augmented, was (5, 3)"),
+        (Unlabelling, POINTS, "augmented gives ['x1'], and batch ['label', 'x1']"),
+        (LeftAsLevels, POINTS, "torch.uint8 once augmented"),
+        (OneSizeShort, "test_sizes_are_the_lengths_of_the_examples", "should be int64 (20,)"),
+        (Empty, "test_sizes_are_the_lengths_of_the_examples", "go down to 0"),
         (Lent, "test_batches_share_no_memory", "zeroed"),
         (OneFingerprint, "test_fingerprint_identifies_the_content", "both splits"),
         (Words, "test_fingerprint_identifies_the_content", "hexadecimal"),
