@@ -29,11 +29,13 @@ __all__ = ["Evaluation", "Metric", "MetricBatch", "Result"]
 class Result:
     """One number and its provenance.
 
-    `error` is a standard error, or None.  `provenance` is JSON: everything that would change the
-    value (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).  Two
-    results are compared only if their provenance is equal.  `details` is JSON too: further facts (a
-    spread, the likelihood's own nfe, a note on a bias), which are printed and never compared.
-    `per_sample`, `(rows, ...)`, is saved with the results and not printed.
+    `error` is a standard error, or None.  `provenance` is JSON: how the value was measured (count,
+    extractor and its hash, reference fingerprint, seed, ...).  Two results are compared only if
+    their provenance is equal.  The framework adds the metric's name and every option of it, the
+    settings of sampling, and `origin`: how the thing measured was made, which is stored and never
+    compared.  `details` is JSON too: further facts (a spread, the likelihood's own nfe, a note on a
+    bias), which are printed and never compared.  `per_sample`, `(rows, ...)`, is saved with the
+    results and not printed.
     """
 
     value: float
@@ -41,6 +43,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     per_sample: Tensor | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f" ± {self.error:.2g}"
@@ -123,7 +126,8 @@ class Metric(ABC):
       batched or ordered.
     * `compute` may be called after any number of rows; for too few rows, it raises an error or adds
       a note to the provenance.
-    * The provenance of a result holds everything that would change its value.
+    * The provenance of a result holds everything that would change its value and that is neither
+      an option of the metric nor a setting of the recipe: the framework adds those.
     * Where `state` and `merge` exist, states of parts merged in any order give the same bits as the
       whole.  (`fmcore.RowMetric` implements both.)
     """

@@ -41,7 +41,7 @@ class Settings(Type):
     @property
     def singular(self) -> str:
         if self._shorthand:
-            return f"the value of `{self._shorthand}`, or a mapping of options"
+            return f"its `{self._shorthand}`, a mapping of options"
         return "a mapping of options"
 
     @property
@@ -59,6 +59,8 @@ class Settings(Type):
             node = MappingNode(node.mark, {self._shorthand: node}, key=node.key)
         if not isinstance(node, MappingNode):
             raise TypeMismatch
+        if self._shorthand:
+            node = _with_shorthand(node, self._shorthand)
         fork = validation.fork()
         own = self.list_options(self.target, ())
         checked = replace(node, entries=validate_options(own, node, at, at, fork))
@@ -180,6 +182,20 @@ class Component(Type):
                 "it"
             )
         return found
+
+
+def _with_shorthand(node: MappingNode, option: str) -> MappingNode:
+    """Return the mapping with a single value that was merged into it as its `option`.
+
+    Merging keeps single values as `name`, since most are names of components.  Of a single value
+    and the option, the one that was merged last counts.
+    """
+    if "name" not in node.entries:
+        return node
+    # the order of the entries is that of merging
+    last = [key for key in node.entries if key in ("name", option)][-1]
+    others = {k: v for k, v in node.entries.items() if k not in ("name", option)}
+    return replace(node, entries={option: node.entries[last], **others})
 
 
 def _to_mapping(node: Node) -> MappingNode:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError
+from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError, RunError
 from fmcore.flow.compatibility import check_together
 from fmcore.interfaces.condition import ConditionSpec, null_rows
 from fmcore.interfaces.model import VectorField
@@ -24,6 +24,7 @@ from fmcore.recipe.recipe import Recipe
 from fmcore.runs.trackers import require_trackers
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
+from fmcore.stages.other_runs import check_runs
 from fmcore.stages.probe import Activations, Fit, Probe, fit_of, probe_of, size_text
 from fmcore.training.ema import profiles_of
 
@@ -99,7 +100,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
         if recipe.missing:
             raise RecipeError(map(_must_be_given, recipe.missing)) from None
         raise
-    missing_data = _missing_data(components, recipe)
+    missing_data = (*_missing_data(components, recipe), *_missing_runs(components, recipe))
     # a probe reads data and trains: it needs everything that the run needs
     ready = probe and components.train is not None and not (recipe.missing or missing_data)
     return Forecast(
@@ -117,6 +118,16 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
         fit=cost.fit,
         time=probe_of(components, accelerator, cost.flops_per_step, cost.fit) if ready else None,
     )
+
+
+def _missing_runs(components: Components, recipe: Recipe) -> tuple[str, ...]:
+    """Return what is wrong with the other runs that the recipe names: all may be made later."""
+    try:
+        check_runs(components)
+    except RunError as error:
+        lines = str(error).splitlines()
+        return tuple(line for line in lines if line.partition(":")[0] not in recipe.missing)
+    return ()
 
 
 def estimate(components: Components, accelerator: Accelerator) -> Estimate:

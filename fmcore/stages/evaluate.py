@@ -33,6 +33,7 @@ from fmcore.runs.results import save_results
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.metric_stream import MetricRunner, Stream
+from fmcore.stages.origin import measured_on, origin_of, recorded
 from fmcore.stages.sample import conditions_in, decoded_from, sampler_of
 from fmcore.stages.weights import shared_field, weights_of
 
@@ -58,6 +59,8 @@ def evaluate(
     evaluation = _evaluation(components, folder, settings, device)
     runner = MetricRunner(evaluation, processes, folder.log, quiet)
     found: dict[int, dict[str, Result]] = {}
+    written = components.recipe.values["evaluate"]["metrics"]
+    options = dict(zip(map(id, settings.metrics), written, strict=True))
     for consumes, stream_of in (("samples", _samples), ("data", _held_out)):
         metrics = [m for m in settings.metrics if m.consumes == consumes]
         if not metrics:  # no samples are drawn, and no data read, for no metric
@@ -66,15 +69,16 @@ def evaluate(
         digest = _digest(components, evaluation, provenance)
         partial = PartialMetrics(folder.partial_metrics / consumes, digest)
         results = runner.results(metrics, stream, partial)
-        made = dict(evaluation.provenance)
-        if processes.is_main and consumes == "samples":
-            made["sampler"] = provenance
+        if not processes.is_main:
+            continue
+        of_samples = consumes == "samples"
+        if of_samples:
             results = _with_unfinished(results, stream, partial, folder)
+        how = measured_on(evaluation, provenance if of_samples else None)
+        made = provenance if of_samples else None
+        origin = origin_of(components, folder, evaluation.provenance["step"], device, made)
         for metric, own in zip(metrics, results, strict=False):
-            found[id(metric)] = {
-                name: replace(result, provenance={**made, **result.provenance})
-                for name, result in own.items()
-            }
+            found[id(metric)] = recorded(own, options[id(metric)], how, origin)
     if not processes.is_main:
         return {}
     # in the recipe's order, which the two streams do not keep

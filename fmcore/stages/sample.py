@@ -457,7 +457,7 @@ def provenance_of(
 
 
 def codec_facts(components: Components) -> dict[str, Any]:
-    """Return the codec with its options and fingerprint, for provenance; {} without one."""
+    """Return the codec with its options and fingerprint, for made.json; {} without one."""
     codec = components.codec
     if codec is None:
         return {}

@@ -36,6 +36,11 @@ def register_objectives(register: Register) -> None:
         summary="steps of any size, each as good as two of half of it (arXiv 2410.12557)",
     )
     register(
+        "consistency",
+        "fmcore_objectives.consistency:Consistency",
+        summary="equal ends from close times; distils a teacher run (arXiv 2407.02398)",
+    )
+    register(
         "none",
         "fmcore_objectives.none:NoObjective",
         summary="only the network's own losses, as for an autoencoder",

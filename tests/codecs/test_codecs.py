@@ -94,9 +94,13 @@ def test_path_and_model_see_latents_and_samples_are_decoded_levels(latent):
 
 
 def test_results_record_the_codec_and_the_hash_of_its_weights(latent, codec):
-    made = latent.results["fd_lite0"]["provenance"]["sampler"]["codec"]
+    made = Shards.on_disk(latent.folder.samples).provenance()["codec"]
     assert made["name"] == "autoencoder"
     assert made["fingerprint"] == codec.fingerprint
+    result = latent.results["fd_lite0"]
+    assert result["origin"]["recipe"]["codec"]["name"] == "autoencoder"
+    # a flow on latents is comparable with one on pixels
+    assert "codec" not in result["provenance"]["sampler"]
     assert "run.codec.run" in latent.folder.facts()["identity"]
 
 

@@ -67,3 +67,13 @@ class TestShortcut(ObjectiveSuite):
 class TestNone(ObjectiveSuite):
     def component(self):
         return create("objective", "none")
+
+
+class TestConsistency(ObjectiveSuite):
+    def component(self):
+        return create("objective", "consistency")
+
+
+class TestConsistencyInSegments(ObjectiveSuite):
+    def component(self):
+        return create("objective", "consistency", segments=3, dt=0.2, weight=0.1, target="network")
