@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
     from fmcore.interfaces.callback import Callback, TrainingView
+    from fmcore.interfaces.codec import Codec, Decoded
     from fmcore.interfaces.condition import ConditionReader, ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
+    from fmcore.interfaces.extractor import Extractor
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.operator import Operator
     from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.portrait import Portrait
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
     from fmcore.interfaces.row_metric import RowMetric, RowValues
@@ -69,11 +72,14 @@ _LAZY: dict[str, str] = {
     for module, names in {
         "fmcore.interfaces.tensors": ("append_dims",),
         "fmcore.flow.field": ("Field",),
+        "fmcore.interfaces.extractor": ("Extractor",),
         "fmcore.interfaces.field": ("Predictor",),
         "fmcore.flow.compatibility": ("check_together",),
         "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
+        "fmcore.interfaces.codec": ("Codec", "Decoded"),
+        "fmcore.interfaces.portrait": ("Portrait",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.guidance": ("Guidance", "Guided", "GuidedCall", "branches"),
@@ -120,6 +126,7 @@ __all__ = [
     "Callback",
     "ChangedSchedule",
     "CheckpointError",
+    "Codec",
     "Coefficients",
     "ComponentError",
     "Condition",
@@ -128,7 +135,9 @@ __all__ = [
     "Coupling",
     "DataError",
     "Dataset",
+    "Decoded",
     "Evaluation",
+    "Extractor",
     "Field",
     "FmcoreError",
     "FmcoreWarning",
@@ -150,6 +159,7 @@ __all__ = [
     "Path",
     "PathSample",
     "PluginError",
+    "Portrait",
     "Predictor",
     "Prepared",
     "Pretrained",

@@ -109,5 +109,15 @@ def register_callbacks(register: Register) -> None:
 
 
 @hookspec
+def register_codecs(register: Register) -> None:
+    """Register codecs (`fmcore.Codec`): autoencoders and vocoders."""
+
+
+@hookspec
+def register_extractors(register: Register) -> None:
+    """Register feature extractors (`fmcore.Extractor`), the `extractor` option of metrics."""
+
+
+@hookspec
 def register_recipes(register: Register) -> None:
     """Register recipes: `target` is `"package:folder/file.yaml"`, a file that the package ships."""

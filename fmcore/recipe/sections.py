@@ -17,6 +17,7 @@ from fmcore.recipe.create import create
 
 if TYPE_CHECKING:
     from fmcore.interfaces.callback import Callback
+    from fmcore.interfaces.codec import Codec
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset, Split
     from fmcore.interfaces.guidance import Guidance
@@ -204,10 +205,14 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """A complete recipe.  `train`, `sample`, `evaluate` are the stages: the present ones run."""
+    """A complete recipe.  `train`, `sample`, `evaluate` are the stages: the present ones run.
+
+    With a `codec` the flow is trained on the latents of the data, and samples are decoded.
+    """
 
     seed: int = 0
     data: Dataset
+    codec: Codec | None = None
     path: Path
     # components by name, as a recipe writes them
     coupling: Coupling = "independent"  # type: ignore[assignment]

@@ -52,5 +52,7 @@ KINDS: dict[str, Kind] = {
         Kind("optimizer", "register_optimizers", "fmcore.interfaces.optimizer:OptimizerFactory"),
         Kind("lr_schedule", "register_lr_schedules", "fmcore.interfaces.lr_schedule:LearningRate"),
         Kind("callback", "register_callbacks", "fmcore.interfaces.callback:Callback"),
+        Kind("codec", "register_codecs", "fmcore.interfaces.codec:Codec"),
+        Kind("extractor", "register_extractors", "fmcore.interfaces.extractor:Extractor"),
     )
 }

@@ -103,7 +103,12 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     if components.train is not None:
         check_training(components.train, components.planned_model)
     accelerator = accelerator_for(components, device)
-    cost = estimate(components, accelerator)
+    try:
+        cost = estimate(components, accelerator)
+    except DataError:  # the shape of these data is in their files
+        if recipe.missing:
+            raise RecipeError(map(_must_be_given, recipe.missing)) from None
+        raise
     missing_data = (*_missing_data(components, recipe), *_missing_runs(components, recipe))
     # a probe reads data and trains: it needs everything that the run needs
     ready = probe and components.train is not None and not (recipe.missing or missing_data)
@@ -139,7 +144,7 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     train, processes = components.train, accelerator.num_processes
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
-    shape = components.data.shape
+    shape = components.state_shape
     arguments = components.model_arguments  # data that are read here need real tensors
     # tensors without memory: a network larger than this machine can be counted
     with torch.device("meta"):
@@ -250,8 +255,10 @@ def _filled(recipe: Recipe) -> Recipe:
 
 
 def _require_what_is_built(recipe: Recipe) -> None:
-    """Raise RecipeError for missing values of the network and the path, which are built."""
-    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path")]
+    """Raise RecipeError for missing values of the network, the path and the codec, which are
+    built.
+    """
+    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path", "codec")]
     if keys:
         raise RecipeError(map(_must_be_given, keys))
 

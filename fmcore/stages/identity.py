@@ -34,7 +34,7 @@ REFUSED = {
     "run": "weights of the run",
 }
 WARNED = {"fmcore": "fmcore", "torch": "torch"}
-SAMPLING_SECTIONS = ("data", "path", "objective", "model", "sample")
+SAMPLING_SECTIONS = ("data", "codec", "path", "objective", "model", "sample")
 """The sections whose components determine a sample."""
 
 

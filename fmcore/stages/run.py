@@ -300,7 +300,7 @@ def pairs(
             field,
             field.path,
             settings.solver,
-            shape=components.data.shape,
+            shape=components.state_shape,
             count=settings.count,
             condition=sampler.condition(range(settings.count)),
             seed=sampler.seed,

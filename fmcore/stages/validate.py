@@ -28,7 +28,7 @@ from fmcore.runs.signals import StopRequest
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import as_measured, held_out, on_cpu
 from fmcore.stages.origin import measured_on, origin_of, recorded
-from fmcore.stages.sample import Sampler, wrap_path_and_guidance
+from fmcore.stages.sample import Sampler, codec_facts, wrap_path_and_guidance
 
 __all__ = ["Validator", "best_step"]
 
@@ -87,7 +87,7 @@ class Validator:
             own = turn[self.processes.rank : self.processes.rank + 1]
             drawn = self._draw(sampler, own)
             yield [
-                as_measured(self.components.data, indices, tensors)
+                as_measured(self.components.data, indices, tensors, self.components.codec)
                 for part in self.processes.gather(drawn)
                 for indices, tensors in part
             ]
@@ -160,6 +160,7 @@ class Validator:
             "seed": self.components.seed if seed is None else seed,
             "weights": WEIGHTS,
             "count": self.settings.count,
+            **codec_facts(self.components),
         }
 
 

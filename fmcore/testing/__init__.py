@@ -16,8 +16,10 @@ from fmcore.testing.suite import CheckResult, Suite, run_suite
 
 if TYPE_CHECKING:
     from fmcore.testing.callback import CallbackSuite
+    from fmcore.testing.codec import CodecSuite
     from fmcore.testing.coupling import CouplingSuite
     from fmcore.testing.data import DatasetSuite
+    from fmcore.testing.extractor import ExtractorSuite
     from fmcore.testing.flow_map_solver import FlowMapSolverSuite
     from fmcore.testing.guidance import GuidanceSuite
     from fmcore.testing.lr_schedule import LearningRateSuite
@@ -47,6 +49,8 @@ SUITES: dict[str, str] = {
     "optimizer": "OptimizerSuite",
     "lr_schedule": "LearningRateSuite",
     "callback": "CallbackSuite",
+    "codec": "CodecSuite",
+    "extractor": "ExtractorSuite",
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
 
@@ -60,8 +64,10 @@ __all__ = [
     "SUITES",
     "CallbackSuite",
     "CheckResult",
+    "CodecSuite",
     "CouplingSuite",
     "DatasetSuite",
+    "ExtractorSuite",
     "FlowMapSolverSuite",
     "GuidanceSuite",
     "LearningRateSuite",

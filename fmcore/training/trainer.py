@@ -58,7 +58,7 @@ class Trainer:
         self.step = 0
         self.model = model.to(accelerator.device).train()
         self._layout = torch.preserve_format
-        if settings.channels_last and len(batches.data.shape) == 3:
+        if settings.channels_last and len(batches.shape) == 3:
             self._layout = torch.channels_last
             self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.sharded = settings.fsdp and accelerator.num_processes > 1
@@ -237,11 +237,13 @@ class Trainer:
 
         pairs = self.batches.pairs(step, rows)
         z = self.batches.bridge(step, rows)
+        drawn = self.batches.network_draws(self.model.draws, step, rows)
+        condition = {**(pairs.condition or {}), **drawn} or None
         return (
             to_device(pairs.x0, device),
             to_device(pairs.x1, device),
             None if z is None else to_device(z, device),
-            pairs.condition and sent(pairs.condition),
+            condition and sent(condition),
             sent(self.batches.draws(step, rows)),
         )
 

@@ -37,6 +37,8 @@ SUMMARIES = {
     "optimizer": "RMSprop with a smaller rate for biases",
     "lr_schedule": "the inverse root of the step",
     "callback": "the size of the weights",
+    "codec": "examples divided by a scale",
+    "extractor": "colours in each part of an image",
 }
 """The summary of each kind's component."""
 
@@ -53,6 +55,7 @@ RECIPE = {
     "metric": "nfe",
     "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
     "guidance": "null",
+    "codec": "",
 }
 """The other components of the plugin's recipe."""
 
@@ -159,6 +162,11 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "codec":
+            return RECIPE | {"codec": f"\ncodec: {self.component}"}
+        if self.kind == "extractor":
+            metric = f"{{name: frechet_distance, extractor: {self.component}}}"
+            return RECIPE | {"metric": metric, "data": "digits"}
         if self.kind == "solver":
             return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
         if self.kind == "time":
