@@ -11,7 +11,7 @@ seed: a
 data: {name: files, image_size: 31, classes_of: {a: b}}
 path: {name: ot, sgima_min: 1, source: {name: norml}}
 model: {name: net, width: 0, channel_mult: [], dropout: yes}
-train: {stps: 3, optimizer: {betas: [0.9]}, precision: fp31, grad_clip: -1, ema: bad, batch_size: 1e3}
+train: {stps: 3, optimizer: {betas: [0.9]}, precision: fp31, grad_clip: -1, ema: x, batch_size: 1e3}
 sample: {solver: {name: fixed, grid: cosin, steps: 1.5}}
 evaluate: {metrics: likelihood}
 expct: {}
@@ -45,8 +45,8 @@ r.yaml:5:56: train.precision: expected 'fp32', 'bf16' or 'fp16', got the text "f
 did you mean 'fp32'?
 r.yaml:5:73: train.grad_clip: expected a number > 0 or null, got -1
 r.yaml:5:82: train.ema: expected a number >= 0 and <= 1 or a list of numbers >= 0 and <= 1 \
-or null, got the text "bad"
-r.yaml:5:99: train.batch_size: expected an integer > 0, got 1000.0; write 1000
+or null, got the text "x"
+r.yaml:5:97: train.batch_size: expected an integer > 0, got 1000.0; write 1000
 r.yaml:6:38: sample.solver.grid: expected 'uniform' or 'cosine' or a list of numbers, \
 got the text "cosin"
 r.yaml:6:52: sample.solver.steps: expected an integer or null, got 1.5
