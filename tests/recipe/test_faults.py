@@ -45,8 +45,8 @@ r.yaml:5:56: train.precision: expected 'fp32', 'bf16' or 'fp16', got the text "f
 did you mean 'fp32'?
 r.yaml:5:73: train.grad_clip: expected a number > 0 or null, got -1
 r.yaml:5:82: train.ema: expected a number >= 0 and <= 1 or a list of numbers >= 0 and <= 1 \
-or null, got the text "bad"
-r.yaml:5:99: train.batch_size: expected an integer > 0, got 1000.0; write 1000
+or null, got the text "x"
+r.yaml:5:97: train.batch_size: expected an integer > 0, got 1000.0; write 1000
 r.yaml:6:38: sample.solver.grid: expected 'uniform' or 'cosine' or a list of numbers, \
 got the text "cosin"
 r.yaml:6:52: sample.solver.steps: expected an integer or null, got 1.5

@@ -170,7 +170,7 @@ def _pairs_of(file: Path) -> Callable[..., tuple[Tensor, Tensor]]:
         if x0.shape[1:] == shape:
             found = x0[seed * n :][:n], x1[seed * n :][:n]
         else:
-            found = tuple(_reshaped(x, n, shape, seed) for x in (x0, x1))
+            found = _reshaped(x0, n, shape, seed), _reshaped(x1, n, shape, seed)
         if len(found[0]) < n:
             raise AssertionError(
                 f"the check needs rows {seed * n} to {(seed + 1) * n} of shape {shape}; {file} "
