@@ -88,7 +88,8 @@ class Posterior(Guidance):
         if raw is None or self.measurement not in raw:
             raise ComponentError(
                 f"guidance by a measurement reads the condition '{self.measurement}', which is "
-                f"missing: give it, as in condition.{self.measurement}=photo.png"
+                f"missing: give it, as in condition.{self.measurement}=photo.png (data whose "
+                "likelihood is measured have none)"
             )
         y = self.operator.project(raw[self.measurement])
         return branches({"y": y}, strong=field.prepare(raw))
