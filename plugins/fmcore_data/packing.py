@@ -162,11 +162,11 @@ def _write(
     entry = _Entry(*facts, fingerprint, data.description)
     if codec is None or not count:
         return entry
-    latent_shape = _encode(data, codec, folder / f"{data.split}.latents.npy")
+    latent_shape = _encode(data, codec, folder / f"{data.split}.latents.npy", progress)
     return replace(entry, latent_shape=latent_shape, codec=codec.fingerprint)
 
 
-def _encode(data: ImageDataset, codec: Codec, file: Path) -> tuple[int, ...]:
+def _encode(data: ImageDataset, codec: Codec, file: Path, progress: Progress) -> tuple[int, ...]:
     """Write the latents of every image of `data`, and return the shape of one."""
     plain = replace(data, flip=False)
     shape = tuple(codec.shape(tuple(data.shape)))
@@ -181,6 +181,7 @@ def _encode(data: ImageDataset, codec: Codec, file: Path) -> tuple[int, ...]:
             with torch.no_grad():
                 latents = codec.encode(plain.augmented({"x1": x1}, rows)["x1"], rows)
             stream.write(latents.float().cpu().numpy().astype("<f4").tobytes())
+            progress(data.split, indices.stop, data.length)
     return shape
 
 
