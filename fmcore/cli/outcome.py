@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -62,7 +63,8 @@ def _usage_error(error: click.ClickException) -> int:
     advice = [] if context is None else _advice(error, context)
     if isinstance(error, click.NoSuchOption):
         near = similar_to(error.option_name, error.possibilities or ())
-        error.possibilities = [near] if near and not advice else None  # click has --help for --lr
+        shown: Any = error  # click declares the attribute as final, and its own choice is too wide
+        shown.possibilities = [near] if near and not advice else None  # click has --help for --lr
     lines = [" ".join(error.format_message().split())]  # click lists choices on lines of their own
     if context is not None:
         lines += [*advice, f"see: {context.command_path} --help"]
