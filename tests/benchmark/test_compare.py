@@ -111,7 +111,7 @@ def test_a_run_without_results_is_named_with_the_command_that_computes_them(made
     empty = made("b")
     empty.results_file.unlink()
     (reason,) = compare([made("a"), empty]).reasons
-    assert reason.endswith(f"compute them with fmcore evaluate {empty.root}")
+    assert f"fmcore evaluate {empty.root}" in reason
 
 
 def test_runs_are_compared_without_their_plugin(made):
