@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,9 +32,7 @@ def _shape(text: str, option: str) -> tuple[int, ...]:
             f"expected sizes such as 3,32,32, got {text!r}", param_hint=f"'{option}'"
         )
     sizes = tuple(int(part) for part in parts)
-    count = 1
-    for size in sizes:
-        count *= size
+    count = math.prod(sizes)
     if count > MOST:
         raise click.BadParameter(
             f"{text} is {count:,} numbers a row; at most {MOST:,}", param_hint=f"'{option}'"
@@ -170,7 +169,7 @@ def _pairs_of(file: Path) -> Callable[..., tuple[Tensor, Tensor]]:
         if x0.shape[1:] == shape:
             found = x0[seed * n :][:n], x1[seed * n :][:n]
         else:
-            found = tuple(_reshaped(x, n, shape, seed) for x in (x0, x1))
+            found = _reshaped(x0, n, shape, seed), _reshaped(x1, n, shape, seed)
         if len(found[0]) < n:
             raise AssertionError(
                 f"the check needs rows {seed * n} to {(seed + 1) * n} of shape {shape}; {file} "
@@ -182,8 +181,6 @@ def _pairs_of(file: Path) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 def _reshaped(x: Tensor, n: int, shape: tuple[int, ...], seed: int) -> Tensor:
-    import math
-
     size = math.prod(shape)
     numbers = x.flatten()[seed * n * size :][: n * size]
     return numbers[: len(numbers) // size * size].view(-1, *shape)
