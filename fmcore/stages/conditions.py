@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.dataset import Dataset
-from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import VectorField
-from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.recipe.sections import Evaluate, Guidance, Sample, Train
 
 __all__ = [
     "NOTHING_TO_DROP",
+    "Reader",
     "check_conditions",
     "dropped_names",
     "own_values",
@@ -33,6 +32,14 @@ UNNAMED = frozenset({"label", "mask"})
 """Entries that need no reader: a network may be unconditional, and losses read the mask."""
 
 
+class Reader(Protocol):
+    """A component that may read conditions: an objective, a metric, the network of another run."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries that it uses."""
+
+
 def check_conditions(
     model: VectorField | None,
     path: Path,
@@ -40,7 +47,7 @@ def check_conditions(
     train: Train | None,
     sample: Sample | None,
     evaluate: Evaluate | None,
-    readers: Iterable[Objective | Metric] = (),
+    readers: Iterable[Reader] = (),
 ) -> None:
     """Raise ComponentError with every reason why these do not agree on conditions.
 
@@ -132,7 +139,7 @@ def _read_entries(
     path: Path,
     entries: Mapping[str, ConditionSpec],
     train: Train | None,
-    readers: Sequence[Objective | Metric],
+    readers: Sequence[Reader],
 ) -> Iterator[str]:
     ignored = frozenset(() if train is None else train.ignore_conditions)
     for name in sorted(ignored - entries.keys()):
