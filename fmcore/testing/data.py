@@ -170,12 +170,14 @@ class DatasetSuite(Suite):
     def test_augmented_row_i_comes_from_row_i_and_its_numbers_alone(self) -> None:
         """Row i of `augmented` is the same in any batch: it draws from `rows` alone."""
         data, indices = self.component(), _some(self.component())
+        batch = data.batch(indices)  # read once: another check holds how batches are read
         state = _global_randomness()
-        whole = data.augmented(data.batch(indices), _rows(len(indices)))
-        again = data.augmented(data.batch(indices), _rows(len(indices)))
+        whole = data.augmented({k: v.clone() for k, v in batch.items()}, _rows(len(indices)))
+        again = data.augmented({k: v.clone() for k, v in batch.items()}, _rows(len(indices)))
         require(_global_randomness() == state, "augmented drew from a global random generator")
         for place in reversed(range(len(indices))):
-            alone = data.augmented(data.batch([indices[place]]), Rows(0, "augmented", 0, [place]))
+            row = {k: v[place : place + 1].clone() for k, v in batch.items()}
+            alone = data.augmented(row, Rows(0, "augmented", 0, [place]))
             for name, value in whole.items():
                 require_equal(again[name], value, f"'{name}' augmented again by equal rows")
                 # not to the bit: a vectorised function may round the end of a batch in another way

@@ -55,6 +55,7 @@ class BitsPerDim(RowMetric):
     """
 
     consumes = "data"
+    density = True
 
     divergence: Divergence = "auto"
     n_probes: Annotated[int, Gt(0)] = 1

@@ -48,6 +48,7 @@ class NLL(RowMetric):
     """
 
     consumes = "data"
+    density = True
 
     divergence: Divergence = "auto"
     n_probes: Annotated[int, Gt(0)] = 1

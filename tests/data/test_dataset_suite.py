@@ -385,15 +385,12 @@ WRONG = [
 ]
 
 FOLLOWS = {
+    Doubles: {POINTS},
+    LeftAsLevels: {"test_splits_share_no_example"},
     TooBright: {"test_splits_share_no_example"},
     OneClassTooMany: {CONDITIONS},
     Unlabelled: {CONDITIONS},
-    Doubles: {POINTS},
-    GlobalNoise: {AUGMENTED},
-    Sorted: {AUGMENTED},
-    Augmented: {AUGMENTED},
     ShortLabels: {CONDITIONS, AUGMENTED, "test_row_i_comes_from_index_i_alone"},
-    LeftAsLevels: {"test_splits_share_no_example"},
 }
 """Checks that fail with the one meant."""
 
