@@ -37,7 +37,6 @@ __all__ = [
     "Measure",
     "Sample",
     "Sections",
-    "Tracker",
     "Train",
 ]
 

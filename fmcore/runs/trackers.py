@@ -121,7 +121,7 @@ def _arguments(name: str, folder: RunFolder, place: Path, step: int) -> tuple[st
         mode = os.environ.get("WANDB_MODE", "offline")
         own = {"id": _identity(folder), "config": recipe.values, "resume": "allow", "mode": mode}
         return recipe.name, {"name": run, "dir": str(place), **own}
-    options: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "aim": {"logging_dir": str(place), "experiment": recipe.name},
         "clearml": {"task_name": run},
         # comet's own variable; without it, it would ask its server for an account
@@ -134,8 +134,9 @@ def _arguments(name: str, folder: RunFolder, place: Path, step: int) -> tuple[st
             "mode": os.environ.get("SWANLAB_MODE", "offline"),
         },
         "trackio": {"name": run, "resume": "allow"},
-    }[name]
-    return (run if name == "aim" else recipe.name), options
+    }
+    # aim's class takes the name of the run, the others that of the project
+    return (run if name == "aim" else recipe.name), options[name]
 
 
 def _identity(folder: RunFolder) -> str:
