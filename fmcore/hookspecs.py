@@ -87,5 +87,37 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_times(register: Register) -> None:
+    """Register distributions of training times (`fmcore.Time`), the `time` option of an
+    objective.
+    """
+
+
+@hookspec
+def register_optimizers(register: Register) -> None:
+    """Register optimizers (`fmcore.OptimizerFactory`)."""
+
+
+@hookspec
+def register_lr_schedules(register: Register) -> None:
+    """Register learning-rate schedules (`fmcore.LearningRate`)."""
+
+
+@hookspec
+def register_callbacks(register: Register) -> None:
+    """Register training callbacks (`fmcore.Callback`)."""
+
+
+@hookspec
+def register_codecs(register: Register) -> None:
+    """Register codecs (`fmcore.Codec`): autoencoders and vocoders."""
+
+
+@hookspec
+def register_extractors(register: Register) -> None:
+    """Register feature extractors (`fmcore.Extractor`), the `extractor` option of metrics."""
+
+
+@hookspec
 def register_recipes(register: Register) -> None:
     """Register recipes: `target` is `"package:folder/file.yaml"`, a file that the package ships."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import NULL_CLASS, Condition
 
 __all__ = [
@@ -89,11 +90,11 @@ class ConditionReader:
             found[name] = encoded(name, entries[name], value)
         return found
 
-    def measure(self, x1: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def measure(self, x1: Tensor, rows: Rows) -> dict[str, Tensor]:
         """Return its `entries` of the data points `x1`, `(batch, *shape)`, such as measurements.
 
         Used where the conditions of samples come from a split of the data.  Noise is drawn from
-        `generator`, on the CPU.
+        `rows`.
         """
         return {}
 

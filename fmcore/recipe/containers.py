@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -149,6 +149,10 @@ class OneOf(Type):
         fork, _, checked = found
         validation.merge(fork)
         return checked
+
+    def list_keys(self, node: Node | None) -> Iterator[str]:
+        for t in self._others:
+            yield from t.list_keys(node)
 
     def build(self, node: Node) -> Any:
         if isinstance(node, ScalarNode) and node.value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import Any
@@ -13,7 +13,9 @@ from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.condition import ConditionReader, ConditionSpec
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.guidance import Guidance
+from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import VectorField
+from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.recipe.sections import Evaluate, Sample, Train
 
@@ -46,18 +48,19 @@ def check_conditions(
     train: Train | None,
     sample: Sample | None,
     evaluate: Evaluate | None,
+    readers: Iterable[Objective | Metric] = (),
 ) -> None:
     """Raise ComponentError with every reason why these do not agree on conditions.
 
-    `model` may be on the meta device; None where it cannot be built there, and then only its
-    training can find out.
+    `readers` are the other components that may read conditions.  `model` may be on the meta device;
+    None where it cannot be built there, and then only its training can find out.
     """
     if model is None:
         return
     entries = dict(data.entries)
     reasons = [
         *_labels(model, data, train, evaluate),
-        *_read_entries(model, path, entries, train, sample),
+        *_read_entries(model, path, entries, train, sample, tuple(readers)),
         *([] if train is None else _dropout(model, entries, train)),
         *([] if sample is None else _sampled_labels(model, sample)),
         *([] if sample is None else _sampled_entries(model, path, data, train, sample)),
@@ -178,21 +181,35 @@ def _read_entries(
     entries: Mapping[str, ConditionSpec],
     train: Train | None,
     sample: Sample | None,
+    readers: Sequence[Objective | Metric],
 ) -> Iterator[str]:
     ignored = frozenset(() if train is None else train.ignore_conditions)
     for name in sorted(ignored - entries.keys()):
         yield _unknown("train.ignore_conditions", name, entries)
-    read = readers_of(model, path)
-    for name in sorted(read - UNNAMED - (entries.keys() - ignored)):
-        who = type(model).__name__ if name in model.reads else type(path.noise()).__name__
+    by_component = [
+        (model, model.reads),
+        (path.noise(), source_reads(path)),
+        *((reader, reader.reads) for reader in readers),
+    ]
+    missing: dict[str, str] = {}
+    for reader, names in by_component:
+        for name in names - UNNAMED - (entries.keys() - ignored):
+            missing.setdefault(name, type(reader).__name__)
+    for name, who in sorted(missing.items()):
         yield (
-            f"{who} reads the condition '{name}', which the data do not give; conditions of the "
-            f"data: {', '.join(entries.keys() - ignored) or 'none'}"
+            f"{who} reads the condition '{name}', which "
+            + (
+                f"train.ignore_conditions leaves out: remove '{name}' from it"
+                if name in ignored & entries.keys()
+                else "the data do not give; conditions of the data: "
+                + (", ".join(entries.keys() - ignored) or "none")
+            )
         )
     if train is None:
         return
-    for reader in () if sample is None else sampling_readers(sample):
-        read |= reader.reads
+    read = frozenset[str]().union(*(names for _, names in by_component))
+    for guide in () if sample is None else sampling_readers(sample):
+        read |= guide.reads
     for name in sorted(entries.keys() - UNNAMED - ignored - read):
         yield (
             f"the data give the condition '{name}', and nothing reads it: set "

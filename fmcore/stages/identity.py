@@ -26,7 +26,7 @@ from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
 from fmcore.stages.other_runs import weights_used
 
-__all__ = ["identity_of", "record_start", "used_plugins"]
+__all__ = ["identity_of", "plugin_version", "record_start", "used_plugins"]
 
 REFUSED = {
     "data": "fingerprint of the data",
@@ -34,7 +34,7 @@ REFUSED = {
     "run": "weights of the run",
 }
 WARNED = {"fmcore": "fmcore", "torch": "torch"}
-SAMPLING_SECTIONS = ("data", "path", "objective", "model", "sample")
+SAMPLING_SECTIONS = ("data", "codec", "path", "objective", "model", "sample")
 """The sections whose components determine a sample."""
 
 
@@ -61,7 +61,7 @@ def used_plugins(components: Components, sampling: bool = False) -> dict[str, st
     names = set(_names({section: values[section] for section in sections}))
     # built-in plugins change with fmcore, whose version is recorded apart
     third_party = (p for p in registry().plugins if not p.built_in)
-    return {p.name: _version(p) for p in third_party if names & _offered(p)}
+    return {p.name: plugin_version(p) for p in third_party if names & _offered(p)}
 
 
 def record_start(
@@ -188,8 +188,8 @@ def _offered(plugin: Plugin) -> set[str]:
     return {name for entry in entries for name in (entry.name, entry.qualified)}
 
 
-def _version(plugin: Plugin) -> str:
-    """Return the version, and a hash of the modules that define the components."""
+def plugin_version(plugin: Plugin) -> str:
+    """Return the version of a plugin, and a hash of the modules that define its components."""
     if plugin.file:
         return plugin.version  # the hash of the file itself
     entries = [e for kind in KINDS for e in registry().entries(kind) if e.plugin == plugin.name]

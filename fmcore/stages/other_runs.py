@@ -19,7 +19,7 @@ from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.run_option import RunOption
 from fmcore.recipe.create import create
-from fmcore.recipe.run_options import run_options
+from fmcore.recipe.parts import run_options
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import Components
 from fmcore.stages.weights import trained_field

@@ -19,13 +19,16 @@ from torch import Tensor
 from fmcore.errors import ComponentError, RunError, route_warnings
 from fmcore.flow.field import prepared
 from fmcore.flow.reschedule import ChangedSchedule
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.guidance import Guidance
 from fmcore.interfaces.levels import from_levels, to_levels
-from fmcore.interfaces.problem import Callback, Problem, Solution, Status
-from fmcore.interfaces.randomness import generator_for, noise_of
+from fmcore.interfaces.problem import Problem, Solution, SolverCallback, Status
+from fmcore.interfaces.randomness import noise_of
+from fmcore.interfaces.rows import Rows
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 from fmcore.recipe.sections import Sample, Train
@@ -53,6 +56,9 @@ from fmcore.stages.weights import shared_field, weights_of
 __all__ = [
     "CONDITION",
     "Sampler",
+    "codec_facts",
+    "conditions_in",
+    "decoded_from",
     "provenance_of",
     "sample",
     "sampler_of",
@@ -68,6 +74,9 @@ CONDITION = "condition/"
 
 SOLVER = "solver/"
 """Prefix, in a problem's condition, of the raw entries that the solver itself reads."""
+
+NOT_CONDITIONS = ("x", "nfe", "forwards", "status", "example")
+"""The tensors of a shard that are not conditions of its samples."""
 
 MAX_SHARDS_PER_SOLVE = 8
 """Their states are in memory together, and a stop discards all of them."""
@@ -138,19 +147,16 @@ class Sampler:
         of test images; the noise in them is a function of (seed, i) alone.
         """
         readers, data = sampling_readers(self.settings), self.components.data
-        rows: dict[str, list[Tensor]] = {}
-        for row, index in zip(x1, indices, strict=True) if readers else ():
-            generator = generator_for(self.seed, "measurement", index)
-            point = row[None]
-            if data.levels is not None:
-                how = data.dequantize if isinstance(data, ImageDataset) else "none"
-                point = from_levels(point, data.levels, how, generator)
-            made: dict[str, Tensor] = {}
-            for reader in readers:  # a guidance and a solver may read the same measurement
-                made = {**reader.measure(point, generator), **made}
-            for name, value in made.items():
-                rows.setdefault(name, []).append(value)
-        return {name: torch.cat(values) for name, values in rows.items()}
+        if not readers:
+            return {}
+        rows = Rows(self.seed, "measurement", 0, indices)
+        if data.levels is not None:
+            how = data.dequantize if isinstance(data, ImageDataset) else "none"
+            x1 = from_levels(x1, data.levels, how, rows)
+        made: dict[str, Tensor] = {}
+        for reader in readers:  # a guidance and a solver may read the same measurement
+            made = {**reader.measure(x1, rows), **made}
+        return made
 
     @cached_property
     def _split(self) -> Dataset:
@@ -172,7 +178,7 @@ class Sampler:
         return noise_of(
             self.field.path.prior(),
             indices,
-            self.components.data.shape,
+            self.components.state_shape,
             self.seed,
             self.condition(indices),
         )
@@ -186,7 +192,7 @@ class Sampler:
         times: tuple[float, ...] | None = None,
         *,
         solver: Solver | None = None,
-        callback: Callback | None = None,
+        callback: SolverCallback | None = None,
     ) -> Solution:
         """Integrate `x`, the states of samples `indices` at t0, to t1, recording `times`.
 
@@ -229,7 +235,7 @@ class Sampler:
         return self._shard(indices, self.solve(self.noise(indices), indices))
 
     def draw_together(
-        self, shards: Sequence[range], callback: Callback | None = None
+        self, shards: Sequence[range], callback: SolverCallback | None = None
     ) -> list[dict[str, Tensor]]:
         """Return the samples of several shards, each equal to that of `draw` up to rounding.
 
@@ -252,7 +258,7 @@ class Sampler:
         # network evaluations per velocity evaluation: guidance makes it two
         forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)
         return {
-            "x": self.stored(solution.x),
+            "x": self.stored(solution.x, indices),
             "nfe": stats.nfe,
             "forwards": (stats.nfe * forwards).round().long(),
             "status": solution.status,
@@ -272,12 +278,30 @@ class Sampler:
             stored["example"] = torch.tensor([i % length for i in indices])
         return stored
 
-    def stored(self, x: Tensor) -> Tensor:
-        """Return points as shards store them: levels of images, else float32."""
-        data = self.components.data
+    def stored(self, x: Tensor, indices: Sequence[int]) -> Tensor:
+        """Return states of samples `indices` as shards store them: examples decoded from latents,
+        as levels of images, else float32.
+        """
+        data, codec = self.components.data, self.components.codec
+        if codec is not None and codec.encodes:
+            x = self._decoded(codec, x, indices)
         if isinstance(data, ImageDataset):
             return to_levels(x, data.levels, data.dequantize)
         return x.float()
+
+    def _decoded(self, codec: Codec, x: Tensor, indices: Sequence[int]) -> Tensor:
+        """Return the examples of latents, in batches of the settings' size."""
+        parts, size = [], self.settings.batch_size
+        condition = self.condition(indices)
+        for first in range(0, len(x), size):
+            rows = slice(first, first + size)
+            own = condition and {k: v[rows].to(x.device) for k, v in condition.items()}
+            with torch.no_grad():
+                parts.append(codec.decode(x[rows], own).values)
+        decoded = torch.cat(parts)
+        name = f"what codec {type(codec).__name__} decodes"
+        require_shape(decoded, (len(x), *self.components.data.shape), name)
+        return decoded
 
 
 def sample(
@@ -316,6 +340,19 @@ def sample(
     return sampler
 
 
+def conditions_in(shard: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the conditions of a shard's samples, by name."""
+    return {k.removeprefix(CONDITION): v for k, v in shard.items() if k not in NOT_CONDITIONS}
+
+
+def decoded_from(codec: Codec | None, shard: Mapping[str, Tensor]) -> Decoded | None:
+    """Return what a codec that only decodes makes of a shard's samples; None without one."""
+    if codec is None or codec.encodes:
+        return None
+    with torch.no_grad():
+        return codec.decode(shard["x"], conditions_in(shard)).cpu()
+
+
 def shards_of(settings: Sample, folder: RunFolder) -> Shards:
     """Return the shards that the settings ask for."""
     return Shards(folder.samples, settings.count, settings.batch_size, settings.keep_on_disk)
@@ -351,7 +388,7 @@ def _draw_missing(
             show(done)
 
 
-def _between(begun: int, end: int, show: Advance) -> Callback:
+def _between(begun: int, end: int, show: Advance) -> SolverCallback:
     """Return a callback that shows a solve's progress as samples from `begun` to `end`."""
     return lambda moment: show(begun + int(moment.progress * (end - begun)))
 
@@ -434,8 +471,17 @@ def provenance_of(
         # what the recipe names without its content: other runs, files, plugins
         **({"runs": runs} if runs else {}),
         **files_given(components.data, settings),
+        **codec_facts(components),
         **({"plugins": plugins} if plugins else {}),
     }
+
+
+def codec_facts(components: Components) -> dict[str, Any]:
+    """Return the codec with its options and fingerprint, for made.json; {} without one."""
+    codec = components.codec
+    if codec is None:
+        return {}
+    return {"codec": {**components.recipe.values["codec"], "fingerprint": codec.fingerprint}}
 
 
 def _settings(components: Components) -> Sample:

@@ -15,18 +15,24 @@ from typing import TYPE_CHECKING, Any
 from fmcore.testing.suite import CheckResult, Suite, run_suite
 
 if TYPE_CHECKING:
+    from fmcore.testing.callback import CallbackSuite
+    from fmcore.testing.codec import CodecSuite
     from fmcore.testing.coupling import CouplingSuite
     from fmcore.testing.data import DatasetSuite
+    from fmcore.testing.extractor import ExtractorSuite
     from fmcore.testing.flow_map_solver import FlowMapSolverSuite
     from fmcore.testing.guidance import GuidanceSuite
+    from fmcore.testing.lr_schedule import LearningRateSuite
     from fmcore.testing.metric import MetricSuite
     from fmcore.testing.model import ModelSuite
     from fmcore.testing.objective import ObjectiveSuite
     from fmcore.testing.operator import OperatorSuite
+    from fmcore.testing.optimizer import OptimizerSuite
     from fmcore.testing.path import PathSuite
     from fmcore.testing.restoration_solver import RestorationSolverSuite
     from fmcore.testing.solver import SolverSuite
     from fmcore.testing.source import SourceSuite
+    from fmcore.testing.time import TimeSuite
 
 SUITES: dict[str, str] = {
     "path": "PathSuite",
@@ -39,6 +45,12 @@ SUITES: dict[str, str] = {
     "operator": "OperatorSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
+    "time": "TimeSuite",
+    "optimizer": "OptimizerSuite",
+    "lr_schedule": "LearningRateSuite",
+    "callback": "CallbackSuite",
+    "codec": "CodecSuite",
+    "extractor": "ExtractorSuite",
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
 
@@ -50,20 +62,26 @@ SPECIAL = {"FlowMapSolverSuite": "flow_map_solver", "RestorationSolverSuite": "r
 
 __all__ = [
     "SUITES",
+    "CallbackSuite",
     "CheckResult",
+    "CodecSuite",
     "CouplingSuite",
     "DatasetSuite",
+    "ExtractorSuite",
     "FlowMapSolverSuite",
     "GuidanceSuite",
+    "LearningRateSuite",
     "MetricSuite",
     "ModelSuite",
     "ObjectiveSuite",
     "OperatorSuite",
+    "OptimizerSuite",
     "PathSuite",
     "RestorationSolverSuite",
     "SolverSuite",
     "SourceSuite",
     "Suite",
+    "TimeSuite",
     "run_suite",
     "suite_of",
 ]

@@ -16,6 +16,7 @@ from fmcore.interfaces.guidance import Guidance, Guided
 from fmcore.interfaces.model import Prepared, VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import AffinePath, Coefficients, Quantity
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import Condition
 from fmcore.testing.checks import generator, require, require_close, untouched_randomness
 from fmcore.testing.options import ComponentChecks
@@ -64,7 +65,7 @@ class GuidanceSuite(ComponentChecks, Suite):
         """
         guidance = self.component()
         x1 = torch.randn((n, *self.shape), generator=generator(2), dtype=self.dtype)
-        own = guidance.measure(x1, generator(3))
+        own = guidance.measure(x1, Rows(3, "measurement", 0, range(n)))
         for name, spec in guidance.entries(self.shape).items():
             if name not in own:
                 own |= null_rows(name, spec, n)

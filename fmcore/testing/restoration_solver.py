@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.path import Quantity
 from fmcore.interfaces.problem import Problem, Solution, Status
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
 from fmcore.testing.checks import generator, require, require_close, untouched_randomness
@@ -66,7 +67,10 @@ class RestorationSolverSuite(ComponentChecks, Suite):
         """Return the restoration of measured points."""
         solver = self.component()
         x1 = torch.randn((ROWS, *self.shape), generator=generator(1), dtype=torch.float64)
-        measured = {f"solver/{k}": v for k, v in solver.measure(x1, generator(2)).items()}
+        measured = {
+            f"solver/{k}": v
+            for k, v in solver.measure(x1, Rows(2, "measurement", 0, range(ROWS))).items()
+        }
         x0 = torch.randn((ROWS, *self.shape), generator=generator(3), dtype=torch.float64)
         options: dict[str, Any] = {
             "field": _Gaussian(),

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from fmcore import ComponentError, ConditionSpec, Operator
+from fmcore import ComponentError, ConditionSpec, Operator, Rows
 
 __all__ = ["encode_measurement", "measured", "read_matrix", "read_measurement"]
 
@@ -19,10 +19,10 @@ FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """By content, not by suffix: Pillow gives PostScript to Ghostscript, which runs it."""
 
 
-def measured(operator: Operator, x1: Tensor, generator: torch.Generator) -> Tensor:
-    """Return y = A x1 + noise n of `x1`, `(batch, *shape)`, with n from `generator` on the CPU."""
+def measured(operator: Operator, x1: Tensor, rows: Rows) -> Tensor:
+    """Return y = A x1 + noise n of `x1`, `(batch, *shape)`, with n from `rows`."""
     clean = operator.apply(x1)
-    noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype).to(clean.device)
+    noise = rows.normal(clean.shape[1:], clean.dtype).to(clean.device)
     return operator.project(clean + operator.noise * noise)
 
 

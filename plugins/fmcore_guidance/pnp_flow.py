@@ -18,12 +18,12 @@ from fmcore import (
     Operator,
     Path,
     Problem,
+    Rows,
     Solution,
     Solver,
     Stats,
     Status,
     append_dims,
-    generator_for,
 )
 from fmcore.solving import asked_times, interval, label_of, state_of
 from fmcore_guidance.geometry import dot
@@ -85,8 +85,8 @@ class PnPFlow(Solver):
     def encode(self, given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Tensor]:
         return super().encode(encode_measurement(given, self.entries(shape)), shape)
 
-    def measure(self, x1: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        return {self.measurement: measured(self.operator, x1, generator)}
+    def measure(self, x1: Tensor, rows: Rows) -> dict[str, Tensor]:
+        return {self.measurement: measured(self.operator, x1, rows)}
 
     def facts(self) -> Mapping[str, str]:
         own = {"order": "none", "evaluations": f"{self.draws} a step"}
@@ -101,7 +101,7 @@ class PnPFlow(Solver):
         y, condition = self._measurement(problem)
         predict = _data_prediction(problem.field)
         ids = range(len(x)) if problem.sample_ids is None else problem.sample_ids.tolist()
-        noise = [generator_for(problem.seed, "pnp_flow", i) for i in ids]
+        noise = Rows(problem.seed, "pnp_flow", 0, ids, x.device)
         operator, norm = self.operator, _norm(self.operator, x)
         x = operator.adjoint(y.to(x))
         steps = self.nfe // self.draws
@@ -116,7 +116,7 @@ class PnPFlow(Solver):
             alpha, sigma = append_dims(c.alpha, x), append_dims(c.sigma, x)
             drawn = torch.zeros_like(x)
             for _ in range(self.draws):
-                n = torch.stack([torch.randn(x.shape[1:], generator=g) for g in noise]).to(x)
+                n = noise.normal(x.shape[1:], x.dtype)
                 drawn = drawn + predict(alpha * z + sigma * n, t, condition)
             x = drawn / self.draws
         states += [x] * (len(asked) - len(states))

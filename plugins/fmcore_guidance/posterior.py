@@ -34,6 +34,7 @@ from fmcore import (
     Path,
     Predictor,
     Quantity,
+    Rows,
     append_dims,
     branches,
 )
@@ -80,8 +81,8 @@ class Posterior(Guidance):
     def encode(self, given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Tensor]:
         return super().encode(encode_measurement(given, self.entries(shape)), shape)
 
-    def measure(self, x1: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        return {self.measurement: measured(self.operator, x1, generator)}
+    def measure(self, x1: Tensor, rows: Rows) -> dict[str, Tensor]:
+        return {self.measurement: measured(self.operator, x1, rows)}
 
     def prepare(self, field: Predictor, raw: Condition | None) -> Condition | None:
         if raw is None or self.measurement not in raw:

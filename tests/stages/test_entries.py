@@ -22,9 +22,11 @@ from fmcore import (
     stages,
 )
 from fmcore.interfaces.condition import with_flags
+from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import Prepared
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
+from fmcore.stages.conditions import check_conditions
 from fmcore.stages.sample import Sampler
 from fmcore.training.batches import Batches
 
@@ -91,6 +93,58 @@ def test_samples_without_a_condition_that_they_need_are_refused(tiny, overrides)
     checked(tiny, *overrides, "sample.condition=test")
     with pytest.raises(ComponentError, match="samples need the condition 'c'"):
         checked(tiny, *overrides)
+
+
+@dataclass(frozen=True)
+class ReadsOne(Metric):
+    """A metric that reads the entry `name`."""
+
+    name: str
+
+    @property
+    def reads(self):
+        return frozenset({self.name})
+
+    def begin(self, evaluation):
+        pass
+
+    def update(self, batch):
+        pass
+
+    def compute(self):
+        return {}
+
+
+def test_what_a_metric_reads_needs_no_other_reader(tiny):
+    unread = ["model.conditions=[]", "train.condition_dropout={}"]
+    components = Components.of(load_recipe(tiny, [*CONDITIONED, *unread]))
+    check_conditions(*of(components), readers=[ReadsOne("c")])
+    with pytest.raises(ComponentError, match=r"'c', and nothing reads it: set .*ignore_conditions"):
+        check_conditions(*of(components))
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored", "message"),
+    [
+        ("text", "[]", "ReadsOne reads the condition 'text', which the data do not give"),
+        ("c", "[c]", "'c', which train.ignore_conditions leaves out: remove 'c' from it"),
+    ],
+)
+def test_what_a_metric_reads_and_the_data_lack_is_refused(tiny, name, ignored, message):
+    unread = ["model.conditions=[]", "train.condition_dropout={}"]
+    options = [*CONDITIONED, *unread, f"train.ignore_conditions={ignored}"]
+    components = Components.of(load_recipe(tiny, options))
+    with pytest.raises(ComponentError, match=message):
+        check_conditions(*of(components), readers=[ReadsOne(name)])
+
+
+def of(components):
+    c = components
+    return c.planned_model, c.path, c.data, c.train, c.sample, c.evaluate
+
+
+def test_an_objective_reads_no_condition_by_default(tiny):
+    assert Components.of(load_recipe(tiny, CONDITIONED)).objective.reads == frozenset()
 
 
 def test_a_source_reads_the_condition_of_its_sample(tiny):
@@ -170,7 +224,7 @@ def test_a_trained_network_has_the_conditional_mean_in_closed_form(tiny, tmp_pat
     """x1 given c is N(A c, 0.3^2 I); the null branch is the marginal, of variance 1.34."""
     options = ["train.steps=500", "train.batch_size=256", "train.lr=0.005", "train.ema=0.98"]
     recipe = load_recipe(
-        tiny, [*CONDITIONED, *options, "train.schedule=cosine", "sample=null", "evaluate=null"]
+        tiny, [*CONDITIONED, *options, "train.lr_schedule=cosine", "sample=null", "evaluate=null"]
     )
     field = fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True).field()
     c = torch.tensor([1.0, -2.0])

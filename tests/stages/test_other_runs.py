@@ -8,7 +8,7 @@ import torch
 import fmcore
 from fmcore import stages  # noqa: F401  # the fixture `no_pictures` patches it
 from fmcore.errors import RunError
-from fmcore.recipe.run_options import run_options
+from fmcore.recipe.parts import run_options
 from fmcore.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -60,6 +60,34 @@ def test_a_relative_folder_is_relative_to_the_recipe(base):
     assert found.run == run.root
 
 
+@pytest.mark.parametrize(
+    ("written", "override", "expected"),
+    [
+        ("???", "train.init.run=/b", ("/b", "ema")),
+        ("/a", "train.init.weights=raw", ("/a", "raw")),
+        ("{run: /a, weights: raw}", "train.init=/b", ("/b", "raw")),
+        ("/a", "train.init={run: /b, weights: raw}", ("/b", "raw")),
+    ],
+)
+def test_a_folder_alone_merges_with_a_mapping(base, written, override, expected):
+    file = base[0].with_name("merged.yaml")
+    file.write_text(f"extends: tiny.yaml\ntrain: {{init: {written}}}\n")
+    found = run_options(fmcore.load_recipe(file, [override]))["train.init"]
+    assert (str(found.run), found.weights) == expected
+
+
+def test_a_value_that_is_no_run_is_refused_by_the_option(base):
+    message = r"train\.init: expected its `run`, a mapping of options or null, got a list"
+    with pytest.raises(fmcore.RecipeError, match=message):
+        fmcore.load_recipe(base[0], ["train.init=[1]"])
+
+
+def test_a_dry_run_names_a_run_that_has_yet_to_be_made(base, tmp_path):
+    recipe = fmcore.load_recipe(base[0], [f"train.init={tmp_path / 'later'}"])
+    (missing,) = fmcore.stages.dry_run(recipe, "cpu").missing
+    assert missing.startswith(f"train.init: {tmp_path / 'later'}: no such folder")
+
+
 def test_training_starts_from_the_weights_of_the_run(base, tmp_path):
     _, run = base
     made = tuned(base, tmp_path / "tuned", "train.steps=1", "train.lr=1e-30")
@@ -94,7 +122,7 @@ def test_weights_that_changed_since_the_start_are_refused(base, tmp_path):
     description = first.folder.root / "checkpoints" / "step-000000006.json"
     facts = json.loads(description.read_text())
     description.write_text(json.dumps({**facts, "sha256": "0" * 64}))
-    with pytest.raises(RunError, match="weights of the run 'train.init'"):
+    with pytest.raises(RunError, match=r"weights of the run 'train\.init'"):
         fmcore.run(recipe, init, out=made.folder.root, quiet=True)
 
 
@@ -163,5 +191,6 @@ def test_each_opening_has_its_own_counters_and_frozen_weights(base):
     one, other = option.open(), option.open()
     one(torch.zeros(1, 2), torch.zeros(1))
     assert (one.nfe, other.nfe) == (1, 0)
-    assert one.model is other.model and not one.model.training
+    assert one.model is other.model
+    assert not one.model.training
     assert not any(p.requires_grad for p in one.model.parameters())
