@@ -44,7 +44,7 @@ def test_recipes_are_offered_by_name():
 def test_the_keys_of_a_recipe_are_those_of_the_schema():
     sections = [key.rstrip(".=") for key in offered("fmcore run digits ")]
     assert list(dict.fromkeys(sections)) == [option.name for option in list_options(Sections)]
-    mappings = {"evaluate", "best"}  # which have keys of their own
+    mappings = {"evaluate", "best", "init"}  # which have keys of their own
     wanted = [f"train.{o.name}{'.' if o.name in mappings else '='}" for o in list_options(Train)]
     assert offered("fmcore run digits train.") == wanted
     assert offered("fmcore run digits tra") == ["train."]
