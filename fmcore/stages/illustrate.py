@@ -127,7 +127,7 @@ def _portraits(sampler: Sampler, folder: RunFolder) -> list[Portrait]:
 
 def _portrayed(sampler: Sampler, x: Tensor, indices: Sequence[int]) -> list[Portrait]:
     """Return the portraits of `x`, the samples `indices` as shards store them."""
-    condition: Mapping[str, Tensor] = sampler.condition(indices) or {}
+    condition: Mapping[str, Tensor] = sampler.described(indices)
     decoded = decoded_from(sampler.components.codec, {"x": x, **condition})
     return sampler.components.data.portray(x, condition, decoded)
 

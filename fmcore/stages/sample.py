@@ -25,6 +25,7 @@ from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.guidance import Guidance
 from fmcore.interfaces.levels import from_levels, to_levels
+from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.problem import Problem, Solution, SolverCallback, Status
 from fmcore.interfaces.randomness import noise_of
 from fmcore.interfaces.rows import Rows
@@ -130,7 +131,8 @@ class Sampler:
             measured = self._measured(rows["x1"], indices)
             return {**measured, **{k: v for k, v in rows.items() if k in entries}}
         own = {} if source is None else self._own
-        found = {k: v.expand(len(indices), *v.shape[1:]).clone() for k, v in own.items()}
+        # of several rows, such as the sentences of a text, sample i has row i, modulo their number
+        found = {k: v[[i % len(v) for i in indices]] for k, v in own.items()}
         for name in readers_of(self.field.model, self.field.path) - found.keys() - {"label"}:
             needed = name in source_reads(self.field.path)
             if name in entries and (needed or not entries[name].droppable):
@@ -170,7 +172,7 @@ class Sampler:
 
     @cached_property
     def _own(self) -> dict[str, Tensor]:
-        """The entries that a user gives for every sample, `(1, *shape)` each."""
+        """The entries that a user gives: `(1, *shape)` each, or a row for each of several samples."""
         return encode_values(self.components.data, self.settings)
 
     def noise(self, indices: Sequence[int]) -> Tensor:
@@ -265,12 +267,23 @@ class Sampler:
             **self._stored_condition(indices),
         }
 
+    def described(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Return the raw conditions of samples `indices`, on the CPU, with the mask that they were
+        drawn with: a network may decide how long a sample is.
+        """
+        raw = dict(self.condition(indices) or {})
+        if "mask" in raw and type(self.field.model).prepare is not VectorField.prepare:
+            with torch.no_grad():
+                made = self._prepared(indices)
+            raw["mask"] = (made or raw).get("mask", raw["mask"]).cpu()
+        return raw
+
     def _stored_condition(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the entries of a shard that hold the conditions, and the example of each."""
         stored = {
             # an entry called `x` or `status` must not replace the shard's own
             name if name in ("label", "mask") else f"{CONDITION}{name}": value
-            for name, value in (self.condition(indices) or {}).items()
+            for name, value in self.described(indices).items()
             if not name.startswith(PRESENT)
         }
         if isinstance(self.settings.condition, str):

@@ -1,0 +1,67 @@
+"""Speech and audio: spectrograms of texts and of recordings, and their sounds."""
+
+from __future__ import annotations
+
+from fmcore import Register, hookimpl
+
+__all__ = ["register_codecs", "register_datasets", "register_metrics", "register_models"]
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Register the datasets of speech."""
+    register(
+        "speech",
+        "fmcore_audio.speech:Speech",
+        summary="recordings and their texts: metadata.csv and wavs/, as LJ Speech",
+    )
+    register(
+        "asterisk",
+        "fmcore_audio.asterisk:Asterisk",
+        summary="568 prompts of one voice, of a Debian package",
+    )
+    register(
+        "spoken_digits",
+        "fmcore_audio.spoken_digits:SpokenDigits",
+        summary="strings of digits, spoken by espeak-ng",
+    )
+
+
+@hookimpl
+def register_models(register: Register) -> None:
+    """Register the networks of speech."""
+    register(
+        "speech_small",
+        "fmcore_audio.speech_small:SpeechSmall",
+        summary="text to spectrogram by dilated convolutions, for a few minutes on a CPU",
+    )
+
+
+@hookimpl
+def register_codecs(register: Register) -> None:
+    """Register what makes sounds of spectrograms."""
+    register(
+        "griffin_lim",
+        "fmcore_audio.griffin_lim:GriffinLim",
+        summary="sounds of spectrograms, without a trained vocoder",
+    )
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Register the metrics of speech."""
+    register(
+        "word_error",
+        "fmcore_audio.word_error:WordError",
+        summary="word error rate of spoken samples, by PocketSphinx",
+    )
+    register(
+        "mel_l1",
+        "fmcore_audio.mel_metrics:MelL1",
+        summary="difference of log-mel values from the recordings, after time warping",
+    )
+    register(
+        "detail",
+        "fmcore_audio.mel_metrics:Detail",
+        summary="variance of differences between frames, relative to the recordings",
+    )
