@@ -14,6 +14,9 @@ from fmcore.cli.summary import drawn
 
 __all__ = ["sample"]
 
+FILES = (".png", ".txt", ".wav")
+"""The formats of one file; other names are folders, which may have a dot."""
+
 
 @click.command(short_help="Draw samples from a finished run again.")
 @run_argument
@@ -23,9 +26,10 @@ __all__ = ["sample"]
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best there is.")
 @click.option(
     "--to",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Draw into this folder; by default the run, or RUN/variants where it has other samples.",
+    metavar="DIR|FILE",
+    type=click.Path(path_type=Path),
+    help="Draw into this folder; by default the run, or RUN/variants where it has other samples. "
+    "A name in .wav, .png or .txt is one file with the samples for your condition.",
 )
 @click.option(
     "--pairs",
@@ -52,6 +56,7 @@ def sample(
 
     \b
       fmcore sample runs/digits/20260101-120000 solver=rk4 solver.nfe=16 --to rk4
+      fmcore sample runs/speech condition.text="four two seven" --to out.wav
     """
     from fmcore import stages
 
@@ -61,6 +66,12 @@ def sample(
         stages.pairs(run, pairs, overrides, device=device)
         click.echo(pairs)
         return
+    if to is not None and to.suffix.lower() in FILES and not to.is_dir():
+        stages.sample_file(run, to, overrides, device=device, quiet=quiet)
+        click.echo(to)
+        return
+    if to is not None and to.exists() and not to.is_dir():
+        raise click.UsageError(f"--to {to}: is a file; a folder is needed")
     made = stages.sample(
         run, overrides, to=to, device=device, quiet=quiet, accept_changes=accept_changes
     )

@@ -69,7 +69,8 @@ class Dataset(ABC):
         return tuple(self.entries)
 
     def encode(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Turn the values that a user gives for one sample into entries, `(1, *shape)` each.
+        """Turn the values that a user gives for one sample into entries, `(1, *shape)` each; or
+        those for several samples, a row for each.
 
         By default the values are numbers, nested lists or tensors of the entries' shapes.  Raises
         ComponentError for a name that is not in `takes`, and for values that do not fit.
@@ -144,6 +145,20 @@ class Dataset(ABC):
         only decodes makes of them, such as sounds of spectrograms; None without one.
         """
         return []
+
+    def joined(
+        self,
+        x: Tensor,
+        condition: Mapping[str, Tensor],
+        decoded: Decoded | None,
+        given: Mapping[str, Any],
+    ) -> list[Portrait]:
+        """Return files of which each holds all of the samples `x`, drawn for the rows of what
+        `encode` made of `given`: the sentences of a text, one after the other.
+
+        The arguments are those of `portray`.  By default the portraits of the samples.
+        """
+        return self.portray(x, condition, decoded)
 
     def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
         """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random

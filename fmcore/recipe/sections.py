@@ -162,6 +162,7 @@ class Sample:
     modulo the number of classes.  `condition` is where other conditions come from: sample i has
     those of example i, modulo their number, of the split `train` or `test`; or all samples have the
     given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    `temperature` multiplies the first noise, which must be Gaussian: below 1, less variety.
     `guidance` changes the field of the samples; the first of several is the innermost.
     """
 
@@ -174,6 +175,7 @@ class Sample:
     label: Count | None = None
     condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
+    temperature: Annotated[float, Gt(0)] = 1.0
     guidance: tuple[Guidance, ...] | None = None
 
 

@@ -45,6 +45,7 @@ from fmcore.stages.illustrate import illustrate_samples, illustrate_training
 from fmcore.stages.other_runs import check_runs, refuse_own_run
 from fmcore.stages.sample import Sampler, provenance_of, sampling_field, shards_of
 from fmcore.stages.sample import sample as sample_stage
+from fmcore.stages.sample_file import write_file
 from fmcore.stages.train import train as train_stage
 from fmcore.stages.weights import shared_field, trained_field
 from fmcore.training.checks import check_training
@@ -52,7 +53,7 @@ from fmcore.training.checks import check_training
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Run", "evaluate", "open_run", "pairs", "run", "sample"]
+__all__ = ["Run", "evaluate", "open_run", "pairs", "run", "sample", "sample_file"]
 
 RESUME_WITH_OUT = "give the same command with --out {root}"
 RESUME_HINT = "give the same command again"
@@ -274,6 +275,29 @@ def sample(
                 illustrate_samples(sampler, folder)
                 write_report(folder)
     return job.made
+
+
+def sample_file(
+    root: str | os.PathLike[str],
+    file: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+) -> None:
+    """Write the samples of the run at `root` for a user's own conditions to `file`, such as the
+    sentences of a text to a WAV file.
+
+    `overrides` are of its `sample` section.  Nothing in the run changes.
+    """
+    with interruptible():
+        opened = _opened(root, "sample", overrides, device, quiet)
+        components, chosen = opened.components, opened.accelerator.device
+        settings = components.sample
+        if settings is None:
+            raise components.missing("sample")
+        field, _ = sampling_field(components, settings, opened.folder, chosen)
+        write_file(Sampler(components, settings, field, chosen), components, Path(file))
 
 
 def pairs(

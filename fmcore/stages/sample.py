@@ -23,6 +23,7 @@ from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
+from fmcore.interfaces.gaussian import Gaussian
 from fmcore.interfaces.guidance import Guidance
 from fmcore.interfaces.levels import from_levels, to_levels
 from fmcore.interfaces.model import VectorField
@@ -170,6 +171,13 @@ class Sampler:
             "test" if self.settings.condition == "test" else "train"
         )
 
+    @property
+    def own_rows(self) -> int:
+        """The number of samples that a user's values are for, such as sentences: at least 1."""
+        if not isinstance(self.settings.condition, dict):
+            return 1
+        return max((len(value) for value in self._own.values()), default=1)
+
     @cached_property
     def _own(self) -> dict[str, Tensor]:
         """The entries that a user gives: `(1, *shape)` each, or a row for each of several samples."""
@@ -177,13 +185,21 @@ class Sampler:
 
     def noise(self, indices: Sequence[int]) -> Tensor:
         """Return the initial states of samples `indices`, on the CPU."""
-        return noise_of(
+        drawn = noise_of(
             self.field.path.prior(),
             indices,
             self.components.state_shape,
             self.seed,
             self.condition(indices),
         )
+        if self.settings.temperature == 1:
+            return drawn
+        if not isinstance(self.field.path.noise(), Gaussian):
+            raise ComponentError(
+                f"sample.temperature needs Gaussian noise, and the path's source is "
+                f"{type(self.field.path.noise()).__name__}: leave it out"
+            )
+        return self.settings.temperature * drawn
 
     def solve(
         self,
@@ -471,6 +487,8 @@ def provenance_of(
     values.pop("keep_on_disk")  # the samples do not depend on it
     if values["condition"] is None:  # as samples of earlier versions were recorded
         values.pop("condition")
+    if values["temperature"] == 1:
+        values.pop("temperature")
     values["guidance"] = values["guidance"] or None  # an empty list is none
     along, plugins = values.pop("path"), used_plugins(components, True)
     runs = {k: v for k, v in weights_used(components).items() if k.startswith("sample.")}

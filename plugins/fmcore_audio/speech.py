@@ -189,7 +189,8 @@ class SpeechData(MelOptions, Dataset):
         if other or not isinstance(text, str | list) or not _is_text(text):
             return super().encode(given)
         texts = [text] if isinstance(text, str) else text
-        rows = [self._padded(part) for whole in texts for part in sentences(whole) or [""]]
+        parts = [self._spoken(part) for whole in texts for part in sentences(whole) or [""]]
+        rows = [self._padded(part) for part in parts]
         found = {"text": torch.stack(rows), "mask": torch.ones(len(rows), 1, self.shape[-1])}
         if "pace" in given:
             pace = given["pace"]
@@ -197,6 +198,11 @@ class SpeechData(MelOptions, Dataset):
                 raise ComponentError(f"condition 'pace' is {pace!r}, should be from 0.2 to 5")
             found["pace"] = torch.full((len(rows),), float(pace))
         return found
+
+    def _spoken(self, sentence: str) -> str:
+        """Return the sentence without the mark at its end, where that is no symbol."""
+        end = sentence[-1:]
+        return sentence[:-1] if end in set(".!?;") - set(self.symbols) else sentence
 
     def _padded(self, text: str) -> Tensor:
         indices = self.alphabet.indices(text)
@@ -215,16 +221,26 @@ class SpeechData(MelOptions, Dataset):
         """Return the spectrogram of each sample, and its sound where the recipe has a codec."""
         return mel_portraits(self, x, condition, decoded, self.texts(condition))
 
-    def joined(self, decoded: Decoded, given: Mapping[str, Any]) -> Portrait:
-        """Return the sounds one after the other, with a short silence between them."""
-        rate = decoded.rate or self.rate
-        silence = torch.zeros(round(PAUSE_SECONDS * rate))
-        lengths = [decoded.values.shape[-1]] * len(decoded.values)
+    def joined(
+        self,
+        x: Tensor,
+        condition: Mapping[str, Tensor],
+        decoded: Decoded | None,
+        given: Mapping[str, Any],
+    ) -> list[Portrait]:
+        """Return a sound of the sentences one after the other, with a short silence between them,
+        and a picture of the first.
+        """
+        picture = self.portray(x[:1], condition)
+        if decoded is None or decoded.rate is None:
+            return picture
+        silence = torch.zeros(round(PAUSE_SECONDS * decoded.rate))
+        lengths = [decoded.values.shape[-1]] * len(x)
         if decoded.lengths is not None:
             lengths = decoded.lengths.tolist()
-        parts = [part for row, n in zip(decoded.values, lengths, strict=True)
-                 for part in (row[:n], silence)]
-        return Portrait.sound(torch.cat(parts[:-1]), rate)
+        spoken = [row[:n] for row, n in zip(decoded.values, lengths, strict=True)]
+        parts = [part for sound in spoken for part in (silence, sound)][1:]
+        return [Portrait.sound(torch.cat(parts), decoded.rate), *picture]
 
 
 @final

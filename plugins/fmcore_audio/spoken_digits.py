@@ -56,8 +56,7 @@ class SpokenDigits(SpeechData):
         waves = _spoken(texts, self.rate)
         own = slice(self.count) if self.split == "train" else slice(self.count, None)
         return [
-            Clip(text, len(wave), wave)
-            for text, wave in zip(texts[own], waves[own], strict=True)
+            Clip(text, len(wave), wave) for text, wave in zip(texts[own], waves[own], strict=True)
         ]
 
 

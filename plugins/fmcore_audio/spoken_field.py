@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -71,8 +72,10 @@ class SpokenField(VectorField):
     def prepare(self, condition: Condition | None, x1: Tensor | None = None) -> Prepared:
         if condition is None:
             return Prepared(None)
-        # in float32: a rounded duration would shift all that follows
-        with torch.autocast(condition["text"].device.type, enabled=False):
+        device = condition["text"].device.type
+        # in float32: a rounded duration would shift all that follows; meta tensors know no autocast
+        exact = nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
+        with exact:
             text, symbols = _first(condition["text"])
             self._require_known(text)
             mu, log_w = self.encode(text, symbols)
@@ -95,9 +98,7 @@ class SpokenField(VectorField):
     def embedding_size(self) -> int:
         """The number of symbols that the encoder has, with padding."""
 
-    def _timed(
-        self, condition: Condition, mu: Tensor, log_w: Tensor, symbols: Tensor
-    ) -> Prepared:
+    def _timed(self, condition: Condition, mu: Tensor, log_w: Tensor, symbols: Tensor) -> Prepared:
         w = log_w.clamp(max=MOST_LOG).exp()
         if "pace" in condition:
             w = w / condition["pace"][:, None]
@@ -129,6 +130,7 @@ class SpokenField(VectorField):
         prepared = {"mu": mean * mask, "mask": mask}
         if "draw/segment" not in condition or self.segment is None:
             return Prepared(prepared, losses)
+        # a clip shorter than the segment begins at its first frame, and is padded
         room = (mask[:, 0].sum(1) - self.segment).clamp_min(0)
         start = (condition["draw/segment"] * (room + 1)).long().clamp(max=x1.shape[-1])
         cut = {name: _cut(value, start, self.segment) for name, value in prepared.items()}

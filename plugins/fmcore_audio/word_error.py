@@ -106,7 +106,9 @@ class Recogniser:
         if not len(wave):
             return ""
         # half a second of silence at both ends: the model was trained on it
-        padded = torch.nn.functional.pad(wave / wave.abs().max().clamp_min(1e-6) * 0.7, (8000, 8000))
+        padded = torch.nn.functional.pad(
+            wave / wave.abs().max().clamp_min(1e-6) * 0.7, (8000, 8000)
+        )
         pcm = (padded.numpy() * 32767).astype(np.int16).tobytes()
         self._decoder.start_utt()
         self._decoder.process_raw(pcm, full_utt=True)
