@@ -25,6 +25,11 @@ def register_datasets(register: Register) -> None:
         "fmcore_audio.spoken_digits:SpokenDigits",
         summary="strings of digits, spoken by espeak-ng",
     )
+    register(
+        "audio_sr",
+        "fmcore_audio.audio_sr:AudioSR",
+        summary="sounds and their low-passed copies, for bandwidth extension",
+    )
 
 
 @hookimpl
@@ -34,6 +39,11 @@ def register_models(register: Register) -> None:
         "speech_small",
         "fmcore_audio.speech_small:SpeechSmall",
         summary="text to spectrogram by dilated convolutions, for a few minutes on a CPU",
+    )
+    register(
+        "wideband",
+        "fmcore_audio.wideband:Wideband",
+        summary="bandwidth extension by dilated convolutions, for a few minutes on a CPU",
     )
 
 
@@ -64,4 +74,14 @@ def register_metrics(register: Register) -> None:
         "detail",
         "fmcore_audio.mel_metrics:Detail",
         summary="variance of differences between frames, relative to the recordings",
+    )
+    register(
+        "lsd",
+        "fmcore_audio.lsd:LSD",
+        summary="log-spectral distance of bandwidth extension",
+    )
+    register(
+        "lsd_hf",
+        "fmcore_audio.lsd:LSDHF",
+        summary="log-spectral distance above the cutoff",
     )

@@ -8,8 +8,14 @@ import torch
 
 from fmcore import Portrait
 
-TEXTS = [f"tone {word}" for word in ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]]
-TEXTS += [f"note {word}" for word in ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]]
+TEXTS = [
+    f"tone {word}"
+    for word in ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+]
+TEXTS += [
+    f"note {word}"
+    for word in ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+]
 
 
 def tone(seconds, hertz, rate=16000):

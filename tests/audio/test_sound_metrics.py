@@ -141,7 +141,9 @@ def test_true_spectrograms_are_understood_and_noise_is_not():
         metric = fmcore.create(
             "metric",
             "word_error",
-            words=tuple(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]),
+            words=tuple(
+                ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+            ),
         )
         metric.begin(evaluation)
         decoded = codec.decode(state, batch)
