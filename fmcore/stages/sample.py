@@ -180,7 +180,7 @@ class Sampler:
 
     @cached_property
     def _own(self) -> dict[str, Tensor]:
-        """The entries that a user gives: `(1, *shape)` each, or a row for each of several samples."""
+        """The entries that a user gives: one row for every sample, or a row for each."""
         return encode_values(self.components.data, self.settings)
 
     def noise(self, indices: Sequence[int]) -> Tensor:

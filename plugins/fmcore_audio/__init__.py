@@ -41,6 +41,11 @@ def register_models(register: Register) -> None:
         summary="text to spectrogram by dilated convolutions, for a few minutes on a CPU",
     )
     register(
+        "matcha",
+        "fmcore_audio.matcha:Matcha",
+        summary="Matcha-TTS: text to spectrogram by transformers and a 1-D U-Net",
+    )
+    register(
         "wideband",
         "fmcore_audio.wideband:Wideband",
         summary="bandwidth extension by dilated convolutions, for a few minutes on a CPU",

@@ -251,8 +251,8 @@ def crossfaded(windows: Tensor) -> Tensor:
 
 
 def extended(spec: MelSpec, low: Tensor, mel: Tensor, cutoff: float, rounds: int) -> Tensor:
-    """Return the sound whose spectrum is that of `low`, `(samples,)`, up to `cutoff` Hz, and has the
-    magnitudes of `mel`, `(mels, frames)` of log values, above.
+    """Return the sound whose spectrum is that of `low`, `(samples,)`, up to `cutoff` Hz, and has
+    the magnitudes of `mel`, `(mels, frames)` of log values, above.
 
     The phases above are those of `rounds` rounds of the Griffin-Lim algorithm (1984) in which the
     spectrum below is kept.

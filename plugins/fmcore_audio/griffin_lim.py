@@ -67,8 +67,10 @@ def magnitudes(spec: MelSpec, mel: Tensor, updates: int) -> Tensor:
     """
     filters = spec.filters.to(mel)
     back, gram = filters.T @ mel, filters.T @ filters
-    # every bin begins with its share of the filters that cover it
-    found = back / filters.sum(0).square()[:, None].clamp_min(1e-12)
+    # Every bin begins at the mean level of the filters that cover it.  A bin at the edge of a
+    # filter would otherwise begin, and stay, far too large.
+    levels = mel / filters.sum(1)[:, None]
+    found = filters.T @ levels / filters.sum(0)[:, None].clamp_min(1e-12)
     for _ in range(updates):
         found = found * back / (gram @ found).clamp_min(1e-12)
     return found

@@ -13,6 +13,7 @@ from fmcore_audio.griffin_lim import GriffinLim, magnitudes
 from fmcore_audio.mel import MelSpec
 from fmcore_audio.mel_metrics import Detail, MelL1, warped_distance
 from fmcore_audio.speech import Speech
+from fmcore_audio.spoken_digits import DIGITS
 from fmcore_audio.word_error import plain, word_distance
 
 from .conftest import tone
@@ -121,8 +122,8 @@ def test_distances_are_in_units_of_log_mel_values(evaluation):
 
 
 def test_word_error_refuses_data_without_texts():
+    metric = fmcore.create("metric", "word_error")
     with pytest.raises(ComponentError, match="spoken texts"):
-        metric = fmcore.create("metric", "word_error")
         metric.check(fmcore.create("data", "digits"), fmcore.create("path", "ot"))
 
 
@@ -141,9 +142,7 @@ def test_true_spectrograms_are_understood_and_noise_is_not():
         metric = fmcore.create(
             "metric",
             "word_error",
-            words=tuple(
-                ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-            ),
+            words=DIGITS,
         )
         metric.begin(evaluation)
         decoded = codec.decode(state, batch)

@@ -7,6 +7,7 @@ import torch
 
 from fmcore import ComponentError, ConditionSpec
 from fmcore.testing import ModelSuite
+from fmcore_audio.matcha import Matcha, masked_group_norm, rotated
 from fmcore_audio.speech_small import SpeechSmall
 
 SHAPE = (6, 16)
@@ -55,6 +56,36 @@ class SpokenSuite(ModelSuite):
 class TestSpeechSmall(SpokenSuite):
     def component(self):
         return small()
+
+
+class TestMatcha(SpokenSuite):
+    def component(self):
+        return Matcha(
+            shape=SHAPE, entries=ENTRIES, symbols=4, text_width=8, layers=1, width=16, middle=1
+        )
+
+
+def test_the_statistics_of_group_normalisation_are_those_of_existing_frames():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 8, 10, generator=generator)
+    mask = torch.ones(2, 1, 10)
+    mask[0, :, 6:] = 0
+    found = masked_group_norm(x, mask, 4)
+    alone = torch.nn.functional.group_norm(x[:1, :, :6], 4)
+    torch.testing.assert_close(found[:1, :, :6], alone)
+    torch.testing.assert_close(found[1:], torch.nn.functional.group_norm(x[1:], 4))
+    # torch's own, over padding, as in the released Matcha-TTS, gives something else
+    padded = torch.nn.functional.group_norm(x * mask, 4)
+    assert float((padded[:1, :, :6] - alone).abs().max()) > 0.1
+
+
+def test_products_of_rotated_vectors_depend_on_the_distance():
+    a, b = torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    one, other = rotated(a.expand(9, 8)), rotated(b.expand(9, 8))
+    products = one @ other.T
+    for distance in range(-3, 4):
+        line = products.diagonal(distance)
+        torch.testing.assert_close(line, line[:1].expand_as(line), rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture
