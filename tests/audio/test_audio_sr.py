@@ -139,7 +139,7 @@ def test_a_joined_file_has_the_length_and_the_loudness_of_the_input(folder, tmp_
 
 
 def test_a_file_that_is_missing_is_named(folder):
-    with pytest.raises(ComponentError, match="condition 'file': nowhere.wav: there is no such"):
+    with pytest.raises(ComponentError, match=r"condition 'file': nowhere\.wav: there is no such"):
         AudioSR(root=folder, **SMALL).encode({"file": "nowhere.wav"})
 
 

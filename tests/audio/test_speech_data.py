@@ -88,9 +88,10 @@ def test_a_line_that_does_not_fit_is_named(tmp_path, line, named):
     (tmp_path / "wavs").mkdir()
     write_wav(tmp_path / "wavs" / "b.wav", tone(0.5, 300))
     (tmp_path / "metadata.csv").write_text(line + "\n")
+    text = line.partition("|")[2]
+    split = "test" if is_held_out(text) else "train"
     with pytest.raises(DataError, match=named):
-        for split in ("train", "test"):
-            print(Speech(root=tmp_path, split=split, **SMALL).length)
+        print(Speech(root=tmp_path, split=split, **SMALL).length)
 
 
 def test_stereo_is_averaged_and_8_bits_are_read(tmp_path):

@@ -170,5 +170,5 @@ def test_a_table_of_fewer_symbols_than_the_text_is_refused():
 
 
 def test_data_without_text_are_refused():
-    with pytest.raises(ComponentError, match="needs spectrograms.*text and mask"):
+    with pytest.raises(ComponentError, match=r"needs spectrograms.*text and mask"):
         SpeechSmall(shape=(3, 8, 8), entries={})
