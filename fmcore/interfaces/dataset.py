@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
 from fmcore.interfaces.levels import from_levels
+from fmcore.interfaces.portrait import Portrait
 from fmcore.interfaces.rows import Rows
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
@@ -132,6 +134,17 @@ class Dataset(ABC):
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the examples at `indices`, each in [0, length): `x1` and its conditions."""
 
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return files that show the samples `x`, one for each or one for several; [] for none.
+
+        `x` is as `batch` gives `x1`: levels of data with levels, else float32, `(batch, *shape)`,
+        on the CPU.  `condition` holds the entries of these samples.  `decoded` is what a codec that
+        only decodes makes of them, such as sounds of spectrograms; None without one.
+        """
+        return []
+
     def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
         """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random
         crops, flips and other noise from `rows`.  Its `x1` is float32.
@@ -140,6 +153,12 @@ class Dataset(ABC):
         batch itself.
         """
         return batch
+
+    def latents(self, codec: Codec, indices: Sequence[int]) -> Tensor | None:
+        """Return the latents by `codec` that are stored with the examples at `indices`, `(batch,
+        *latent shape)` float32; None where none are, and they are encoded in each batch.
+        """
+        return None
 
     @final
     def with_split(self, split: Split) -> Self:
@@ -162,6 +181,17 @@ class ImageDataset(Dataset):
     @abstractmethod
     def levels(self) -> int:
         """The number of integer levels of a pixel: 256 for 8-bit images."""
+
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return a PNG of each image at its own size; the caption gives the label."""
+        labels = condition.get("label")
+        captions = [""] * len(x) if labels is None else [f"label {int(n)}" for n in labels]
+        return [
+            Portrait.picture(image, self.levels, caption)
+            for image, caption in zip(x, captions, strict=True)
+        ]
 
     def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
         """Mirror the images, where `flip` asks for it, and turn levels into points.

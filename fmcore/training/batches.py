@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import DataError
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.condition import dropped, with_flags
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.dataset import Dataset
@@ -25,6 +26,9 @@ from fmcore.interfaces.tensors import to_device
 from fmcore.training.order import EpochOrders
 
 __all__ = ["Batches"]
+
+DRAW = "draw/"
+"""Prefix of the random numbers that a network needs in training."""
 
 MAX_POOLS = 8
 """Pools held in memory: usually one for each micro-batch of a step."""
@@ -47,7 +51,8 @@ class Batches:
     """The batches of a training, by step.
 
     A batch has the same rows however many processes or micro-batches share it.  Noise and
-    augmentations are drawn on `device`, to which the data are moved first.
+    augmentations are drawn on `device`, to which the data are moved first.  With a `codec`, x1 are
+    the latents of the augmented examples.
     """
 
     data: Dataset
@@ -59,6 +64,7 @@ class Batches:
     dropout: Mapping[str, float] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     device: torch.device = field(default=torch.device("cpu"))
+    codec: Codec | None = None
     _pools: dict[_Key, Pairing] = field(default_factory=dict, init=False, repr=False)
     _draws_ahead: dict[_Key, _Drawn] = field(default_factory=dict, init=False, repr=False)
 
@@ -120,6 +126,8 @@ class Batches:
         return _Drawn(drawn.x0[own], drawn.x1[own], {k: v[own] for k, v in drawn.condition.items()})
 
     def _steps_ahead(self, rows: int) -> int:
+        if self.codec is not None and self.codec.encodes:
+            return 1  # an encoder keeps many activations of each example
         row = math.prod(self.data.shape) + sum(e.size for e in self.data.entries.values())
         return max(1, min(MAX_AHEAD, AHEAD_VALUES // max(1, rows * row)))
 
@@ -141,17 +149,47 @@ class Batches:
 
     def _drawn(self, steps: range, rows: range) -> _Drawn:
         """Return noise and data of `rows` of every one of `steps`, step after step."""
-        batch = self.data.batch([i for step in steps for i in self.indices(step, rows)])
+        indices = [i for step in steps for i in self.indices(step, rows)]
+        batch = self.data.batch(indices)
         self._require_labels_below_classes(batch.get("label"))
         batch = {name: to_device(value, self.device) for name, value in batch.items()}
         batch = self.data.augmented(batch, self._rows("data", steps, rows))
         x1, x0 = batch.pop("x1"), batch.pop("x0", None)  # a dataset of pairs provides the noise
+        if self.codec is not None and self.codec.encodes:
+            x1 = self._encoded(self.codec, x1, indices, self._rows("codec", steps, rows))
         given = {k: v for k, v in batch.items() if k not in self.ignored}
         if x0 is None:
             # sources read undropped conditions
             x0 = self._sampled(self.path.noise(), "noise", steps, rows, given or None)
         condition = self._with_dropout(with_flags(given, self.data.entries), steps, rows)
         return _Drawn(x0=x0, x1=x1, condition=condition)
+
+    def _encoded(self, codec: Codec, x1: Tensor, indices: list[int], rows: Rows) -> Tensor:
+        """Return the latents of the points `x1`, as the data store them or encoded now."""
+        latents = self.data.latents(codec, indices)
+        if latents is None:
+            with torch.no_grad():
+                latents = codec.encode(x1, rows)
+        name = type(codec).__name__
+        require_shape(latents, (len(indices), *self.shape), f"latents of codec {name}")
+        return to_device(latents, self.device).float()
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a state of the flow, without the batch."""
+        shape = tuple(self.data.shape)
+        return shape if self.codec is None else tuple(self.codec.shape(shape))
+
+    def network_draws(
+        self, shapes: Mapping[str, tuple[int, ...]], step: int, rows: range
+    ) -> dict[str, Tensor]:
+        """Return the uniform numbers that the network needs (`VectorField.draws`), as entries of
+        the condition: `draw/NAME`, `(rows, *shape)`.
+        """
+        return {
+            f"{DRAW}{name}": self._rows(f"{DRAW}{name}", range(step, step + 1), rows).uniform(shape)
+            for name, shape in shapes.items()
+        }
 
     def _require_labels_below_classes(self, label: Tensor | None) -> None:
         """Raise DataError for a label outside [0, classes): a network would take it for the null
@@ -176,8 +214,8 @@ class Batches:
     def _sampled(
         self, source: Source, purpose: str, steps: range, rows: range, condition: Condition | None
     ) -> Tensor:
-        drawn = source.sample(self._rows(purpose, steps, rows), self.data.shape, condition)
-        wanted = (len(steps) * len(rows), *self.data.shape)
+        drawn = source.sample(self._rows(purpose, steps, rows), self.shape, condition)
+        wanted = (len(steps) * len(rows), *self.shape)
         require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
         return drawn
 

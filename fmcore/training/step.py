@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -23,7 +24,7 @@ from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.net import Batch, Net
 from fmcore.interfaces.objective import Objective
-from fmcore.interfaces.path import Path
+from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 
 __all__ = ["Step"]
@@ -170,7 +171,7 @@ class _BoundNet:
         if name not in self.step.teachers:
             known = ", ".join(self.step.teachers) or "none"
             raise ComponentError(f"no teacher '{name}'; teachers of this objective: {known}")
-        return self.step.teachers[name]
+        return _BoundTeacher(self.step.teachers[name], self.raw)
 
     def _run(self, x: Tensor, t: Tensor, until: Tensor | None) -> Tensor:
         more = {} if until is None else {"until": until}
@@ -216,6 +217,62 @@ class _BoundNet:
             finally:
                 if training:
                     model.train()
+
+
+@final
+@dataclass
+class _BoundTeacher:
+    """Another run's field with one batch's condition (see `Net.teacher`)."""
+
+    field: Predictor
+    raw: Condition | None
+
+    @property
+    def model(self) -> VectorField:
+        return self.field.model
+
+    @property
+    def path(self) -> Path:
+        return self.field.path
+
+    @property
+    def nfe(self) -> int:
+        return self.field.nfe
+
+    @property
+    def forwards(self) -> int:
+        return self.field.forwards
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.field(x, t, self._of(condition))
+
+    @torch.no_grad()
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        target: Quantity = "velocity",
+    ) -> Tensor:
+        return self.field.predict(x, t, self._of(condition), target)
+
+    @torch.no_grad()
+    def jump(
+        self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        return self.field.jump(x, t, until, self._of(condition))
+
+    @torch.no_grad()
+    def prepare(self, condition: Condition | None) -> Condition | None:
+        return self.field.prepare(condition)
+
+    def _of(self, condition: Condition | None) -> Condition | None:
+        return self._prepared if condition is None else condition
+
+    @cached_property
+    def _prepared(self) -> Condition | None:
+        return self.prepare(self.raw)
 
 
 @final
