@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.codec import Decoded
 from fmcore.interfaces.html import html_table
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class MetricBatch:
     [-1, 1]; None where only levels were stored), `levels` their levels (uint8; None for continuous
     data), and `nfe` and `status` (of Status), `(batch,)`, the cost and the end of each solve.
     For metrics that consume data: `levels` are the held-out images, or `x` the points of data
-    without levels; the other is None.
+    without levels; the other is None.  `decoded` is what a codec that only decodes makes of `x`,
+    such as sounds of spectrograms; None without one.
     """
 
     indices: Tensor
@@ -96,6 +98,7 @@ class MetricBatch:
     condition: Mapping[str, Tensor] = field(default_factory=dict)
     nfe: Tensor | None = None
     status: Tensor | None = None
+    decoded: Decoded | None = None
 
     def rows(self, chosen: Tensor) -> MetricBatch:
         """Return the rows that `chosen`, a mask or indices, selects."""
@@ -110,6 +113,7 @@ class MetricBatch:
             condition={name: value[chosen] for name, value in self.condition.items()},
             nfe=pick(self.nfe),
             status=pick(self.status),
+            decoded=self.decoded and self.decoded.rows(chosen),
         )
 
 
@@ -130,6 +134,13 @@ class Metric(ABC):
 
     kind: ClassVar[str] = "metric"
     consumes: ClassVar[Literal["samples", "data"]] = "samples"
+    density: ClassVar[bool] = False
+    """Whether the metric needs the density of x1: refused for latents, which have another."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that the metric uses: texts to compare with, say."""
+        return frozenset()
 
     def check(self, data: Dataset, path: Path) -> None:  # noqa: B027  # nothing to refuse by default
         """Raise ComponentError if this cannot be measured on this data or path, DataError if files

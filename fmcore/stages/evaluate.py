@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ExpectationError, RunError
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.metric import Evaluation, MetricBatch, Result
 from fmcore.interfaces.problem import Status
@@ -33,13 +34,10 @@ from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.metric_stream import MetricRunner, Stream
 from fmcore.stages.origin import measured_on, origin_of, recorded
-from fmcore.stages.sample import CONDITION, sampler_of
+from fmcore.stages.sample import conditions_in, decoded_from, sampler_of
 from fmcore.stages.weights import shared_field, weights_of
 
 __all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "missed_bounds", "on_cpu"]
-
-NOT_CONDITIONS = ("x", "nfe", "forwards", "status", "example")
-"""The tensors of a shard that are not conditions of its samples."""
 
 
 def evaluate(
@@ -139,23 +137,24 @@ def _samples(
                 f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
                 "draw the samples again with fmcore sample"
             )
-        return as_measured(components.data, piece, tensors)
+        return as_measured(components.data, piece, tensors, components.codec)
 
     return Stream("measure samples", pieces, measured), shards.provenance()
 
 
-def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> MetricBatch:
+def as_measured(
+    data: Dataset, indices: range, drawn: Mapping[str, Tensor], codec: Codec | None = None
+) -> MetricBatch:
     """Return the samples `indices`, given as a shard stores them, as a batch for metrics."""
     images = isinstance(data, ImageDataset)
     return MetricBatch(
         indices=torch.tensor(list(indices)),
         x=None if images else drawn["x"],
         levels=drawn["x"] if images else None,
-        condition={
-            k.removeprefix(CONDITION): v for k, v in drawn.items() if k not in NOT_CONDITIONS
-        },
+        condition=conditions_in(drawn),
         nfe=drawn["nfe"],
         status=drawn["status"],
+        decoded=decoded_from(codec, drawn),
     )
 
 

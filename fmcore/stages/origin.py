@@ -38,7 +38,7 @@ __all__ = [
 MEASURING = ("sample", "evaluate", "expect")
 """Sections of a recipe that describe the measurement: the provenance holds what counts of them."""
 
-MADE_ELSEWHERE = ("path", "codec", "step", "plugins")
+MADE_ELSEWHERE = ("path", "step", "plugins", "codec")
 """Facts of made.json that are in the origin: how the network was made that drew the samples."""
 
 

@@ -28,7 +28,7 @@ from fmcore.runs.signals import StopRequest
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import as_measured, held_out, on_cpu
 from fmcore.stages.origin import measured_on, origin_of, recorded
-from fmcore.stages.sample import Sampler, wrap_path_and_guidance
+from fmcore.stages.sample import Sampler, codec_facts, wrap_path_and_guidance
 
 __all__ = ["Validator", "best_step"]
 
@@ -79,7 +79,7 @@ class Validator:
     def _drawn(self, field: Field) -> Iterator[list[MetricBatch]]:
         """Yield the samples in the main process, a batch of every process at a time."""
         device, settings = _device(field), self._sample
-        guided = wrap_path_and_guidance(field, settings, device, self.components.train)
+        guided = wrap_path_and_guidance(field, settings, self.components.train)
         sampler = Sampler(self.components, settings, guided, device)
         ranges = _ranges(self.settings.count or 0, settings.batch_size)
         for first in range(0, len(ranges), self.processes.size):
@@ -87,7 +87,7 @@ class Validator:
             own = turn[self.processes.rank : self.processes.rank + 1]
             drawn = self._draw(sampler, own)
             yield [
-                as_measured(self.components.data, indices, tensors)
+                as_measured(self.components.data, indices, tensors, self.components.codec)
                 for part in self.processes.gather(drawn)
                 for indices, tensors in part
             ]
@@ -160,6 +160,7 @@ class Validator:
             "seed": self.components.seed if seed is None else seed,
             "weights": WEIGHTS,
             "count": self.settings.count,
+            **codec_facts(self.components),
         }
 
 

@@ -76,7 +76,7 @@ class Step(nn.Module):
 
         Raises ComponentError if objective or network give other losses than they declare.
         """
-        with torch.autocast(x1.device.type, enabled=False):
+        with _outside_autocast(x1.device):
             with self.autocast(x1.device):
                 prepared = self.model.prepare(condition, x1)
             batch = _cropped(Batch(self.path, x0, x1, z, condition, draws), prepared.crop)
@@ -91,19 +91,20 @@ class Step(nn.Module):
                     f"{type(self.model).__name__} gave the losses {list(losses)}, but declare "
                     f"{list(self.loss_names)}"
                 )
-            means = torch.stack([losses[name].float().mean() for name in self.loss_names])
-            return (means * self._weights(means)).sum(), means.detach()
+            means = [losses[name].float().mean() for name in self.loss_names]
+            # weights of 1 take no operation: on a small network a step is mostly operations
+            weighted = [
+                mean if weight == 1 else weight * mean
+                for weight, mean in zip(self.loss_weights, means, strict=True)
+            ]
+            total = weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum()
+            return total, torch.stack([mean.detach() for mean in means])
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The precision of the network."""
         if self.precision == torch.float32:
             return nullcontext()
         return torch.autocast(device.type, dtype=self.precision)
-
-    def _weights(self, means: Tensor) -> Tensor:
-        if all(weight == 1 for weight in self.loss_weights):
-            return torch.ones_like(means)
-        return means.new_tensor(self.loss_weights)
 
 
 @final
@@ -134,7 +135,7 @@ class _BoundNet:
     ) -> tuple[Tensor, Tensor]:
         # Two passes.  A forward-mode pass that keeps a graph fails with fused attention, with
         # recomputed activations and with bfloat16 convolutions, and undoes torch.compile.
-        state = torch.get_rng_state() if self.step.has_dropout else None
+        state = _random_state(x.device) if self.step.has_dropout else None
         value = self(x, t, until=until)
         points, tangents = [x.detach(), t.detach()], [dx.detach(), dt.detach()]
         if until is not None:
@@ -325,6 +326,18 @@ def _cropped(batch: Batch, crop: tuple[Tensor, int] | None) -> Batch:
     return replace(batch, x0=cut(batch.x0), x1=cut(batch.x1), z=z, condition=condition)
 
 
+def _outside_autocast(device: torch.device) -> AbstractContextManager[object]:
+    # where there is none to leave, entering a context at every step is a cost alone
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def _random_state(device: torch.device) -> Tensor:
+    """The state of the generator that dropout on `device` draws from."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
 @contextmanager
 def _same_random_numbers(state: Tensor | None, device: torch.device) -> Iterator[None]:
     """Let dropout repeat the masks that it drew from `state` on."""
@@ -332,5 +345,8 @@ def _same_random_numbers(state: Tensor | None, device: torch.device) -> Iterator
         yield
         return
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.set_rng_state(state)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        else:
+            torch.set_rng_state(state)
         yield
