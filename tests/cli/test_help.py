@@ -115,7 +115,8 @@ MISTAKES = {
     "for example: fmcore run digits train.steps=100\nsee: fmcore run --help\n",
     "plugins new mine": (
         "error: Missing option '--kind'. Choose from: path, source, coupling, objective, model, "
-        "solver, metric, data, time, optimizer, lr_schedule, callback\nfor example: fmcore plugins new my-path --kind path\n"
+        "solver, metric, data, time, optimizer, lr_schedule, callback\n"
+        "for example: fmcore plugins new my-path --kind path\n"
         "see: fmcore plugins new --help\n"
     ),
     "run digits --train.steps=3": (
