@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-from fmcore import ComponentError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, RowValues
+from fmcore import (
+    ComponentError,
+    Dataset,
+    Evaluation,
+    MetricBatch,
+    Path,
+    Result,
+    RowMetric,
+    RowValues,
+)
 from torch import Tensor
 
 __all__ = ["EveryMetric"]
