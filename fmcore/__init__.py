@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
+    from fmcore.interfaces.kappa_path import KappaPath
     from fmcore.interfaces.levels import from_levels, to_levels
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Prepared, Pretrained, VectorField
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
+    from fmcore.interfaces.space import Euclidean, Manifold, Product, Space, Tokens
     from fmcore.interfaces.tensors import append_dims
     from fmcore.interfaces.time_sampling import logit_normal_times, stratified_times, uniform_times
     from fmcore.recipe.create import create
@@ -70,6 +72,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.kappa_path": ("KappaPath",),
         "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
         "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
@@ -81,6 +84,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
+        "fmcore.interfaces.space": ("Euclidean", "Manifold", "Product", "Space", "Tokens"),
         "fmcore.flow.likelihood": ("LogProb", "log_prob"),
         "fmcore.interfaces.randomness": ("generator_for", "noise_of"),
         "fmcore.recipe.recipe": ("Recipe",),
@@ -111,6 +115,7 @@ __all__ = [
     "Coupling",
     "DataError",
     "Dataset",
+    "Euclidean",
     "Evaluation",
     "Field",
     "FmcoreError",
@@ -118,7 +123,9 @@ __all__ = [
     "Gaussian",
     "Guided",
     "ImageDataset",
+    "KappaPath",
     "LogProb",
+    "Manifold",
     "Metric",
     "MetricBatch",
     "MissingSplitError",
@@ -132,6 +139,7 @@ __all__ = [
     "Prepared",
     "Pretrained",
     "Problem",
+    "Product",
     "Quantity",
     "Recipe",
     "RecipeError",
@@ -146,9 +154,11 @@ __all__ = [
     "Solution",
     "Solver",
     "Source",
+    "Space",
     "Split",
     "Stats",
     "Status",
+    "Tokens",
     "UserError",
     "VectorField",
     "append_dims",

@@ -77,5 +77,10 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_spaces(register: Register) -> None:
+    """Register spaces of points (`fmcore.Space`), such as manifolds and tokens."""
+
+
+@hookspec
 def register_recipes(register: Register) -> None:
     """Register recipes: `target` is `"package:folder/file.yaml"`, a file that the package ships."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.condition import ConditionSpec, encoded
+from fmcore.interfaces.space import Euclidean, Space
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
@@ -42,6 +43,14 @@ class Dataset(ABC):
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
+
+    @property
+    def space(self) -> Space:
+        """Where the points `x1` are: R^n by default.  Reading it opens no file.
+
+        Tokens are int64 in a batch; a row of a product space is floating point.
+        """
+        return Euclidean()
 
     @property
     def classes(self) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
+from fmcore.interfaces.space import Space
 
 __all__ = ["NULL_CLASS", "Condition", "Source"]
 
@@ -20,6 +22,10 @@ broadcasts to x."""
 
 NULL_CLASS = -1
 """The label of the null class, for label dropout and classifier-free guidance."""
+
+
+SOURCES_OF_SPACES = "'uniform' (also 'wrapped_normal' on manifolds, 'mask' for tokens)"
+"""The built-in sources of points that are not in R^n, for messages."""
 
 
 class Source(Options, ABC):
@@ -41,6 +47,18 @@ class Source(Options, ABC):
     def reads(self) -> frozenset[str]:
         """The entries of the condition that a draw depends on."""
         return frozenset()
+
+    def on(self, space: Space) -> Self:
+        """Return this source for data of `space`: by default itself in R^n.
+
+        Raises ComponentError where it does not draw points of `space`.
+        """
+        if space.flat:
+            return self
+        raise ComponentError(
+            f"source {type(self).__name__} draws points of R^n, and the data are points of "
+            f"{type(space).__name__}: use source {SOURCES_OF_SPACES}"
+        )
 
     @abstractmethod
     def sample(

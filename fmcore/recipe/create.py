@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Source
+    from fmcore.interfaces.space import Space
 
 __all__ = ["create", "create_from"]
 
@@ -43,11 +44,13 @@ def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
 @overload
 def create(kind: Literal["data"], name: str, /, **options: Any) -> Dataset: ...
 @overload
+def create(kind: Literal["space"], name: str, /, **options: Any) -> Space: ...
+@overload
 def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:
     """Return a component by kind and name: `create("path", "ot", sigma_min=1e-4)`.
 
-    Kinds: path, source, coupling, objective, model, solver, metric, data.  Raises PluginError for a
+    Kinds: path, source, coupling, objective, model, solver, metric, data, space.  Raises PluginError for a
     name that is not installed or not loadable, ComponentError for options that the component does
     not have.
     """

@@ -10,7 +10,13 @@ from typing import Any, final
 import torch
 
 from fmcore.errors import ComponentError, DataError, FmcoreError, RunError
-from fmcore.flow.compatibility import check_network, check_pretrained, check_together
+from fmcore.flow.compatibility import (
+    check_network,
+    check_points,
+    check_pretrained,
+    check_together,
+    on_space,
+)
 from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
@@ -60,12 +66,14 @@ class Components:
         Raises RecipeError or ComponentError with every reason.
         """
         values = recipe.values
+        data: Dataset = recipe.build("data")
+        path, coupling = on_space(data, recipe.build("path"), recipe.build("coupling"))
         return cls(
             recipe=recipe,
             seed=values["seed"],
-            data=recipe.build("data"),
-            path=recipe.build("path"),
-            coupling=recipe.build("coupling"),
+            data=data,
+            path=path,
+            coupling=coupling,
             objective=recipe.build("objective"),
             # the network is not among them: its shape is the data's, and stages need several of it
             train=recipe.settings("train"),
@@ -98,6 +106,8 @@ class Components:
         """The arguments of the network that the data and the objective decide."""
         given: dict[str, Any] = {"shape": self.data.shape, "span": self.objective.spans}
         given["entries"] = {k: v for k, v in self.entries.items() if k != "label"}
+        given["space"] = self.data.space
+        given["output_shape"] = self.objective.output_shape(self.path, self.data.shape)
         # the data are opened only where the recipe asks for it
         if self.recipe.values["model"].get("classes") == AUTO:
             given["classes"] = self.data.classes
@@ -214,6 +224,7 @@ class Components:
         # last, since it is the first access that reads files
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")
+        check_points(self.data)
         check_conditions(
             self.planned_model, self.path, self.data, train, self.sample, self.evaluate
         )

@@ -169,6 +169,10 @@ class Sampler:
         with torch.no_grad():
             condition = self._prepared(indices)
         x = x.to(self.device)
+        frozen = (condition or {}).get("frozen")
+        if frozen is not None and t0 < t1:
+            raw = self.condition(indices) or {}
+            x = torch.where(frozen, raw["frozen_values"].to(x), x)
         mask = (condition or {}).get("mask")
         problem = Problem(
             field=self.field,
@@ -363,8 +367,9 @@ def wrap_path_and_guidance(
     """
     field = trained
     if settings.path is not None:
-        settings.solver.check(settings.path)
-        field = ChangedSchedule(field, settings.path)
+        along = settings.path.on(trained.path.space)
+        settings.solver.check(along)
+        field = ChangedSchedule(field, along)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device, train)
     return field
@@ -385,7 +390,8 @@ def _guided(
     folder = RunFolder.open(Path(guidance.weak))
     weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
     # both fields must follow the same path, or their difference means nothing
-    rescheduled = weak if settings.path is None else ChangedSchedule(weak, settings.path)
+    along = settings.path and settings.path.on(weak.path.space)
+    rescheduled = weak if along is None else ChangedSchedule(weak, along)
     return Guided(field, guidance.scale, rescheduled, guidance.interval)
 
 

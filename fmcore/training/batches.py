@@ -117,6 +117,10 @@ class Batches:
         batch = self.data.batch(self.indices(step, rows))
         self._require_labels_below_classes(batch.get("label"))
         x1 = self._points(batch.pop("x1"), step, rows)
+        if not self.data.space.flat:
+            # tokens become whole floating-point numbers, as every state of a flow
+            x1 = x1 if x1.is_floating_point() else x1.float()
+            self.data.space.require(x1, f"{type(self.data).__name__} (a batch of step {step})")
         x0 = batch.pop("x0", None)  # a dataset of pairs provides the noise
         given = {k: v for k, v in batch.items() if k not in self.ignored}
         if x0 is None:

@@ -60,6 +60,11 @@ class NLL(RowMetric):
                 f"nll is a density of continuous data; {type(data).__name__} has {data.levels} "
                 "levels a value, whose likelihood is a probability: use metric 'bits_per_dim'"
             )
+        if not data.space.continuous:
+            raise ComponentError(
+                f"nll is a density, and {type(data).__name__} gives tokens, which have a "
+                "probability: use metric 'token_bound'"
+            )
         if self.solver is not None:
             self.solver.check(path)
 

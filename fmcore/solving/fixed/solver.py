@@ -20,12 +20,14 @@ from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
+from fmcore.interfaces.space import Space
 from fmcore.solving.backends.select import Backend, execute_by
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
 from fmcore.solving.fixed.plan import LinearExpr, Plan, PlanBuilder
 from fmcore.solving.fixed.schedule import Schedule
 from fmcore.solving.interval import asked_times, inside, interval
+from fmcore.solving.on_space import solve_on_space
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["FixedSolver", "RungeKutta", "StochasticSolver"]
@@ -134,7 +136,13 @@ class FixedSolver(Solver):
         low, high = (0.0, 1.0) if path is None else (path.t_min, path.t_max)
         return str(short.plan(low, high, path))
 
+    def supports(self, space: Space) -> bool:
+        return space.continuous
+
     def solve(self, problem: Problem) -> Solution:
+        return solve_on_space(problem, self._solve)
+
+    def _solve(self, problem: Problem) -> Solution:
         self._check_kind(problem.path)
         t0, t1 = interval(problem)
         plan = self.plan(t0, t1, problem.path, asked_times(problem))
