@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
-    from fmcore.interfaces.row_metric import RowMetric, Rows
+    from fmcore.interfaces.row_metric import RowMetric, RowValues
+    from fmcore.interfaces.rows import Rows
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
@@ -80,7 +81,8 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.net": ("Batch", "Net"),
         "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
-        "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
+        "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
+        "fmcore.interfaces.rows": ("Rows",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -147,6 +149,7 @@ __all__ = [
     "Regression",
     "Result",
     "RowMetric",
+    "RowValues",
     "Rows",
     "Run",
     "RunError",

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
 
+import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.condition import ConditionSpec, encoded
+from fmcore.interfaces.levels import from_levels
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.space import Euclidean, Space
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
@@ -114,6 +117,13 @@ class Dataset(ABC):
         """A short hexadecimal hash of the content."""
 
     @property
+    def sizes(self) -> Tensor | None:
+        """The length of every example, `(length,)` int64 on the CPU, for batches of like length;
+        None where all are alike.
+        """
+        return None
+
+    @property
     def description(self) -> str:
         """The name of a known dataset with this content, in one line; empty if there is none."""
         return ""
@@ -131,6 +141,15 @@ class Dataset(ABC):
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the examples at `indices`, each in [0, length): `x1` and its conditions."""
 
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random
+        crops, flips and other noise from `rows`.  Its `x1` is float32.
+
+        Row i depends on row i of the batch and the random numbers of row i alone.  By default the
+        batch itself.
+        """
+        return batch
+
     @final
     def with_split(self, split: Split) -> Self:
         """Return the dataset with the same options and this split."""
@@ -142,7 +161,7 @@ class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
     `dequantize` is the map from levels to points of [-1, 1] (see `fmcore.interfaces.levels`).  With
-    `flip` the trainer mirrors images left to right with probability 1/2.
+    `flip`, `augmented` mirrors images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)
@@ -152,3 +171,11 @@ class ImageDataset(Dataset):
     @abstractmethod
     def levels(self) -> int:
         """The number of integer levels of a pixel: 256 for 8-bit images."""
+
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Mirror the images, where `flip` asks for it, and turn levels into points."""
+        k = batch["x1"]
+        if self.flip:
+            mirrored = rows.uniform(()).to(k.device) < 0.5
+            k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
+        return {**batch, "x1": from_levels(k, self.levels, self.dequantize, rows)}

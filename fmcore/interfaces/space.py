@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.tensors import as_rows
 
 __all__ = ["Euclidean", "Manifold", "Product", "Space", "Tokens"]
@@ -64,10 +65,8 @@ class Space(Options, ABC):
         """
 
     @abstractmethod
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        """Draw `(n, *shape)` from the uniform distribution on the CPU.
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Draw `(len(rows), *shape)` from the uniform distribution, by `rows` alone.
 
         Raises ComponentError where there is none.
         """
@@ -175,9 +174,7 @@ class Euclidean(Manifold):
     def features(self, x: Tensor) -> Tensor:
         return as_rows(x)
 
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         raise ComponentError(
             "R^n has no uniform distribution: use source 'gaussian', or data on a compact space"
         )
@@ -238,10 +235,8 @@ class Tokens(Space):
         states = torch.arange(self.states, device=x.device, dtype=x.dtype)
         return (x.unsqueeze(-1) == states).to(x.dtype)
 
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        drawn = torch.rand((n, *shape), generator=generator, dtype=torch.float64)
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        drawn = rows.uniform(shape, torch.float64)
         return (drawn * self.classes).floor().to(dtype)
 
     def log_volume(self, shape: tuple[int, ...]) -> float:
@@ -337,12 +332,10 @@ class Product(Space):
         found = [self.parts[n].features(p).flatten(1) for n, p in self.split(x).items()]
         return torch.cat(found, 1)
 
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return self.join(
             {
-                name: space.uniform(n, self.shapes[name], generator, dtype)
+                name: space.uniform(rows, self.shapes[name], dtype)
                 for name, space in self.parts.items()
             }
         )

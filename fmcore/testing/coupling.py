@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.path import AffinePath, Coefficients
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import Condition, Source
 from fmcore.testing.checks import (
     generator,
@@ -154,13 +155,12 @@ class _FromCondition(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        return torch.randn((n, *shape), generator=generator, dtype=dtype)
+        return rows.normal(shape, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return -0.5 * x.flatten(1).square().sum(1)

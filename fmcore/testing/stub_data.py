@@ -116,7 +116,7 @@ def points_of(batch: MetricBatch, data: Dataset) -> Tensor:
     """Return the points of model space of a batch of samples, float32."""
     if batch.levels is None or data.levels is None:
         return torch.empty(0) if batch.x is None else batch.x
-    return from_levels(batch.levels, data.levels, "none", torch.Generator())
+    return from_levels(batch.levels, data.levels, "none")
 
 
 def _noise(data: Dataset, index: int) -> Tensor:

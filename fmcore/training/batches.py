@@ -1,14 +1,10 @@
-"""Training batches as functions of (seed, step, row).
-
-Rows are drawn in blocks of BLOCK, each with its own random stream, so that a batch has the same
-rows however many processes or micro-batches share it.
-"""
+"""Training batches as functions of (seed, step, row), on the device of the training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from typing import final
 
 import torch
@@ -17,18 +13,18 @@ from torch import Tensor
 from fmcore.errors import DataError
 from fmcore.interfaces.condition import dropped, with_flags
 from fmcore.interfaces.coupling import Coupling, Pairing
-from fmcore.interfaces.dataset import Dataset, ImageDataset
-from fmcore.interfaces.levels import from_levels
+from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import generator_for
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.shapes import require_shape
-from fmcore.interfaces.source import Source
+from fmcore.interfaces.source import Condition, Source
+from fmcore.interfaces.space import Tokens
+from fmcore.interfaces.tensors import to_device
+from fmcore.training.order import EpochOrders
 
-__all__ = ["BLOCK", "Batches"]
-
-BLOCK = 32
-"""Rows per random stream: few enough to split a batch evenly, enough to make a stream cheap."""
+__all__ = ["Batches"]
 
 MAX_POOLS = 8
 """Pools held in memory: usually one for each micro-batch of a step."""
@@ -37,7 +33,11 @@ MAX_POOLS = 8
 @final
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a training, by step."""
+    """The batches of a training, by step.
+
+    A batch has the same rows however many processes or micro-batches share it.  Noise and
+    augmentations are drawn on `device`, to which the data are moved first.
+    """
 
     data: Dataset
     path: Path
@@ -47,15 +47,17 @@ class Batches:
     seed: int
     dropout: Mapping[str, float] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    device: torch.device = field(default=torch.device("cpu"))
     _pools: dict[tuple[int, range], Pairing] = field(default_factory=dict, init=False, repr=False)
 
     def indices(self, step: int, rows: range) -> list[int]:
         """Return the examples that are `rows` of step `step`.
 
-        Every epoch visits each example once, in its own order.
+        Every epoch visits each example once, in its own order.  Where the data have `sizes`, the
+        examples of a batch are of like length.
         """
         first = step * self.batch_size
-        return [self._example(first + row) for row in rows]
+        return self._orders(first + rows.start, first + rows.stop).tolist()
 
     def draws(self, step: int, rows: range) -> dict[str, Tensor]:
         """The objective's random numbers for `rows`, `(rows,)` each, drawn for the whole batch at
@@ -74,12 +76,10 @@ class Batches:
     def bridge(self, step: int, rows: range) -> Tensor | None:
         """The draws of the path's bridge for `rows`, `(rows, *shape)`; None if there is none."""
         source = self.path.bridge()
-        if source is None:
-            return None
-        return self._blockwise(source, "bridge", step, rows, {})
+        return None if source is None else self._sampled(source, "bridge", step, rows, None)
 
     def pairs(self, step: int, rows: range) -> Pairing:
-        """Return paired noise and data of `rows`, on the CPU.
+        """Return paired noise and data of `rows`, on `device`.
 
         A coupling with a pool pairs these rows of `pool` consecutive steps at once.
         """
@@ -116,15 +116,19 @@ class Batches:
     def _drawn(self, step: int, rows: range) -> _Drawn:
         batch = self.data.batch(self.indices(step, rows))
         self._require_labels_below_classes(batch.get("label"))
-        x1 = self._points(batch.pop("x1"), step, rows)
-        if not self.data.space.flat:
-            # tokens become whole floating-point numbers, as every state of a flow
-            x1 = x1 if x1.is_floating_point() else x1.float()
-            self.data.space.require(x1, f"{type(self.data).__name__} (a batch of step {step})")
-        x0 = batch.pop("x0", None)  # a dataset of pairs provides the noise
+        if not self.data.space.flat:  # here, where reading values makes no device wait
+            self.data.space.require(
+                batch["x1"], f"{type(self.data).__name__} (a batch of step {step})"
+            )
+        batch = {name: to_device(value, self.device) for name, value in batch.items()}
+        batch = self.data.augmented(batch, self._rows("data", step, rows))
+        x1, x0 = batch.pop("x1"), batch.pop("x0", None)  # a dataset of pairs provides the noise
+        if isinstance(self.data.space, Tokens):
+            x1 = x1.float()  # whole floating-point numbers, as every state of a flow
         given = {k: v for k, v in batch.items() if k not in self.ignored}
         if x0 is None:
-            x0 = self._noise(step, rows, given)  # sources read undropped conditions
+            # sources read undropped conditions
+            x0 = self._sampled(self.path.noise(), "noise", step, rows, given or None)
         condition = self._with_dropout(with_flags(given, self.data.entries), step, rows)
         return _Drawn(x0=x0, x1=x1, condition=condition)
 
@@ -141,40 +145,20 @@ class Batches:
                 f"{self.data.classes} classes have the labels 0 to {self.data.classes - 1}"
             )
 
-    def _example(self, position: int) -> int:
-        epoch, place = divmod(position, self.data.length)
-        return int(_epoch_order(self.seed, epoch, self.data.length)[place])
+    @cached_property
+    def _orders(self) -> EpochOrders:
+        return EpochOrders(self.seed, self.data.length, self.batch_size, self.data.sizes)
 
-    def _points(self, x1: Tensor, step: int, rows: range) -> Tensor:
-        if not isinstance(self.data, ImageDataset):
-            return x1
-        parts = []
-        for block, padded, own in _blocks(rows):
-            generator = generator_for(self.seed, "data", step, block)
-            parts.append(self._augmented(self.data, x1[padded], generator)[own])
-        return torch.cat(parts)
+    def _rows(self, purpose: str, step: int, rows: range) -> Rows:
+        return Rows(self.seed, purpose, step, rows, self.device)
 
-    def _augmented(self, data: ImageDataset, k: Tensor, generator: torch.Generator) -> Tensor:
-        if data.flip:
-            mirrored = torch.rand(len(k), generator=generator) < 0.5
-            k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
-        return from_levels(k, data.levels, data.dequantize, generator)
-
-    def _noise(self, step: int, rows: range, condition: dict[str, Tensor]) -> Tensor:
-        return self._blockwise(self.path.noise(), "noise", step, rows, condition)
-
-    def _blockwise(
-        self, source: Source, purpose: str, step: int, rows: range, condition: dict[str, Tensor]
+    def _sampled(
+        self, source: Source, purpose: str, step: int, rows: range, condition: Condition | None
     ) -> Tensor:
-        parts = []
-        for block, padded, own in _blocks(rows):
-            generator = generator_for(self.seed, purpose, step, block)
-            given = {k: v[padded] for k, v in condition.items()} or None
-            drawn = source.sample(BLOCK, self.data.shape, generator, given)
-            wanted = (BLOCK, *self.data.shape)
-            require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
-            parts.append(drawn[own])
-        return torch.cat(parts)
+        drawn = source.sample(self._rows(purpose, step, rows), self.data.shape, condition)
+        wanted = (len(rows), *self.data.shape)
+        require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
+        return drawn
 
     def _with_dropout(
         self, condition: dict[str, Tensor], step: int, rows: range
@@ -183,8 +167,7 @@ class Batches:
         for name, probability in self.dropout.items():
             if name not in condition:
                 continue
-            coins = generator_for(self.seed, f"drop/{name}", step)
-            chance = torch.rand(self.batch_size, generator=coins)[rows.start : rows.stop]
+            chance = self._rows(f"drop/{name}", step, rows).uniform(())
             condition = {**condition, **dropped(condition, name, chance < probability)}
         return condition
 
@@ -194,21 +177,3 @@ class _Drawn:
     x0: Tensor
     x1: Tensor
     condition: dict[str, Tensor]
-
-
-def _blocks(rows: range) -> Iterator[tuple[int, Tensor, slice]]:
-    """Yield the blocks that overlap `rows`: number, BLOCK indices into `rows`, the slice wanted.
-
-    A block is always drawn completely, so that a row does not depend on where the batch is split;
-    indices outside `rows` repeat the nearest one inside.
-    """
-    for block in range(rows.start // BLOCK, -(-rows.stop // BLOCK)):
-        positions = torch.arange(block * BLOCK, (block + 1) * BLOCK) - rows.start
-        low = max(0, rows.start - block * BLOCK)
-        high = min(BLOCK, rows.stop - block * BLOCK)
-        yield block, positions.clamp(0, len(rows) - 1), slice(low, high)
-
-
-@lru_cache(maxsize=2)
-def _epoch_order(seed: int, epoch: int, length: int) -> Tensor:
-    return torch.randperm(length, generator=generator_for(seed, "order", epoch))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -61,7 +61,7 @@ class Trainer:
         self, model: VectorField, batches: Batches, settings: Train, accelerator: Accelerator
     ) -> None:
         self.settings = settings
-        self.batches = batches
+        self.batches = replace(batches, device=accelerator.device)
         self.accelerator = accelerator
         self.step = 0
         self.model = model.to(accelerator.device).train()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, final
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
+from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, RowValues
 from fmcore_metrics.feature_space import Space
 from fmcore_metrics.reference import (
     Content,
@@ -81,7 +81,7 @@ class FeatureMetric(RowMetric):
         return {str(width): found[width] for width in self.space.layers}
 
     @final
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if len(rows) < 2:
             raise DataError(f"{self.name} needs at least 2 samples to compare, got {len(rows)}")
         layer = self.space.layer(len(rows))

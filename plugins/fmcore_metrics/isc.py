@@ -14,7 +14,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
+from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, RowValues
 from fmcore_metrics.inception import LOGITS, WEIGHTS_SHA256
 from fmcore_metrics.inception_space import InceptionSpace
 from fmcore_metrics.rgb import levels_of
@@ -48,7 +48,7 @@ class ISC(RowMetric):
         found = self._space.extractor(evaluation)(levels_of(batch, evaluation.data, "isc"))
         return {"logits": found[LOGITS]}
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if len(rows) < self.splits:
             raise DataError(
                 f"isc: {len(rows)} samples cannot be split into {self.splits} parts: use more "

@@ -16,7 +16,7 @@ from fmcore import (
     Evaluation,
     Field,
     MetricBatch,
-    Rows,
+    RowValues,
     Solver,
     Status,
     create,
@@ -114,7 +114,7 @@ class Likelihood:
             "status": found.status.cpu(),
         }
 
-    def provenance(self, rows: Rows, evaluation: Evaluation) -> dict[str, Any]:
+    def provenance(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Any]:
         """Return all settings that change a likelihood."""
         estimated = {"n_probes": self.n_probes, "probe": self.probe}
         return {
@@ -130,7 +130,7 @@ class Likelihood:
             "split": evaluation.data.split,
         }
 
-    def details(self, rows: Rows) -> dict[str, Any]:
+    def details(self, rows: RowValues) -> dict[str, Any]:
         """Return the cost of the solves, the standard error of a single log p, and failed rows."""
         details: dict[str, Any] = {"nfe": float(rows["nfe"].double().mean())}
         if self.divergence == "hutchinson" and self.n_probes > 1:

@@ -19,7 +19,7 @@ from fmcore import (
     Path,
     Result,
     RowMetric,
-    Rows,
+    RowValues,
     Solver,
 )
 from fmcore_metrics.log_likelihood import (
@@ -77,7 +77,7 @@ class NLL(RowMetric):
             raise DataError("nll: the batch holds no points")
         return self._likelihood(evaluation).log_prob(batch.x, batch, evaluation)
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if not len(rows):
             raise DataError("nll: there is no point to measure")
         nats = -rows["log_prob"]

@@ -20,7 +20,7 @@ from fmcore import (
     Path,
     Result,
     RowMetric,
-    Rows,
+    RowValues,
 )
 from fmcore_metrics.reference import ReferenceSplit, evenly
 from fmcore_metrics.rgb import require_finite
@@ -104,7 +104,7 @@ class PointsMetric(RowMetric):
         return {"x": x.flatten(1).cpu()}
 
     @final
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         data = evaluation.data.with_split(self.reference)
         count = min(len(rows), self.points, data.length)
         if count < 2:

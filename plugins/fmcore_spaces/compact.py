@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from fmcore import Manifold
+from fmcore import Manifold, Rows
 
 __all__ = ["IMAGES", "Compact", "normal_log_density", "safe_norm"]
 
@@ -26,12 +26,10 @@ class Compact(Manifold):
     def origin(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return the base point for points of `shape`."""
 
-    def standard_normal(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        """Draw `n` standard normal tangent vectors at the base point, `(n, *shape)`."""
-        origin = self.origin(shape, dtype).expand(n, *shape)
-        return self.tangent(origin, torch.randn((n, *shape), generator=generator, dtype=dtype))
+    def standard_normal(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Draw standard normal tangent vectors at the base point, `(len(rows), *shape)`."""
+        origin = self.origin(shape, dtype).to(rows.device).expand(len(rows), *shape)
+        return self.tangent(origin, rows.normal(shape, dtype))
 
     @abstractmethod
     def log_wrapped(self, x: Tensor, scale: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore import ComponentError
+from fmcore import ComponentError, Rows
 from fmcore_spaces.compact import IMAGES, Compact, normal_log_density, safe_norm
 
 __all__ = ["SO3", "hat", "rotation_of_quaternion", "rotation_of_vector", "vector_of_rotation", "vee"]
@@ -121,10 +121,8 @@ class SO3(Compact):
     def features(self, x: Tensor) -> Tensor:
         return x.flatten(1)
 
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        q = torch.randn((n, *shape[:-2], 4), generator=generator, dtype=dtype)
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        q = rows.normal((*shape[:-2], 4), dtype)
         return rotation_of_quaternion(q / q.norm(dim=-1, keepdim=True))
 
     def log_volume(self, shape: tuple[int, ...]) -> float:
@@ -148,10 +146,8 @@ class SO3(Compact):
     def origin(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.eye(3, dtype=dtype).expand(shape).clone()
 
-    def standard_normal(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        return hat(torch.randn((n, *shape[:-2], 3), generator=generator, dtype=dtype))
+    def standard_normal(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return hat(rows.normal((*shape[:-2], 3), dtype))
 
     def log_wrapped(self, x: Tensor, scale: float) -> Tensor:
         angle = vector_of_rotation(x).norm(dim=-1, keepdim=True)

@@ -10,7 +10,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import ComponentError
+from fmcore import ComponentError, Rows
 from fmcore_spaces.compact import IMAGES, Compact, normal_log_density, safe_norm
 
 __all__ = ["Sphere"]
@@ -48,10 +48,8 @@ class Sphere(Compact):
     def features(self, x: Tensor) -> Tensor:
         return x.flatten(1)
 
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        drawn = torch.randn((n, *shape), generator=generator, dtype=dtype)
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        drawn = rows.normal(shape, dtype)
         return drawn / drawn.norm(dim=-1, keepdim=True)
 
     def log_volume(self, shape: tuple[int, ...]) -> float:

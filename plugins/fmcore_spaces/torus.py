@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore import ComponentError
+from fmcore import ComponentError, Rows
 from fmcore_spaces.compact import IMAGES, Compact, normal_log_density
 
 __all__ = ["Torus", "wrap"]
@@ -52,10 +52,8 @@ class Torus(Compact):
         flat = x.flatten(1)
         return torch.cat([flat.sin(), flat.cos(), (2 * flat).sin(), (2 * flat).cos()], 1)
 
-    def uniform(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
-    ) -> Tensor:
-        drawn = torch.rand((n, *shape), generator=generator, dtype=dtype)
+    def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        drawn = rows.uniform(shape, dtype)
         return wrap(2 * math.pi * drawn - math.pi)
 
     def log_volume(self, shape: tuple[int, ...]) -> float:

@@ -8,7 +8,7 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Euclidean, Source, Space
+from fmcore import ComponentError, Condition, Euclidean, Rows, Source, Space
 
 __all__ = ["Uniform"]
 
@@ -33,13 +33,12 @@ class Uniform(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        return self.space.uniform(n, shape, generator, dtype)
+        return self.space.uniform(rows, shape, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return x.new_full((len(x),), -self.space.log_volume(tuple(x.shape[1:])))

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Euclidean, Source, Space
+from fmcore import ComponentError, Condition, Euclidean, Rows, Source, Space
 from fmcore_spaces.compact import Compact
 
 __all__ = ["WrappedNormal"]
@@ -37,15 +37,14 @@ class WrappedNormal(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         space = self._space()
-        origin = space.origin(shape, dtype).expand(n, *shape)
-        return space.exp(origin, self.scale * space.standard_normal(n, shape, generator, dtype))
+        origin = space.origin(shape, dtype).to(rows.device).expand(len(rows), *shape)
+        return space.exp(origin, self.scale * space.standard_normal(rows, shape, dtype))
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         found = self._space().log_wrapped(x, self.scale)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fmcore import create, generator_for
+from fmcore import Rows, create
 from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.cells import Setting
 from fmcore.benchmark.closed_form_problem import ClosedFormProblem, mixture
@@ -21,11 +21,7 @@ SETTING = Setting("gaussian", 2, ComponentSpec("path", "linear"), 0, 16, 0, "flo
 
 def numpy_euler(steps: int, seed: int, samples: int) -> np.ndarray:
     """Per-sample errors of Euler on alpha = t, sigma = 1 - t to N((1.5, -0.5), 0.4^2 I)."""
-    draws = [
-        torch.randn((1, 2), generator=generator_for(seed, "sample", i), dtype=torch.float64)
-        for i in range(samples)
-    ]
-    x = start = torch.cat(draws).numpy()
+    x = start = Rows(seed, "sample", 0, range(samples)).normal((2,), torch.float64).numpy()
     mean = np.array([1.5, -0.5])
     for t in np.arange(steps) / steps:
         rate = (t * 0.16 - (1 - t)) / (t * t * 0.16 + (1 - t) ** 2)

@@ -87,9 +87,9 @@ def test_the_layer_can_be_chosen(asked: Any, used: int, evaluation: Evaluate) ->
 
 @pytest.mark.parametrize(("rows", "layer"), [(2000, 112), (2001, 192), (9999, 192), (10_000, 1280)])
 def test_more_samples_are_compared_on_more_features(rows: int, layer: int) -> None:
-    from fmcore import Rows
+    from fmcore import RowValues
 
-    many = Rows(torch.arange(rows))
+    many = RowValues(torch.arange(rows))
     assert FDLite0().space.layer(len(many)) == layer
 
 

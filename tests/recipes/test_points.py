@@ -33,7 +33,7 @@ def test_the_mean_flow_of_the_checkerboard_samples_in_one_evaluation(tmp_path):
 
 def test_the_bridge_starts_at_the_eight_gaussians(tmp_path):
     run = short_run("eight_gaussians_bridge", tmp_path, "sample.solver.rtol=1e-3")
-    start = run.components.path.prior().sample(4000, (2,), fmcore.generator_for(0, "start"))
+    start = fmcore.noise_of(run.components.path.prior(), range(4000), (2,), seed=0)
     # a(cut)^2 (2^2 + 2 * 0.2^2) + 2 g(cut)^2: eight means at radius 2, each with deviation 0.2
     squares = 0.999**2 * (4 + 2 * 0.2**2) + 2 * 0.5**2 * 0.001 * 0.999
     assert start.square().sum(1).mean() == pytest.approx(squares, rel=0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -148,7 +149,9 @@ def resumed_with(change) -> None:
     from fmcore.recipe.sections import Train
     from fmcore.training.trainer import Trainer
 
+    @dataclass
     class NoBatches:
+        device: torch.device | None = None
         data = None
         objective = create("objective", "flow_matching")
         path = create("path", "ot")
