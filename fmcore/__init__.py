@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
+    from fmcore.interfaces.codec import Decoded
     from fmcore.interfaces.condition import ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.net import Batch, Net
     from fmcore.interfaces.objective import Objective, Regression
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.portrait import Portrait
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
     from fmcore.interfaces.row_metric import RowMetric, RowValues
@@ -71,6 +73,8 @@ _LAZY: dict[str, str] = {
         "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
+        "fmcore.interfaces.codec": ("Decoded",),
+        "fmcore.interfaces.portrait": ("Portrait",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
         "fmcore.interfaces.kappa_path": ("KappaPath",),
@@ -117,6 +121,7 @@ __all__ = [
     "Coupling",
     "DataError",
     "Dataset",
+    "Decoded",
     "Euclidean",
     "Evaluation",
     "Field",
@@ -137,6 +142,7 @@ __all__ = [
     "Path",
     "PathSample",
     "PluginError",
+    "Portrait",
     "Predictor",
     "Prepared",
     "Pretrained",

@@ -131,9 +131,7 @@ class Field:
         return torch.autocast(device.type, dtype=self.precision)
 
 
-def _masked(
-    value: Tensor, condition: Condition | None, quantity: Quantity = "velocity"
-) -> Tensor:
+def _masked(value: Tensor, condition: Condition | None, quantity: Quantity = "velocity") -> Tensor:
     """`value` with 0 at the elements that do not exist, and a velocity of 0 at frozen ones."""
     given = {} if condition is None else condition
     if "mask" in given:

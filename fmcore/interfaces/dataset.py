@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.codec import Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
 from fmcore.interfaces.levels import from_levels
+from fmcore.interfaces.portrait import Portrait
 from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.space import Euclidean, Space
 
@@ -150,6 +152,17 @@ class Dataset(ABC):
         """
         return batch
 
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return files that show the samples `x`, one for each or one for several; [] for none.
+
+        `x` is as `batch` gives `x1`: levels of data with levels, else float32, `(batch, *shape)`,
+        on the CPU.  `condition` holds the entries of these samples.  `decoded` is what a codec that
+        only decodes makes of them, such as sounds of spectrograms; None without one.
+        """
+        return []
+
     @final
     def with_split(self, split: Split) -> Self:
         """Return the dataset with the same options and this split."""
@@ -179,3 +192,14 @@ class ImageDataset(Dataset):
             mirrored = rows.uniform(()).to(k.device) < 0.5
             k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
         return {**batch, "x1": from_levels(k, self.levels, self.dequantize, rows)}
+
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return a PNG of each image at its own size; the caption gives the label."""
+        labels = condition.get("label")
+        captions = [""] * len(x) if labels is None else [f"label {int(n)}" for n in labels]
+        return [
+            Portrait.picture(image, self.levels, caption)
+            for image, caption in zip(x, captions, strict=True)
+        ]

@@ -32,13 +32,10 @@ from fmcore.runs.results import save_results
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.metric_stream import MetricRunner, Stream
-from fmcore.stages.sample import CONDITION, sampler_of
+from fmcore.stages.sample import conditions_in, sampler_of
 from fmcore.stages.weights import shared_field, weights_of
 
 __all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "missed_bounds", "on_cpu"]
-
-NOT_CONDITIONS = ("x", "nfe", "forwards", "status", "example")
-"""The tensors of a shard that are not conditions of its samples."""
 
 
 def evaluate(
@@ -147,9 +144,7 @@ def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> M
         indices=torch.tensor(list(indices)),
         x=None if images else drawn["x"],
         levels=drawn["x"] if images else None,
-        condition={
-            k.removeprefix(CONDITION): v for k, v in drawn.items() if k not in NOT_CONDITIONS
-        },
+        condition=conditions_in(drawn),
         nfe=drawn["nfe"],
         status=drawn["status"],
     )

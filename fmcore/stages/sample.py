@@ -50,6 +50,7 @@ from fmcore.stages.weights import shared_field, trained_field, weights_of
 __all__ = [
     "CONDITION",
     "Sampler",
+    "conditions_in",
     "provenance_of",
     "sample",
     "sampler_of",
@@ -62,6 +63,9 @@ __all__ = [
 
 CONDITION = "condition/"
 """Prefix of the conditions in a shard, except `label` and `mask`."""
+
+NOT_CONDITIONS = ("x", "nfe", "forwards", "status", "example")
+"""The tensors of a shard that are not conditions of its samples."""
 
 MAX_SHARDS_PER_SOLVE = 8
 """Their states are in memory together, and a stop discards all of them."""
@@ -288,6 +292,11 @@ def sample(
                 "the others are drawn when they are measured"
             )
     return sampler
+
+
+def conditions_in(shard: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the conditions of a shard's samples, by name."""
+    return {k.removeprefix(CONDITION): v for k, v in shard.items() if k not in NOT_CONDITIONS}
 
 
 def shards_of(settings: Sample, folder: RunFolder) -> Shards:

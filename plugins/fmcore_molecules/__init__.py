@@ -8,4 +8,6 @@ from fmcore import Register, hookimpl
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register the data of proteins."""
-    register("torsions", "fmcore_molecules.torsions:Torsions", summary="backbone torsions of PDB files")
+    register(
+        "torsions", "fmcore_molecules.torsions:Torsions", summary="backbone torsions of PDB files"
+    )

@@ -59,7 +59,9 @@ def frames_of(atoms: Tensor) -> tuple[Tensor, Tensor]:
     n, ca, c = atoms.unbind(-2)
     first = torch.nn.functional.normalize(c - ca, dim=-1)
     side = n - ca
-    second = torch.nn.functional.normalize(side - (side * first).sum(-1, keepdim=True) * first, dim=-1)
+    second = torch.nn.functional.normalize(
+        side - (side * first).sum(-1, keepdim=True) * first, dim=-1
+    )
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1), ca
 
 

@@ -12,7 +12,14 @@ from torch import Tensor
 from fmcore import ComponentError, Rows
 from fmcore_spaces.compact import IMAGES, Compact, normal_log_density, safe_norm
 
-__all__ = ["SO3", "hat", "rotation_of_quaternion", "rotation_of_vector", "vector_of_rotation", "vee"]
+__all__ = [
+    "SO3",
+    "hat",
+    "rotation_of_quaternion",
+    "rotation_of_vector",
+    "vector_of_rotation",
+    "vee",
+]
 
 ORTHOGONAL_ATOL = 1e-4
 """How far R'R of a rotation R of the data may be from the identity, in any entry."""

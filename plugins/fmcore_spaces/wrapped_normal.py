@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Self, final
 
 import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt, Le
 from torch import Tensor
 
 from fmcore import ComponentError, Condition, Euclidean, Rows, Source, Space

@@ -105,11 +105,13 @@ def _save(picture: Path, data: Dataset) -> None:
     from fmcore.report.plots.figure import figure
     from fmcore.report.plots.grid import save_grid
 
-    count = IMAGES if data.levels is not None else POINTS
+    count = POINTS if data.shape == (2,) else IMAGES
     rows = [round(i * (data.length - 1) / (count - 1)) for i in range(count)]
     batch = data.batch(rows)
-    if data.levels is not None and len(data.shape) == 3:
-        save_grid(picture, batch["x1"], data.levels, COLUMNS)
+    condition = {k: v for k, v in batch.items() if k != "x1"}
+    pictures = [p for p in data.portray(batch["x1"], condition) if p.suffix == "png"]
+    if pictures:
+        save_grid(picture, pictures, COLUMNS)
     elif data.shape == (2,):
         with figure(picture, 6, 6) as axes:
             axes[0, 0].scatter(*batch["x1"].T, s=1, c=batch.get("label"), cmap="tab10")
