@@ -42,6 +42,9 @@ class Dataset(ABC):
 
     kind: ClassVar[str] = "data"
 
+    portrayed: ClassVar[int] = 64
+    """How many samples, the first, `portray` is given at the end of a run."""
+
     split: Split = field(default="train", kw_only=True)
 
     @property

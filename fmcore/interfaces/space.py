@@ -290,8 +290,8 @@ class Product(Space):
     def check(self, shape: tuple[int, ...]) -> None:
         if tuple(shape) != (self.size,):
             raise ComponentError(
-                f"a row of the product of {', '.join(self.parts)} has {self.size} elements, and the "
-                f"data have shape {tuple(shape)}"
+                f"a row of the product of {', '.join(self.parts)} has {self.size} elements, and "
+                f"the data have shape {tuple(shape)}"
             )
 
     def split(self, x: Tensor) -> dict[str, Tensor]:

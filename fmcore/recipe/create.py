@@ -50,9 +50,9 @@ def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:
     """Return a component by kind and name: `create("path", "ot", sigma_min=1e-4)`.
 
-    Kinds: path, source, coupling, objective, model, solver, metric, data, space.  Raises PluginError for a
-    name that is not installed or not loadable, ComponentError for options that the component does
-    not have.
+    Kinds: path, source, coupling, objective, model, solver, metric, data, space.  Raises
+    PluginError for a name that is not installed or not loadable, ComponentError for options that
+    the component does not have.
     """
     return create_from(registry().entry(kind, name), options)
 

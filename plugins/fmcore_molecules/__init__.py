@@ -8,6 +8,14 @@ from fmcore import Register, hookimpl
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register the data of proteins."""
+    register("torsions", "fmcore_molecules.torsions:Torsions", summary="phi and psi of PDB files")
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Register the metrics of proteins."""
     register(
-        "torsions", "fmcore_molecules.torsions:Torsions", summary="backbone torsions of PDB files"
+        "torsion_jsd",
+        "fmcore_molecules.torsion_jsd:TorsionJSD",
+        summary="divergence of Ramachandran histograms, nats",
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 
-from fmcore import Dataset, Space, create
+from fmcore import Dataset, Portrait, Space, create
 from fmcore_molecules.geometry import torsions_of
 from fmcore_molecules.pdb import Segment, digest, is_held_out, read_segments
+from fmcore_molecules.ramachandran import ramachandran
 
 __all__ = ["Torsions"]
 
@@ -28,6 +29,8 @@ class Torsions(Dataset):
     the installed package MDAnalysisTests.  Whole chains are held out, `held_out` of them, since
     neighbouring residues are alike.
     """
+
+    portrayed: ClassVar[int] = 4096
 
     root: Path | None = None
     held_out: Annotated[float, Gt(0), Lt(1)] = 0.2
@@ -50,6 +53,12 @@ class Torsions(Dataset):
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         return {"x1": self._angles[torch.as_tensor(indices, dtype=torch.int64)]}
+
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Any = None
+    ) -> list[Portrait]:
+        """Return one Ramachandran plot of the samples and of the data."""
+        return [ramachandran(x, self._angles, "Ramachandran plot")]
 
     @cached_property
     def _segments(self) -> tuple[Segment, ...]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Space
+from fmcore import DataError, Dataset, Portrait, Space
 from fmcore_spaces.sphere import Sphere
+from fmcore_spaces.sphere_map import sphere_map
 
 __all__ = ["Airports"]
 
@@ -28,6 +29,8 @@ class Airports(Dataset):
 
     A tenth is held out.  Source: Mike Borsetti's airportsdata, MIT licence.
     """
+
+    portrayed: ClassVar[int] = 4096
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,6 +52,12 @@ class Airports(Dataset):
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         return {"x1": self._points[torch.as_tensor(indices, dtype=torch.int64)]}
+
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Any = None
+    ) -> list[Portrait]:
+        """Return one map of the sphere with the samples and the airports."""
+        return [sphere_map(x, self._points[: self.portrayed])]
 
     @cached_property
     def _rows(self) -> list[tuple[bytes, str, float, float]]:

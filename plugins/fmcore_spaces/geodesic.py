@@ -24,6 +24,9 @@ from fmcore_spaces.uniform import Uniform
 
 __all__ = ["GeodesicPath"]
 
+FLAT = Euclidean()
+"""The space before the data give one."""
+
 
 @final
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class GeodesicPath(Scheduled):
     """
 
     source: Source | None = None
-    space: Space = Euclidean()
+    space: Space = FLAT
 
     def on(self, space: Space) -> Self:
         if not isinstance(space, Manifold):

@@ -37,9 +37,9 @@ class Sphere(Compact):
     def require(self, x: Tensor, what: str) -> None:
         away = (x.norm(dim=-1) - 1).abs().nan_to_num(math.inf)
         if not bool((away <= UNIT_ATOL).all()):
+            worst = float(x.norm(dim=-1).flatten()[away.argmax()])
             raise ComponentError(
-                f"{what} holds a vector of length {float(x.norm(dim=-1).flatten()[away.argmax()]):.4g}; "
-                "points of a sphere have length 1"
+                f"{what} holds a vector of length {worst:.4g}; points of a sphere have length 1"
             )
 
     def project(self, x: Tensor) -> Tensor:

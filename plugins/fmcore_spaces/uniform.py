@@ -12,6 +12,9 @@ from fmcore import ComponentError, Condition, Euclidean, Rows, Source, Space
 
 __all__ = ["Uniform"]
 
+FLAT = Euclidean()
+"""The space before the data give one."""
+
 
 @final
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Uniform(Source):
     Refused in R^n.
     """
 
-    space: Space = Euclidean()
+    space: Space = FLAT
 
     def on(self, space: Space) -> Self:
         if space.flat:

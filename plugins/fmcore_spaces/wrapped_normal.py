@@ -14,6 +14,9 @@ from fmcore_spaces.compact import Compact
 
 __all__ = ["WrappedNormal"]
 
+FLAT = Euclidean()
+"""The space before the data give one."""
+
 
 @final
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class WrappedNormal(Source):
     """
 
     scale: Annotated[float, Gt(0), Le(5)] = 1.0
-    space: Space = Euclidean()
+    space: Space = FLAT
 
     def on(self, space: Space) -> Self:
         if not isinstance(space, Compact):
