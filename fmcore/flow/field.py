@@ -134,6 +134,8 @@ class Field:
 def _masked(value: Tensor, condition: Condition | None, quantity: Quantity = "velocity") -> Tensor:
     """`value` with 0 at the elements that do not exist, and a velocity of 0 at frozen ones."""
     given = {} if condition is None else condition
+    if quantity in ("posterior", "parts"):  # these have another shape than x
+        return value
     if "mask" in given:
         value = value * given["mask"].to(value.dtype)
     if quantity == "velocity" and "frozen" in given:
