@@ -9,6 +9,7 @@ from fmcore import Register, hookimpl
 def register_datasets(register: Register) -> None:
     """Register the data of proteins."""
     register("torsions", "fmcore_molecules.torsions:Torsions", summary="phi and psi of PDB files")
+    register("peptides", "fmcore_molecules.peptides:Peptides", summary="fragments of PDB files")
 
 
 @hookimpl
@@ -19,3 +20,10 @@ def register_metrics(register: Register) -> None:
         "fmcore_molecules.torsion_jsd:TorsionJSD",
         summary="divergence of Ramachandran histograms, nats",
     )
+    register("structure", "fmcore_molecules.structure:Structure", summary="geometry of fragments")
+
+
+@hookimpl
+def register_models(register: Register) -> None:
+    """Register the networks of proteins."""
+    register("frames", "fmcore_molecules.frames:Frames", summary="transformer over residue frames")

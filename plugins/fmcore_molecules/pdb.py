@@ -22,7 +22,7 @@ from torch import Tensor
 
 from fmcore import DataError
 
-__all__ = ["RESIDUES", "Segment", "digest", "is_held_out", "read_segments"]
+__all__ = ["ATOMS", "RESIDUES", "Segment", "digest", "is_held_out", "read_segments"]
 
 RESIDUES = (
     "ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE",

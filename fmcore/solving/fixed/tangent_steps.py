@@ -63,9 +63,9 @@ def execute_in_tangents(
                     point = x if y is None else space.exp(x, y)
                     velocity = field(point, next(times))
                     check_velocity(field, velocity, point)
-                    registers[row.out] = (
-                        velocity if y is None else _pulled(space, x, point, velocity)
-                    )
+                    if y is not None:
+                        velocity = _pulled(space, x, point, velocity)
+                    registers[row.out] = velocity
                 elif isinstance(row, Combine):
                     registers[row.out] = _sum(row, registers, x)
             moved = registers[node]
