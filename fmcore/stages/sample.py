@@ -19,7 +19,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError, RunError, route_warnings
 from fmcore.flow.field import prepared
 from fmcore.flow.guidance import Guided
-from fmcore.flow.reschedule import ChangedSchedule
+from fmcore.flow.reschedule import change_schedule
 from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
@@ -378,7 +378,7 @@ def wrap_path_and_guidance(
     if settings.path is not None:
         along = settings.path.on(trained.path.space)
         settings.solver.check(along)
-        field = ChangedSchedule(field, along)
+        field = change_schedule(field, along)
     if settings.guidance is not None:
         field = _guided(field, settings.guidance, settings, device, train)
     return field
@@ -400,7 +400,7 @@ def _guided(
     weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
     # both fields must follow the same path, or their difference means nothing
     along = settings.path and settings.path.on(weak.path.space)
-    rescheduled = weak if along is None else ChangedSchedule(weak, along)
+    rescheduled = weak if along is None else change_schedule(weak, along)
     return Guided(field, guidance.scale, rescheduled, guidance.interval)
 
 

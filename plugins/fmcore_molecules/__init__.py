@@ -10,6 +10,9 @@ def register_datasets(register: Register) -> None:
     """Register the data of proteins."""
     register("torsions", "fmcore_molecules.torsions:Torsions", summary="phi and psi of PDB files")
     register("peptides", "fmcore_molecules.peptides:Peptides", summary="fragments of PDB files")
+    register(
+        "ppbench", "fmcore_molecules.ppbench:PPBench", summary="peptides of PPFlow, to download"
+    )
 
 
 @hookimpl

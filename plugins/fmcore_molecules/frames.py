@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fmcore import ComponentError, Condition, Product, Space, Tokens, VectorField
+from fmcore_molecules.peptides import PARTS
 
 __all__ = ["Frames"]
-
-PARTS = ("position", "frame", "torsion", "residue")
 
 FASTEST = 8 * math.pi
 """The highest frequency of the time features, in radians per unit of time."""

@@ -28,7 +28,10 @@ from fmcore_molecules.pdb_files import pdb_text
 from fmcore_molecules.ramachandran import ramachandran
 from fmcore_molecules.trace import traces
 
-__all__ = ["SCALE", "Peptides", "product_of"]
+__all__ = ["PARTS", "SCALE", "Peptides", "product_of"]
+
+PARTS = ("position", "frame", "torsion", "residue")
+"""The parts of a row, in its order."""
 
 SCALE = 3.17
 """Å for one unit of position: the standard deviation of a coordinate of a fragment of 8."""

@@ -31,7 +31,9 @@ def jensen_shannon(p: Tensor, q: Tensor) -> float:
 
 
 def ramachandran(samples: Tensor, data: Tensor, caption: str) -> Portrait:
-    """Return a PNG of phi and psi of samples and of data, `(n, 2)` each, as two histograms in logarithmic colours."""
+    """Return a PNG of phi and psi of samples and of data, `(n, 2)` each, as two histograms in
+    logarithmic colours.
+    """
     # here, since only pictures need them, and they take half a second to import
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm

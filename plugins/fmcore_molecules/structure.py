@@ -17,12 +17,13 @@ from fmcore import (
     Evaluation,
     MetricBatch,
     Path,
+    Product,
     Result,
     RowMetric,
     RowValues,
 )
 from fmcore_molecules.geometry import atoms_of_frames, torsions_of
-from fmcore_molecules.peptides import SCALE, Peptides
+from fmcore_molecules.peptides import PARTS, SCALE
 from fmcore_molecules.ramachandran import histogram, jensen_shannon
 
 __all__ = ["Structure"]
@@ -53,7 +54,7 @@ class Structure(RowMetric):
     """
 
     def check(self, data: Dataset, path: Path) -> None:
-        if not isinstance(data, Peptides):
+        if not isinstance(data.space, Product) or tuple(data.space.parts) != PARTS:
             raise ComponentError(
                 f"structure measures fragments of data 'peptides', not of {type(data).__name__}"
             )
@@ -68,7 +69,7 @@ class Structure(RowMetric):
 
     def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         data = evaluation.data
-        if not len(rows) or not isinstance(data, Peptides):
+        if not len(rows):
             raise DataError("structure: there is no sample to measure")
         found, details = _measured(rows["x"], data, evaluation.train_data)
         if "given" in rows:
@@ -85,9 +86,9 @@ class Structure(RowMetric):
 
 
 def _measured(
-    x: Tensor, data: Peptides, train: Dataset
+    x: Tensor, data: Dataset, train: Dataset
 ) -> tuple[dict[str, float], dict[str, Mapping[str, float]]]:
-    split = data.space.split
+    split = _space(data).split
     own, real, known = split(x), split(_all(data)), split(_all(train))
     atoms = atoms_of_frames(own["frame"], SCALE * own["position"])
     bonds = (atoms[:, 1:, 0] - atoms[:, :-1, 2]).norm(dim=-1)
@@ -122,13 +123,21 @@ def _measured(
     }
 
 
-def _recovery(rows: RowValues, data: Peptides, train: Dataset) -> tuple[float, Mapping[str, float]]:
-    split = data.space.split
+def _recovery(
+    rows: RowValues, data: Dataset, train: Dataset
+) -> tuple[float, Mapping[str, float]]:
+    split = _space(data).split
     drawn = split(rows["x"])["residue"].round()
     true = split(rows["given"])["residue"].round()
     frequent = int(_shares(split(_all(train))["residue"]).argmax())
     majority = float((true == frequent).double().mean())
     return float((drawn == true).double().mean()), {"majority": majority}
+
+
+def _space(data: Dataset) -> Product:
+    if not isinstance(data.space, Product):
+        raise DataError("structure: the data are no points of a product space")
+    return data.space
 
 
 def _all(data: Dataset) -> Tensor:

@@ -14,8 +14,8 @@ COLUMNS = 4
 
 
 def traces(atoms: Tensor) -> Portrait:
-    """Return a PNG of the traces of backbones, `(n, residues, 3, 3)` in Å, each in its own box, with
-    the CA atoms as dots.
+    """Return a PNG of the traces of backbones, `(n, residues, 3, 3)` in Å, each in its own box,
+    with the CA atoms as dots.
     """
     # here, since only pictures need them, and they take half a second to import
     from matplotlib.backends.backend_agg import FigureCanvasAgg

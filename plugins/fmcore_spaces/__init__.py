@@ -91,7 +91,12 @@ def register_metrics(register: Register) -> None:
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register the data on spaces."""
-    register("airports", "fmcore_spaces.airports:Airports", summary="7,884 airports on the sphere")
+    register(
+        "airports",
+        "fmcore_spaces.airports:Airports",
+        summary="airports on the sphere",
+        needs=("airportsdata",),
+    )
     register(
         "rotations", "fmcore_spaces.rotations:Rotations", summary="rotations of a known density"
     )
