@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fmcore.testing.path import PathSuite
     from fmcore.testing.solver import SolverSuite
     from fmcore.testing.source import SourceSuite
+    from fmcore.testing.space import SpaceSuite
 
 SUITES: dict[str, str] = {
     "path": "PathSuite",
@@ -34,6 +35,7 @@ SUITES: dict[str, str] = {
     "solver": "SolverSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
+    "space": "SpaceSuite",
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
 
@@ -49,6 +51,7 @@ __all__ = [
     "PathSuite",
     "SolverSuite",
     "SourceSuite",
+    "SpaceSuite",
     "Suite",
     "run_suite",
     "suite_of",

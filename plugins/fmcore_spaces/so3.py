@@ -121,7 +121,7 @@ class SO3(Compact):
         # Newton-Schulz steps towards the polar factor, not an SVD, whose gradient is NaN at the
         # singular values 1, 1, 1 of a rotation.
         one = torch.eye(3, dtype=x.dtype, device=x.device)
-        for _ in range(2):
+        for _ in range(4):  # the error is squared in each, from a tenth to 1e-14
             x = x @ (1.5 * one - 0.5 * (x.mT @ x))
         return x
 
