@@ -31,6 +31,7 @@ SUMMARIES = {
     "solver": "order 3, 3 NFE a step",
     "metric": "distance between means",
     "data": "points on a figure eight",
+    "space": "phases, numbers on a circle",
 }
 """The summary of each kind's component."""
 
@@ -148,6 +149,11 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "space":
+            # data say where their points are; pairs are the ones that take it as an option
+            data = f"{{name: pairs, file: pairs.safetensors, points: {self.component}}}"
+            own = {"path": "geodesic", "coupling": "reflow", "metric": "nll"}
+            return RECIPE | own | {"data": data}
         if self.kind == "solver":
             return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
         return RECIPE | {self.kind: self.component}
