@@ -10,6 +10,7 @@ import torch
 
 from fmcore.errors import ComponentError, DataError, FmcoreError
 from fmcore.flow.field import score_refusal
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
@@ -22,6 +23,7 @@ from fmcore.recipe.create import create
 from fmcore.registry import registry
 
 __all__ = [
+    "check_codec",
     "check_network",
     "check_points",
     "check_pretrained",
@@ -96,11 +98,15 @@ def refusals(
     return list(dict.fromkeys(reasons))
 
 
-def on_space(data: Dataset, path: Path, coupling: Coupling) -> tuple[Path, Coupling]:
-    """Return path and coupling for the space of `data`.
+def on_space(
+    data: Dataset, codec: Codec | None, path: Path, coupling: Coupling
+) -> tuple[Path, Coupling]:
+    """Return path and coupling for the space of `data`; latents of a codec are in R^n.
 
     Raises ComponentError with all reasons, one a line, why they do not know it.
     """
+    if codec is not None and codec.encodes:
+        return path.on(Euclidean()), coupling.on(Euclidean())
     space, reasons = data.space, []
     try:
         space.check(tuple(data.shape))
@@ -123,6 +129,29 @@ def check_points(data: Dataset) -> None:
     if not data.space.flat:
         x1 = data.batch(range(min(CHECKED_POINTS, data.length)))["x1"]
         data.space.require(x1, f"{type(data).__name__} (one of the first examples)")
+
+
+def check_codec(codec: Codec, data: Dataset, metrics: Iterable[Metric] = ()) -> None:
+    """Raise ComponentError if the codec does not fit the data, or a metric not its latents."""
+    reasons = list(_of(lambda: _require_shape(codec, data)))
+    if codec.encodes:
+        reasons += [
+            f"{type(metric).__name__} measures the density of the data, and the flow has one of "
+            f"the latents of codec {type(codec).__name__}: leave out that metric, or the codec"
+            for metric in metrics
+            if metric.density
+        ]
+        if data.pairs:
+            reasons.append(
+                f"{type(data).__name__} gives pairs of states, which codec {type(codec).__name__} "
+                "cannot encode: leave out the section codec"
+            )
+    if reasons:
+        raise ComponentError("\n".join(dict.fromkeys(reasons)))
+
+
+def _require_shape(codec: Codec, data: Dataset) -> None:
+    codec.shape(tuple(data.shape))
 
 
 def check_network(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
-from fmcore.interfaces.codec import Decoded
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
 from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.portrait import Portrait
@@ -146,15 +146,6 @@ class Dataset(ABC):
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the examples at `indices`, each in [0, length): `x1` and its conditions."""
 
-    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
-        """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random
-        crops, flips and other noise from `rows`.  Its `x1` is float32.
-
-        Row i depends on row i of the batch and the random numbers of row i alone.  By default the
-        batch itself.
-        """
-        return batch
-
     def portray(
         self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
     ) -> list[Portrait]:
@@ -165,6 +156,21 @@ class Dataset(ABC):
         only decodes makes of them, such as sounds of spectrograms; None without one.
         """
         return []
+
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random
+        crops, flips and other noise from `rows`.  Its `x1` is float32.
+
+        Row i depends on row i of the batch and the random numbers of row i alone.  By default the
+        batch itself.
+        """
+        return batch
+
+    def latents(self, codec: Codec, indices: Sequence[int]) -> Tensor | None:
+        """Return the latents by `codec` that are stored with the examples at `indices`, `(batch,
+        *latent shape)` float32; None where none are, and they are encoded in each batch.
+        """
+        return None
 
     @final
     def with_split(self, split: Split) -> Self:
@@ -188,14 +194,6 @@ class ImageDataset(Dataset):
     def levels(self) -> int:
         """The number of integer levels of a pixel: 256 for 8-bit images."""
 
-    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
-        """Mirror the images, where `flip` asks for it, and turn levels into points."""
-        k = batch["x1"]
-        if self.flip:
-            mirrored = rows.uniform(()).to(k.device) < 0.5
-            k = torch.where(mirrored[:, None, None, None], k.flip(-1), k)
-        return {**batch, "x1": from_levels(k, self.levels, self.dequantize, rows)}
-
     def portray(
         self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
     ) -> list[Portrait]:
@@ -206,3 +204,14 @@ class ImageDataset(Dataset):
             Portrait.picture(image, self.levels, caption)
             for image, caption in zip(x, captions, strict=True)
         ]
+
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Mirror the images, where `flip` asks for it, and turn levels into points.
+
+        Conditions that are images, of three dimensions, are mirrored with the image of their row.
+        """
+        if self.flip:
+            mirrored = (rows.uniform(()) < 0.5)[:, None, None, None]
+            images = ["x1", *(name for name, e in self.entries.items() if len(e.shape) == 3)]
+            batch = batch | {k: torch.where(mirrored, batch[k].flip(-1), batch[k]) for k in images}
+        return {**batch, "x1": from_levels(batch["x1"], self.levels, self.dequantize, rows)}

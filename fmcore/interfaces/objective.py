@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, final
+from functools import partial
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
@@ -20,6 +21,10 @@ from fmcore.interfaces.space import Manifold, Space
 from fmcore.interfaces.tensors import mean_over_mask
 
 __all__ = ["Objective", "Regression"]
+
+ENDS = 1e-5
+"""The share of a path's interval at each end where a conversion has the slope of a time further
+inside."""
 
 
 class Objective(Options, ABC):
@@ -48,6 +53,11 @@ class Objective(Options, ABC):
         """Raise ComponentError if this cannot be trained along `path`, with the reason; called
         before training.
         """
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that the losses use, besides the mask."""
+        return frozenset()
 
     @property
     @abstractmethod
@@ -88,7 +98,22 @@ class Regression(Objective, ABC):
     * `sample_time` gives n values in [0, 1]: fractions of the path's interval, from `generator`
       alone.
     * The minimiser of the loss is the conditional expectation of `prediction` given xt.
+
+    `loss_on` names the quantity whose error is squared, after conversion of the prediction along
+    an affine path; None is the prediction itself.  The conversion multiplies the square error by a
+    factor of t, at most `max_factor`: it is unbounded where the path ends.  The minimiser is the
+    same.  Source: Li & He 2025 (arXiv 2511.13720), which trains data predictions on the velocity
+    with the factor bounded by 1 / .05^2.
     """
+
+    loss_on: Literal["velocity", "data", "noise"] | None = None
+    max_factor: float = 400.0
+
+    def check(self, path: Path) -> None:
+        """Raise ComponentError for `loss_on` along a path that cannot convert the prediction."""
+        if self.loss_on is not None:
+            middle = torch.tensor([(path.t_min + path.t_max) / 2])
+            self.factor(path, middle)
 
     @final
     @property
@@ -145,6 +170,23 @@ class Regression(Objective, ABC):
         return path.convert(sample.x0, sample.xt, sample.t, source="noise", target="score")
 
     @final
+    def factor(self, path: Path, t: Tensor) -> Tensor:
+        """Return the factor of the square error by `loss_on` at `t`, both `(batch,)`.
+
+        Raises ComponentError along a path that cannot convert the prediction.
+        """
+        if self.loss_on in (None, self.prediction):
+            return torch.ones_like(t)
+        # at the ends of the path one of the two may be unknown, and the slope not defined
+        margin = ENDS * (path.t_max - path.t_min)
+        t = t.clamp(path.t_min + margin, path.t_max - margin)
+        one, zero = t.new_ones(len(t), 1), t.new_zeros(len(t), 1)
+        convert = partial(path.convert, source=self.prediction, target=self.loss_on)
+        # a conversion is affine in the prediction: its slope is a difference of two values
+        slope = (convert(one, zero, t) - convert(zero, zero, t))[:, 0]
+        return slope.square().clamp(max=self.max_factor)
+
+    @final
     def loss(
         self, path: Path, sample: PathSample, prediction: Tensor, condition: Condition | None = None
     ) -> Tensor:
@@ -159,6 +201,8 @@ class Regression(Objective, ABC):
         mean = mean_over_mask(error, learned(condition, path.space))
         weight = self.weight(path, sample.t)
         require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
+        if self.loss_on is not None:
+            weight = weight * self.factor(path, sample.t)
         return weight * mean
 
     def _squared_error(self, path: Path, sample: PathSample, prediction: Tensor) -> Tensor:

@@ -48,12 +48,21 @@ class Options:
 
 def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None:
     hint = _without_none(hints[name])
+    if value is None and hint is not hints[name]:
+        return
     if get_origin(hint) is Literal and value not in get_args(hint):
         choices = ", ".join(map(str, get_args(hint)))
         raise ComponentError(
             f"{component}: {name} must be one of {choices}; got {value!r}"
             + did_you_mean(str(value), map(str, get_args(hint)))
         )
+    if isinstance(hint, type) and isinstance(getattr(hint, "kind", None), str):
+        if not isinstance(value, hint) and value is not None:
+            raise ComponentError(
+                f"{component}: {name} must be a {hint.__name__}, got {value!r}: fmcore.create "
+                "takes components by name"
+            )
+        return
     if get_origin(hint) is not Annotated or not isinstance(value, (int, float)):
         return
     if not math.isfinite(value):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.tensors import to_device
 
 __all__ = ["Rows"]
 
@@ -40,7 +41,7 @@ DEVICE_CHUNK = 2**23
 @final
 class Rows:
     """The random numbers of the batch's rows `rows`, drawn on `device`; `numbers` are those rows,
-    int64.
+    int64.  A range of steps gives the rows of each of them, one step after the other.
 
     Each call of `normal`, `uniform` or `integers` is a new draw, independent of the earlier ones:
     equal `Rows` give equal numbers to equal sequences of calls.  The numbers have the same bits on
@@ -57,13 +58,14 @@ class Rows:
         self,
         seed: int,
         purpose: str,
-        step: int,
+        step: int | range,
         rows: Sequence[int] | Tensor,
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self._name = f"{seed}/{purpose}/{step}"
-        self.numbers = _numbers(rows).to(self.device)
+        steps = range(step, step + 1) if isinstance(step, int) else step
+        self._names = [f"{seed}/{purpose}/{step}" for step in steps]
+        self.numbers = to_device(_numbers(rows).repeat(len(steps)), self.device)
         self._draws = 0
 
     def __len__(self) -> int:
@@ -114,17 +116,18 @@ class Rows:
         """Yield `size` words for each row of the next draw, in chunks of whole rows: the rows, and
         their words, `(rows, size)` int64.
         """
-        name = f"{self._name}/{self._draws}".encode()
+        keys = torch.tensor([_key(f"{name}/{self._draws}") for name in self._names])
         self._draws += 1
-        key = hashlib.blake2b(name, digest_size=16).digest()
-        start, second = (int.from_bytes(key[i : i + 8], "big", signed=True) for i in (0, 8))
+        # one key for the rows of each step
+        keys = to_device(keys, self.device).repeat_interleave(len(self) // max(1, len(keys)), 0)
         # (row 2^32 + word) GAMMA + start: all counters of a draw are distinct, as GAMMA is odd
-        rows = (self.numbers * ROW_GAMMA + start).unsqueeze(1)
+        rows = (self.numbers * ROW_GAMMA).add_(keys[:, 0]).unsqueeze(1)
+        second = keys[:, 1:]
         words = torch.arange(size, device=self.device) * GAMMA
         chunk = max(1, (CHUNK if self.device.type == "cpu" else DEVICE_CHUNK) // max(1, size))
         for first in range(0, len(self), chunk):
             part = slice(first, first + chunk)
-            yield part, _hash(rows[part] + words, second)
+            yield part, _hash(rows[part] + words, second[part])
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         if dtype not in (torch.float32, torch.float64, torch.int64):
@@ -146,7 +149,13 @@ def _numbers(rows: Sequence[int] | Tensor) -> Tensor:
     return numbers
 
 
-def _hash(x: Tensor, second: int) -> Tensor:
+def _key(name: str) -> tuple[int, int]:
+    digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
+    first, second = (int.from_bytes(digest[i : i + 8], "big", signed=True) for i in (0, 8))
+    return first, second
+
+
+def _hash(x: Tensor, second: Tensor) -> Tensor:
     """Hash counters in place: the finalizer of SplitMix64, variant 13 of Stafford, with a second
     key between its multiplications, so that draws whose counters overlap still differ.
     """

@@ -11,12 +11,14 @@ import torch
 
 from fmcore.errors import ComponentError, DataError, FmcoreError, RunError
 from fmcore.flow.compatibility import (
+    check_codec,
     check_network,
     check_points,
     check_pretrained,
     check_together,
     on_space,
 )
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
@@ -50,6 +52,7 @@ class Components:
     recipe: Recipe
     seed: int
     data: Dataset
+    codec: Codec | None
     path: Path
     coupling: Coupling
     objective: Objective
@@ -67,11 +70,13 @@ class Components:
         """
         values = recipe.values
         data: Dataset = recipe.build("data")
-        path, coupling = on_space(data, recipe.build("path"), recipe.build("coupling"))
+        codec: Codec | None = recipe.build("codec")
+        path, coupling = on_space(data, codec, recipe.build("path"), recipe.build("coupling"))
         return cls(
             recipe=recipe,
             seed=values["seed"],
             data=data,
+            codec=codec,
             path=path,
             coupling=coupling,
             objective=recipe.build("objective"),
@@ -90,6 +95,12 @@ class Components:
         return self.data if split == self.data.split else self.data.with_split(split)
 
     @cached_property
+    def state_shape(self) -> tuple[int, ...]:
+        """The shape of a state of the flow: that of the latents, or of the data without a codec."""
+        shape = tuple(self.data.shape)
+        return shape if self.codec is None else tuple(self.codec.shape(shape))
+
+    @cached_property
     def entries(self) -> Mapping[str, ConditionSpec]:
         """The conditions of the data, without those that the training ignores.
 
@@ -104,10 +115,10 @@ class Components:
     @property
     def model_arguments(self) -> dict[str, Any]:
         """The arguments of the network that the data and the objective decide."""
-        given: dict[str, Any] = {"shape": self.data.shape, "span": self.objective.spans}
+        given: dict[str, Any] = {"shape": self.state_shape, "span": self.objective.spans}
         given["entries"] = {k: v for k, v in self.entries.items() if k != "label"}
-        given["space"] = self.data.space
-        given["output_shape"] = self.objective.output_shape(self.path, self.data.shape)
+        given["space"] = self.path.space
+        given["output_shape"] = self.objective.output_shape(self.path, self.state_shape)
         # the data are opened only where the recipe asks for it
         if self.recipe.values["model"].get("classes") == AUTO:
             given["classes"] = self.data.classes
@@ -139,7 +150,7 @@ class Components:
             torch.manual_seed(stream_seed(self.seed, "init"))
             model: VectorField = self.recipe.build("model", **self.model_arguments)
         check_pretrained(model, self.path, self.objective)
-        check_network(model, self.path, self.objective, self.data.shape)
+        check_network(model, self.path, self.objective, self.state_shape)
         return model.to(device)
 
     def batches(self, train: Train) -> Batches:
@@ -153,6 +164,7 @@ class Components:
             self.seed,
             train.dropout,
             train.ignore_conditions,
+            codec=self.codec,
         )
 
     @property
@@ -214,6 +226,8 @@ class Components:
             solver=self.sample.solver if self.sample else None,
             metrics=self.metrics(),
         )
+        if self.codec is not None:
+            check_codec(self.codec, self.data, self.metrics())
         train = self.train
         if train is not None:
             require_trackers(train.trackers)
@@ -226,5 +240,11 @@ class Components:
             raise DataError("the dataset holds no examples")
         check_points(self.data)
         check_conditions(
-            self.planned_model, self.path, self.data, train, self.sample, self.evaluate
+            self.planned_model,
+            self.path,
+            self.data,
+            train,
+            self.sample,
+            self.evaluate,
+            (self.objective, *self.metrics()),
         )

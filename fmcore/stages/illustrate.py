@@ -29,7 +29,7 @@ from fmcore.runs.portraits import write_portraits
 from fmcore.runs.samples import Shards
 from fmcore.runs.signals import raise_if_stopped
 from fmcore.stages.components import Components
-from fmcore.stages.sample import Sampler, conditions_in, wrap_path_and_guidance
+from fmcore.stages.sample import Sampler, conditions_in, decoded_from, wrap_path_and_guidance
 
 __all__ = ["attempt", "illustrate_samples", "illustrate_training", "preview"]
 
@@ -92,11 +92,11 @@ def preview(
     if not plane and type(components.data).portray is Dataset.portray:
         return
     device = next(field.model.parameters()).device
-    guided = wrap_path_and_guidance(field, settings, device, components.train)
+    guided = wrap_path_and_guidance(field, settings, components.train)
     sampler = Sampler(components, settings, guided, device)
     # the same noises at every step, so that the pictures show the network and not the noise
     indices = range(min(settings.count, PREVIEW_POINTS if plane else components.data.portrayed))
-    drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x).cpu()
+    drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x, indices).cpu()
     file = folder.samples / "progress" / f"step-{step:09d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     portraits = _portrayed(sampler, drawn, indices)
@@ -111,7 +111,7 @@ def preview(
 
 
 def _in_the_plane(data: Dataset) -> bool:
-    return data.shape == (2,)
+    return tuple(data.shape) == (2,)
 
 
 def _are_pictures(portraits: Sequence[Portrait]) -> bool:
@@ -122,19 +122,23 @@ def _portraits(sampler: Sampler, count: int, folder: RunFolder) -> list[Portrait
     """Return the portraits of the first samples on disk."""
     shards = Shards.on_disk(folder.samples)
     drawn = shards.first(min(count, shards.kept()[-1].stop))
-    return sampler.components.data.portray(drawn["x"], conditions_in(drawn))
+    decoded = decoded_from(sampler.components.codec, drawn)
+    return sampler.components.data.portray(drawn["x"], conditions_in(drawn), decoded)
 
 
 def _portrayed(sampler: Sampler, x: Tensor, indices: Sequence[int]) -> list[Portrait]:
     """Return the portraits of `x`, the samples `indices` as shards store them."""
     condition: Mapping[str, Tensor] = sampler.condition(indices) or {}
-    return sampler.components.data.portray(x, condition)
+    decoded = decoded_from(sampler.components.codec, {"x": x, **condition})
+    return sampler.components.data.portray(x, condition, decoded)
 
 
 def _film(sampler: Sampler, folder: RunFolder) -> None:
     indices = range(min(FILM_IMAGES, sampler.settings.count))
     states = _states(sampler, indices, FILM_TIMES)
-    frames = [_portrayed(sampler, sampler.stored(state), indices) for state in states]
+    frames = [
+        _portrayed(sampler, sampler.stored(state, indices).cpu(), indices) for state in states
+    ]
     if not all(map(_are_pictures, frames)):
         return
     still = [frame[i] for i in range(len(frames[0])) for frame in frames]  # a row a sample
@@ -144,7 +148,7 @@ def _film(sampler: Sampler, folder: RunFolder) -> None:
 
 def _density(sampler: Sampler, folder: RunFolder) -> None:
     data = sampler.components.data
-    states = _states(sampler, range(min(DENSITY_POINTS, sampler.settings.count)), DENSITY_TIMES)
+    states = _examples(sampler, DENSITY_POINTS, DENSITY_TIMES)
     real = data.batch(range(min(DENSITY_POINTS, data.length)))["x1"]
     titles = [f"t = {t:.1f}" for t in torch.linspace(0, 1, DENSITY_TIMES)]
     save_densities(folder.samples / "density.png", [*states, real], [*titles, "data"])
@@ -152,9 +156,16 @@ def _density(sampler: Sampler, folder: RunFolder) -> None:
 
 def _paths(sampler: Sampler, folder: RunFolder) -> None:
     # few points, many times: lines of 4096 points would cover one another
-    states = _states(sampler, range(min(PATH_POINTS, sampler.settings.count)), PATH_TIMES)
+    states = _examples(sampler, PATH_POINTS, PATH_TIMES)
     save_paths(folder.samples / "trajectories.png", states)
     save_points_moving(folder.samples / "trajectories.webp", states)
+
+
+def _examples(sampler: Sampler, most: int, times: int) -> Tensor:
+    """Return the points of the first samples at evenly spaced times, `(times, n, *shape)`."""
+    indices = range(min(most, sampler.settings.count))
+    states = _states(sampler, indices, times)
+    return torch.stack([sampler.stored(state, indices) for state in states])
 
 
 def _states(sampler: Sampler, indices: range, times: int) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 from itertools import pairwise
-from math import isqrt
 from typing import final
 
 import torch
@@ -21,6 +20,9 @@ __all__ = ["EpochOrder", "EpochOrders"]
 ROUNDS = 8
 """Four random rounds look random to one who sees few places (Luby and Rackoff 1988); the double is
 for tables of a few entries, and costs a gather and an addition a round."""
+
+BLOCK = 2**14
+"""Places that are evaluated at once: a batch alone would cost the overhead of forty operations."""
 
 SPAN = 64
 """The number of batches in a window of examples that are sorted by size: batches are of like length
@@ -38,7 +40,9 @@ class EpochOrder:
 
     def __init__(self, seed: int, epoch: int, length: int) -> None:
         self.length = length
-        self.columns = isqrt(max(0, length - 1)) + 1
+        # a power of two, so that one of the two remainders is a mask
+        self.bits = (max(1, length) - 1).bit_length() // 2
+        self.columns = 1 << self.bits
         self.rows = -(-length // self.columns)
         generator = generator_for(seed, "order", epoch)
         bases = [(self.rows, self.columns), (self.columns, self.rows)] * (ROUNDS // 2)
@@ -56,10 +60,10 @@ class EpochOrder:
             found[outside] = self._permuted(found[outside])
 
     def _permuted(self, places: Tensor) -> Tensor:
-        high, low = places // self.columns, places % self.columns
+        high, low = places >> self.bits, places & (self.columns - 1)
         for first, second in zip(self._tables[::2], self._tables[1::2], strict=True):
             high = (high + first[low]).remainder_(self.rows)
-            low = (low + second[high]).remainder_(self.columns)
+            low = (low + second[high]).bitwise_and_(self.columns - 1)
         return high * self.columns + low
 
 
@@ -77,9 +81,11 @@ class EpochOrders:
         self._batch_size = batch_size
         # of two epochs: a batch may end one and begin the next
         self._order = lru_cache(maxsize=2)(lambda epoch: EpochOrder(seed, epoch, length))
-        self._window = None
+        # kept: a block serves several batches, and a window the SPAN batches that it is sorted into
+        runs, self._width = (self._block, BLOCK)
         if sizes is not None:
-            self._window = lru_cache(maxsize=2)(partial(self._sorted_window, sizes))
+            runs, self._width = partial(self._window, sizes), SPAN * batch_size
+        self._run = lru_cache(maxsize=2)(runs)
 
     def __call__(self, start: int, stop: int) -> Tensor:
         """Return the examples at positions start .. stop - 1, int64."""
@@ -92,26 +98,34 @@ class EpochOrders:
         return torch.cat(parts) if len(parts) != 1 else parts[0]
 
     def _of_epoch(self, epoch: int, start: int, stop: int) -> Tensor:
-        if self._window is None:
-            return self._order(epoch)(torch.arange(start, stop))
-        # A window costs a sort, and serves its 64 batches.
-        width = SPAN * self._batch_size
-        windows = range(start // width, -(-stop // width))
-        found = torch.cat([self._window(epoch, window) for window in windows])
-        return found[start - windows.start * width : stop - windows.start * width]
+        width = self._width
+        numbers = range(start // width, -(-stop // width))
+        found = torch.cat([self._run(epoch, number) for number in numbers])
+        first = numbers.start * width
+        return found[start - first : stop - first]
 
-    def _sorted_window(self, sizes: Tensor, epoch: int, window: int) -> Tensor:
-        """Return the examples of a window in the order of training."""
-        width = SPAN * self._batch_size
-        start, stop = window * width, min((window + 1) * width, self._length)
-        examples = self._order(epoch)(torch.arange(start, stop))
+    def _block(self, epoch: int, number: int) -> Tensor:
+        """Return the examples at the places number * width and following."""
+        start = number * self._width
+        stop = min(start + self._width, self._length)
+        return self._order(epoch)(torch.arange(start, stop))
+
+    def _window(self, sizes: Tensor, epoch: int, number: int) -> Tensor:
+        """Return the same examples in batches of like size."""
+        examples = self._block(epoch, number)
+        start = number * self._width
+        stop = start + len(examples)
         examples = examples[sizes[examples].sort(stable=True).indices]
         # Where the batches of the training begin and end within the window: an epoch begins in the
         # middle of a batch unless the batch size divides the length.
         first = start + (-(epoch * self._length + start)) % self._batch_size
         cuts = sorted({start, *range(first, stop, self._batch_size), stop})
         widths = [b - a for a, b in pairwise(cuts)]
-        generator = generator_for(self._seed, "windows", epoch, window)
+        generator = generator_for(self._seed, "windows", epoch, number)
         turns = torch.randperm(len(widths), generator=generator).tolist()
-        runs = dict(zip(turns, examples.split([widths[i] for i in turns]), strict=True))
-        return torch.cat([runs[i] for i in range(len(widths))])
+        found, first = torch.empty_like(examples), 0
+        for turn in turns:
+            place = cuts[turn] - start
+            found[place : place + widths[turn]] = examples[first : first + widths[turn]]
+            first += widths[turn]
+        return found

@@ -53,3 +53,8 @@ def register_datasets(register: Register) -> None:
         "fmcore_data.packed:PackedImages",
         summary="the output of `fmcore data pack`: fastest",
     )
+    register(
+        "super_resolution",
+        "fmcore_data.super_resolution:SuperResolution",
+        summary="images of a dataset, with a low-resolution copy as condition",
+    )

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 from annotated_types import Ge
 from torch import Tensor
@@ -48,11 +48,6 @@ class PointsMetric(RowMetric):
     @abstractmethod
     def name(self) -> str:
         """The name of the metric and of its result."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
-        """The metric's own options that change its value, for the provenance."""
 
     @abstractmethod
     def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
@@ -116,7 +111,6 @@ class PointsMetric(RowMetric):
             "reference_split": data.split,
             "reference_data": data.fingerprint,
             "seed": evaluation.seed,
-            **self.settings,
         }
         details = {**self._data_against_data(real, evaluation), **_exploded(fake, real)}
         return {self.name: Result(value, None, provenance, details=details)}

@@ -123,9 +123,7 @@ def _measured(
     }
 
 
-def _recovery(
-    rows: RowValues, data: Dataset, train: Dataset
-) -> tuple[float, Mapping[str, float]]:
+def _recovery(rows: RowValues, data: Dataset, train: Dataset) -> tuple[float, Mapping[str, float]]:
     split = _space(data).split
     drawn = split(rows["x"])["residue"].round()
     true = split(rows["given"])["residue"].round()

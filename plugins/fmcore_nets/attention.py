@@ -1,4 +1,4 @@
-"""Self-attention over the pixels of a feature map."""
+"""Attention, and self-attention over the pixels of a feature map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fmcore import ComponentError
 from fmcore_nets.normalization import GroupNorm
 
-__all__ = ["Attention", "head_count"]
+__all__ = ["Attention", "attention", "head_count"]
 
 
 def head_count(channels: int, head_channels: int, heads: int | None) -> int:
@@ -52,12 +52,12 @@ class Attention(nn.Module):
         q, k, v = rearrange(
             self.qkv(tokens), "b n (qkv heads c) -> qkv b heads n c", qkv=3, heads=self.heads
         )
-        mixed = rearrange(_attention(q, k, v), "b heads n c -> b n (heads c)")
+        mixed = rearrange(attention(q, k, v), "b heads n c -> b n (heads c)")
         update: Tensor = self.proj(mixed)
         return x + rearrange(update, "b (height width) c -> b c height width", height=x.shape[2])
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Return softmax(q k^T / sqrt(channels)) v per head, all `(batch, heads, positions, c)`."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # torch's fused kernel takes twice the time of two matrix products here (docs/benchmarks.md)

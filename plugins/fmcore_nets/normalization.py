@@ -1,4 +1,4 @@
-"""Group normalisation whose result has the dtype of its input, under autocast too."""
+"""Normalisations whose result has the dtype of their input, under autocast too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["GroupNorm", "group_count"]
+__all__ = ["GroupNorm", "RMSNorm", "group_count"]
 
 MOST_GROUPS = 32
 LEAST_PER_GROUP = 4
@@ -41,3 +41,16 @@ class GroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # autocast runs group_norm in float32 and returns float32: the cast keeps x's dtype
         return F.group_norm(x, self.groups, self.weight, self.bias, eps=1e-5).to(x.dtype)
+
+
+@final
+class RMSNorm(nn.Module):
+    """x over the root mean square of its last axis, times a learned weight, in x's dtype."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # the weight in x's dtype: torch has no fused kernel for two dtypes and warns
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), eps=1e-6)

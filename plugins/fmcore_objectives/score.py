@@ -28,6 +28,7 @@ class ScoreRegression(Timed, ABC):
         return "score"
 
     def check(self, path: Path) -> None:
+        super().check(path)
         times = torch.tensor([self.time_min, self.time_max], dtype=torch.float64)
         ends = path.t_min + (path.t_max - path.t_min) * times
         if self.schedule(path, ends).sigma[1] == 0:

@@ -37,7 +37,7 @@ def test_commands_are_offered():
 
 
 def test_recipes_are_offered_by_name():
-    assert offered("fmcore run dig") == ["digits"]
+    assert offered("fmcore run digits_l") == ["digits_latent"]
     assert "imagenet64" in offered("fmcore recipes show ")
 
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fmcore import ComponentError, ConditionSpec
 from fmcore.testing import ModelSuite
-from fmcore_nets.attention import _attention
+from fmcore_nets.attention import attention
 from fmcore_nets.mlp import MLP
 from fmcore_nets.unet import UNet
 
@@ -228,7 +228,7 @@ def test_attention_in_bfloat16_on_a_cpu_equals_exact_attention():
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 3, 11, 8).bfloat16()
     exact = torch.nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
-    torch.testing.assert_close(_attention(q, k, v).double(), exact, rtol=0.03, atol=0.03)
+    torch.testing.assert_close(attention(q, k, v).double(), exact, rtol=0.03, atol=0.03)
 
 
 @pytest.mark.parametrize("recompute", [False, True])

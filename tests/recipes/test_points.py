@@ -8,7 +8,7 @@ import pytest
 
 import fmcore
 
-SHORT = ["train.steps=3", "train.batch_size=32", "train.warmup=0", "sample.count=64"]
+SHORT = ["train.steps=3", "train.batch_size=32", "train.lr_schedule.warmup=0", "sample.count=64"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,18 @@ def test_the_bridge_starts_at_the_eight_gaussians(tmp_path):
     squares = 0.999**2 * (4 + 2 * 0.2**2) + 2 * 0.5**2 * 0.001 * 0.999
     assert start.square().sum(1).mean() == pytest.approx(squares, rel=0.02)
     assert run.results["sliced_wasserstein"]["provenance"]["count"] == 64
+
+
+def test_a_trained_checkerboard_is_distilled_into_one_evaluation(tmp_path):
+    teacher = short_run("checkerboard", tmp_path / "teacher", "sample=null", "evaluate=null")
+    run = short_run(
+        "checkerboard_distilled", tmp_path / "student", f"objective.teacher={teacher.folder.root}"
+    )
+    assert run.results["nfe"]["value"] == 1
+    assert "sha256" in run.results["nfe"]["origin"]["runs"]["objective.teacher"]
+
+
+def test_consistency_of_the_checkerboard_samples_in_one_evaluation(tmp_path):
+    run = short_run("checkerboard_consistency", tmp_path)
+    assert run.results["nfe"]["value"] == 1
+    assert run.results["nfe"]["origin"]["runs"] == {}

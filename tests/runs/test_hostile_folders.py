@@ -19,7 +19,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
 from fmcore.runs.samples import Shards
 from fmcore_couplings.pairs import Pairs
-from fmcore_metrics.files import read_tensors
+from fmcore_extractors.files import read_tensors
 from fmcore_metrics.reference import load_reference
 
 DEEP = "[" * 100_000 + "]" * 100_000
