@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fmcore.interfaces.condition import ConditionReader
 from fmcore.interfaces.options import Options
+from fmcore.interfaces.space import Space
 
 if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
@@ -48,6 +49,10 @@ class Solver(Options, ConditionReader, ABC):
         """Raise ComponentError with the reason if this solver cannot integrate along `path`; called
         before training.
         """
+
+    def supports(self, space: Space) -> bool:
+        """Return whether this solver moves points of `space`: by default only those of R^n."""
+        return space.flat
 
     def facts(self) -> Mapping[str, str]:
         """Return the facts that `fmcore plugins show` prints of a solver with these options."""

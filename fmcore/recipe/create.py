@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Source
+    from fmcore.interfaces.space import Space
     from fmcore.interfaces.time import Time
 
 __all__ = ["create", "create_from"]
@@ -60,6 +61,8 @@ def create(kind: Literal["optimizer"], name: str, /, **options: Any) -> Optimize
 def create(kind: Literal["lr_schedule"], name: str, /, **options: Any) -> LearningRate: ...
 @overload
 def create(kind: Literal["callback"], name: str, /, **options: Any) -> Callback: ...
+@overload
+def create(kind: Literal["space"], name: str, /, **options: Any) -> Space: ...
 @overload
 def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:

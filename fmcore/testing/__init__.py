@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fmcore.testing.restoration_solver import RestorationSolverSuite
     from fmcore.testing.solver import SolverSuite
     from fmcore.testing.source import SourceSuite
+    from fmcore.testing.space import SpaceSuite
     from fmcore.testing.time import TimeSuite
 
 SUITES: dict[str, str] = {
@@ -45,6 +46,7 @@ SUITES: dict[str, str] = {
     "operator": "OperatorSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
+    "space": "SpaceSuite",
     "time": "TimeSuite",
     "optimizer": "OptimizerSuite",
     "lr_schedule": "LearningRateSuite",
@@ -80,6 +82,7 @@ __all__ = [
     "RestorationSolverSuite",
     "SolverSuite",
     "SourceSuite",
+    "SpaceSuite",
     "Suite",
     "TimeSuite",
     "run_suite",
