@@ -27,23 +27,27 @@ from fmcore.hookspecs import Register, hookimpl
 if TYPE_CHECKING:
     from fmcore.flow.compatibility import check_together
     from fmcore.flow.field import Field
-    from fmcore.flow.guidance import Guided
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
+    from fmcore.interfaces.callback import Callback, TrainingView
     from fmcore.interfaces.codec import Codec, Decoded
-    from fmcore.interfaces.condition import ConditionSpec, with_flags, without
+    from fmcore.interfaces.condition import ConditionReader, ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
     from fmcore.interfaces.extractor import Extractor
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
+    from fmcore.interfaces.guidance import Guidance, Guided, GuidedCall, branches
     from fmcore.interfaces.levels import from_levels, to_levels
+    from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Prepared, Pretrained, VectorField
     from fmcore.interfaces.net import Batch, Net
     from fmcore.interfaces.objective import Objective, Regression
+    from fmcore.interfaces.operator import Operator
+    from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
     from fmcore.interfaces.portrait import Portrait
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
@@ -55,7 +59,8 @@ if TYPE_CHECKING:
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
     from fmcore.interfaces.tensors import append_dims
-    from fmcore.interfaces.time_sampling import logit_normal_times, stratified_times, uniform_times
+    from fmcore.interfaces.time import StratifiedTime, Time, UniformTime
+    from fmcore.interfaces.time_sampling import stratified_times, uniform_times
     from fmcore.recipe.create import create
     from fmcore.recipe.load import load_recipe
     from fmcore.recipe.recipe import Recipe
@@ -70,7 +75,6 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.extractor": ("Extractor",),
         "fmcore.interfaces.field": ("Predictor",),
         "fmcore.flow.compatibility": ("check_together",),
-        "fmcore.flow.guidance": ("Guided",),
         "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
@@ -78,16 +82,23 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.portrait": ("Portrait",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.guidance": ("Guidance", "Guided", "GuidedCall", "branches"),
         "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
         "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective", "Regression"),
         "fmcore.interfaces.net": ("Batch", "Net"),
-        "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
+        "fmcore.interfaces.condition": (
+            "ConditionReader",
+            "ConditionSpec",
+            "with_flags",
+            "without",
+        ),
+        "fmcore.interfaces.operator": ("Operator",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
-        "fmcore.interfaces.run_option": ("RunOption",),
         "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
         "fmcore.interfaces.rows": ("Rows",),
+        "fmcore.interfaces.run_option": ("RunOption",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -99,11 +110,11 @@ _LAZY: dict[str, str] = {
         "fmcore.runs.checkpoint": ("load_into",),
         "fmcore.interfaces.problem": ("Problem", "Solution", "Stats", "Status"),
         "fmcore.interfaces.gaussian": ("Gaussian",),
-        "fmcore.interfaces.time_sampling": (
-            "logit_normal_times",
-            "stratified_times",
-            "uniform_times",
-        ),
+        "fmcore.interfaces.callback": ("Callback", "TrainingView"),
+        "fmcore.interfaces.lr_schedule": ("LearningRate",),
+        "fmcore.interfaces.optimizer": ("OptimizerFactory",),
+        "fmcore.interfaces.time": ("StratifiedTime", "Time", "UniformTime"),
+        "fmcore.interfaces.time_sampling": ("stratified_times", "uniform_times"),
         "fmcore.stages.run": ("Run", "evaluate", "open_run", "run", "sample"),
     }.items()
     for name in names
@@ -112,12 +123,14 @@ _LAZY: dict[str, str] = {
 __all__ = [
     "AffinePath",
     "Batch",
+    "Callback",
     "ChangedSchedule",
     "CheckpointError",
     "Codec",
     "Coefficients",
     "ComponentError",
     "Condition",
+    "ConditionReader",
     "ConditionSpec",
     "Coupling",
     "DataError",
@@ -129,14 +142,19 @@ __all__ = [
     "FmcoreError",
     "FmcoreWarning",
     "Gaussian",
+    "Guidance",
     "Guided",
+    "GuidedCall",
     "ImageDataset",
+    "LearningRate",
     "LogProb",
     "Metric",
     "MetricBatch",
     "MissingSplitError",
     "Net",
     "Objective",
+    "Operator",
+    "OptimizerFactory",
     "Pairing",
     "Path",
     "PathSample",
@@ -165,9 +183,14 @@ __all__ = [
     "Split",
     "Stats",
     "Status",
+    "StratifiedTime",
+    "Time",
+    "TrainingView",
+    "UniformTime",
     "UserError",
     "VectorField",
     "append_dims",
+    "branches",
     "check_together",
     "create",
     "evaluate",
@@ -178,7 +201,6 @@ __all__ = [
     "load_into",
     "load_recipe",
     "log_prob",
-    "logit_normal_times",
     "noise_of",
     "open_run",
     "run",

@@ -67,6 +67,16 @@ def register_solvers(register: Register) -> None:
 
 
 @hookspec
+def register_guidance(register: Register) -> None:
+    """Register guidance of samples (`fmcore.Guidance`)."""
+
+
+@hookspec
+def register_operators(register: Register) -> None:
+    """Register operators of measurements (`fmcore.Operator`), an option of posterior guidance."""
+
+
+@hookspec
 def register_metrics(register: Register) -> None:
     """Register metrics (`fmcore.Metric`)."""
 
@@ -74,6 +84,28 @@ def register_metrics(register: Register) -> None:
 @hookspec
 def register_datasets(register: Register) -> None:
     """Register datasets (`fmcore.Dataset`)."""
+
+
+@hookspec
+def register_times(register: Register) -> None:
+    """Register distributions of training times (`fmcore.Time`), the `time` option of an
+    objective.
+    """
+
+
+@hookspec
+def register_optimizers(register: Register) -> None:
+    """Register optimizers (`fmcore.OptimizerFactory`)."""
+
+
+@hookspec
+def register_lr_schedules(register: Register) -> None:
+    """Register learning-rate schedules (`fmcore.LearningRate`)."""
+
+
+@hookspec
+def register_callbacks(register: Register) -> None:
+    """Register training callbacks (`fmcore.Callback`)."""
 
 
 @hookspec

@@ -110,12 +110,19 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     settings = _settings(runs)
     reasons = [line for metric in metrics for line in _reasons(metric, columns)]
     reasons += _origin_differences(results, settings)
-    reasons += [
-        f"{run} has no results yet: compute them with fmcore evaluate {run}"
-        for run, found in results.items()
-        if not found
-    ]
+    reasons += [_describe_missing(runs[run]) for run, found in results.items() if not found]
     return Comparison(list(runs), settings, columns, reasons)
+
+
+def _describe_missing(folder: RunFolder) -> str:
+    """Return why a run has no results, and the command that computes them."""
+    run = folder.root
+    if read_values(folder.recipe_file).get("evaluate"):
+        return f"{run} has no results yet: compute them with fmcore evaluate {run}"
+    return (
+        f"{run} has no results, since its recipe has no metrics: compute some, as with "
+        f"fmcore evaluate {run} 'metrics=[nfe]'"
+    )
 
 
 def way_of(provenance: Mapping[str, Any]) -> dict[str, Any]:

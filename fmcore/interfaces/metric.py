@@ -137,6 +137,11 @@ class Metric(ABC):
     density: ClassVar[bool] = False
     """Whether the metric needs the density of x1: refused for latents, which have another."""
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that the metric uses: texts to compare with, say."""
+        return frozenset()
+
     def check(self, data: Dataset, path: Path) -> None:  # noqa: B027  # nothing to refuse by default
         """Raise ComponentError if this cannot be measured on this data or path, DataError if files
         are missing; called before training.

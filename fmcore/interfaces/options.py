@@ -56,6 +56,13 @@ def _check(component: str, name: str, value: Any, hints: dict[str, Any]) -> None
             f"{component}: {name} must be one of {choices}; got {value!r}"
             + did_you_mean(str(value), map(str, get_args(hint)))
         )
+    if isinstance(hint, type) and isinstance(getattr(hint, "kind", None), str):
+        if not isinstance(value, hint) and value is not None:
+            raise ComponentError(
+                f"{component}: {name} must be a {hint.__name__}, got {value!r}: fmcore.create "
+                "takes components by name"
+            )
+        return
     if get_origin(hint) is not Annotated or not isinstance(value, (int, float)):
         return
     if not math.isfinite(value):

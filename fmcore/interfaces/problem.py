@@ -19,12 +19,12 @@ from fmcore.interfaces.source import Condition
 __all__ = [
     "Augmentation",
     "Autodiff",
-    "Callback",
     "Divergence",
     "Gradients",
     "ProbeLaw",
     "Problem",
     "Solution",
+    "SolverCallback",
     "SolverProgress",
     "Stats",
     "Status",
@@ -143,7 +143,7 @@ class Problem:
     times: Sequence[float] | None = None
     augmentation: Augmentation | None = None
     grad: Gradients = "none"
-    callback: Callback | None = None
+    callback: SolverCallback | None = None
 
     def __post_init__(self) -> None:
         require_choice("Problem: grad", self.grad, Gradients)
@@ -245,5 +245,5 @@ class SolverProgress:
         return self._states()
 
 
-Callback = Callable[[SolverProgress], None]
+SolverCallback = Callable[[SolverProgress], None]
 """A function that is called during a solve; an exception in it ends the solve."""

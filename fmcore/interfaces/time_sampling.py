@@ -1,4 +1,4 @@
-"""Distributions of training times, as fractions of a path's interval: float32 in [0, 1], on the
+"""Uniform draws of training times, as fractions of a path's interval: float32 in [0, 1], on the
 CPU.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["logit_normal_times", "stratified_times", "uniform_times"]
+__all__ = ["stratified_times", "uniform_times"]
 
 
 def uniform_times(n: int, generator: torch.Generator) -> Tensor:
@@ -24,13 +24,3 @@ def stratified_times(n: int, generator: torch.Generator, part: tuple[int, int] =
     k, of = part
     cell = torch.randperm(n, generator=generator) * of + k
     return (cell + torch.rand(n, generator=generator)) / (n * of)
-
-
-def logit_normal_times(
-    n: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0
-) -> Tensor:
-    """Draw `(n,)` times whose logit is N(mean, std^2): with more in the middle than at the ends.
-
-    Source: Esser et al. 2024 (arXiv 2403.03206), section 3.1.
-    """
-    return torch.randn(n, generator=generator).mul(std).add(mean).sigmoid()

@@ -16,9 +16,11 @@ from fmcore.registry.entry import Entry
 if TYPE_CHECKING:
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset
+    from fmcore.interfaces.guidance import Guidance
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
+    from fmcore.interfaces.operator import Operator
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Source
@@ -39,6 +41,10 @@ def create(kind: Literal["model"], name: str, /, **options: Any) -> VectorField:
 @overload
 def create(kind: Literal["solver"], name: str, /, **options: Any) -> Solver: ...
 @overload
+def create(kind: Literal["guidance"], name: str, /, **options: Any) -> Guidance: ...
+@overload
+def create(kind: Literal["operator"], name: str, /, **options: Any) -> Operator: ...
+@overload
 def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
 @overload
 def create(kind: Literal["data"], name: str, /, **options: Any) -> Dataset: ...
@@ -47,9 +53,8 @@ def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:
     """Return a component by kind and name: `create("path", "ot", sigma_min=1e-4)`.
 
-    Kinds: path, source, coupling, objective, model, solver, metric, data.  Raises PluginError for a
-    name that is not installed or not loadable, ComponentError for options that the component does
-    not have.
+    The kinds are those of `fmcore plugins`.  Raises PluginError for a name that is not installed or
+    not loadable, ComponentError for options that the component does not have.
     """
     return create_from(registry().entry(kind, name), options)
 

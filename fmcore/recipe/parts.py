@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fmcore.interfaces.run_option import RunOption
 from fmcore.recipe.components import Component, Settings
 from fmcore.recipe.containers import Bounded, ListOf, MapOf, OneOf, TupleOf
-from fmcore.recipe.nodes import MappingNode, Node, ScalarNode, children
+from fmcore.recipe.nodes import MappingNode, Node, ScalarNode, children, walk
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.schema import list_options
 from fmcore.recipe.sections import Sections
@@ -22,7 +22,9 @@ Part = tuple[str, Component | Settings, Node]
 
 def run_options(recipe: Recipe) -> dict[str, RunOption]:
     """Return the other runs that `recipe` names, by dotted key: `objective.teacher`."""
-    return {
+    # in Python an option can be a RunOption itself
+    given = {k: n.value for k, n in walk(recipe.completed) if isinstance(n.value, RunOption)}
+    return given | {
         key: kind.build(node)
         for key, kind, node in _in_options(Sections, recipe.completed, "")
         if isinstance(kind, Settings) and kind.target is RunOption

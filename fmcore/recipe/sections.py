@@ -10,32 +10,45 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le
 
 from fmcore.errors import ComponentError
+from fmcore.recipe.create import create
 
 if TYPE_CHECKING:
-    from pathlib import Path as FilePath
-
+    from fmcore.interfaces.callback import Callback
     from fmcore.interfaces.codec import Codec
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset, Split
+    from fmcore.interfaces.guidance import Guidance
+    from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
+    from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Best", "Bound", "Evaluate", "Guidance", "Measure", "Sample", "Sections", "Train"]
+__all__ = ["Best", "Bound", "Evaluate", "Measure", "Sample", "Sections", "Tracker", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
-# Adam divides by 1 - beta^step, which is 0 for a beta of 1.
-Beta = Annotated[float, Ge(0), Lt(1)]
 # 1/sqrt(12) = 0.289 is the width of the uniform average over a whole training (exponent 0).
 Width = Annotated[float, Gt(0), Le(0.28)]
+# every tracker of accelerate
+Tracker = Literal[
+    "aim",
+    "clearml",
+    "comet_ml",
+    "dvclive",
+    "mlflow",
+    "swanlab",
+    "tensorboard",
+    "trackio",
+    "wandb",
+]
 
 
 # a number, text such as a file, or nested lists of numbers
@@ -66,14 +79,13 @@ class Best:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Training: Adam on the objective, moving averages of the weights, checkpoints.
+    """Training: an optimizer on the objective, moving averages of the weights, checkpoints.
 
     `init` is a run of the same network from whose weights training starts (fine-tuning).
 
     `batch_size` is the total over all processes and `grad_accum` micro-batches.  The learning rate
-    rises linearly to `lr` over `warmup` steps; then it is constant (`constant`), or falls to
-    `lr_end` at the last step, linearly (`linear`, the paper's "polynomial") or along half a cosine
-    (`cosine`).
+    of a step is `lr` times the factor of `lr_schedule`.  `callbacks` measure the training and write
+    their numbers into metrics.jsonl.
 
     `loss_weights` multiplies the losses of the objective and of the network by name; the default is
     1.  `ema` is the decay of the moving average, or of several.  `ema_power` are the widths of
@@ -86,8 +98,8 @@ class Train:
     Every `evaluate_every` steps, the metrics of `evaluate` are measured with the first average on
     samples drawn as in `sample`; by default those of the recipe's section `evaluate`, on at most
     1000 samples.  `best` keeps the best checkpoint in addition to `keep_last`.  `trackers` log the
-    lines of metrics.jsonl.  `fsdp` shards weights, gradients, averages and Adam's moments among the
-    processes (FSDP), for networks that do not fit one device.
+    lines of metrics.jsonl.  `fsdp` shards weights, gradients, averages and the optimizer's state
+    among the processes (FSDP), for networks that do not fit one device.
 
     `condition_dropout` is the probability, by name, that a row loses a condition; `label_dropout`
     is that of the label.  `ignore_conditions` are conditions of the data that nothing reads.
@@ -97,12 +109,10 @@ class Train:
     init: RunOption | None = None
     batch_size: Positive = 128
     lr: Annotated[float, Gt(0)] = 1e-3
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
-    eps: Annotated[float, Gt(0)] = 1e-8  # of torch.optim.Adam, as `betas`
-    weight_decay: Annotated[float, Ge(0)] = 0.0
-    warmup: Count = 0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    lr_end: Annotated[float, Ge(0)] = 1e-8  # as in the paper, appendix E
+    # components by name, as a recipe writes them; `__post_init__` builds them
+    optimizer: OptimizerFactory = "adam"  # type: ignore[assignment]
+    lr_schedule: LearningRate = "constant"  # type: ignore[assignment]
+    callbacks: list[Callback] = field(default_factory=list)
     loss_weights: dict[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
     grad_clip: Annotated[float, Gt(0)] | None = None
     ema: Fraction | tuple[Fraction, ...] | None = 0.999
@@ -119,7 +129,7 @@ class Train:
     evaluate_every: Positive | None = None
     evaluate: Evaluate | None = None
     best: Best | None = None
-    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    trackers: tuple[Tracker, ...] = ()
     fsdp: bool = False
     checkpoint_every: Positive = 1000
     keep_last: Positive = 2
@@ -127,6 +137,9 @@ class Train:
     log_every: Positive = 50
 
     def __post_init__(self) -> None:
+        for kind in ("optimizer", "lr_schedule"):
+            if isinstance(name := getattr(self, kind), str):
+                object.__setattr__(self, kind, create(kind, name))
         if self.label_dropout and "label" in self.condition_dropout:
             raise ComponentError("label_dropout and condition_dropout.label are the same: give one")
 
@@ -135,27 +148,6 @@ class Train:
         """The probability of dropping each condition, by name, where it is above 0."""
         every = {"label": self.label_dropout, **self.condition_dropout}
         return {name: probability for name, probability in every.items() if probability > 0}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guidance:
-    """Guidance of samples: v = v_weak + scale (v_strong - v_weak) for t in `interval`, within
-    [0, 1].
-
-    A scale of 1 is no guidance.  The weak field is the network without the conditions that training
-    drops (`label_dropout`, `condition_dropout`), or without those named in `drop`; or it is the
-    network of the run in the folder `weak`.
-    """
-
-    scale: Annotated[float, Ge(0)]
-    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
-    weak: FilePath | None = None
-    drop: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        start, end = self.interval
-        if start > end:
-            raise ComponentError(f"interval has to begin before it ends, got [{start}, {end}]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +162,7 @@ class Sample:
     modulo the number of classes.  `condition` is where other conditions come from: sample i has
     those of example i, modulo their number, of the split `train` or `test`; or all samples have the
     given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    `guidance` changes the field of the samples; the first of several is the innermost.
     """
 
     solver: Solver
@@ -181,7 +174,7 @@ class Sample:
     label: Count | None = None
     condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
-    guidance: Guidance | None = None
+    guidance: tuple[Guidance, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from fmcore.report.charts import histogram, lines
+from fmcore.report.charts import PALETTE, histogram, lines
 from fmcore.report.parts import Chart, Picture, Sound, Text, attempt, data_uri
 from fmcore.report.run_contents import RunContents
 from fmcore.runs.metrics_log import MEASURED
@@ -28,6 +28,9 @@ CURVES = (
     ("grad_norm", "Gradient norm", "Before clipping; bold: smoothed."),
     ("lr", "Learning rate", "As scheduled."),
 )
+
+OF_TRAINING = ("loss", MEASURED.rstrip("/"))
+"""The first parts of keys that no callback wrote."""
 
 DENSITY = "The density of the samples at times from noise (left) to data; last, the dataset."
 FILMSTRIP = "The same samples at several times: noise first, data last."
@@ -108,6 +111,29 @@ def curves(run: RunContents, omitted: list[str]) -> list[Chart]:
             name, series = f"curve-{place}", [(steps, values)]
             svg = attempt(title, lambda n=name, s=series, u=label: lines(n, s, u), omitted)  # type: ignore[misc]
             found += [] if svg is None else [Chart(title, caption, svg)]
+    return found + _callbacks(run, omitted)
+
+
+def _callbacks(run: RunContents, omitted: list[str]) -> list[Chart]:
+    """Return a chart for each callback, with a curve for each of its numbers."""
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for line in run.curve:
+        for key, value in line.items():
+            callback, slash, number = key.partition("/")
+            if slash and callback not in OF_TRAINING:
+                own = curves.setdefault(callback, {})
+                own.setdefault(number, []).append((line["step"], value))
+    found = []
+    for place, (callback, own) in enumerate(curves.items()):
+        shown = dict(list(own.items())[: len(PALETTE)])
+        series = [tuple(zip(*pairs, strict=True)) for pairs in shown.values()]
+        name = f"callback-{place}"
+        svg = attempt(callback, lambda n=name, s=series: lines(n, s, "value"), omitted)  # type: ignore[misc]
+        if svg is not None:
+            more = f" and {len(own) - len(shown)} more" if len(own) > len(shown) else ""
+            keys = ((key, PALETTE[i]) for i, key in enumerate(shown))
+            caption = f"Measured by the callback {callback}{more}; smoothed."
+            found.append(Chart(callback.replace("_", " "), caption, svg, key=tuple(keys)))
     return found
 
 

@@ -58,12 +58,15 @@ class Text:
 @final
 @dataclass(frozen=True)
 class Chart:
-    """A chart as SVG; with `points`, each point has a description."""
+    """A chart as SVG; with `points`, each point has a description.  `key` names its curves, with
+    their colours.
+    """
 
     title: str
     caption: str
     svg: Markup
     points: bool = False
+    key: tuple[tuple[str, str], ...] = ()
 
 
 def attempt(what: str, make: Callable[[], T], omitted: list[str]) -> T | None:

@@ -1,7 +1,11 @@
-"""Experiment trackers: TensorBoard and Weights & Biases, through accelerate.
+"""Experiment trackers: every one of accelerate, by its name.
 
 The main process passes on the lines of metrics.jsonl.  Steps that a resumed training takes again
-are not reported twice: TensorBoard discards the old ones, Weights & Biases gets the new ones only.
+are not reported twice to TensorBoard, which discards the old ones, and to Weights & Biases, which
+gets the new ones only; the other trackers get them again.
+
+A recipe alone must not send data off the machine: every tracker logs into the run's folder, unless
+the user's environment has its variable for another place.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from fmcore.errors import ComponentError
@@ -25,6 +30,9 @@ __all__ = ["Trackers", "require_trackers", "trackers"]
 
 FOLDER = "tracking"
 
+PACKAGES = {"comet_ml": "comet-ml"}
+"""The distribution of a tracker's package, where its name is not the tracker's."""
+
 
 def require_trackers(names: Sequence[str]) -> None:
     """Raise ComponentError for trackers whose package is not installed."""
@@ -32,7 +40,20 @@ def require_trackers(names: Sequence[str]) -> None:
         if importlib.util.find_spec(name) is None:
             raise ComponentError(
                 f"train.trackers: the package of '{name}' is not installed; "
-                f"install it (pip install {name}) or leave '{name}' out"
+                f"install it (pip install {PACKAGES.get(name, name)}) or leave '{name}' out"
+            )
+    if names:
+        _require_known(names)
+
+
+def _require_known(names: Sequence[str]) -> None:
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            raise ComponentError(
+                f"train.trackers: this version of accelerate has no tracker '{name}'; "
+                f"upgrade it (pip install --upgrade accelerate) or leave '{name}' out"
             )
 
 
@@ -73,24 +94,48 @@ def _tracker(name: str, folder: RunFolder, step: int) -> GeneralTracker:
     place = folder.root / FOLDER
     with writable(place):
         place.mkdir(exist_ok=True)
-    tracker: GeneralTracker
+    for variable, value in _environment(name, place).items():
+        os.environ.setdefault(variable, value)
+    title, options = _arguments(name, folder, place, step)
+    tracker: GeneralTracker = LOGGER_TYPE_TO_CLASS[name](title, **options)
+    return tracker
+
+
+def _environment(name: str, place: Path) -> dict[str, str]:
+    """Return the variables that keep a tracker on this machine, where it has no argument for it."""
+    return {
+        "clearml": {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(place)},
+        "comet_ml": {"COMET_OFFLINE_DIRECTORY": str(place)},
+        "mlflow": {"MLFLOW_TRACKING_URI": place.resolve().as_uri()},
+        "trackio": {"TRACKIO_DIR": str(place)},
+    }.get(name, {})
+
+
+def _arguments(name: str, folder: RunFolder, place: Path, step: int) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options that accelerate's class of a tracker is built with."""
+    recipe, run = folder.recipe(), folder.root.name
     if name == "tensorboard":
         # readers discard later steps that a killed process had logged
-        purge = {"purge_step": step + 1} if step else {}
-        tracker = LOGGER_TYPE_TO_CLASS[name](name, logging_dir=str(place), **purge)
-    else:
-        recipe = folder.recipe()
-        tracker = LOGGER_TYPE_TO_CLASS[name](
-            recipe.name,
-            name=folder.root.name,
-            id=_identity(folder),
-            dir=str(place),
-            config=recipe.values,
-            resume="allow",
-            # a recipe alone must not send data off the machine: the user's environment decides
-            mode=os.environ.get("WANDB_MODE", "offline"),
-        )
-    return tracker
+        return name, {"logging_dir": str(place)} | ({"purge_step": step + 1} if step else {})
+    if name == "wandb":
+        mode = os.environ.get("WANDB_MODE", "offline")
+        own = {"id": _identity(folder), "config": recipe.values, "resume": "allow", "mode": mode}
+        return recipe.name, {"name": run, "dir": str(place), **own}
+    options: dict[str, dict[str, Any]] = {
+        "aim": {"logging_dir": str(place), "experiment": recipe.name},
+        "clearml": {"task_name": run},
+        # comet's own variable; without it, it would ask its server for an account
+        "comet_ml": {"online": bool(os.environ.get("COMET_START_ONLINE"))},
+        "dvclive": {"dir": str(place / name), "resume": step > 0, "save_dvc_exp": False},
+        "mlflow": {"run_name": run},
+        "swanlab": {
+            "experiment_name": run,
+            "logdir": str(place / name),
+            "mode": os.environ.get("SWANLAB_MODE", "offline"),
+        },
+        "trackio": {"name": run, "resume": "allow"},
+    }
+    return (run if name == "aim" else recipe.name), options[name]
 
 
 def _identity(folder: RunFolder) -> str:

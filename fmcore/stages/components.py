@@ -232,5 +232,11 @@ class Components:
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")
         check_conditions(
-            self.planned_model, self.path, self.data, train, self.sample, self.evaluate
+            self.planned_model,
+            self.path,
+            self.data,
+            train,
+            self.sample,
+            self.evaluate,
+            (self.objective, *self.metrics()),
         )

@@ -7,9 +7,12 @@ recomputes.
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
@@ -21,20 +24,24 @@ from fmcore.flow.compatibility import check_together
 from fmcore.interfaces.condition import ConditionSpec, null_rows
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.recipe import Recipe
+from fmcore.recipe.sections import Train
+from fmcore.runs.samples import MAX_SHARDS
 from fmcore.runs.trackers import require_trackers
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.other_runs import check_runs
 from fmcore.stages.probe import Activations, Fit, Probe, fit_of, probe_of, size_text
+from fmcore.training.checks import check_training
 from fmcore.training.ema import profiles_of
+from fmcore.training.optimizers import rehearse
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Forecast", "dry_run", "require_memory"]
+__all__ = ["Forecast", "dry_run", "require_disk", "require_memory"]
 
 BYTES = 4
-STATE_COPIES = {"weights": 1, "gradients": 1, "Adam's moments": 2}
+STATE_COPIES = {"weights": 1, "gradients": 1}
 
 MARGIN = 4
 """How far the estimate of activations may be off: mixed precision, compilation and in-place
@@ -72,7 +79,7 @@ class Forecast:
         return [
             f"parameters       {self.parameters:,}  ({self.parameters / 1e6:.1f} M)",
             f"training state   {size_text(self.state_bytes)}  "
-            "(weights, gradients, Adam, moving averages; float32)",
+            "(weights, gradients, optimizer, moving averages; float32)",
             f"activations      {size_text(self.activation_bytes)}  "
             "(one micro-batch, float32, kept for the gradient)",
             f"FLOPs per step   {self.flops_per_step:.3g}  (forward and backward)",
@@ -93,6 +100,8 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
+    if components.train is not None:
+        check_training(components.train, components.planned_model)
     accelerator = accelerator_for(components, device)
     try:
         cost = estimate(components, accelerator)
@@ -145,7 +154,8 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     flops, kept = _one_example(model, shape, components.entries)
     # only FSDP splits the state; plain data parallelism copies it to every process
     shards = processes if train and train.fsdp else 1
-    state = parameters * copies * BYTES // shards
+    moments = _moments(train, model) if train else 0
+    state = (parameters * copies + moments) * BYTES // shards
     return Estimate(
         parameters=parameters,
         state_bytes=state,
@@ -153,6 +163,13 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
         flops_per_step=flops * batch,
         fit=fit_of(state, kept, batch // processes, micro, accelerator.device),
     )
+
+
+def _moments(train: Train, model: VectorField) -> int:
+    """Return the count of numbers that the optimizer keeps, from one step with small weights."""
+    layout = rehearse(train.optimizer, dict(model.named_parameters()))
+    shapes = [shape for own in layout.values() for shape in own.values() if shape is not None]
+    return sum(shape.numel() for shape in shapes if len(shape))
 
 
 def require_memory(components: Components, accelerator: Accelerator) -> None:
@@ -173,6 +190,32 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
     least = cost.state_bytes + cost.activation_bytes // MARGIN
     if least > cost.fit.there:
         raise ComponentError(f"not enough memory: {cost.fit.line()}")
+
+
+def require_disk(components: Components, root: Path) -> None:
+    """Refuse samples that cannot be saved in the run folder `root`, before anything is drawn.
+
+    Raises ComponentError if they need more files than a run may have, or more than the free space.
+    """
+    settings = components.sample
+    if settings is None:
+        return
+    if settings.count // settings.batch_size > MAX_SHARDS:
+        raise ComponentError(
+            f"sample.count={settings.count} makes over {MAX_SHARDS:,} files of "
+            f"sample.batch_size={settings.batch_size} samples: lower the count"
+        )
+    kept = min(settings.count, settings.keep_on_disk or settings.count)
+    values = math.prod(components.data.shape) * (BYTES if components.data.levels is None else 1)
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    # what a stopped run saved is part of what it needs
+    saved = sum(file.stat().st_size for file in (root / "samples").glob("shard-*.safetensors"))
+    free = shutil.disk_usage(there).free + saved
+    if kept * values > free:
+        raise ComponentError(
+            f"not enough disk space: {kept} samples need {size_text(kept * values)}, "
+            f"{size_text(free)} are free: lower sample.count, or set sample.keep_on_disk"
+        )
 
 
 def _one_example(

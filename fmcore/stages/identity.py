@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from fmcore.errors import DataError, RunError
-from fmcore.recipe.sections import Sample
 from fmcore.registry import Plugin, registry
 from fmcore.registry.kinds import KINDS
 from fmcore.runs.folder import RunFolder
@@ -27,12 +26,11 @@ from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
 from fmcore.stages.other_runs import weights_used
 
-__all__ = ["guide_of", "identity_of", "plugin_version", "record_start", "used_plugins"]
+__all__ = ["identity_of", "plugin_version", "record_start", "used_plugins"]
 
 REFUSED = {
     "data": "fingerprint of the data",
     "plugin": "plugin",
-    "guide": "weights of the guiding run",
     "run": "weights of the run",
 }
 WARNED = {"fmcore": "fmcore", "torch": "torch"}
@@ -49,17 +47,7 @@ def identity_of(components: Components) -> dict[str, str]:
     plugins = used_plugins(components)
     found |= {f"plugin.{name}": version for name, version in plugins.items()}
     found |= {f"run.{key}": weights for key, weights in weights_used(components).items()}
-    guide = guide_of(components.sample)
-    return found if guide is None else {**found, "guide": guide}
-
-
-def guide_of(settings: Sample | None) -> str | None:
-    """Return step and checksum of the newest checkpoint of the guiding run; None without one."""
-    if settings is None or settings.guidance is None or settings.guidance.weak is None:
-        return None
-    saved = RunFolder.open(Path(settings.guidance.weak)).checkpoints
-    steps = saved.steps()
-    return f"step {steps[-1]}, sha256 {saved.sha256(steps[-1])}" if steps else "no checkpoint"
+    return found
 
 
 def used_plugins(components: Components, sampling: bool = False) -> dict[str, str]:

@@ -15,10 +15,10 @@ import torch
 
 from fmcore.errors import FmcoreError, RunError
 from fmcore.flow.field import Field
-from fmcore.flow.guidance import Guided
 from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.run_option import RunOption
+from fmcore.recipe.create import create
 from fmcore.recipe.parts import run_options
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import Components
@@ -48,7 +48,8 @@ def open_run_option(option: RunOption, device: torch.device | str) -> Predictor:
     own = Field(field.model, field.path, field.objective, coupling=field.coupling)
     if option.guidance == 1:
         return own
-    return Guided(own, option.guidance, drop=_dropped(components, own, folder))
+    drop = _dropped(components, own, folder)
+    return create("guidance", "cfg", scale=option.guidance, drop=drop).wrap(own)
 
 
 @lru_cache(maxsize=MAX_OPEN)

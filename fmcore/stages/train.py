@@ -160,6 +160,8 @@ class _TrainingLoop:
             last = trainer.step == settings.steps
             if last or trainer.step % settings.log_every == 0:
                 self._log()
+            elif trainer.numbers:
+                self._write_line({"step": trainer.step, **trainer.numbers})
             # every step: it costs microseconds, and processes must agree on the step to stop at
             stopped = self._stopped()
             best = False
@@ -213,7 +215,7 @@ class _TrainingLoop:
         step, stats = self.trainer.step, self.trainer.read_stats()
         # the rate that the last step used; `step` counts from 1 here
         lr = learning_rate(step - 1, self.settings)
-        self._write_line({"step": step, **stats, "lr": lr})
+        self._write_line({"step": step, **stats, "lr": lr, **self.trainer.numbers})
         _require_finite(self.trainer, self.folder)
         self.show(step, f"loss {stats['loss']:.4f}")
 

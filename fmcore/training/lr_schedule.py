@@ -1,30 +1,39 @@
-"""The learning rate as a function of the step."""
+"""The learning rate of a step, from `train.lr` and `train.lr_schedule`."""
 
 from __future__ import annotations
 
 import math
 
+from fmcore.errors import ComponentError
 from fmcore.recipe.sections import Train
 
-__all__ = ["learning_rate"]
+__all__ = ["check_schedule", "learning_rate"]
 
-WARMUP_START = 1e-8
-"""The learning rate at which the paper's warm-up begins (Table 3)."""
+CHECKED_STEPS = 1000
+"""Steps at which a schedule is checked before training, at most."""
 
 
 def learning_rate(step: int, train: Train) -> float:
     """Return the learning rate of step `step`, counted from 0.
 
-    A linear warm-up over `train.warmup` steps, then the schedule down to `lr_end` at the last step.
+    Raises ComponentError if the schedule's factor is not finite or is negative.
 
-    >>> learning_rate(999, Train(steps=1000, lr=1e-3, schedule="linear"))
-    1e-08
+    >>> learning_rate(999, Train(steps=1000, lr=1e-3))
+    0.001
     """
-    if step < train.warmup:
-        return WARMUP_START + (train.lr - WARMUP_START) * step / train.warmup
-    if train.schedule == "constant":
-        return train.lr
-    # steps - 1, so that the last step itself, not the one after it, has lr_end
-    done = (step - train.warmup) / max(1, train.steps - 1 - train.warmup)
-    left = 1 - done if train.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
-    return train.lr_end + (train.lr - train.lr_end) * left
+    factor = float(train.lr_schedule.factor(step, train.steps))
+    if not math.isfinite(factor) or factor < 0:
+        raise ComponentError(
+            f"train.lr_schedule: {type(train.lr_schedule).__name__} gives the factor {factor} at "
+            f"step {step} of {train.steps}: a factor must be finite and >= 0"
+        )
+    return train.lr * factor
+
+
+def check_schedule(train: Train) -> None:
+    """Raise ComponentError if the schedule gives a wrong factor at the first or last step, or at
+    one of those between that are tried.
+    """
+    stride = -(-train.steps // CHECKED_STEPS)
+    for step in (*range(0, train.steps, stride), train.steps - 1):
+        learning_rate(step, train)

@@ -7,14 +7,16 @@ checkpoint ends with the same weights as one that was not interrupted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor, nn
 
 from fmcore.errors import CheckpointError, ComponentError
+from fmcore.interfaces.callback import TrainingView
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.randomness import stream_seed
@@ -22,15 +24,11 @@ from fmcore.interfaces.tensors import to_device
 from fmcore.recipe.sections import Train
 from fmcore.runs.checkpoint import Checkpoint, require_fitting
 from fmcore.training.batches import Batches
+from fmcore.training.callbacks import Callbacks, Moment, Whole
 from fmcore.training.ema import MovingAverage, Power, parts_of, profiles_of
-from fmcore.training.fsdp import (
-    copy_shard_,
-    distribute_like,
-    full_tensor,
-    gather_full,
-    shard,
-)
+from fmcore.training.fsdp import copy_shard_, full_tensor, gather_full, shard
 from fmcore.training.lr_schedule import learning_rate
+from fmcore.training.optimizers import Optimizers
 from fmcore.training.stats import StepStats
 from fmcore.training.step import Step
 
@@ -40,9 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Trainer"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-ADAM = ("step", "exp_avg", "exp_avg_sq")
-"""The optimizer's state of each parameter."""
 
 
 @final
@@ -94,8 +89,14 @@ class Trainer:
         average = self.averages.get("ema")
         if average is not None and not self.sharded:
             self.losses.average = average.state
-        self.optimizer = _adam(self.model, settings)
-        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        self.optimizers = Optimizers(settings.optimizer, self.model.named_parameters())
+        # without device placement: the parameters were moved before their optimizers were built
+        self.prepared = accelerator.prepare_optimizer(
+            self.optimizers.joint(), device_placement=False
+        )
+        self.callbacks = Callbacks(settings.callbacks)
+        self.numbers: dict[str, float] = {}
+        """The callbacks' numbers of the last step, by `CALLBACK/NAME`."""
         self._rows = _rows_of_process(settings, accelerator)
         self._parameters = list(self.model.parameters())  # a walk through the modules at every step
         # A loss scaler skips a step whose scaled gradient overflows, and lowers the scale: such a
@@ -104,8 +105,7 @@ class Trainer:
 
     def train_step(self) -> None:
         """Take one optimizer step on the effective batch of this step."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.settings)
+        self.optimizers.set_lr(learning_rate(self.step, self.settings))
         if self.losses.has_dropout:  # it draws from torch's global generator; nothing else does
             torch.manual_seed(
                 stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
@@ -115,6 +115,10 @@ class Trainer:
         if len(micro) > 1:
             loss = torch.stack([total for total, _ in micro]).mean()
             named = torch.stack([means for _, means in micro]).mean(0)
+        self.accelerator.unscale_gradients(self.prepared)
+        called = self.callbacks.due(self.step + 1)
+        # before clipping: the gradients are those of the loss
+        self.numbers = self._call("after_backward", self.step) if called else {}
         norm = self._clip()
         # accelerate's wrapper, which searches for a package at every step, is for the scaler alone
         updated = self.prepared if self.accelerator.scaler else self.prepared.optimizer
@@ -124,6 +128,8 @@ class Trainer:
         self.step += 1
         for average in self.averages.values():
             average.update(self.step)
+        if called:
+            self.numbers |= self._call("after_step", self.step - 1)
 
     def read_stats(self) -> dict[str, float]:
         """Return mean loss and gradient norm since the last call, over all processes.
@@ -161,11 +167,10 @@ class Trainer:
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         for part, average in self.averages.items():
             tensors |= {f"{part}/{k}": v for k, v in average.state().items()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{name}/{key}"] = torch.as_tensor(value)
+        moments, facts = self.optimizers.state()
+        tensors |= {f"optimizer/{k}": v for k, v in moments.items()}
         scaler = self.accelerator.scaler
-        facts = {"scaler": scaler.state_dict() if scaler else None}
+        facts = {"scaler": scaler.state_dict() if scaler else None, "optimizer": facts}
         return Checkpoint(self.step, self._gathered(tensors), facts)
 
     def snapshot(self) -> Checkpoint:
@@ -185,7 +190,9 @@ class Trainer:
             copy_shard_(own, weights[name])
         for part, average in self.averages.items():
             average.load(checkpoint.part(part))
-        self.optimizer.load_state_dict(self._optimizer_state(checkpoint.part("optimizer"), where))
+        self.optimizers.restore(
+            checkpoint.part("optimizer"), checkpoint.facts.get("optimizer"), where
+        )
         if self.accelerator.scaler and checkpoint.facts.get("scaler"):
             try:
                 self.accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
@@ -218,28 +225,73 @@ class Trainer:
 
     def loss(self, rows: range) -> tuple[Tensor, Tensor]:
         """Return the weighted loss of `rows` of this step's batch and the mean of each loss."""
+        total, means = self.wrapped(*self._batch(self.step, rows))
+        return total, means
+
+    def _batch(self, step: int, rows: range) -> tuple[Any, ...]:
+        """Return the arguments of `Step` for `rows` of the batch of step `step`, on the device."""
         device = self.accelerator.device
 
         def sent(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: to_device(tensor, device) for name, tensor in tensors.items()}
 
-        pairs = self.batches.pairs(self.step, rows)
-        z = self.batches.bridge(self.step, rows)
-        drawn = self.batches.network_draws(self.model.draws, self.step, rows)
+        pairs = self.batches.pairs(step, rows)
+        z = self.batches.bridge(step, rows)
+        drawn = self.batches.network_draws(self.model.draws, step, rows)
         condition = {**(pairs.condition or {}), **drawn} or None
-        total, means = self.wrapped(
+        return (
             to_device(pairs.x0, device),
             to_device(pairs.x1, device),
             None if z is None else to_device(z, device),
             condition and sent(condition),
-            sent(self.batches.draws(self.step, rows)),
+            sent(self.batches.draws(step, rows)),
         )
-        return total, means
+
+    def _call(self, moment: Moment, step: int) -> dict[str, float]:
+        """Return the callbacks' numbers at step `step`, counted from 0: means over processes."""
+        average = self.averages.get("ema")
+        state = {} if average is None else average.state()
+        weights = dict(self.model.named_parameters())
+        gradients = {name: w.grad for name, w in weights.items() if w.grad is not None}
+        view = TrainingView(
+            step=step + 1,
+            steps=self.settings.steps,
+            weights=Whole(weights),
+            gradients=Whole(gradients),
+            average=None if average is None or self.sharded else Whole(state),
+            loss_with=partial(self._loss_with, step),
+        )
+        guarded = {f"the weight '{n}'": t for n, t in self.model.state_dict().items()}
+        guarded |= {f"the gradient of '{n}'": t for n, t in gradients.items()}
+        guarded |= {f"the average of '{n}'": t for n, t in state.items()}
+        numbers = self.callbacks.call(moment, view, guarded)
+        if not numbers or self.accelerator.num_processes == 1:
+            return numbers
+        values = torch.tensor(list(numbers.values()), device=self.accelerator.device)
+        means = self.accelerator.reduce(values, reduction="mean").tolist()
+        return dict(zip(numbers, means, strict=True))
+
+    @torch.no_grad()
+    def _loss_with(self, step: int, weights: Mapping[str, Tensor] | None) -> Tensor:
+        """Return the loss of `weights`, or the network's own, on the first rows of step `step`."""
+        arguments = self._batch(step, self._rows[0])
+        eager = torch.compiler.set_stance("force_eager") if self.settings.compile else nullcontext()
+        self.model.eval()  # dropout would draw random numbers that a resumed training does not
+        try:
+            with eager:
+                if weights is None:
+                    total, _ = self.losses(*arguments)
+                else:
+                    named = {f"model.{name}": tensor for name, tensor in weights.items()}
+                    total, _ = torch.func.functional_call(self.losses, named, arguments)
+        finally:
+            self.model.train()
+        loss: Tensor = total
+        return loss
 
     def _clip(self) -> Tensor:
         # without a limit, clipping at infinity still gives the norm, in the same fused call
         limit = self.settings.grad_clip if self.settings.grad_clip is not None else float("inf")
-        self.accelerator.unscale_gradients(self.prepared)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit, foreach=True)
         return full_tensor(norm)
 
@@ -247,33 +299,6 @@ class Trainer:
         """Return the full tensors, in the process that writes them."""
         keep = self.accelerator.is_main_process
         return {name: gather_full(tensor, keep=keep) for name, tensor in tensors.items()}
-
-    def _optimizer_state(self, tensors: dict[str, Tensor], where: str) -> dict[str, Any]:
-        state: dict[int, dict[str, Tensor]] = {}
-        named = dict(self.model.named_parameters())
-        order = {name: i for i, name in enumerate(named)}
-        names = {key.rpartition("/")[0] for key in tensors}
-        expected = {f"{name}/{moment}" for name in names for moment in ADAM}
-        if not names <= order.keys() or tensors.keys() != expected:
-            raise CheckpointError(f"{where}: the optimizer's state is of another network")
-        for key, value in tensors.items():
-            name, _, moment = key.rpartition("/")
-            if value.shape != (() if moment == "step" else named[name].shape):
-                raise CheckpointError(f"{where}: '{key}' of the optimizer has another shape")
-            state.setdefault(order[name], {})[moment] = distribute_like(value, named[name])
-        return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
-
-
-def _adam(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if settings.weight_decay else torch.optim.Adam
-    return kind(
-        model.parameters(),
-        lr=settings.lr,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        fused=next(model.parameters()).device.type in ("cpu", "cuda"),
-    )
 
 
 def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:

@@ -45,7 +45,7 @@ class Lite0(Extractor):
         lite0_weights(torch.device("cpu"))
 
     def features(self, images: Tensor) -> Mapping[str, Tensor]:
-        x = resized(images, size_for(*images.shape[2:], self.size))
+        x = resized(images, size_for(images.shape[2], images.shape[3], self.size))
         with torch.no_grad():
             found = lite0_features(lite0_weights(images.device), x)
         return {name: found[width] for name, width in self.dimensions.items()}
@@ -56,6 +56,6 @@ class Lite0(Extractor):
         return "112" if rows <= 2000 else "192" if rows < 10_000 else "1280"
 
     def provenance(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        size = size_for(*shape[1:], self.size)
+        size = size_for(shape[1], shape[2], self.size)
         same = size == tuple(shape[1:])
         return {"resize": "none" if same else f"bilinear to {size[0]}x{size[1]}"}

@@ -31,6 +31,7 @@ from fmcore_metrics.log_likelihood import (
     Precision,
     Probe,
     in_precision,
+    refuse_mask,
     standard_error,
 )
 
@@ -79,6 +80,7 @@ class BitsPerDim(RowMetric):
                 f"bits_per_dim needs data with levels, such as 8-bit images; {type(data).__name__} "
                 "gives continuous values, whose likelihood is a density: use metric 'nll'"
             )
+        refuse_mask(data, "bits_per_dim")
         if self.solver is not None:
             self.solver.check(path)
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from fmcore import (
+    ComponentError,
     DataError,
+    Dataset,
     Evaluation,
     Field,
     MetricBatch,
@@ -24,7 +26,15 @@ from fmcore import (
     with_flags,
 )
 
-__all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
+__all__ = [
+    "Divergence",
+    "Likelihood",
+    "Precision",
+    "Probe",
+    "in_precision",
+    "refuse_mask",
+    "standard_error",
+]
 
 Divergence = Literal["auto", "exact", "hutchinson"]
 Probe = Literal["rademacher", "gaussian"]
@@ -141,6 +151,16 @@ class Likelihood:
             if rows_of_it.any():
                 details[what] = int(rows_of_it.sum())
         return details
+
+
+def refuse_mask(data: Dataset, metric: str) -> None:
+    """Raise ComponentError for data with a `mask`: their rows have no common dimension."""
+    if "mask" in data.entries:
+        raise ComponentError(
+            f"{metric}: the entry 'mask' of dataset {type(data).__name__} leaves each row a "
+            "dimension of its own, so that log-densities cannot be compared or averaged: leave "
+            f"'{metric}' out of evaluate.metrics, or use data without a mask"
+        )
 
 
 def in_precision(evaluation: Evaluation, precision: Precision, name: str) -> Evaluation:

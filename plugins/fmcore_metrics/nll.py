@@ -28,6 +28,7 @@ from fmcore_metrics.log_likelihood import (
     Precision,
     Probe,
     in_precision,
+    refuse_mask,
     standard_error,
 )
 
@@ -61,6 +62,7 @@ class NLL(RowMetric):
                 f"nll is a density of continuous data; {type(data).__name__} has {data.levels} "
                 "levels a value, whose likelihood is a probability: use metric 'bits_per_dim'"
             )
+        refuse_mask(data, "nll")
         if self.solver is not None:
             self.solver.check(path)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from fmcore import Batch, Net, Path, append_dims, uniform_times
+from fmcore import Batch, Net, Path, Time, UniformTime, append_dims
 from fmcore_objectives.flow_map import FlowMapObjective, Share
 
 __all__ = ["Shortcut"]
@@ -25,7 +25,8 @@ class Shortcut(FlowMapObjective):
     (s(xt, t, t + d) + s(x', t + d, t + 2d)) / 2 with x' = xt + d s(xt, t, t + d), whose value
     carries no gradient.  `consistent` is the share of rows that learn this; `target` is whose
     weights give the two small steps: the network's own, or the moving average's as in the paper.
-    Step sizes are fractions of the path's interval.
+    Step sizes are fractions of the path's interval.  `time` draws t; rows of the consistency
+    start at t rounded down to a multiple of their step.
     Source: Frans et al. 2024 (arXiv 2410.12557), eq. 4-5 and algorithm 1.
     """
 
@@ -35,11 +36,12 @@ class Shortcut(FlowMapObjective):
     levels: Annotated[int, Ge(1)] = 7
     consistent: Share = 0.25
     target: Literal["network", "average"] = "network"
+    time: Time = field(default_factory=UniformTime)
 
     def draw(
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
     ) -> Mapping[str, Tensor]:
-        t = uniform_times(n, generator)
+        t = self.time.sample(n, generator, part)
         apart = torch.rand(n, generator=generator) < self.consistent
         # the size of the large step, 2^-(levels - 1) to 1, and a start on its grid
         level = torch.randint(0, self.levels, (n,), generator=generator)

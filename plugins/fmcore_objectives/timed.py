@@ -1,41 +1,31 @@
-"""The distribution of training times, shared by all objectives of this plugin."""
+"""The distribution of training times, shared by all regressions of this plugin."""
 
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, final
 
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from fmcore import (
-    ComponentError,
-    Regression,
-    logit_normal_times,
-    stratified_times,
-    uniform_times,
-)
+from fmcore import ComponentError, Regression, Time, UniformTime
 
 __all__ = ["Timed"]
 
 
 @dataclass(frozen=True)
 class Timed(Regression, ABC):
-    """An objective that draws its training times from the distribution `time`.
+    """An objective that draws its training times from the distribution `time`; `uniform` is the
+    paper's.
 
-    `uniform` is the paper's; `stratified` spreads the times of a batch evenly, which lowers the
-    variance of its gradient; `logit_normal` draws more times in the middle than near the ends:
-    logit(t) is N(`logit_mean`, `logit_std`^2).  `time_min` and `time_max` restrict the draw to a
-    part of the path's interval, in fractions of it.  `loss_on` squares the error of another
-    quantity than the prediction, by a factor of t that is at most `max_factor`.
+    `time_min` and `time_max` restrict the draw to a part of the path's interval, in fractions of
+    it.  `loss_on` squares the error of another quantity than the prediction, by a factor of t that
+    is at most `max_factor`.
     """
 
-    time: Literal["uniform", "stratified", "logit_normal"] = "uniform"
-    # beyond 10 nearly all draws round to 0 or 1
-    logit_mean: Annotated[float, Ge(-10), Le(10)] = 0.0
-    logit_std: Annotated[float, Gt(0), Le(10)] = 1.0
+    time: Time = field(default_factory=UniformTime)
     time_min: Annotated[float, Ge(0), Le(1)] = 0.0
     time_max: Annotated[float, Ge(0), Le(1)] = 1.0
     loss_on: Literal["velocity", "data", "noise"] | None = None
@@ -53,10 +43,5 @@ class Timed(Regression, ABC):
     def sample_time(
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)
     ) -> Tensor:
-        if self.time == "uniform":
-            fraction = uniform_times(n, generator)
-        elif self.time == "stratified":
-            fraction = stratified_times(n, generator, part)
-        else:
-            fraction = logit_normal_times(n, generator, self.logit_mean, self.logit_std)
+        fraction = self.time.sample(n, generator, part)
         return self.time_min + (self.time_max - self.time_min) * fraction

@@ -111,6 +111,10 @@ def test_a_run_without_results_is_named_with_the_command_that_computes_them(made
     empty = made("b")
     empty.results_file.unlink()
     (reason,) = compare([made("a"), empty]).reasons
+    assert reason.endswith(f"compute some, as with fmcore evaluate {empty.root} 'metrics=[nfe]'")
+    text = empty.recipe_file.read_text()
+    empty.recipe_file.write_text(text.replace("evaluate: null", "evaluate: {metrics: [nfe]}"))
+    (reason,) = compare([made("a"), empty]).reasons
     assert reason.endswith(f"compute them with fmcore evaluate {empty.root}")
 
 

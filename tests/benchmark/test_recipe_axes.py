@@ -27,9 +27,9 @@ def test_keys_with_several_values_vary_and_the_others_are_the_same_for_all(recip
 
 def test_a_list_in_brackets_is_one_value(recipe):
     read = read_recipe_axes(
-        ["train.betas=[0.9, 0.99]", "evaluate.metrics=[nfe],[nfe, nll]"], recipe
+        ["train.optimizer.betas=[0.9, 0.99]", "evaluate.metrics=[nfe],[nfe, nll]"], recipe
     )
-    assert read.keys["train.betas"] == [[0.9, 0.99]]
+    assert read.keys["train.optimizer.betas"] == [[0.9, 0.99]]
     assert read.combinations()[1].labels == {"evaluate.metrics": '["nfe", "nll"]'}
 
 

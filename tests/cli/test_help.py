@@ -123,8 +123,8 @@ MISTAKES = {
         "options of a recipe have no dashes: train.steps=VALUE\nsee: fmcore run --help\n"
     ),
     "run digits --steps 3": (
-        "error: No such option '--steps'. Did you mean '--help'?\n"
-        "options of a recipe have no dashes: train.steps=100\nsee: fmcore run --help\n"
+        "error: No such option '--steps'.\n"
+        "options of a recipe have no dashes: train.steps=VALUE\nsee: fmcore run --help\n"
     ),
     "recipes diff digits": (
         "error: give two recipes, or one recipe and KEY=VALUE\nsee: fmcore recipes diff --help\n"

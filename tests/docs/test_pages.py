@@ -53,7 +53,7 @@ TINY = {
     "run": [
         "train.steps=2",
         "train.batch_size=32",
-        "train.warmup=0",
+        "train.lr_schedule.warmup=0",
         "sample.count=8",
         "evaluate.count=4",
     ],

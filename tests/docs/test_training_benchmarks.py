@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"
-NAMES = ["training_step", "trainer_overhead", "loader", "minibatch_ot"]
+NAMES = ["training_step", "trainer_overhead", "loader", "minibatch_ot", "bridge"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,7 +22,7 @@ data: {name: toy, figure: checkerboard}
 path: {name: ot, sigma_min: 1.0e-4}
 coupling: {name: minibatch_ot}
 model: {name: mlp, width: 8, depth: 2}
-train: {steps: 10, batch_size: 8, lr: 1.0e-3, betas: [0.9, 0.99], ema: [0.9, 0.99]}
+train: {steps: 10, batch_size: 8, lr: 1.0e-3, optimizer: {betas: [0.9, 0.99]}, ema: [0.9, 0.99]}
 sample: {solver: {name: midpoint, nfe: 8}, count: 4}
 evaluate: {metrics: [nfe, {name: nll}]}
 expect: {nll: {max: 9}}

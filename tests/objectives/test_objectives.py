@@ -181,17 +181,19 @@ def test_times_are_restricted_to_time_min_and_time_max():
 def test_an_unknown_distribution_of_times_is_refused_with_a_suggestion():
     from fmcore_objectives.flow_matching import FlowMatching
 
-    with pytest.raises(ComponentError, match=r"time must be one of .* did you mean 'stratified'"):
-        FlowMatching(time="stratifed")
+    with pytest.raises(ComponentError, match=r"no time named 'stratifed'; did you mean 'strat"):
+        create("objective", "flow_matching", time="stratifed")
+    with pytest.raises(ComponentError, match="FlowMatching: time must be a Time, got 'stratified'"):
+        FlowMatching(time="stratified")
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"logit_mean": float("inf")},
-        {"logit_mean": -11.0},
-        {"logit_std": 0.0},
-        {"logit_std": 1e30},
+        {"mean": float("inf")},
+        {"mean": -11.0},
+        {"std": 0.0},
+        {"std": 1e30},
         {"time_min": -0.1},
         {"time_max": 1.1},
     ],

@@ -18,7 +18,7 @@ class TestStratified(ObjectiveSuite):
 
 class TestLogitNormal(ObjectiveSuite):
     def component(self):
-        return create("objective", "flow_matching", time="logit_normal", logit_mean=-0.4)
+        return create("objective", "flow_matching", time={"name": "logit_normal", "mean": -0.4})
 
 
 class TestDDPM(ObjectiveSuite):
@@ -52,6 +52,11 @@ class TestScoreMatchingOnVP(ObjectiveSuite):
 class TestMeanFlow(ObjectiveSuite):
     def component(self):
         return create("objective", "mean_flow")
+
+
+class TestImprovedMeanFlow(ObjectiveSuite):
+    def component(self):
+        return create("objective", "improved_mean_flow")
 
 
 class TestMeanFlowWeighted(ObjectiveSuite):

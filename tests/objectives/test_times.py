@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from fmcore import logit_normal_times, stratified_times, uniform_times
+from fmcore import stratified_times, uniform_times
 
 
 def generator(seed=0):
@@ -33,9 +32,3 @@ def test_the_mean_of_stratified_times_has_less_variance_than_of_uniform_ones():
         for draw in (stratified_times, uniform_times)
     ]
     assert means[0] < means[1] / 10
-
-
-def test_logit_normal_draws_have_the_given_mean_and_standard_deviation():
-    logit = logit_normal_times(20_000, generator(), mean=-0.5, std=1.2).double().logit()
-    assert logit.mean().item() == pytest.approx(-0.5, abs=0.03)
-    assert logit.std().item() == pytest.approx(1.2, abs=0.03)

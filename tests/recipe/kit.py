@@ -7,13 +7,15 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from annotated_types import Ge, Gt, Len, MinLen
+from annotated_types import Ge, Gt, Len, Lt, MinLen
 
 from fmcore import (
     ComponentError,
     Coupling,
     Dataset,
+    LearningRate,
     Metric,
+    OptimizerFactory,
     Path,
     Regression,
     Solver,
@@ -158,6 +160,23 @@ class Distance(_NoMetric):
 
 
 @dataclass(frozen=True)
+class Adam(OptimizerFactory):
+    betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999)
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+
+    def build(self, named_parameters):
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Constant(LearningRate):
+    warmup: Annotated[int, Ge(0)] = 0
+
+    def factor(self, step, steps):
+        return 1.0
+
+
+@dataclass(frozen=True)
 class Toy(Dataset):
     figure: Literal["moons", "board"] = "moons"
 
@@ -251,3 +270,13 @@ def register_datasets(register):
     register("toy", Toy)
     register("files", Files)
     register("refusing", Refusing)
+
+
+@hookimpl
+def register_optimizers(register):
+    register("adam", Adam)
+
+
+@hookimpl
+def register_lr_schedules(register):
+    register("constant", Constant)

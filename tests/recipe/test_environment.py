@@ -81,7 +81,7 @@ def test_a_component_named_by_the_environment_is_recorded_by_its_name(basic, mon
     [
         (f"seed={TOKEN}", f"seed: expected an integer, got the value of {TOKEN}"),
         (f"path={TOKEN}", f"no path named '{TOKEN}'; installed: ot, vp"),
-        (f"train.betas={TOKEN}", f"got the value of {TOKEN}"),
+        (f"train.optimizer.betas={TOKEN}", f"got the value of {TOKEN}"),
         (f"train.precision={TOKEN}", f"got the value of {TOKEN}"),
         (f"seed=${{oc.env:{TOKEN}}}", f"the environment variable '{TOKEN}' is not set"),
         (f"seed=${{{TOKEN}:x}}", f"there is no '{TOKEN}' in recipes"),

@@ -32,7 +32,7 @@ def environment(monkeypatch):
         ("train.grad_clip", "${sample.seed}", None),
         ("sample.batch_size", "${ train.batch_size }", 128),
         ("data.root", "${path.source.name}", "normal"),
-        ("sample.count", "${train.warmup}1", 1),
+        ("sample.count", "${train.lr_schedule.warmup}1", 1),
         # inside a text
         ("data.root", "a/${train.steps}-${sample.seed}/${train.ema}", "a/100-null/0.999"),
         ("data.root", "${path.name}${path.name}", "otot"),
@@ -69,8 +69,10 @@ def test_a_reference_becomes_its_value(basic, key, text, value):
 
 
 def test_a_reference_reaches_through_another(basic):
-    recipe = load_recipe(basic, ["train.warmup=${sample.count}", "sample.count=${train.steps}"])
-    assert recipe.values["train"]["warmup"] == 100
+    recipe = load_recipe(
+        basic, ["train.lr_schedule.warmup=${sample.count}", "sample.count=${train.steps}"]
+    )
+    assert recipe.values["train"]["lr_schedule"]["warmup"] == 100
 
 
 def test_a_reference_follows_a_later_override(basic):
@@ -104,7 +106,7 @@ ONLY = "only ${oc.env:NAME} and references to other keys, as in ${train.batch_si
             "refers to 'train.stepz', which the recipe does not have; did you mean 'train.steps'?",
         ),
         ("${path}", "refers to 'path', which is no single value"),
-        ("${train.betas}", "refers to 'train.betas', which is no single value"),
+        ("${train.optimizer.betas}", "refers to 'train.optimizer.betas', which is no single value"),
         ("${data.root}", "refers to itself: data.root -> data.root"),
         ("x${data.root}", "refers to itself: data.root -> data.root"),
         (
@@ -134,17 +136,17 @@ def test_an_invalid_reference_is_reported(basic, faults, text):
 def test_a_circle_of_references_is_reported_at_each_value(basic, faults):
     found = faults(
         basic,
-        ["train.lr=${train.eps}", "train.eps=${train.grad_clip}", "train.grad_clip=${train.lr}"],
+        ["train.lr=${train.ema}", "train.ema=${train.grad_clip}", "train.grad_clip=${train.lr}"],
     )
     assert len(found) == 3
     assert (
-        "train.lr: refers to itself: train.lr -> train.eps -> train.grad_clip -> train.lr"
+        "train.lr: refers to itself: train.lr -> train.ema -> train.grad_clip -> train.lr"
         in found[0]
     )
 
 
 def test_an_error_is_reported_at_its_place_and_not_where_it_is_referred_to(basic, faults):
-    found = faults(basic, ["train.lr=${oc.env:FM_UNSET}", "train.eps=${train.lr}"])
+    found = faults(basic, ["train.lr=${oc.env:FM_UNSET}", "train.ema=${train.lr}"])
     assert len(found) == 1
     assert "train.lr" in found[0]
 

@@ -44,7 +44,7 @@ def test_values_are_complete_and_plain(basic):
             "moments": [1.0, 2.0, 3.0],
         },
     ]
-    assert values["train"]["betas"] == [0.9, 0.999]
+    assert values["train"]["optimizer"]["betas"] == [0.9, 0.999]
     assert json.loads(json.dumps(values)) == values
 
 
@@ -74,7 +74,7 @@ def test_options_are_in_the_order_of_the_signature(write):
         ("model.width", "default of model 'net'"),
         ("coupling.name", "default"),
         ("train.steps", "command line"),
-        ("train.eps", "default of train"),
+        ("train.keep_last", "default of train"),
         ("evaluate.metrics.0.name", "r.yaml:7:22"),
         ("evaluate.metrics.1.moments.2", "r.yaml:7:67"),
     ],
@@ -92,7 +92,7 @@ def test_values_are_the_readers_own(basic):
     recipe = load_recipe(basic)
     digest = recipe.digest
     recipe.values["path"]["sigma_min"] = 9
-    recipe.values["train"]["betas"].append(3)
+    recipe.values["train"]["optimizer"]["betas"].append(3)
     assert recipe.values["path"]["sigma_min"] == 1e-3
     assert recipe.digest == digest
 
@@ -124,7 +124,7 @@ def test_the_complete_recipe_as_yaml_has_equal_values(basic, write):
     assert again.values == recipe.values
     assert again.digest == recipe.digest
     assert again.to_yaml() == recipe.to_yaml()
-    assert again.origin("train.eps").startswith("recipe.yaml:")
+    assert again.origin("train.optimizer.weight_decay").startswith("recipe.yaml:")
 
 
 keys = st.just("<<") | st.text(max_size=4) | st.text(st.sampled_from("\\${}a"), max_size=4)
@@ -191,7 +191,7 @@ def test_settings_are_built_with_their_components(basic, kit):
     recipe = load_recipe(basic, ["expect.likelihood.max=2"])
     train, sample, evaluate = (recipe.settings(s) for s in ("train", "sample", "evaluate"))
     assert train == Train(steps=100, lr=1e-4)
-    assert train.betas == (0.9, 0.999)
+    assert train.optimizer.betas == (0.9, 0.999)
     assert type(sample) is Sample
     assert sample.solver == kit.entry("solver", "adaptive").load()(rtol=1e-3)
     likelihood, distance = evaluate.metrics
@@ -280,7 +280,9 @@ def test_python_values_are_checked_like_any_other(faults):
 
 def test_the_differences_of_two_recipes_are_listed_by_key(basic):
     recipe = load_recipe(basic)
-    other = recipe.override(["path=vp", "train.betas.0=0.5", "evaluate.metrics=[likelihood]"])
+    other = recipe.override(
+        ["path=vp", "train.optimizer.betas.0=0.5", "evaluate.metrics=[likelihood]"]
+    )
     found = diff(recipe, other)
     assert found == [
         Difference("path.name", "ot", "vp"),
@@ -288,7 +290,7 @@ def test_the_differences_of_two_recipes_are_listed_by_key(basic):
         Difference("path.source.temperature", 1.0, 0.5),
         Difference("path.beta_min", ABSENT, 0.1),
         Difference("path.beta_max", ABSENT, 20.0),
-        Difference("train.betas", [0.9, 0.999], [0.5, 0.999]),
+        Difference("train.optimizer.betas", [0.9, 0.999], [0.5, 0.999]),
         Difference("evaluate.metrics.1.name", "distance", ABSENT),
         Difference("evaluate.metrics.1.weights", str(basic.parent / "weights.pt"), ABSENT),
         Difference("evaluate.metrics.1.moments", [1.0, 2.0, 3.0], ABSENT),
@@ -321,7 +323,7 @@ def test_the_annotated_recipe_can_be_loaded_and_names_the_sources(basic, write):
     assert ["  sigma_min: 0.001", " r.yaml:3"] in [[a.rstrip(), *b] for a, *b in lines]
     assert ["  steps: 3", " command line"] in [[a.rstrip(), *b] for a, *b in lines]
     assert ["    - name: likelihood", " r.yaml:7"] in [[a.rstrip(), *b] for a, *b in lines]
-    assert ["  betas: [0.9, 0.999]", " default"] in [[a.rstrip(), *b] for a, *b in lines]
+    assert ["    betas: [0.9, 0.999]", " default"] in [[a.rstrip(), *b] for a, *b in lines]
     columns = {len(a) for a, *b in lines if b}
     assert len(columns) == 1
 

@@ -134,7 +134,7 @@ def test_show_gives_json(recipes, basic):
     assert found["values"] == recipe.values
     assert found["origins"]["train.steps"] == "command line"
     assert found["origins"]["path.sigma_min"] == "r.yaml:3:18"
-    assert found["origins"]["train.eps"] == "default of train"
+    assert found["origins"]["train.keep_last"] == "default of train"
 
 
 def test_show_shows_what_is_still_to_be_given(recipes, write):

@@ -8,7 +8,7 @@ import pytest
 
 import fmcore
 
-SHORT = ["train.steps=3", "train.batch_size=32", "train.warmup=0", "sample.count=64"]
+SHORT = ["train.steps=3", "train.batch_size=32", "train.lr_schedule.warmup=0", "sample.count=64"]
 
 
 @pytest.fixture(autouse=True)

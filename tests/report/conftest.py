@@ -20,7 +20,7 @@ seed: 3
 data: {name: toy, figure: checkerboard, count: 256}
 path: ot
 model: {name: mlp, width: 8, depth: 1}
-train: {steps: 20, batch_size: 32, log_every: 1, warmup: 0, sample_every: 10}
+train: {steps: 20, batch_size: 32, log_every: 1, sample_every: 10}
 sample: {solver: {name: midpoint, nfe: 8}, count: 24, batch_size: 16}
 evaluate: {metrics: [nfe, nll], count: 12}
 expect: {nll: {max: -100}}

@@ -28,6 +28,10 @@ PLACES = {
     "source": ("path", "source"),
     "solver": ("sample", "solver"),
     "metric": ("evaluate", "metrics"),
+    "time": ("objective", "time"),
+    "optimizer": ("train", "optimizer"),
+    "lr_schedule": ("train", "lr_schedule"),
+    "callback": ("train", "callbacks"),
 }
 """The section and key of kinds that have no section of their own."""
 
@@ -125,7 +129,7 @@ def _yaml(entry: Entry, own: Sequence[Option]) -> str:
     name = entry.name if len(same_name) == 1 else entry.qualified
     values = {o.name: MISSING if _unset(o) else _default(o) for o in own if not o.given}
     part: Any = {"name": name, **values}
-    part = [part] if entry.kind == "metric" else part
+    part = [part] if entry.kind in ("metric", "callback") else part
     for key in reversed(PLACES.get(entry.kind, (entry.kind,))):
         part = {key: part}
     return to_yaml(part)
