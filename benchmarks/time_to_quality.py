@@ -286,7 +286,7 @@ def training_images(components: Components) -> Tensor:
     """Return all training images on [-1, 1], as the peer's loader does."""
     data = components.data
     levels = data.batch(list(range(data.length)))["x1"]
-    return from_levels(levels, 256, "none", torch.Generator())
+    return from_levels(levels, 256, "none")
 
 
 def summary(rows: dict[str, Any], ours: Ours, peer: Peer) -> dict[str, Any]:

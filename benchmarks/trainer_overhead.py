@@ -10,6 +10,11 @@ which frees the gradients).
 The moving average is compared with the usual Python loop over two state dicts, as in torchcfm's
 examples; the two take turns. The goal is at most a tenth of the loop's time. Three networks: the
 loop has a cost per tensor, which a fused operation avoids, and one per byte, which it reduces.
+
+On a small problem the trainer's own work shows: on the recipe `checkerboard` (MLP 4x128, batch
+1024) it is compared with a plain loop of torch alone: the same network, an order of the examples,
+noise, the loss, clipping, fused Adam and a fused moving average. The two take turns in rounds of
+ROUND_STEPS steps; the ratio is of medians, its spread that of the rounds. The goal is 1.10.
 """
 
 from __future__ import annotations
@@ -30,14 +35,18 @@ from accelerate import Accelerator
 from machine import machine
 from torch import nn
 
-from fmcore import ImageDataset, create
+from fmcore import ImageDataset, create, load_recipe
 from fmcore.recipe.sections import Train
+from fmcore.stages.components import Components
 from fmcore.training.batches import Batches
 from fmcore.training.ema import Exponential, MovingAverage
+from fmcore.training.lr_schedule import learning_rate
 from fmcore.training.trainer import Trainer
 from fmcore_nets.unet import UNet
 
-GOALS = {"outside": 0.02, "average": 0.1}
+ROOT = Path(__file__).parents[1]
+GOALS = {"outside": 0.02, "average": 0.1, "checkerboard": 1.1}
+ROUND_STEPS = 40
 BATCH, SHAPE, DECAY = 64, (1, 28, 28), 0.9999
 NETWORK_PARTS = ("forward", "backward", "clipping", "optimiser", "gradients freed")
 NETWORK = {
@@ -150,12 +159,82 @@ def average_and_loop(options: dict[str, Any], repeats: int) -> dict[str, Any]:
     }
 
 
+def checkerboard_trainer() -> Callable[[], None]:
+    recipe = load_recipe(ROOT / "recipes/checkerboard.yaml")
+    made = Components.of(recipe)
+    settings = made.train
+    assert settings is not None
+    return Trainer(made.model(), made.batches(settings), settings, Accelerator(cpu=True)).train_step
+
+
+def checkerboard_loop() -> Callable[[], None]:
+    """A training step of the same recipe as a script would write it, with torch alone."""
+    made = Components.of(load_recipe(ROOT / "recipes/checkerboard.yaml"))
+    settings = made.train
+    assert settings is not None
+    network, points = made.model().train(), made.data.batch(range(made.data.length))["x1"]
+    weights = list(network.parameters())
+    averages = [weight.detach().clone() for weight in weights]
+    optimizer = torch.optim.Adam(weights, lr=settings.lr, fused=True)
+    size, sigma_min, order, step = settings.batch_size, 1e-4, torch.randperm(len(points)), 0
+
+    def train_step() -> None:
+        nonlocal order, step
+        place = step * size % len(points)
+        if place + size > len(points):
+            order, place = torch.randperm(len(points)), 0
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        x1 = points[order[place : place + size]]
+        x0, t = torch.randn_like(x1), torch.rand(size)
+        scale = (1 - (1 - sigma_min) * t)[:, None]
+        xt, ut = t[:, None] * x1 + scale * x0, x1 - (1 - sigma_min) * x0
+        loss = (network(xt, t) - ut).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, settings.grad_clip, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, weights, 1 - DECAY)
+
+    return train_step
+
+
+def checkerboard(rounds: int) -> dict[str, Any]:
+    """Return the CPU milliseconds of a step of the trainer and of the plain loop, by rounds."""
+    steps = {"trainer": checkerboard_trainer(), "loop": checkerboard_loop()}
+    spent: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + 1):
+        for name, step in steps.items():
+            began = time.process_time()
+            for _ in range(ROUND_STEPS):
+                step()
+            mean = 1e3 * (time.process_time() - began) / ROUND_STEPS
+            spent[name] += [mean] if turn else []  # the first warms up
+    ratios = [a / b for a, b in zip(spent["trainer"], spent["loop"], strict=True)]
+    return {
+        **{f"{name}_ms": statistics.median(values) for name, values in spent.items()},
+        "ratio": statistics.median(spent["trainer"]) / statistics.median(spent["loop"]),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "rounds": rounds,
+        "steps_a_round": ROUND_STEPS,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    small = checkerboard(options.rounds)
+    print(
+        f"checkerboard: trainer {small['trainer_ms']:.2f} ms, plain loop {small['loop_ms']:.2f} ms "
+        f"a step: {small['ratio']:.2f}x, rounds {min(small['ratios']):.2f} to "
+        f"{max(small['ratios']):.2f}  goal {GOALS['checkerboard']}"
+    )
     parts = parts_of_a_step(training(), options.steps)
     network = sum(parts[name] for name in NETWORK_PARTS)
     outside = 1 - network / parts["all"]
@@ -173,6 +252,7 @@ def main() -> None:
             "steps": options.steps,
             "cpu_ms_of_a_step": {name: 1e3 * seconds for name, seconds in parts.items()},
             "outside_share": outside,
+            "checkerboard": small,
             "moving_average": averages,
             "goals": GOALS,
             "machine": machine(),

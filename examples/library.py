@@ -37,9 +37,9 @@ random = fmcore.generator_for(0, "library")
 optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
 losses = []
-for _ in range(STEPS):
+for step in range(STEPS):
     x1 = data.batch(torch.randint(data.length, (BATCH,), generator=random).tolist())["x1"]
-    x0 = path.noise().sample(BATCH, data.shape, random)
+    x0 = path.noise().sample(fmcore.Rows(0, "library", step, range(BATCH)), data.shape)
     t = path.t_min + (path.t_max - path.t_min) * objective.sample_time(BATCH, random)
     sample = path.sample(x0, x1, t)
     loss = objective.loss(path, sample, model(sample.xt, sample.t)).mean()
@@ -59,7 +59,7 @@ print(f"mean loss of the last tenth: {sum(losses[-tenth:]) / tenth:.3f}")
 
 # %%
 field = fmcore.Field(model.eval(), path, objective)
-x0 = path.prior().sample(SAMPLES, data.shape, fmcore.generator_for(0, "samples"))
+x0 = fmcore.noise_of(path.prior(), range(SAMPLES), data.shape, seed=0)
 solver = fmcore.create("solver", "dopri5", rtol=1e-5, atol=1e-5)
 solution = solver.solve(fmcore.Problem(field, x0, path=path))
 nfe = solution.stats.nfe.float()

@@ -27,28 +27,34 @@ from fmcore.hookspecs import Register, hookimpl
 if TYPE_CHECKING:
     from fmcore.flow.compatibility import check_together
     from fmcore.flow.field import Field
-    from fmcore.flow.guidance import Guided
     from fmcore.flow.likelihood import LogProb, log_prob
     from fmcore.flow.reflow import write_pairs
     from fmcore.flow.reschedule import ChangedSchedule
     from fmcore.interfaces.callback import Callback, TrainingView
-    from fmcore.interfaces.condition import ConditionSpec, with_flags, without
+    from fmcore.interfaces.codec import Codec, Decoded
+    from fmcore.interfaces.condition import ConditionReader, ConditionSpec, with_flags, without
     from fmcore.interfaces.coupling import Coupling, Pairing
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
+    from fmcore.interfaces.extractor import Extractor
     from fmcore.interfaces.field import Predictor
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
+    from fmcore.interfaces.guidance import Guidance, Guided, GuidedCall, branches
     from fmcore.interfaces.levels import from_levels, to_levels
     from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
     from fmcore.interfaces.model import Prepared, Pretrained, VectorField
     from fmcore.interfaces.net import Batch, Net
     from fmcore.interfaces.objective import Objective, Regression
+    from fmcore.interfaces.operator import Operator
     from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+    from fmcore.interfaces.portrait import Portrait
     from fmcore.interfaces.problem import Problem, Solution, Stats, Status
     from fmcore.interfaces.randomness import generator_for, noise_of
-    from fmcore.interfaces.row_metric import RowMetric, Rows
+    from fmcore.interfaces.row_metric import RowMetric, RowValues
+    from fmcore.interfaces.rows import Rows
+    from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
@@ -66,22 +72,33 @@ _LAZY: dict[str, str] = {
     for module, names in {
         "fmcore.interfaces.tensors": ("append_dims",),
         "fmcore.flow.field": ("Field",),
+        "fmcore.interfaces.extractor": ("Extractor",),
         "fmcore.interfaces.field": ("Predictor",),
         "fmcore.flow.compatibility": ("check_together",),
-        "fmcore.flow.guidance": ("Guided",),
         "fmcore.flow.reschedule": ("ChangedSchedule",),
         "fmcore.flow.reflow": ("write_pairs",),
         "fmcore.interfaces.fingerprint": ("image_fingerprint",),
+        "fmcore.interfaces.codec": ("Codec", "Decoded"),
+        "fmcore.interfaces.portrait": ("Portrait",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.guidance": ("Guidance", "Guided", "GuidedCall", "branches"),
         "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
         "fmcore.interfaces.model": ("Prepared", "Pretrained", "VectorField"),
         "fmcore.interfaces.objective": ("Objective", "Regression"),
         "fmcore.interfaces.net": ("Batch", "Net"),
-        "fmcore.interfaces.condition": ("ConditionSpec", "with_flags", "without"),
+        "fmcore.interfaces.condition": (
+            "ConditionReader",
+            "ConditionSpec",
+            "with_flags",
+            "without",
+        ),
+        "fmcore.interfaces.operator": ("Operator",),
         "fmcore.interfaces.path": ("AffinePath", "Coefficients", "Path", "PathSample", "Quantity"),
-        "fmcore.interfaces.row_metric": ("RowMetric", "Rows"),
+        "fmcore.interfaces.row_metric": ("RowMetric", "RowValues"),
+        "fmcore.interfaces.rows": ("Rows",),
+        "fmcore.interfaces.run_option": ("RunOption",),
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
@@ -109,19 +126,25 @@ __all__ = [
     "Callback",
     "ChangedSchedule",
     "CheckpointError",
+    "Codec",
     "Coefficients",
     "ComponentError",
     "Condition",
+    "ConditionReader",
     "ConditionSpec",
     "Coupling",
     "DataError",
     "Dataset",
+    "Decoded",
     "Evaluation",
+    "Extractor",
     "Field",
     "FmcoreError",
     "FmcoreWarning",
     "Gaussian",
+    "Guidance",
     "Guided",
+    "GuidedCall",
     "ImageDataset",
     "LearningRate",
     "LogProb",
@@ -130,11 +153,13 @@ __all__ = [
     "MissingSplitError",
     "Net",
     "Objective",
+    "Operator",
     "OptimizerFactory",
     "Pairing",
     "Path",
     "PathSample",
     "PluginError",
+    "Portrait",
     "Predictor",
     "Prepared",
     "Pretrained",
@@ -146,9 +171,11 @@ __all__ = [
     "Regression",
     "Result",
     "RowMetric",
+    "RowValues",
     "Rows",
     "Run",
     "RunError",
+    "RunOption",
     "SchedulePath",
     "Solution",
     "Solver",
@@ -163,6 +190,7 @@ __all__ = [
     "UserError",
     "VectorField",
     "append_dims",
+    "branches",
     "check_together",
     "create",
     "evaluate",

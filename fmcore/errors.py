@@ -7,7 +7,7 @@ FmcoreError                    1  the run failed
 │   ├── ComponentError            an option of a component, or incompatible components
 │   ├── DataError                 data, weights or references, missing or not what they claim
 │   │   └── MissingSplitError     a dataset that has no such split
-│   ├── CheckpointError           a checkpoint that is unreadable, torn or of another run
+│   ├── CheckpointError           a checkpoint that is corrupt, or of another run
 │   └── RunError                  a run folder that is not what the command needs
 ├── SolverError                1  a solve failed and its solver has `throw=True`
 ├── TrainingError              1  training cannot continue (a loss that is not finite)
@@ -18,12 +18,14 @@ FmcoreError                    1  the run failed
 from __future__ import annotations
 
 import difflib
+import errno
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, TextIO
 
 __all__ = [
+    "REMEDIES",
     "CheckpointError",
     "ComponentError",
     "DataError",
@@ -40,7 +42,28 @@ __all__ = [
     "UserError",
     "did_you_mean",
     "route_warnings",
+    "similar_to",
 ]
+
+SIMILAR = 0.65
+"""The least `difflib` ratio of a suggestion: 'fdi' suggests 'fid' (0.67), but 'nothing' does not
+suggest 'flow_matching' (0.60)."""
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space, then give the same command again",
+    errno.EDQUOT: "the disk quota is used up: free some space, then give the same command again",
+    errno.EFBIG: "the file is larger than this system allows (see ulimit -f)",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ELOOP: "it is a link, and nothing is written through one: remove it",
+    errno.EACCES: "no permission to write there: choose another folder",
+    errno.EPERM: "no permission to write there: choose another folder",
+    errno.ENOENT: "no file can be created there: choose another folder",
+    errno.ENOTDIR: "a file is where a folder should be: choose another folder",
+    errno.EEXIST: "a file is where a folder should be: choose another folder",
+    errno.EISDIR: "a folder is where the file should be: choose another name",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+}
+"""What to do about an error of the system in writing a file, by its number."""
 
 
 class FmcoreError(Exception):
@@ -125,8 +148,15 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     >>> did_you_mean("sgima_min", ["sigma_min", "source"])
     "; did you mean 'sigma_min'?"
     """
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    similar = similar_to(word, choices)
+    return f"; did you mean '{similar}'?" if similar else ""
+
+
+def similar_to(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice most similar to `word`, upper and lower case alike; None if none is."""
+    folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=SIMILAR)
+    return folded[near[0]] if near else None
 
 
 @contextmanager

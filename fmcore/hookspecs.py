@@ -67,6 +67,16 @@ def register_solvers(register: Register) -> None:
 
 
 @hookspec
+def register_guidance(register: Register) -> None:
+    """Register guidance of samples (`fmcore.Guidance`)."""
+
+
+@hookspec
+def register_operators(register: Register) -> None:
+    """Register operators of measurements (`fmcore.Operator`), an option of posterior guidance."""
+
+
+@hookspec
 def register_metrics(register: Register) -> None:
     """Register metrics (`fmcore.Metric`)."""
 
@@ -96,6 +106,16 @@ def register_lr_schedules(register: Register) -> None:
 @hookspec
 def register_callbacks(register: Register) -> None:
     """Register training callbacks (`fmcore.Callback`)."""
+
+
+@hookspec
+def register_codecs(register: Register) -> None:
+    """Register codecs (`fmcore.Codec`): autoencoders and vocoders."""
+
+
+@hookspec
+def register_extractors(register: Register) -> None:
+    """Register feature extractors (`fmcore.Extractor`), the `extractor` option of metrics."""
 
 
 @hookspec

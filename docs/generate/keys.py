@@ -29,7 +29,6 @@ option are those of the constructor's argument.
 
 PLACES = {
     "Sections": "A recipe",
-    "Guidance": "`sample.guidance`",
     "Bound": "A bound, as in `expect: {nll: {max: 4}}`",
 }
 """The headings of settings whose section has another name than their class."""
@@ -39,7 +38,8 @@ SPECIAL = re.compile(r"(?<=\w)\*(?=\w)|<")
 
 def recipe_page() -> str:
     """Return the page: sections, then components by kind."""
-    settings = [section for name in sections.__all__ if (section := getattr(sections, name))]
+    named = (getattr(sections, name) for name in sections.__all__)
+    settings = [section for section in named if inspect.isclass(section)]  # and no Literal
     settings.sort(key=_place)
     parts = [HEAD, "\n## Sections\n", *map(_settings, settings)]
     for kind in KINDS:

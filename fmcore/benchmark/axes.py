@@ -12,6 +12,7 @@ from fmcore.recipe.create import create
 from fmcore.recipe.nodes import SequenceNode, to_python
 from fmcore.recipe.overrides import parse_value
 from fmcore.recipe.schema import list_options
+from fmcore.recipe.typed_words import require_whole
 from fmcore.registry import registry
 from fmcore.solving.fixed.grids import GridName
 
@@ -106,6 +107,8 @@ def read_axes(given: Iterable[str], defaults: Axes | None = None, leave_out: str
 
     Raises RecipeError with every fault at once.  Warns of an axis that none of the solvers takes.
     """
+    given = list(given)
+    require_whole(given)
     faults: list[str] = []
     found: dict[str, Any] = {}
     known = [axis for axis in _READERS if axis not in leave_out.split()]

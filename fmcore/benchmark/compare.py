@@ -1,8 +1,9 @@
 """Compare the results of runs; numbers that were computed differently never share a column.
 
-Two results share a column if their provenance agrees in everything except what is compared (path,
-step of the training) and what may vary in a fair comparison (seed, device).  Otherwise the metric
-has several columns, and a line names the differences.
+Two results share a column if their provenance, which is how they were measured, agrees in all but
+seeds, which may vary in a fair comparison.  Otherwise the metric has several columns, and a line
+names the differences.  The origin, which is how the thing measured was made, is not compared: a
+line names its differences.
 
 Only JSON and YAML files are read: the plugins and networks of the runs are not needed.
 """
@@ -22,11 +23,17 @@ from fmcore.runs.folder import RunFolder
 
 __all__ = ["Column", "Comparison", "compare"]
 
-MAY_DIFFER = ("path", "seed", "step", "device", "plugins")
+MAY_DIFFER = ("seed",)
 """Keys of the provenance in which the results of one column may differ."""
 
 NOT_SETTINGS = ("sample", "evaluate", "expect")
 """Sections of the recipe that the provenance of each number contains already."""
+
+OF_EACH_RUN = ("samples", "step")
+"""Keys of the origin that differ between any two runs, or by a setting of the recipe."""
+
+MAX_NAMED = 4
+"""Differences of origin that are printed."""
 
 
 @final
@@ -43,7 +50,8 @@ class Column:
 @dataclass(frozen=True)
 class Comparison:
     """The runs, the settings in which their recipes differ, a column for each metric and way, and
-    `reasons`: a line for every metric with several columns, and for every run without results.
+    `reasons`: a line for every metric with several columns, for differences of origin that the
+    settings do not show, and for every run without results.
     """
 
     runs: Sequence[str]
@@ -99,13 +107,22 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     results = {name: folder.results() for name, folder in runs.items()}
     metrics = dict.fromkeys(metric for found in results.values() for metric in found)
     columns = [column for metric in metrics for column in _columns(metric, results)]
+    settings = _settings(runs)
     reasons = [line for metric in metrics for line in _reasons(metric, columns)]
-    reasons += [
-        f"{run} has no results yet: compute them with fmcore evaluate {run}"
-        for run, found in results.items()
-        if not found
-    ]
-    return Comparison(list(runs), _settings(runs), columns, reasons)
+    reasons += _origin_differences(results, settings)
+    reasons += [_describe_missing(runs[run]) for run, found in results.items() if not found]
+    return Comparison(list(runs), settings, columns, reasons)
+
+
+def _describe_missing(folder: RunFolder) -> str:
+    """Return why a run has no results, and the command that computes them."""
+    run = folder.root
+    if read_values(folder.recipe_file).get("evaluate"):
+        return f"{run} has no results yet: compute them with fmcore evaluate {run}"
+    return (
+        f"{run} has no results, since its recipe has no metrics: compute some, as with "
+        f"fmcore evaluate {run} 'metrics=[nfe]'"
+    )
 
 
 def way_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +169,30 @@ def _reasons(metric: str, columns: Sequence[Column]) -> Iterator[str]:
             f"{metric} has {len(ways)} columns, since it was computed in different ways "
             f"({differences}); to compare all runs, evaluate them alike with fmcore evaluate RUN"
         )
+
+
+def _origin_differences(
+    results: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a line with the differences of origin that no column of `settings` shows."""
+    shown = {f"recipe.{key}" for key in settings}
+    found = [
+        dict(leaves(next(iter(own.values())).get("origin", {}))) for own in results.values() if own
+    ]
+    if not all(found):  # results of earlier versions have no origin
+        return
+    keys = [
+        key
+        for key in differing_keys(found)
+        if key not in shown and key.partition(".")[0] not in OF_EACH_RUN
+    ]
+    named = "; ".join(
+        f"{key.removeprefix('recipe.')}: {', '.join(o.get(key, '-') for o in found)}"
+        for key in keys[:MAX_NAMED]
+    )
+    more = f"; and {len(keys) - MAX_NAMED} more" if len(keys) > MAX_NAMED else ""
+    if keys:
+        yield f"the runs were made in different ways ({named}{more}; see origin in results.json)"
 
 
 def _settings(runs: Mapping[str, RunFolder]) -> dict[str, dict[str, str]]:

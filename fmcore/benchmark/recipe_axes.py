@@ -15,6 +15,7 @@ from fmcore.recipe.overrides import parse_value
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.schema import list_options
 from fmcore.recipe.sections import Sections
+from fmcore.recipe.typed_words import require_whole
 
 __all__ = ["Combination", "RecipeAxes", "read_recipe_axes"]
 
@@ -68,6 +69,8 @@ def read_recipe_axes(given: Iterable[str], recipe: Recipe) -> RecipeAxes:
 
     `path` and `seed` are recipe keys here.  Raises RecipeError with every fault at once.
     """
+    given = list(given)
+    require_whole(given)
     faults: list[str] = []
     keys: dict[str, list[Any]] = {}
     solving: list[str] = []

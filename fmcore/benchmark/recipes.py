@@ -109,7 +109,6 @@ def benchmark_recipe(
     planned = [_planned(source, recipe.name, c, folder) for c in given.combinations()]
     solver_axes = _checked_solver_axes(given, planned)
     config = BenchmarkConfig(device, threads, repeats, reference_tol, quiet)
-    folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(folder).claimed():
         runs = [plan.run for plan in planned if plan.run is not None]
         groups = sweep(_groups(runs), jobs=jobs, device=device, quiet=quiet, emit=emit)

@@ -17,6 +17,8 @@ from fmcore.report.numbers import MARK, MARK_NOTE, cell_text, is_flawed
 
 __all__ = ["RunRow", "RunsReport", "spread_text"]
 
+NO_METRICS = "the recipe has no metrics: add some, as in evaluate='{metrics: [nfe]}'"
+
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -61,7 +63,9 @@ class RunsReport:
 
     @property
     def notes(self) -> list[str]:
-        """The meaning of the mark in the tables, if a number has it."""
+        """Why there are no metrics, or the meaning of the mark in the tables."""
+        if not self.metrics and not all(row.reason for row in self.rows):
+            return [NO_METRICS]
         flawed = any(is_flawed(result) for row in self.rows for result in row.results.values())
         return [MARK_NOTE] if flawed else []
 

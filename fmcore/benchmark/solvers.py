@@ -65,7 +65,6 @@ def benchmark(
         emit(note)
     own = digest({"cells": [plan.key(cell) for cell in plan.cells]})
     folder = Path("runs") / "benchmark" / own if out is None else out
-    folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(folder).claimed():
         rows = plan.measure(ResultsCsv(folder / "cells.csv"))
         report = config.report(rows, plan.problems.facts())

@@ -41,12 +41,17 @@ def table1(
 
     A failed run is a line below the table, and the others continue.  With `jobs` > 1 that many
     runs are made in parallel, each in its own process.  Raises ComponentError for an unknown
-    method.
+    method, and for a recipe without metrics.
     """
     for method in methods:
         if method not in METHODS:
             hint = did_you_mean(method, METHODS) or ";"
             raise ComponentError(f"no method '{method}'{hint} methods: {', '.join(METHODS)}")
+    if not recipe.values["evaluate"]:
+        raise ComponentError(
+            f"recipe '{recipe.name}' has no metrics, which are the columns of the table: "
+            "add some, as in evaluate='{metrics: [nll, nfe]}'"
+        )
     if figures is not None:
         figures.resolve(recipe)  # so that wrong options are refused before anything is trained
     plan = [(method, seed) for seed in seeds for method in methods]

@@ -22,7 +22,6 @@ from fmcore.flow.field import Field, prepared
 from fmcore.flow.reschedule import ChangedSchedule
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.field import Predictor
-from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.problem import Problem, Solution
@@ -184,15 +183,14 @@ class TrainedProblem:
 
     def _metric_batch(self, task: Task, solutions: Sequence[Solution]) -> MetricBatch:
         x = torch.cat([solution.x for solution in solutions]).cpu().float()
-        data = self.components.data
-        levels = (
-            to_levels(x, data.levels, data.dequantize) if isinstance(data, ImageDataset) else None
-        )
+        sampler, indices = self._sampler(self.field, task.seed), range(len(x))
+        drawn = sampler.stored(x, indices)
+        levels = drawn if isinstance(self.components.data, ImageDataset) else None
         # the raw condition: the task has the one that the network prepared
-        condition = self._sampler(self.field, task.seed).condition(range(len(x))) or {}
+        condition = sampler.condition(indices) or {}
         return MetricBatch(
             indices=torch.arange(len(x)),
-            x=x if levels is None else None,
+            x=drawn if levels is None else None,
             levels=levels,
             condition={name: value.cpu() for name, value in condition.items()},
             nfe=torch.cat([solution.stats.nfe for solution in solutions]).cpu(),

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import click
 
+from fmcore.cli.guess import guess_command
 from fmcore.cli.lazy import LazyGroup, Target
 from fmcore.cli.outcome import exit_code_of
 
@@ -52,6 +53,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     targets=COMMANDS,
+    guess=guess_command,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="fmcore-flow", message="fmcore %(version)s")

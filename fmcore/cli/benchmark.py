@@ -10,12 +10,16 @@ import click
 from fmcore.cli.completing import axis_keys, benchmark_targets
 from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option, quiet_option
+from fmcore.errors import UserError, similar_to
+from fmcore.recipe.catalog import list_recipes
 
 if TYPE_CHECKING:
     from fmcore.benchmark.recipes import RecipeBenchmark
     from fmcore.benchmark.tables import SolversReport
 
 __all__ = ["benchmark"]
+
+CLOSED_FORM = "closed-form"
 
 SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
 """Columns that a narrow terminal leaves out; the files contain them."""
@@ -79,6 +83,10 @@ def benchmark(
         "reference_tol": reference_tol,
         "quiet": quiet,
     }
+    if target != CLOSED_FORM and not Path(target).exists():
+        names = [CLOSED_FORM, *(recipe.name for recipe in list_recipes())]
+        if similar_to(target, names) == CLOSED_FORM:
+            raise UserError(f"no recipe and no run '{target}'; did you mean '{CLOSED_FORM}'?")
     if is_recipe(target):
         _print_runs(benchmark_recipe(target, axes, jobs=jobs, emit=complain, **shared), as_json)
         return

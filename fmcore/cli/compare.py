@@ -6,26 +6,24 @@ from pathlib import Path
 
 import click
 
-from fmcore.cli.completing import run_folders
 from fmcore.cli.console import complain, print_json, table
 from fmcore.cli.options import json_option, plugin_option
+from fmcore.cli.output_file import OutputFile
+from fmcore.cli.run_folder import runs_argument
+from fmcore.errors import RunError
 
 __all__ = ["compare"]
 
 
 @click.command(short_help="Compare the results of runs.")
-@click.argument(
-    "runs",
-    nargs=-1,
-    required=True,
-    metavar="RUN...",
-    type=click.Path(path_type=Path),
-    shell_complete=run_folders,
-)
+@runs_argument
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 @click.option("--latex", is_flag=True, help="Print the table as LaTeX.")
 @click.option(
-    "--html", metavar="FILE", type=click.Path(path_type=Path), help="Also write an HTML page."
+    "--html",
+    metavar="FILE",
+    type=OutputFile(".html", ".htm"),
+    help="Also write an HTML page.",
 )
 @plugin_option
 @json_option
@@ -43,8 +41,12 @@ def compare(
     from fmcore.benchmark.compare import compare as compare_runs
     from fmcore.runs.folder import RunFolder
 
+    if sum((as_json, markdown, latex)) > 1:
+        raise click.UsageError("one format is printed: --markdown, --latex or --json")
     folders = [RunFolder.open(run) for run in runs]
     found = compare_runs(folders)
+    if html is None and not found.columns:  # a page shows curves and samples all the same
+        raise RunError("\n".join(["no results to compare", *found.reasons]))
     if html is not None:
         from fmcore.benchmark.compare_page import write_comparison_page
 

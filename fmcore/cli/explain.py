@@ -12,8 +12,10 @@ import click
 from fmcore.cli.completing import path_words
 from fmcore.cli.console import complain, print_json, styled, table
 from fmcore.cli.options import json_option, plugin_option
+from fmcore.cli.output_file import OutputFile
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError, did_you_mean
+from fmcore.recipe.catalog import SUFFIXES
 from fmcore.recipe.load import load_recipe
 from fmcore.registry import registry
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-RECIPE_ENDINGS = (".yaml", ".yml")
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 @click.command(short_help="Explain paths: formulas, schedule, a picture.")
@@ -44,8 +46,8 @@ RECIPE_ENDINGS = (".yaml", ".yml")
 @click.option(
     "--figure",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File of the figure; explain-PATH.png in the current folder by default.",
+    type=OutputFile(*FIGURE_SUFFIXES),
+    help="File of the figure, .png, .svg or .pdf; by default explain-PATH.png.",
 )
 @click.option("--no-figure", is_flag=True, help="Write no figure.")
 @plugin_option
@@ -67,6 +69,8 @@ def explain(
       fmcore explain ot ot.sigma_min=0.1        with an option
       fmcore explain digits.yaml vp             the path of a recipe and another one
     """
+    if figure is not None and no_figure:
+        raise click.UsageError("give --figure or --no-figure, not both")
     given = [*(word for word in words if "=" in word), *settings]
     shown = {_name(word): word for word in words if "=" not in word}
     options = _settings_by_path(list(shown), given)
@@ -109,7 +113,7 @@ def _settings_by_path(names: Sequence[str], settings: Sequence[str]) -> dict[str
 
 def _name(word: str) -> str:
     """Return the name of a path; for a recipe, that of its file."""
-    return Path(word).stem if word.endswith(RECIPE_ENDINGS) else word
+    return Path(word).stem if word.endswith(SUFFIXES) else word
 
 
 def _default_figure(names: Iterable[str]) -> Path:
@@ -121,7 +125,7 @@ def _explained(name: str, word: str, settings: Sequence[str]) -> PathExplanation
     from fmcore.recipe.create import create_from
     from fmcore.report.explain import PathExplanation
 
-    if word.endswith(RECIPE_ENDINGS):
+    if word.endswith(SUFFIXES):
         recipe = load_recipe(word, [f"path.{setting}" for setting in settings], partial=True)
         return PathExplanation(name, recipe.build("path"))
     entry = registry().entry("path", name)

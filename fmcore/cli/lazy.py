@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -28,14 +28,21 @@ class LazyGroup(click.Group):
     """A group that imports a command when it is called, and lists all without importing any.
 
     `default` is the command of a call without one; without a default, that call shows the help.
+    `guess` returns what to type instead of arguments that begin with no command, '' if unknown.
     """
 
     def __init__(
-        self, *args: Any, targets: Mapping[str, Target], default: str | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        targets: Mapping[str, Target],
+        default: str | None = None,
+        guess: Callable[[Sequence[str]], str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.targets = targets
         self.default = default
+        self.guess = guess
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.targets)
@@ -58,10 +65,15 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.targets and not ctx.resilient_parsing:
-            hint = did_you_mean(args[0], self.targets) or ";"
             known = ", ".join(self.targets)
-            ctx.fail(f"no command '{args[0]}'{hint} commands: {known}")
+            ctx.fail(f"no command '{args[0]}'{self._hint(ctx, args)} commands: {known}")
         return super().resolve_command(ctx, args)
+
+    def _hint(self, ctx: click.Context, args: list[str]) -> str:
+        guessed = self.guess(args) if self.guess else ""
+        if guessed:
+            return f"; did you mean `{ctx.command_path} {guessed}`?"
+        return did_you_mean(args[0], self.targets) or ";"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,6 +11,7 @@ import click
 from fmcore.cli.console import complain, print_json
 from fmcore.cli.data.source import open_dataset
 from fmcore.cli.options import json_option, plugin_option, quiet_option
+from fmcore.cli.output_file import OutputFile
 from fmcore.cli.summary import numbers
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SAMPLES, REFERENCE = "samples.", "reference."
 @click.option(
     "--out",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(".json"),
     help="Write the results to FILE, as JSON.",
 )
 @click.option("--device", metavar="DEVICE", default="cpu", help="cpu, cuda or mps; cpu by default.")
@@ -55,11 +56,13 @@ def measure(
       fmcore measure generated/ /data/cifar10 metrics=fid
       fmcore measure drawn/ idx metrics=[fd_lite0,kid_lite0] samples.channels=1 count=10000
     """
+    from fmcore.recipe.typed_words import require_whole
     from fmcore.runs.files import write_json
     from fmcore.runs.results import as_json as plain
     from fmcore.stages.devices import usable
     from fmcore.stages.measure import measure as measured
 
+    require_whole(settings)
     _refuse_split(settings)
     chosen = _settings([s for s in settings if not s.startswith((SAMPLES, REFERENCE))])
     _, data = open_dataset(reference, _of(REFERENCE, settings))
@@ -69,6 +72,7 @@ def measure(
     results = plain(measured(given, data, chosen, device=device, quiet=quiet, emit=emit))
     if out is not None:
         write_json(out, results)
+        complain(f"written to {out}")
     if as_json:
         print_json(results)
     else:

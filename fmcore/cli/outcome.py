@@ -8,11 +8,12 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from fmcore.cli.console import complain
-from fmcore.errors import FmcoreError, Interrupted, route_warnings
+from fmcore.errors import FmcoreError, Interrupted, route_warnings, similar_to
 from fmcore.runs.signals import interruptible
 
 __all__ = ["debugging", "exit_code_of"]
@@ -59,10 +60,14 @@ def _flush_stdout() -> None:
 
 def _usage_error(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
+    advice = [] if context is None else _advice(error, context)
+    if isinstance(error, click.NoSuchOption):
+        near = similar_to(error.option_name, error.possibilities or ())
+        shown: Any = error  # click declares the attribute as final, and its own choice is too wide
+        shown.possibilities = [near] if near and not advice else None  # click has --help for --lr
     lines = [" ".join(error.format_message().split())]  # click lists choices on lines of their own
     if context is not None:
-        lines += _advice(error, context)
-        lines.append(f"see: {context.command_path} --help")
+        lines += [*advice, f"see: {context.command_path} --help"]
     complain("\n".join(lines), "error")
     return 2
 
@@ -75,14 +80,33 @@ def _advice(error: click.ClickException, context: click.Context) -> list[str]:
         recipe = error.param is not None and error.param.name == "recipe"
         named = ["`fmcore recipes` lists the recipes that have a name"] if recipe else []
         return [*named, *(f"for example: {example}" for example in examples[:1])]
-    takes_settings = any(parameter.name == "overrides" for parameter in command.params)
-    if isinstance(error, click.NoSuchOption) and takes_settings:
-        if "." in error.option_name:
-            settings = [f"{error.option_name.lstrip('-')}=VALUE"]
-        else:
-            settings = [word for example in examples for word in example.split() if "=" in word]
-        return [f"options of a recipe have no dashes: {setting}" for setting in settings[:1]]
+    if not isinstance(error, click.NoSuchOption):
+        return []
+    if isinstance(command, click.Group):
+        if error.option_name.lower() == "-v":
+            return ["fmcore --version prints the version"]
+        return [f"options follow the command: {context.command_path} COMMAND {error.option_name}"]
+    if any(parameter.name == "overrides" for parameter in command.params):
+        known = [f"{key}=VALUE" for key in _recipe_keys(error.option_name.lstrip("-"), command)]
+        settings = [word for example in examples for word in example.split() if "=" in word]
+        own = similar_to(error.option_name, error.possibilities or ())
+        shown = known or ([] if own else settings[:1])
+        return [f"options of a recipe have no dashes: {' or '.join(shown)}"] if shown else []
     return []
+
+
+def _recipe_keys(name: str, command: click.Command) -> list[str]:
+    """Return the keys of a recipe that end in `name`, as this command takes them."""
+    from fmcore.cli.completion_schema import read_options
+    from fmcore.cli.keys import SECTIONS
+
+    if "." in name:
+        return [name]
+    sections = read_options(SECTIONS)
+    # fmcore sample and evaluate take the options of their own section
+    own = [sections[command.name]] if command.name in sections else list(sections.values())
+    keys = {s.name: read_options(s.settings) for s in own if s.settings}
+    return [name if len(own) == 1 else f"{s}.{name}" for s, found in keys.items() if name in found]
 
 
 def _expected_error(error: FmcoreError) -> int:

@@ -8,6 +8,7 @@ import click
 
 from fmcore.cli.completing import override_keys
 from fmcore.cli.options import changes_option, plugin_option, quiet_option
+from fmcore.cli.output_file import OutputFile
 from fmcore.cli.run_folder import run_argument
 from fmcore.cli.summary import drawn
 
@@ -29,7 +30,7 @@ __all__ = ["sample"]
 @click.option(
     "--pairs",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(".safetensors"),
     help="Write pairs of noise and sample to FILE instead, to train reflow on.",
 )
 @changes_option
@@ -54,6 +55,8 @@ def sample(
     """
     from fmcore import stages
 
+    if pairs is not None and to is not None:
+        raise click.UsageError("--pairs writes one file and no run folder: leave out --to")
     if pairs is not None:
         stages.pairs(run, pairs, overrides, device=device)
         click.echo(pairs)

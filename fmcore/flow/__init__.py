@@ -1,1 +1,1 @@
-"""A trained network as a flow: velocity field, guidance, change of schedule, likelihood, reflow."""
+"""A trained network as a flow: velocity field, change of schedule, likelihood, reflow."""

@@ -10,6 +10,7 @@ import torch
 
 from fmcore.errors import ComponentError, FmcoreError
 from fmcore.flow.field import score_refusal
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.metric import Metric
@@ -20,7 +21,7 @@ from fmcore.interfaces.solver import Solver
 from fmcore.recipe.create import create
 from fmcore.registry import registry
 
-__all__ = ["check_network", "check_pretrained", "check_together", "refusals"]
+__all__ = ["check_codec", "check_network", "check_pretrained", "check_together", "refusals"]
 
 SCHEDULE_ATOL = 5e-4
 """The largest difference of alpha or sigma between equal schedules: `ot` with the default sigma_min
@@ -72,6 +73,29 @@ def refusals(
     if data is not None:
         reasons += [r for metric in metrics for r in _of(partial(metric.check, data, path))]
     return list(dict.fromkeys(reasons))
+
+
+def check_codec(codec: Codec, data: Dataset, metrics: Iterable[Metric] = ()) -> None:
+    """Raise ComponentError if the codec does not fit the data, or a metric not its latents."""
+    reasons = list(_of(lambda: _require_shape(codec, data)))
+    if codec.encodes:
+        reasons += [
+            f"{type(metric).__name__} measures the density of the data, and the flow has one of "
+            f"the latents of codec {type(codec).__name__}: leave out that metric, or the codec"
+            for metric in metrics
+            if metric.density
+        ]
+        if data.pairs:
+            reasons.append(
+                f"{type(data).__name__} gives pairs of states, which codec {type(codec).__name__} "
+                "cannot encode: leave out the section codec"
+            )
+    if reasons:
+        raise ComponentError("\n".join(dict.fromkeys(reasons)))
+
+
+def _require_shape(codec: Codec, data: Dataset) -> None:
+    codec.shape(tuple(data.shape))
 
 
 def check_network(

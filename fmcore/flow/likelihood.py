@@ -89,7 +89,7 @@ def log_prob(
     state, and by default d atol + rtol |logdet| nats for the integral of the divergence, with d the
     number of elements of a sample; `logdet_atol` sets another bound in nats, math.inf none.  The
     errors of the steps add up: the default solver has a largest error of 1e-6 nats on a Gaussian,
-    4e-5 on a trained checkerboard, and 9e-4 on mixtures, all in two dimensions.  A fixed
+    2e-4 on a trained checkerboard, and 9e-4 on mixtures, all in two dimensions.  A fixed
     solver integrates the divergence at its own order, without an estimate of the error: double
     `nfe` and compare.  In float32, rounding adds a few 1e-6 nats an element.  Hutchinson's estimate
     of logdet is unbiased; `error` is its standard error, usually far above the solver's.

@@ -10,11 +10,13 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from fmcore.errors import ComponentError
+from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import NULL_CLASS, Condition
 
 __all__ = [
     "PRESENT",
+    "ConditionReader",
     "ConditionSpec",
     "dropped",
     "encoded",
@@ -53,6 +55,48 @@ class ConditionSpec:
     def size(self) -> int:
         """The number of values of one row."""
         return math.prod(self.shape)
+
+
+class ConditionReader:
+    """What reads conditions while samples are drawn: a guidance, or a solver of posteriors.
+
+    `reads` names them.  `entries` declares those that the data need not have: a user gives them by
+    `encode`, or they are made from data points by `measure`.
+    """
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the raw condition that it needs in every row."""
+        return frozenset()
+
+    def entries(self, shape: tuple[int, ...]) -> Mapping[str, ConditionSpec]:
+        """Return the declarations of entries of its own, for data points of `shape`.
+
+        Raises ComponentError for a shape that it cannot work on.
+        """
+        return {}
+
+    def encode(self, given: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Tensor]:
+        """Turn the values that a user gives for `entries` into entries, `(1, *shape)` each.
+
+        By default the values are numbers, nested lists or tensors.  Raises ComponentError for a
+        name that is not in `entries`, and for values that do not fit.
+        """
+        entries, found = self.entries(shape), {}
+        for name, value in given.items():
+            if name not in entries:
+                hint = did_you_mean(name, entries) or f"; entries: {', '.join(entries) or 'none'}"
+                raise ComponentError(f"{type(self).__name__} takes no condition '{name}'{hint}")
+            found[name] = encoded(name, entries[name], value)
+        return found
+
+    def measure(self, x1: Tensor, rows: Rows) -> dict[str, Tensor]:
+        """Return its `entries` of the data points `x1`, `(batch, *shape)`, such as measurements.
+
+        Used where the conditions of samples come from a split of the data.  Noise is drawn from
+        `rows`.
+        """
+        return {}
 
 
 def with_flags(condition: Condition, entries: Mapping[str, ConditionSpec]) -> dict[str, Tensor]:

@@ -33,7 +33,10 @@ class Coupling(Options, ABC):
 
     Laws:
     * The rows of the result are a permutation of the given rows, none dropped and none repeated, in
-      the whole pool where `pool` > 1.  A row of x1 keeps its condition.
+      the whole pool where `pool` > 1.  A coupling that weighs rows, such as unbalanced transport,
+      may repeat and drop them on the sides that `marginals` does not name.  A row of x1 keeps its
+      condition.
+    * Where `cost` is declared, the pairs cost no more on average than independent ones.
     * A row of x0 that the source drew under a condition is paired with an equal condition, or
       `check` refuses that source.
     * All randomness comes from `generator`.
@@ -43,11 +46,19 @@ class Coupling(Options, ABC):
 
     kind: ClassVar[str] = "coupling"
     independent: ClassVar[bool] = False
+    marginals: ClassVar[tuple[str, ...]] = ("x0", "x1")
+    """The sides whose distribution the pairs keep."""
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
         """Raise ComponentError with the reason if this cannot pair the noise of `path` and `data`;
         called before training.
         """
+
+    def cost(self, x0: Tensor, x1: Tensor) -> Tensor | None:
+        """Return the cost of each pair, `(batch,)`, that the coupling lowers; None if it lowers
+        none.
+        """
+        return None
 
     @property
     def pool(self) -> int:

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
 
+import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import ConditionSpec, encoded
+from fmcore.interfaces.levels import from_levels
+from fmcore.interfaces.portrait import Portrait
+from fmcore.interfaces.rows import Rows
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
@@ -105,6 +110,13 @@ class Dataset(ABC):
         """A short hexadecimal hash of the content."""
 
     @property
+    def sizes(self) -> Tensor | None:
+        """The length of every example, `(length,)` int64 on the CPU, for batches of like length;
+        None where all are alike.
+        """
+        return None
+
+    @property
     def description(self) -> str:
         """The name of a known dataset with this content, in one line; empty if there is none."""
         return ""
@@ -122,6 +134,32 @@ class Dataset(ABC):
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the examples at `indices`, each in [0, length): `x1` and its conditions."""
 
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return files that show the samples `x`, one for each or one for several; [] for none.
+
+        `x` is as `batch` gives `x1`: levels of data with levels, else float32, `(batch, *shape)`,
+        on the CPU.  `condition` holds the entries of these samples.  `decoded` is what a codec that
+        only decodes makes of them, such as sounds of spectrograms; None without one.
+        """
+        return []
+
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Return a training batch of `batch`, as `batch(indices)` gave it, on any device: random
+        crops, flips and other noise from `rows`.  Its `x1` is float32.
+
+        Row i depends on row i of the batch and the random numbers of row i alone.  By default the
+        batch itself.
+        """
+        return batch
+
+    def latents(self, codec: Codec, indices: Sequence[int]) -> Tensor | None:
+        """Return the latents by `codec` that are stored with the examples at `indices`, `(batch,
+        *latent shape)` float32; None where none are, and they are encoded in each batch.
+        """
+        return None
+
     @final
     def with_split(self, split: Split) -> Self:
         """Return the dataset with the same options and this split."""
@@ -133,7 +171,7 @@ class ImageDataset(Dataset):
     """Images `(channels, height, width)` as uint8 levels 0 .. levels - 1.
 
     `dequantize` is the map from levels to points of [-1, 1] (see `fmcore.interfaces.levels`).  With
-    `flip` the trainer mirrors images left to right with probability 1/2.
+    `flip`, `augmented` mirrors images left to right with probability 1/2.
     """
 
     dequantize: Literal["uniform", "none"] = field(default="uniform", kw_only=True)
@@ -143,3 +181,25 @@ class ImageDataset(Dataset):
     @abstractmethod
     def levels(self) -> int:
         """The number of integer levels of a pixel: 256 for 8-bit images."""
+
+    def portray(
+        self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
+    ) -> list[Portrait]:
+        """Return a PNG of each image at its own size; the caption gives the label."""
+        labels = condition.get("label")
+        captions = [""] * len(x) if labels is None else [f"label {int(n)}" for n in labels]
+        return [
+            Portrait.picture(image, self.levels, caption)
+            for image, caption in zip(x, captions, strict=True)
+        ]
+
+    def augmented(self, batch: dict[str, Tensor], rows: Rows) -> dict[str, Tensor]:
+        """Mirror the images, where `flip` asks for it, and turn levels into points.
+
+        Conditions that are images, of three dimensions, are mirrored with the image of their row.
+        """
+        if self.flip:
+            mirrored = (rows.uniform(()) < 0.5)[:, None, None, None]
+            images = ["x1", *(name for name, e in self.entries.items() if len(e.shape) == 3)]
+            batch = batch | {k: torch.where(mirrored, batch[k].flip(-1), batch[k]) for k in images}
+        return {**batch, "x1": from_levels(batch["x1"], self.levels, self.dequantize, rows)}

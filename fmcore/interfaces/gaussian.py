@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import Condition, Source
 from fmcore.interfaces.tensors import as_rows
 
@@ -35,13 +36,12 @@ class Gaussian(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        return self.temperature * torch.randn((n, *shape), generator=generator, dtype=dtype)
+        return self.temperature * rows.normal(shape, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         flat = as_rows(x) / self.temperature
@@ -65,13 +65,12 @@ class Scaled(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        return self.scale * self.source.sample(n, shape, generator, condition, dtype)
+        return self.scale * self.source.sample(rows, shape, condition, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         dimensions = math.prod(x.shape[1:])

@@ -17,6 +17,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fmcore.errors import ComponentError
+from fmcore.interfaces.rows import Rows
+
 __all__ = ["Dequantize", "dequantized", "from_levels", "offset_bits", "to_levels"]
 
 Dequantize = Literal["uniform", "none"]
@@ -27,34 +30,33 @@ CELL_MARGIN = 2.0**-13
 error of 2^-14 after the map and its inverse: one draw in 30,000 would become the next level."""
 
 
-def from_levels(
-    k: Tensor, levels: int, dequantize: Dequantize, generator: torch.Generator
-) -> Tensor:
+def from_levels(k: Tensor, levels: int, dequantize: Dequantize, rows: Rows | None = None) -> Tensor:
     """Return training points in [-1, 1] of integer levels `k` in 0 .. `levels` - 1, in k's shape
     and on its device, float32.
 
-    With `uniform`, noise is drawn from `generator`, on the CPU.  Inverse: `to_levels`.
+    With `uniform`, which needs `rows`, row i of `k` gets the noise of row i.  Inverse: `to_levels`.
     """
-    return (
-        dequantized(k, levels, dequantize, generator)
-        if dequantize == "uniform"
-        else k.float() / ((levels - 1) / 2) - 1
-    )
+    if dequantize == "none":
+        return k.float() / ((levels - 1) / 2) - 1
+    if rows is None:
+        raise ComponentError("dequantize 'uniform' draws noise: give from_levels the rows of it")
+    return dequantized(k, levels, dequantize, rows)
 
 
 def dequantized(
     k: Tensor,
     levels: int,
     dequantize: Dequantize,
-    generator: torch.Generator,
+    rows: Rows,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Return a uniform point of the cell of each level, in k's shape and on its device.
 
     For likelihoods: also with `none`, whose training points are the centres of the cells.
     """
-    u = torch.rand(k.shape, generator=generator, dtype=dtype)
-    u = u.clamp(CELL_MARGIN, 1 - CELL_MARGIN).to(k.device)
+    if len(rows) != len(k):
+        raise ComponentError(f"noise of {len(rows)} rows for {len(k)} rows of levels")
+    u = rows.uniform(k.shape[1:], dtype).clamp_(CELL_MARGIN, 1 - CELL_MARGIN).to(k.device)
     if dequantize == "uniform":
         x = (k + u) / (levels / 2) - 1
     else:

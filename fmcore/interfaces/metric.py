@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.codec import Decoded
 from fmcore.interfaces.html import html_table
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ __all__ = ["Evaluation", "Metric", "MetricBatch", "Result"]
 class Result:
     """One number and its provenance.
 
-    `error` is a standard error, or None.  `provenance` is JSON: everything that would change the
-    value (count, extractor and its hash, reference fingerprint, solver, nfe, seed, ...).  Two
-    results are compared only if their provenance is equal.  `details` is JSON too: further facts (a
-    spread, the likelihood's own nfe, a note on a bias), which are printed and never compared.
-    `per_sample`, `(rows, ...)`, is saved with the results and not printed.
+    `error` is a standard error, or None.  `provenance` is JSON: how the value was measured (count,
+    extractor and its hash, reference fingerprint, seed, ...).  Two results are compared only if
+    their provenance is equal.  The framework adds the metric's name and every option of it, the
+    settings of sampling, and `origin`: how the thing measured was made, which is stored and never
+    compared.  `details` is JSON too: further facts (a spread, the likelihood's own nfe, a note on a
+    bias), which are printed and never compared.  `per_sample`, `(rows, ...)`, is saved with the
+    results and not printed.
     """
 
     value: float
@@ -40,6 +43,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     per_sample: Tensor | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f" ± {self.error:.2g}"
@@ -84,7 +88,8 @@ class MetricBatch:
     [-1, 1]; None where only levels were stored), `levels` their levels (uint8; None for continuous
     data), and `nfe` and `status` (of Status), `(batch,)`, the cost and the end of each solve.
     For metrics that consume data: `levels` are the held-out images, or `x` the points of data
-    without levels; the other is None.
+    without levels; the other is None.  `decoded` is what a codec that only decodes makes of `x`,
+    such as sounds of spectrograms; None without one.
     """
 
     indices: Tensor
@@ -93,6 +98,7 @@ class MetricBatch:
     condition: Mapping[str, Tensor] = field(default_factory=dict)
     nfe: Tensor | None = None
     status: Tensor | None = None
+    decoded: Decoded | None = None
 
     def rows(self, chosen: Tensor) -> MetricBatch:
         """Return the rows that `chosen`, a mask or indices, selects."""
@@ -107,6 +113,7 @@ class MetricBatch:
             condition={name: value[chosen] for name, value in self.condition.items()},
             nfe=pick(self.nfe),
             status=pick(self.status),
+            decoded=self.decoded and self.decoded.rows(chosen),
         )
 
 
@@ -119,13 +126,21 @@ class Metric(ABC):
       batched or ordered.
     * `compute` may be called after any number of rows; for too few rows, it raises an error or adds
       a note to the provenance.
-    * The provenance of a result holds everything that would change its value.
+    * The provenance of a result holds everything that would change its value and that is neither
+      an option of the metric nor a setting of the recipe: the framework adds those.
     * Where `state` and `merge` exist, states of parts merged in any order give the same bits as the
       whole.  (`fmcore.RowMetric` implements both.)
     """
 
     kind: ClassVar[str] = "metric"
     consumes: ClassVar[Literal["samples", "data"]] = "samples"
+    density: ClassVar[bool] = False
+    """Whether the metric needs the density of x1: refused for latents, which have another."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that the metric uses: texts to compare with, say."""
+        return frozenset()
 
     def check(self, data: Dataset, path: Path) -> None:  # noqa: B027  # nothing to refuse by default
         """Raise ComponentError if this cannot be measured on this data or path, DataError if files

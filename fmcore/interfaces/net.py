@@ -87,7 +87,9 @@ class Net(Protocol):
         """
 
     def teacher(self, name: str) -> Predictor:
-        """The trained field that the objective's option `name` refers to.
+        """The trained field of the run that the objective's option `name` gives (`RunOption`).
 
-        Raises ComponentError where the objective has no such option.
+        Its weights are frozen and its values carry no gradient.  A call without a condition has
+        that of the batch, which the field prepares itself.  Raises ComponentError where the
+        objective has no such option.
         """

@@ -49,6 +49,11 @@ class Objective(Options, ABC):
         """
 
     @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the condition that the losses use, besides the mask."""
+        return frozenset()
+
+    @property
     @abstractmethod
     def prediction(self) -> Quantity:
         """The quantity that the network is trained to predict."""

@@ -1,17 +1,19 @@
 """Random streams by name: each is a function of the seed, a purpose and integers such as a step.
 
 Nothing draws from a global generator, so that a sample does not depend on the batch size, nor a
-training step on what ran before it.
+training step on what ran before it.  Rows of a batch have `fmcore.interfaces.rows`; a generator is
+for what is drawn as a whole, such as the times of a step.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition, Source
 
@@ -35,23 +37,19 @@ def generator_for(seed: int, purpose: str, *where: int) -> torch.Generator:
 
 def noise_of(
     source: Source,
-    indices: Iterable[int],
+    indices: Sequence[int],
     shape: tuple[int, ...],
     seed: int,
     condition: Condition | None = None,
     dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Return the noise of samples `indices`, `(len(indices), *shape)`, on the CPU.
+    """Return the noise of samples `indices`, `(len(indices), *shape)`, on `device`.
 
     The row of sample i is a function of (seed, i) and its row of `condition` alone.  Raises
     ComponentError for a source that draws another shape.
     """
-    rows = []
-    for row, index in enumerate(indices):
-        own = (
-            None if condition is None else {k: v[row : row + 1].cpu() for k, v in condition.items()}
-        )
-        drawn = source.sample(1, shape, generator_for(seed, "sample", index), own, dtype)
-        require_shape(drawn, (1, *shape), f"a draw of source {type(source).__name__}")
-        rows.append(drawn)
-    return torch.cat(rows) if rows else torch.empty((0, *shape), dtype=dtype)
+    drawn = source.sample(Rows(seed, "sample", 0, indices, device), shape, condition, dtype)
+    wanted = (len(indices), *shape)
+    require_shape(drawn, wanted, f"a draw of source {type(source).__name__}")
+    return drawn

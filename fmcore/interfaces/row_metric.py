@@ -19,7 +19,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.interfaces.options import Options
 
-__all__ = ["RowMetric", "Rows"]
+__all__ = ["RowMetric", "RowValues"]
 
 ENDED = "ended"
 """The column with the status of each row's solve; failed ones are counted in the details of every
@@ -28,7 +28,7 @@ result."""
 
 @final
 @dataclass(frozen=True)
-class Rows:
+class RowValues:
     """The values of all rows, in the order of their indices.
 
     `indices` is `(rows,)` int64, strictly increasing; every column is `(rows, ...)`.
@@ -56,10 +56,10 @@ class _RowBuffer:
         self.evaluation: Evaluation | None = None
         self.parts: list[dict[str, Tensor]] = []
 
-    def rows(self) -> Rows:
+    def rows(self) -> RowValues:
         """Return all rows in order.  Raises ComponentError for an index that occurs twice."""
         if not self.parts:
-            return Rows(torch.empty(0, dtype=torch.int64))
+            return RowValues(torch.empty(0, dtype=torch.int64))
         whole = self._whole()
         indices, order = whole.pop("indices").sort(stable=True)
         twice = indices[1:][indices[1:] == indices[:-1]]
@@ -69,8 +69,8 @@ class _RowBuffer:
                 "processes must measure different indices"
             )
         if torch.equal(order, torch.arange(len(order))):  # sorted already: no second copy
-            return Rows(indices, whole)
-        return Rows(indices, {name: column[order] for name, column in whole.items()})
+            return RowValues(indices, whole)
+        return RowValues(indices, {name: column[order] for name, column in whole.items()})
 
     def _whole(self) -> dict[str, Tensor]:
         """Concatenate the parts, and return the result, which replaces them."""
@@ -107,7 +107,7 @@ class RowMetric(Options, Metric):
         """
 
     @abstractmethod
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         """Return the results of all rows, of which there may be none."""
 
     @final

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from fmcore.interfaces.condition import ConditionReader
 from fmcore.interfaces.options import Options
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Solver"]
 
 
-class Solver(Options, ABC):
+class Solver(Options, ConditionReader, ABC):
     """A numerical method that integrates x along a velocity field from t0 to t1, in either
     direction.
 
@@ -36,6 +37,10 @@ class Solver(Options, ABC):
     needs_score: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
     """Whether the solver calls `Predictor.jump` instead of the velocity: for flow maps only."""
+    restores: ClassVar[bool] = False
+    """Whether the solver restores a measurement, a condition that it `reads`, and so follows no
+    velocity: the laws above on velocities do not hold for it.  Such conditions are in the problem's
+    condition as `solver/NAME`."""
     stochastic: ClassVar[bool] = False
     """Whether steps add noise; such a solver has an option `noise`, and noise=0 solves the ODE."""
 

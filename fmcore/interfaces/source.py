@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
+from fmcore.interfaces.rows import Rows
 
 __all__ = ["NULL_CLASS", "Condition", "Source"]
 
@@ -26,9 +29,9 @@ class Source(Options, ABC):
     """The distribution of x0: its samples and, where it exists, its density.
 
     Laws:
-    * `sample` draws from `generator` alone, on the CPU, in `dtype`; the caller moves the result.
-    * `sample(n, ...)` gives n independent rows in no particular order; equal generators give equal
-      rows.
+    * `sample` draws from `rows` alone, on its device, in `dtype`: row i depends on its own random
+      numbers and its row of the condition, in any batch.
+    * The rows are independent draws of one distribution.
     * `log_prob(x)` is the log-density of each row in nats, `(batch,)`, in x's dtype and on x's
       device.
     """
@@ -36,6 +39,19 @@ class Source(Options, ABC):
     kind: ClassVar[str] = "source"
     conditional: ClassVar[bool] = False
     """Whether a draw depends on the condition: each row must then stay with its condition."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raise ComponentError for a source whose `sample` takes a generator."""
+        super().__init_subclass__(**options)
+        own = cls.__dict__.get("sample")
+        # called with rows in the place of n, it would fail far from the cause
+        if own is not None and "generator" in inspect.signature(own).parameters:
+            raise ComponentError(
+                f"source {cls.__name__}: `sample` takes rows of random numbers in place of n and a "
+                "generator: write sample(self, rows, shape, condition=None, dtype=torch.float32) "
+                "and draw with rows.normal(shape, dtype) or rows.uniform(shape, dtype) "
+                "(docs/write-a-source.md)"
+            )
 
     @property
     def reads(self) -> frozenset[str]:
@@ -45,13 +61,15 @@ class Source(Options, ABC):
     @abstractmethod
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Draw `(n, *shape)`.  Raises ComponentError if a condition is needed and missing."""
+        """Draw `(len(rows), *shape)`.
+
+        Raises ComponentError if a condition is needed and missing.
+        """
 
     @abstractmethod
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from fmcore.errors import RecipeError, did_you_mean
+from fmcore.errors import RecipeError, similar_to
 from fmcore.registry import registry
 from fmcore.registry.entry import Entry
 
@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".yaml", ".yml")
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def find_recipe(source: str | PathLike[str], folder: Path | None = None) -> Path
     file = Path(folder or "", source)
     try:
         if file.is_file():
+            _require_suffix(source, file)
             return file
         is_folder = file.is_dir()
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
@@ -86,7 +88,7 @@ def find_recipe(source: str | PathLike[str], folder: Path | None = None) -> Path
         names = ", ".join(recipe.qualified for recipe in matches)
         count = len(matches)
         raise RecipeError(f"recipe '{source}' is offered {count} times; write one of: {names}")
-    raise RecipeError(_describe_unknown(str(source), [recipe.name for recipe in named]))
+    raise RecipeError(_describe_unknown(str(source), file, [recipe.name for recipe in named]))
 
 
 def display_path(file: Path) -> str:
@@ -105,20 +107,45 @@ def current_folder() -> str:
         return ""
 
 
+def _require_suffix(source: str | PathLike[str], file: Path) -> None:
+    """Raise RecipeError for a file of another type, which might even be valid YAML."""
+    if file.suffix and file.suffix not in SUFFIXES:
+        raise RecipeError(f"'{source}' is not a recipe: the name of a recipe ends in .yaml or .yml")
+
+
 def _describe_folder(source: str | PathLike[str], folder: Path) -> str:
     if not (folder / "recipe.yaml").is_file():
-        return f"'{source}' is a folder, not a recipe"
+        own = [str(Path(source, file.name)) for file in _recipe_files(folder)]
+        listed = f"; recipes in it: {', '.join(own[:MAX_LISTED])}" if own else ""
+        return f"'{source}' is a folder, not a recipe{listed}"
     return (
         f"'{source}' is a folder, not a recipe; there is '{source}/recipe.yaml': if it is a run, "
         f"resume it with fmcore run {source}/recipe.yaml --out {source}"
     )
 
 
-def _describe_unknown(source: str, names: list[str]) -> str:
-    if source.endswith(SUFFIXES):
-        return f"there is no file '{source}'{did_you_mean(Path(source).stem, names)}"
+def _describe_unknown(source: str, file: Path, names: list[str]) -> str:
+    is_file = source.endswith(SUFFIXES)
+    absent = next((folder for folder in reversed(file.parents) if not folder.exists()), None)
+    # by stem: 'small' and 'smal.yaml' both mean small.yaml
+    files = {f.stem: str(Path(source).with_name(f.name)) for f in _recipe_files(file.parent)}
+    choices = dict(zip(names, names, strict=True)) | files
+    near = similar_to(Path(source).stem if is_file else Path(source).name, choices)
+    hint = f"; did you mean '{choices[near]}'?" if near else ""
+    if is_file and absent is not None:
+        return f"there is no file '{source}', and no folder '{absent}'{hint}"
+    if is_file:
+        return f"there is no file '{source}'{hint}"
     known = f"; recipes: {', '.join(dict.fromkeys(names)) or 'none'}"
-    return f"there is no file and no recipe named '{source}'{did_you_mean(source, names) or known}"
+    return f"there is no file and no recipe named '{source}'{hint or known}"
+
+
+def _recipe_files(folder: Path) -> list[Path]:
+    """Return the YAML files in a folder, sorted; none of a folder that cannot be read."""
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
+    except OSError:
+        return []
 
 
 def _find_registered(entry: Entry) -> Path | None:

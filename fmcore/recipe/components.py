@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 from fmcore.errors import ComponentError, PluginError
-from fmcore.recipe.nodes import MISSING, MappingNode, Node, ScalarNode
+from fmcore.recipe.nodes import MISSING, MappingNode, Node, ScalarNode, to_python
 from fmcore.recipe.options import (
     ListOptions,
     Option,
     build_options,
     construct_once,
+    list_keys,
+    missing_space,
+    missing_space_in_key,
     validate_options,
 )
+from fmcore.recipe.typed_words import unclosed
 from fmcore.recipe.types import Str, Type, TypeMismatch, Validation, has_reference
 from fmcore.registry import registry
 from fmcore.registry.construct import construct
@@ -29,19 +34,38 @@ __all__ = ["Component", "Settings"]
 @final
 @dataclass(frozen=True)
 class Settings(Type):
-    """A dataclass: a mapping of its fields."""
+    """A dataclass: a mapping of its fields.
+
+    A class may name one of its fields in `shorthand`: a single value is then the value of that
+    field, as in `teacher: runs/a` for `teacher: {run: runs/a}`.
+    """
 
     target: type
     list_options: ListOptions
 
-    singular = "a mapping of options"
-    plural = "mappings of options"
+    @property
+    def singular(self) -> str:
+        if self._shorthand:
+            return f"its `{self._shorthand}`, a mapping of options"
+        return "a mapping of options"
+
+    @property
+    def plural(self) -> str:
+        return "mappings of options"
+
+    @property
+    def _shorthand(self) -> str | None:
+        return getattr(self.target, "shorthand", None)
 
     def check(self, node: Node, at: str, validation: Validation) -> Node:
         if isinstance(node, ScalarNode) and isinstance(node.value, self.target):
             return node  # an instance given in Python
+        if self._shorthand and isinstance(node, ScalarNode) and isinstance(node.value, str):
+            node = MappingNode(node.mark, {self._shorthand: node}, key=node.key)
         if not isinstance(node, MappingNode):
-            raise TypeMismatch
+            raise TypeMismatch(missing_space(node))
+        if self._shorthand:
+            node = _with_shorthand(node, self._shorthand)
         fork = validation.fork()
         own = self.list_options(self.target, ())
         checked = replace(node, entries=validate_options(own, node, at, at, fork))
@@ -54,6 +78,9 @@ class Settings(Type):
         if not isinstance(node, MappingNode):
             return node.value if isinstance(node, ScalarNode) else None
         return self.target(**build_options(self.list_options(self.target, ()), node))
+
+    def list_keys(self, node: Node | None) -> Iterator[str]:
+        yield from list_keys(self.list_options(self.target, ()), node)
 
 
 @final
@@ -75,7 +102,16 @@ class Component(Type):
 
     @property
     def plural(self) -> str:
-        return f"{self._noun}s (names, or mappings with `name`)"
+        noun = self._noun if self.kind == "guidance" else f"{self._noun}s"
+        return f"{noun} (names, or mappings with `name`)"
+
+    def hint_in_list(self, node: Node) -> str:
+        if not isinstance(node, MappingNode) or any(key.isdigit() for key in node.entries):
+            return ""
+        unnamed = "" if "name" in node.entries else "name: NAME, "
+        given = ", ".join(f"{key}: {_short(value)}" for key, value in node.entries.items())
+        known = ", ".join(registry().names(self.kind))
+        return f"; a list is written [{{{unnamed}{given}}}], with a NAME of {known}"
 
     @property
     def _noun(self) -> str:
@@ -84,10 +120,14 @@ class Component(Type):
     def check(self, node: Node, at: str, validation: Validation) -> Node:
         if isinstance(node, ScalarNode) and isinstance(node.value, self.interface):
             return node  # an instance given in Python
+        if unclosed(node):
+            raise TypeMismatch
         block = _to_mapping(node)
         if "name" not in block.entries:
             known = ", ".join(registry().names(self.kind)) or "none"
-            validation.add_error(node, at, f"{at} needs a name; installed: {known}")
+            hints = (missing_space_in_key(key, child) for key, child in block.entries.items())
+            hint = next(filter(None, hints), "")
+            validation.add_error(node, at, f"{at} needs a name{hint}; installed: {known}")
             return node
         name = Str().validate(block.entries["name"], f"{at}.name", validation)
         block = replace(block, entries={**block.entries, "name": name})
@@ -151,6 +191,13 @@ class Component(Type):
                 raise ComponentError(f"{what} needs the option '{option.name}': {option.type_text}")
         return construct(entry, arguments)
 
+    def list_keys(self, node: Node | None) -> Iterator[str]:
+        named = node.entries.get("name") if isinstance(node, MappingNode) else node
+        name = None if named is None else _known_name(named)
+        if name is not None:
+            with suppress(PluginError):  # an unknown component, which has a message of its own
+                yield from list_keys(self._list_own_options(name, self.kind), node)
+
     def _list_own_options(self, name: str, what: str) -> tuple[Option, ...]:
         target = registry().entry(self.kind, name).load()
         if not issubclass(target, self.interface):
@@ -163,6 +210,20 @@ class Component(Type):
                 "it"
             )
         return found
+
+
+def _with_shorthand(node: MappingNode, option: str) -> MappingNode:
+    """Return the mapping with a single value that was merged into it as its `option`.
+
+    Merging keeps single values as `name`, since most are names of components.  Of a single value
+    and the option, the one that was merged last counts.
+    """
+    if "name" not in node.entries:
+        return node
+    # the order of the entries is that of merging
+    last = [key for key in node.entries if key in ("name", option)][-1]
+    others = {k: v for k, v in node.entries.items() if k not in ("name", option)}
+    return replace(node, entries={option: node.entries[last], **others})
 
 
 def _to_mapping(node: Node) -> MappingNode:
@@ -182,6 +243,12 @@ def _known_name(node: Node) -> str | None:
 
 def _is_automatic(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.value == AUTO
+
+
+def _short(node: Node) -> str:
+    """Return a number as it is, and an ellipsis for anything else, which may be long or secret."""
+    number = isinstance(node, ScalarNode) and isinstance(node.value, float | int)
+    return str(to_python(node))[:20] if number and not has_reference(node) else "..."
 
 
 def _with_article(noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -50,6 +50,8 @@ class ListOf(Type):
         return f"lists of {self.item.plural}"
 
     def check(self, node: Node, at: str, validation: Validation) -> Node:
+        if hint := self.item.hint_in_list(node):
+            raise TypeMismatch(hint)
         items = _require_items(node)
         checked = (self.item.validate(v, f"{at}.{i}", validation) for i, v in enumerate(items))
         return SequenceNode(node.mark, tuple(checked), key=node.key)
@@ -147,6 +149,10 @@ class OneOf(Type):
         fork, _, checked = found
         validation.merge(fork)
         return checked
+
+    def list_keys(self, node: Node | None) -> Iterator[str]:
+        for t in self._others:
+            yield from t.list_keys(node)
 
     def build(self, node: Node) -> Any:
         if isinstance(node, ScalarNode) and node.value is None:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from fmcore.interfaces.callback import Callback
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset
+    from fmcore.interfaces.guidance import Guidance
     from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
+    from fmcore.interfaces.operator import Operator
     from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
@@ -42,6 +44,10 @@ def create(kind: Literal["objective"], name: str, /, **options: Any) -> Objectiv
 def create(kind: Literal["model"], name: str, /, **options: Any) -> VectorField: ...
 @overload
 def create(kind: Literal["solver"], name: str, /, **options: Any) -> Solver: ...
+@overload
+def create(kind: Literal["guidance"], name: str, /, **options: Any) -> Guidance: ...
+@overload
+def create(kind: Literal["operator"], name: str, /, **options: Any) -> Operator: ...
 @overload
 def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
 @overload

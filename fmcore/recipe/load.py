@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, final
 
-from fmcore.errors import RecipeError
+from fmcore.errors import REMEDIES, RecipeError
 from fmcore.recipe.catalog import SUFFIXES, current_folder, display_path, find_recipe
 from fmcore.recipe.merging import merge
 from fmcore.recipe.nodes import Diagnostics, MappingNode, Mark, Node, ScalarNode, to_python
@@ -184,7 +184,8 @@ def _write(target: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise RecipeError(f"{display_path(target)}: cannot be written: {error.strerror}") from None
+        reason = REMEDIES.get(error.errno or 0, error.strerror)
+        raise RecipeError(f"{display_path(target)}: cannot be written: {reason}") from None
 
 
 def read_values(file: Path) -> dict[str, Any]:

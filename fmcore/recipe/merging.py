@@ -20,6 +20,7 @@ from fmcore.recipe.nodes import (
     SequenceNode,
     to_index,
 )
+from fmcore.recipe.typed_words import unclosed
 
 __all__ = ["merge"]
 
@@ -30,7 +31,7 @@ def merge(base: Node, over: Node) -> Node:
     A component may be written as its bare name, so text over or under a mapping counts as the
     mapping's `name`.
     """
-    if isinstance(base, MappingNode) and _is_text(over):
+    if isinstance(base, MappingNode) and _is_text(over) and not unclosed(over):
         named = MappingNode(over.mark, {"name": over}, key=over.key)
         # text that is no name, `train: x`, replaces the mapping, and its type refuses it
         return merge(base, named) if _same_name(base, named) else over

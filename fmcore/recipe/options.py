@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,9 +34,15 @@ __all__ = [
     "Option",
     "build_options",
     "construct_once",
+    "list_keys",
+    "missing_space",
+    "missing_space_in_key",
     "to_node",
     "validate_options",
 ]
+
+
+MAX_KEYS = 3
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ def validate_options(
     known = {option.name: option for option in own}
     for key, child in block.entries.items():  # unknown ones first: a misspelt key is also missing
         if key not in known:
-            hint = moved(what, key) or did_you_mean(key, known)
+            hint = missing_space_in_key(key, child) or _hint_inside(key, known, block, at)
+            hint = hint or moved(what, key) or did_you_mean(key, known)
             hint = hint or f"; {noun}s: {', '.join(known) or 'none'}"
             validation.diagnostics.add(child.origin, f"{what} has no {noun} '{key[:60]}'{hint}")
     # a relative path as default is relative to the current folder, as in Python
@@ -104,6 +111,40 @@ def validate_options(
             message = f"{what} needs the {noun} '{name}': {option.type_text}"
             validation.diagnostics.add(block.mark, message)
     return checked
+
+
+def _hint_inside(key: str, own: Mapping[str, Option], block: MappingNode, at: str) -> str:
+    """Return `; did you mean 'train.steps'?` if options of these options are called `key`."""
+    if key == "name":  # every component has one
+        return ""
+    found = [inner for inner in list_keys(own.values(), block) if inner.endswith(f".{key}")]
+    names = [f"'{at}.{inner}'" if at else f"'{inner}'" for inner in found]
+    # many options share a name such as `count`, and a long list is no hint
+    return f"; did you mean {' or '.join(names)}?" if 0 < len(names) <= MAX_KEYS else ""
+
+
+def list_keys(own: Iterable[Option], node: Node | None) -> Iterator[str]:
+    """Yield the dotted keys of options and of the options in their values."""
+    entries = node.entries if isinstance(node, MappingNode) else {}
+    for option in own:
+        yield option.name
+        child = entries.get(option.name)
+        if child is None and option.default is not REQUIRED and not option.given:
+            child = to_node(option.default, Mark("default"))
+        yield from (f"{option.name}.{inner}" for inner in option.type.list_keys(child))
+
+
+def missing_space_in_key(key: str, child: Node) -> str:
+    """Return a hint for a key such as `steps:3` without a value, '' for others."""
+    is_null = isinstance(child, ScalarNode) and child.value is None
+    return missing_space(ScalarNode(child.mark, key)) if is_null else ""
+
+
+def missing_space(node: Node) -> str:
+    """Return a hint for text such as `steps:3`, which YAML does not read as a mapping."""
+    text = node.value if isinstance(node, ScalarNode) else None
+    pair = re.fullmatch(r"(\w+):(\S+)", text) if isinstance(text, str) else None
+    return f"; write a space after the colon: {pair[1]}: {pair[2]}" if pair else ""
 
 
 def _complete(option: Option, node: Node | None, mark: Mark, validation: Validation) -> Node | None:

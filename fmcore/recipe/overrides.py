@@ -17,6 +17,7 @@ from fmcore.recipe.nodes import (
     ScalarNode,
     SequenceNode,
 )
+from fmcore.recipe.typed_words import find_split_words
 from fmcore.recipe.yaml import MAX_DEPTH, read_text
 
 __all__ = ["parse_overrides", "parse_value", "require_list"]
@@ -25,7 +26,10 @@ __all__ = ["parse_overrides", "parse_value", "require_list"]
 def parse_overrides(overrides: Iterable[str], diagnostics: Diagnostics) -> MappingNode:
     """Return one layer of all overrides.  The last one of equal keys counts."""
     require_list(overrides)
-    pairs = [pair for text in overrides if (pair := _split(text, diagnostics)) is not None]
+    words, faults = find_split_words(list(overrides))
+    for fault in faults:
+        diagnostics.add(COMMAND_LINE, fault)
+    pairs = [pair for text in words if (pair := _split(text, diagnostics)) is not None]
     # `path=vp` goes beneath `path.beta_min=0.2`, in whichever order they were typed; the sort is
     # stable, so that the last of equal keys stays last
     pairs.sort(key=lambda pair: len(pair[0]))

@@ -16,29 +16,21 @@ from fmcore.errors import ComponentError
 from fmcore.recipe.create import create
 
 if TYPE_CHECKING:
-    from pathlib import Path as FilePath
-
     from fmcore.interfaces.callback import Callback
+    from fmcore.interfaces.codec import Codec
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset, Split
+    from fmcore.interfaces.guidance import Guidance
     from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import Path
+    from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.solver import Solver
 
-__all__ = [
-    "Best",
-    "Bound",
-    "Evaluate",
-    "Guidance",
-    "Measure",
-    "Sample",
-    "Sections",
-    "Train",
-]
+__all__ = ["Best", "Bound", "Evaluate", "Measure", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
@@ -89,6 +81,8 @@ class Best:
 class Train:
     """Training: an optimizer on the objective, moving averages of the weights, checkpoints.
 
+    `init` is a run of the same network from whose weights training starts (fine-tuning).
+
     `batch_size` is the total over all processes and `grad_accum` micro-batches.  The learning rate
     of a step is `lr` times the factor of `lr_schedule`.  `callbacks` measure the training and write
     their numbers into metrics.jsonl.
@@ -112,6 +106,7 @@ class Train:
     """
 
     steps: Positive
+    init: RunOption | None = None
     batch_size: Positive = 128
     lr: Annotated[float, Gt(0)] = 1e-3
     # components by name, as a recipe writes them; `__post_init__` builds them
@@ -156,27 +151,6 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guidance:
-    """Guidance of samples: v = v_weak + scale (v_strong - v_weak) for t in `interval`, within
-    [0, 1].
-
-    A scale of 1 is no guidance.  The weak field is the network without the conditions that training
-    drops (`label_dropout`, `condition_dropout`), or without those named in `drop`; or it is the
-    network of the run in the folder `weak`.
-    """
-
-    scale: Annotated[float, Ge(0)]
-    interval: tuple[Fraction, Fraction] = (0.0, 1.0)
-    weak: FilePath | None = None
-    drop: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        start, end = self.interval
-        if start > end:
-            raise ComponentError(f"interval has to begin before it ends, got [{start}, {end}]")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sample:
     """Sampling: sample i is a function of (seed, i) alone.
 
@@ -188,6 +162,7 @@ class Sample:
     modulo the number of classes.  `condition` is where other conditions come from: sample i has
     those of example i, modulo their number, of the split `train` or `test`; or all samples have the
     given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    `guidance` changes the field of the samples; the first of several is the innermost.
     """
 
     solver: Solver
@@ -199,7 +174,7 @@ class Sample:
     label: Count | None = None
     condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
-    guidance: Guidance | None = None
+    guidance: tuple[Guidance, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,10 +205,14 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """A complete recipe.  `train`, `sample`, `evaluate` are the stages: the present ones run."""
+    """A complete recipe.  `train`, `sample`, `evaluate` are the stages: the present ones run.
+
+    With a `codec` the flow is trained on the latents of the data, and samples are decoded.
+    """
 
     seed: int = 0
     data: Dataset
+    codec: Codec | None = None
     path: Path
     # components by name, as a recipe writes them
     coupling: Coupling = "independent"  # type: ignore[assignment]

@@ -11,6 +11,7 @@ import math
 import numbers
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -26,6 +27,7 @@ from fmcore.recipe.nodes import (
     describe,
     redact,
 )
+from fmcore.recipe.typed_words import unclosed
 
 __all__ = [
     "Bool",
@@ -108,6 +110,14 @@ class Type(ABC):
     def build(self, node: Node) -> Any:
         """Return the Python value of a checked node."""
 
+    def hint_in_list(self, node: Node) -> str:
+        """Return what to append to the message for `node` in the place of a list of these."""
+        return ""
+
+    def list_keys(self, node: Node | None) -> Iterator[str]:
+        """Yield the dotted keys of the options in a value of this type; `node` may name which."""
+        yield from ()
+
     @final
     def validate(self, node: Node, at: str, validation: Validation) -> Node:
         """Return the node in its complete form, or as it is after adding an error.
@@ -122,7 +132,8 @@ class Type(ABC):
             return node
         try:
             return self.check(node, at, validation)
-        except TypeMismatch as hint:
+        except TypeMismatch as mismatch:
+            hint = unclosed(node) or mismatch
             message = f"{at}: expected {self.singular}, got {describe(node)}{hint}"
             validation.add_error(node, at, message)
         except PluginError as error:

@@ -44,11 +44,15 @@ KINDS: dict[str, Kind] = {
             derived=("classes",),
         ),
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
+        Kind("guidance", "register_guidance", "fmcore.interfaces.guidance:Guidance"),
+        Kind("operator", "register_operators", "fmcore.interfaces.operator:Operator"),
         Kind("metric", "register_metrics", "fmcore.interfaces.metric:Metric"),
         Kind("data", "register_datasets", "fmcore.interfaces.dataset:Dataset"),
         Kind("time", "register_times", "fmcore.interfaces.time:Time"),
         Kind("optimizer", "register_optimizers", "fmcore.interfaces.optimizer:OptimizerFactory"),
         Kind("lr_schedule", "register_lr_schedules", "fmcore.interfaces.lr_schedule:LearningRate"),
         Kind("callback", "register_callbacks", "fmcore.interfaces.callback:Callback"),
+        Kind("codec", "register_codecs", "fmcore.interfaces.codec:Codec"),
+        Kind("extractor", "register_extractors", "fmcore.interfaces.extractor:Extractor"),
     )
 }

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.path import AffinePath, Path
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.schedule import SchedulePath
 
 __all__ = ["PathExplanation", "PathRow"]
@@ -87,10 +88,10 @@ class PathExplanation:
 
     @cached_property
     def _pairs(self) -> tuple[Tensor, Tensor]:
-        g = torch.Generator().manual_seed(SEED)
-        x0 = self.path.noise().sample(DRAWS, (1,), g, dtype=torch.float64)
-        side = torch.randint(2, (DRAWS, 1), generator=g) * 2.0 - 1
-        return x0, side + DATA_WIDTH * torch.randn(DRAWS, 1, generator=g, dtype=torch.float64)
+        rows = Rows(SEED, "explain", 0, range(DRAWS))
+        x0 = self.path.noise().sample(rows, (1,), dtype=torch.float64)
+        side = rows.integers(2, (1,)) * 2.0 - 1
+        return x0, side + DATA_WIDTH * rows.normal((1,), torch.float64)
 
     def _row(self, t: Tensor) -> PathRow:
         x0, x1 = self._pairs

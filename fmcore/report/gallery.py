@@ -1,4 +1,4 @@
-"""The pictures in a run folder, and charts of its numbers."""
+"""The pictures, sounds and texts in a run folder, and charts of its numbers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fmcore.report.charts import PALETTE, histogram, lines
-from fmcore.report.parts import Chart, Picture, attempt, data_uri
+from fmcore.report.parts import Chart, Picture, Sound, Text, attempt, data_uri
 from fmcore.report.run_contents import RunContents
 from fmcore.runs.metrics_log import MEASURED
+from fmcore.runs.portraits import read_portraits
 
-__all__ = ["curves", "histograms", "pictures", "progress"]
+__all__ = ["curves", "histograms", "pictures", "progress", "sounds", "texts"]
+
+MAX_PORTRAITS = 8
+"""Sounds, texts, and pictures without a grid, shown each on its own."""
+
+MAX_TEXT = 4000
 
 MAX_PROGRESS_PICTURES = 6
 """Pictures from during the training, evenly spaced."""
@@ -40,7 +46,41 @@ def pictures(run: RunContents, omitted: list[str]) -> list[Picture]:
         ("the trajectories", lambda: _still(run, "trajectories", "From noise to data", FILMSTRIP)),
     )
     found = [attempt(what, make, omitted) for what, make in makers]
-    return [picture for picture in found if picture is not None]
+    shown = [picture for picture in found if picture is not None]
+    if (run.samples / "grid.png").is_file():
+        return shown
+    each = [
+        attempt(file.name, lambda f=file, c=caption: _portrait(f, c), omitted)  # type: ignore[misc]
+        for file, caption in _portraits(run, "png")
+    ]
+    return [*(picture for picture in each if picture is not None), *shown]
+
+
+def sounds(run: RunContents, omitted: list[str]) -> list[Sound]:
+    """Return the first samples that are sounds, and those drawn during training."""
+    files = [(_title(file), file, caption) for file, caption in _portraits(run, "wav")]
+    progress = sorted((run.samples / "progress").glob("step-*.wav"))[-MAX_PORTRAITS:]
+    files += [(f"During training: {file.stem}", file, "") for file in progress]
+    found = [
+        attempt(file.name, lambda t=title, f=file, c=caption: _sound(t, f, c), omitted)  # type: ignore[misc]
+        for title, file, caption in files
+    ]
+    return [sound for sound in found if sound is not None]
+
+
+def texts(run: RunContents, omitted: list[str]) -> list[Text]:
+    """Return the samples that are texts, and the names of files of other formats."""
+    found = [
+        attempt(file.name, lambda f=file, c=caption: _text(f, c), omitted)  # type: ignore[misc]
+        for file, caption in _portraits(run, "txt")
+    ]
+    shown = [text for text in found if text is not None]
+    others = [
+        f"samples/{file.name}  {caption}".rstrip()
+        for file, caption in read_portraits(run.samples)
+        if file.suffix not in (".png", ".wav", ".txt")
+    ]
+    return shown + ([Text("Files", "In the folder of the run.", "\n".join(others))] * bool(others))
 
 
 def progress(run: RunContents, omitted: list[str]) -> list[Picture]:
@@ -105,6 +145,33 @@ def histograms(run: RunContents, omitted: list[str]) -> list[Chart]:
             what = f"the histogram of {file.stem}"
             found.append(attempt(what, lambda i=i, f=file: _per_sample(i, f), omitted))  # type: ignore[misc]
     return [chart for chart in found if chart is not None]
+
+
+def _portraits(run: RunContents, suffix: str) -> list[tuple[Path, str]]:
+    """Return the first portraits of one format, each with its caption."""
+    every = read_portraits(run.samples)
+    return [(f, c) for f, c in every if f.suffix == f".{suffix}"][:MAX_PORTRAITS]
+
+
+def _title(file: Path) -> str:
+    return f"Sample {int(file.stem)}"
+
+
+def _portrait(file: Path, caption: str) -> Picture | None:
+    data = data_uri(file)
+    return None if data is None else Picture(_title(file), caption, data)
+
+
+def _sound(title: str, file: Path, caption: str) -> Sound | None:
+    data = data_uri(file, "audio")
+    return None if data is None else Sound(title, caption, data)
+
+
+def _text(file: Path, caption: str) -> Text:
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        text = opened.read(MAX_TEXT + 1)
+    cut = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
+    return Text(_title(file), caption, cut)
 
 
 def _still(

@@ -11,6 +11,7 @@ __all__ = [
     "MARK_NOTE",
     "Number",
     "cell_text",
+    "describe_origin",
     "describe_provenance",
     "flat",
     "is_flawed",
@@ -32,7 +33,9 @@ MARK_NOTE = f"{MARK} includes failed solves: their number is in the details of r
 @final
 @dataclass(frozen=True)
 class Number:
-    """A result.  `how` is a sentence; `facts` is its provenance, `seen` its details."""
+    """A result.  `how` is a sentence; `facts` is its provenance, `seen` its details, `made` its
+    origin.
+    """
 
     name: str
     summary: str
@@ -41,6 +44,7 @@ class Number:
     facts: Mapping[str, str]
     seen: Mapping[str, str]
     notes: tuple[str, ...]
+    made: Mapping[str, str]
 
 
 def number(name: str, result: Mapping[str, Any], summary: str = "") -> Number:
@@ -48,8 +52,10 @@ def number(name: str, result: Mapping[str, Any], summary: str = "") -> Number:
     provenance, details = _mapping(result, "provenance"), _mapping(result, "details")
     notes = notes_in(details, provenance)
     seen = {k: v for k, v in flat(details).items() if k not in NOTES}
-    how = describe_provenance(provenance)
-    return Number(name, summary, value_text(result), how, flat(provenance), seen, notes)
+    origin = _mapping(result, "origin")
+    how = describe_provenance(provenance, origin)
+    made = describe_origin(origin)
+    return Number(name, summary, value_text(result), how, flat(provenance), seen, notes, made)
 
 
 def notes_in(*parts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -77,14 +83,28 @@ def is_flawed(result: Mapping[str, Any]) -> bool:
     return any(_mapping(result, "details").get(key) for key in FLAWS)
 
 
-def describe_provenance(provenance: Mapping[str, Any]) -> str:
-    """Describe how a value was computed: examples, weights, solver, features, seed."""
+def describe_origin(origin: Mapping[str, Any]) -> dict[str, str]:
+    """Return an origin by dotted key, as text, without the recipe; a line for each component."""
+    components = _mapping(origin, "components")
+    return {
+        **flat({k: v for k, v in origin.items() if k not in ("recipe", "components") and v != {}}),
+        **{key: _component(found) for key, found in components.items()},
+    }
+
+
+def describe_provenance(
+    provenance: Mapping[str, Any], origin: Mapping[str, Any] | None = None
+) -> str:
+    """Describe how a value was computed: examples, weights, solver, features, seed.
+
+    The step of the weights is in the `origin`.
+    """
     sampler = provenance.get("sampler")
     drawn = isinstance(sampler, Mapping)
     inner: Mapping[str, Any] = sampler if isinstance(sampler, Mapping) else {}
     parts = [
         _counted(provenance, drawn),
-        *_weights(provenance),
+        *_weights(provenance, (origin or {}).get("step")),
         *_solved(inner.get("solver") or provenance.get("solver")),
         *_measured(provenance),
         *_seeded(provenance.get("seed", inner.get("seed"))),
@@ -112,8 +132,16 @@ def _counted(provenance: Mapping[str, Any], drawn: bool) -> str:
     return f"over {count:,} {what}" if isinstance(count, int) else f"over {count} {what}"
 
 
-def _weights(provenance: Mapping[str, Any]) -> Iterator[str]:
-    weights, step = provenance.get("weights"), provenance.get("step")
+def _component(found: Any) -> str:
+    if not isinstance(found, Mapping):
+        return str(found)
+    plugin = f"{found.get('plugin')} {found.get('version')}"
+    distribution = found.get("distribution")
+    return f"{found.get('name')}, plugin {plugin}" + (f" of {distribution}" * bool(distribution))
+
+
+def _weights(provenance: Mapping[str, Any], step: Any) -> Iterator[str]:
+    weights = provenance.get("weights")
     if weights is not None:
         after = "" if step is None else f" after {step} steps"
         yield f"weights '{weights}'{after}"

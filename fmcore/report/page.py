@@ -8,7 +8,7 @@ from typing import Any
 
 from fmcore.registry import registry
 from fmcore.report import facts
-from fmcore.report.gallery import curves, histograms, pictures, progress
+from fmcore.report.gallery import curves, histograms, pictures, progress, sounds, texts
 from fmcore.report.numbers import Number, number
 from fmcore.report.parts import attempt
 from fmcore.report.rendering import write_page
@@ -43,6 +43,8 @@ def make_report(folder: RunFolder) -> Path:
         summary=attempt("the summary", lambda: facts.summary(run), omitted) or "",
         numbers=numbers,
         pictures=pictures(run, omitted),
+        sounds=sounds(run, omitted),
+        texts=texts(run, omitted),
         progress=progress(run, omitted),
         curves=curves(run, omitted),
         histograms=histograms(run, omitted),

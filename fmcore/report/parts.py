@@ -6,18 +6,19 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, final
+from typing import Literal, TypeVar, final
 
 from markupsafe import Markup
 
-__all__ = ["Chart", "Picture", "attempt", "data_uri", "shard_files"]
+__all__ = ["Chart", "Picture", "Sound", "Text", "attempt", "data_uri", "shard_files"]
 
 MAX_PICTURE_BYTES = 24 * 2**20
 """The limit of one picture: larger pages do not open on a phone."""
 
 T = TypeVar("T")
 
-_KINDS = {b"\x89PNG": "image/png", b"GIF8": "image/gif", b"RIFF": "image/webp"}
+_KINDS = {b"\x89PNG": "image/png", b"GIF8": "image/gif"}
+_RIFF_KINDS = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 
 
 @final
@@ -32,6 +33,26 @@ class Picture:
     data: str
     still: str | None = None
     wide: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class Sound:
+    """A sound embedded in the page, with the browser's controls."""
+
+    title: str
+    caption: str
+    data: str
+
+
+@final
+@dataclass(frozen=True)
+class Text:
+    """Text shown as it is."""
+
+    title: str
+    caption: str
+    text: str
 
 
 @final
@@ -69,14 +90,25 @@ def shard_files(samples: Path) -> list[Path]:
     return Shards.on_disk(samples).files() if (samples / "made.json").is_file() else []
 
 
-def data_uri(file: Path) -> str | None:
-    """Return an image as a data URI; None if the file is missing.  Raises ValueError for others."""
+def data_uri(file: Path, media: Literal["image", "audio"] = "image") -> str | None:
+    """Return a picture or a sound as a data URI; None if the file is missing.
+
+    Raises ValueError for a file of another kind, and for one larger than 24 MiB.
+    """
     if not file.is_file():
         return None
     if file.stat().st_size > MAX_PICTURE_BYTES:
         raise ValueError(f"{file.name} is larger than {MAX_PICTURE_BYTES >> 20} MiB")
     content = file.read_bytes()
-    kind = _KINDS.get(content[:4])
-    if kind is None:
-        raise ValueError(f"{file.name} is not a PNG, GIF or WebP")
+    kind = _kind_of(content)
+    if kind is None or not kind.startswith(f"{media}/"):
+        wanted = "a PNG, GIF or WebP" if media == "image" else "a WAV"
+        raise ValueError(f"{file.name} is not {wanted}")
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _kind_of(content: bytes) -> str | None:
+    """Return the media type by the first bytes; RIFF is the container of WebP and of WAV."""
+    if content[:4] == b"RIFF":
+        return _RIFF_KINDS.get(content[8:12])
+    return _KINDS.get(content[:4])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from fmcore.errors import RunError
+from fmcore.errors import REMEDIES, RunError
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -37,17 +37,6 @@ __all__ = [
     "write_text",
 ]
 
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space, then give the same command again",
-    errno.EDQUOT: "the disk quota is used up: free some space, then give the same command again",
-    errno.EFBIG: "the file is larger than this system allows (see ulimit -f)",
-    errno.EROFS: "the file system is read-only: choose another folder with --out",
-    errno.ELOOP: "it is a link, and nothing is written through one: remove it",
-    errno.EACCES: "no permission to write there: choose another folder with --out",
-    errno.ENOTDIR: "a file is where a folder should be: choose another folder with --out",
-    errno.EEXIST: "a file is where a folder should be: choose another folder with --out",
-}
-
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
@@ -55,10 +44,20 @@ def writable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        remedy = _REMEDIES.get(_errno_of(error))
-        if remedy is None:
+        number = _errno_of(error)
+        # while writing, some other file may be read, and be missing
+        elsewhere = number == errno.ENOENT and not _is_about(error, path)
+        if number not in REMEDIES or elsewhere:
             raise
-        raise RunError(f"{path}: cannot be written: {remedy}") from error
+        raise RunError(f"{path}: cannot be written: {REMEDIES[number]}") from error
+
+
+def _is_about(error: OSError | SafetensorError, path: Path) -> bool:
+    """Return whether the error names `path`, a folder above it or a file in the same folder."""
+    named = error.filename if isinstance(error, OSError) else None
+    if not isinstance(named, str):
+        return False
+    return Path(named) in (path, *path.parents) or Path(named).parent == path.parent
 
 
 def _errno_of(error: OSError | SafetensorError) -> int:

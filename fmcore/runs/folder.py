@@ -29,10 +29,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, final
 
-from fmcore.errors import RunError
+from fmcore.errors import RecipeError, RunError
 from fmcore.recipe.diff import diff
 from fmcore.recipe.load import load_recipe
 from fmcore.recipe.recipe import Recipe
+from fmcore.registry import registry
 from fmcore.runs.checkpoint import CheckpointFolder
 from fmcore.runs.files import (
     json_object,
@@ -157,7 +158,7 @@ class RunFolder:
         """Hold the lock of the folder.  Raises RunError if another process holds it."""
         busy = (
             f"{self.root}: another process is working in this run folder; "
-            "wait for it or choose another folder with --out"
+            "wait for it or choose another folder"
         )
         with locked(self.root / LOCK, busy):
             remove_parts(self.root, skip=LOCK)  # a killed process left them
@@ -249,7 +250,17 @@ class RunFolder:
 
     def _recipe_in(self, file: Path) -> Recipe:
         self._require_unchanged(file, "restore it, or start another run")
-        return load_recipe(file, name=self.facts().get("recipe", self.root.name))
+        try:
+            return load_recipe(file, name=self.facts().get("recipe", self.root.name))
+        except RecipeError as error:
+            raise RecipeError([*error.faults, *self._missing_plugins()]) from None
+
+    def _missing_plugins(self) -> Iterator[str]:
+        """Yield how to load each one-file plugin of this run that is not loaded."""
+        loaded = {plugin.name for plugin in registry().plugins}
+        for file in sorted((self.root / "plugins").glob("*.py")):
+            if file.stem not in loaded:
+                yield f"the run used the plugin '{file.stem}': add --plugin {file}"
 
     def _results_in(self, file: Path) -> dict[str, Any]:
         self._require_unchanged(file, "measure again with fmcore evaluate")
@@ -287,7 +298,7 @@ class RunFolder:
         if others:
             raise RunError(
                 f"{self.root}: holds files but no recipe.yaml, so it is not a run; "
-                "choose another --out"
+                "choose another folder"
             )
 
     def _holds_work(self) -> bool:
@@ -299,7 +310,7 @@ class RunFolder:
         lines = [f"  {key}: {there!r} there, {here!r} asked for" for key, there, here in changes]
         return RunError(
             f"{self.root}: holds a run of another recipe:\n" + "\n".join(lines) + "\n"
-            "give the same recipe to resume it, or another --out to start a new run"
+            "give the same recipe to resume it, or choose another folder"
         )
 
 

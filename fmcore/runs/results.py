@@ -12,7 +12,7 @@ from fmcore.errors import RunError
 from fmcore.interfaces.metric import Result
 from fmcore.runs.files import atomic
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.samples import Shards
+from fmcore.runs.samples import Shards, samples_digest
 
 __all__ = ["as_json", "save_results"]
 
@@ -39,8 +39,13 @@ def _still_valid(folder: RunFolder, new: Mapping[str, Any]) -> dict[str, Any]:
         folder.log(f"warning: {error}; the earlier results are dropped")
         return {}
     before = {name: r for name, r in known.items() if name not in new}
-    made = Shards.provenance_in(folder.samples)
-    outdated = [n for n, r in before.items() if r["provenance"].get("sampler", made) != made]
+    made = samples_digest(Shards.provenance_in(folder.samples))
+    outdated = [
+        name
+        for name, result in before.items()
+        # results of earlier versions have no origin
+        if "sampler" in result["provenance"] and result.get("origin", {}).get("samples") != made
+    ]
     if outdated:
         folder.log(f"results of earlier samples removed: {', '.join(outdated)}")
     return {name: result for name, result in before.items() if name not in outdated}
@@ -54,6 +59,7 @@ def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
             "error": None if result.error is None else _finite(result.error),
             "provenance": dict(result.provenance),
             "details": dict(result.details),
+            "origin": dict(result.origin),
         }
         for name, result in results.items()
     }

@@ -25,12 +25,17 @@ from torch import Tensor
 from fmcore.errors import RunError
 from fmcore.runs.files import atomic, json_object, sha256_of_tensors, tensors_in, write_json
 
-__all__ = ["Shards"]
+__all__ = ["Shards", "samples_digest"]
 
 MAX_SHARDS = 10**7
 """A made.json that claims more shards is refused: their names alone would fill memory."""
 
 REDRAW = "draw the samples again with fmcore sample"
+
+
+def samples_digest(made: Mapping[str, Any]) -> str:
+    """Return a hash of the content of made.json, which identifies the samples."""
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
 
 @final

@@ -33,7 +33,8 @@ def state_of(problem: Problem) -> Tensor:
     """Return x0, `(batch, *shape)`, in float32 or float64; other floating dtypes become float32.
 
     Raises ComponentError for an x0 that is not floating point or has no batch dimension, for a
-    condition with another batch size, and for sample ids that are not one integer for each sample.
+    condition with another batch size, for a divergence under a `mask`, and for sample ids that are
+    not one integer for each sample.
     """
     x0 = problem.x0
     if not isinstance(x0, Tensor):
@@ -54,6 +55,11 @@ def state_of(problem: Problem) -> Tensor:
                 f"condition '{name}' has shape {tuple(value.shape)} for x0 of shape "
                 f"{tuple(x0.shape)}: every condition has a row for each sample"
             )
+    if problem.augmentation is not None and "mask" in (problem.condition or {}):
+        raise ComponentError(
+            "the divergence gives no density under the condition's `mask`, which leaves each row a "
+            "dimension of its own: solve rows without a mask, or leave out the augmentation"
+        )
     if problem.sample_ids is not None:
         _check_sample_ids(problem.sample_ids, len(x0))
     # In half precision, steps near t1 would round to no change at all.

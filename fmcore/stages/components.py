@@ -10,7 +10,13 @@ from typing import Any, final
 import torch
 
 from fmcore.errors import ComponentError, DataError, FmcoreError, RunError
-from fmcore.flow.compatibility import check_network, check_pretrained, check_together
+from fmcore.flow.compatibility import (
+    check_codec,
+    check_network,
+    check_pretrained,
+    check_together,
+)
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.condition import ConditionSpec
 from fmcore.interfaces.coupling import Coupling
 from fmcore.interfaces.dataset import Dataset
@@ -44,6 +50,7 @@ class Components:
     recipe: Recipe
     seed: int
     data: Dataset
+    codec: Codec | None
     path: Path
     coupling: Coupling
     objective: Objective
@@ -64,6 +71,7 @@ class Components:
             recipe=recipe,
             seed=values["seed"],
             data=recipe.build("data"),
+            codec=recipe.build("codec"),
             path=recipe.build("path"),
             coupling=recipe.build("coupling"),
             objective=recipe.build("objective"),
@@ -82,6 +90,12 @@ class Components:
         return self.data if split == self.data.split else self.data.with_split(split)
 
     @cached_property
+    def state_shape(self) -> tuple[int, ...]:
+        """The shape of a state of the flow: that of the latents, or of the data without a codec."""
+        shape = tuple(self.data.shape)
+        return shape if self.codec is None else tuple(self.codec.shape(shape))
+
+    @cached_property
     def entries(self) -> Mapping[str, ConditionSpec]:
         """The conditions of the data, without those that the training ignores.
 
@@ -96,7 +110,7 @@ class Components:
     @property
     def model_arguments(self) -> dict[str, Any]:
         """The arguments of the network that the data and the objective decide."""
-        given: dict[str, Any] = {"shape": self.data.shape, "span": self.objective.spans}
+        given: dict[str, Any] = {"shape": self.state_shape, "span": self.objective.spans}
         given["entries"] = {k: v for k, v in self.entries.items() if k != "label"}
         # the data are opened only where the recipe asks for it
         if self.recipe.values["model"].get("classes") == AUTO:
@@ -129,7 +143,7 @@ class Components:
             torch.manual_seed(stream_seed(self.seed, "init"))
             model: VectorField = self.recipe.build("model", **self.model_arguments)
         check_pretrained(model, self.path, self.objective)
-        check_network(model, self.path, self.objective, self.data.shape)
+        check_network(model, self.path, self.objective, self.state_shape)
         return model.to(device)
 
     def batches(self, train: Train) -> Batches:
@@ -143,6 +157,7 @@ class Components:
             self.seed,
             train.dropout,
             train.ignore_conditions,
+            codec=self.codec,
         )
 
     @property
@@ -204,6 +219,8 @@ class Components:
             solver=self.sample.solver if self.sample else None,
             metrics=self.metrics(),
         )
+        if self.codec is not None:
+            check_codec(self.codec, self.data, self.metrics())
         train = self.train
         if train is not None:
             require_trackers(train.trackers)
@@ -215,5 +232,11 @@ class Components:
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")
         check_conditions(
-            self.planned_model, self.path, self.data, train, self.sample, self.evaluate
+            self.planned_model,
+            self.path,
+            self.data,
+            train,
+            self.sample,
+            self.evaluate,
+            (self.objective, *self.metrics()),
         )

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path as FilePath
+from typing import Any, Protocol
+
+from torch import Tensor
 
 from fmcore.errors import ComponentError, did_you_mean
-from fmcore.interfaces.condition import ConditionSpec
+from fmcore.interfaces.condition import ConditionReader, ConditionSpec
 from fmcore.interfaces.dataset import Dataset
+from fmcore.interfaces.guidance import Guidance
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.path import Path
-from fmcore.recipe.sections import Evaluate, Guidance, Sample, Train
+from fmcore.recipe.sections import Evaluate, Sample, Train
 
 __all__ = [
     "NOTHING_TO_DROP",
+    "Reader",
     "check_conditions",
     "dropped_names",
+    "encode_values",
+    "files_given",
     "own_values",
     "readers_of",
+    "sampling_readers",
     "source_reads",
 ]
 
 NOTHING_TO_DROP = (
     "sample.guidance: the network has no classes to leave out: train with model.classes and "
     "train.label_dropout (train.condition_dropout for other conditions), or guide by a weaker run: "
-    "sample.guidance.weak=RUN"
+    "sample.guidance=[{name: autoguidance, scale: 2, weak: RUN}]"
 )
 
 UNNAMED = frozenset({"label", "mask"})
 """Entries that need no reader: a network may be unconditional, and losses read the mask."""
+
+
+class Reader(Protocol):
+    """A component that may read conditions: an objective, a metric, the network of another run."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries that it uses."""
 
 
 def check_conditions(
@@ -38,22 +55,23 @@ def check_conditions(
     train: Train | None,
     sample: Sample | None,
     evaluate: Evaluate | None,
+    readers: Iterable[Reader] = (),
 ) -> None:
     """Raise ComponentError with every reason why these do not agree on conditions.
 
-    `model` may be on the meta device; None where it cannot be built there, and then only its
-    training can find out.
+    `readers` are the other components that may read conditions.  `model` may be on the meta device;
+    None where it cannot be built there, and then only its training can find out.
     """
     if model is None:
         return
     entries = dict(data.entries)
     reasons = [
         *_labels(model, data, train, evaluate),
-        *_read_entries(model, path, entries, train),
+        *_read_entries(model, path, entries, train, sample, tuple(readers)),
         *([] if train is None else _dropout(model, entries, train)),
         *([] if sample is None else _sampled_labels(model, sample)),
         *([] if sample is None else _sampled_entries(model, path, data, train, sample)),
-        *([] if sample is None else _guidance(model, train, sample)),
+        *([] if sample is None else _guidance(model, path, train, sample)),
     ]
     if reasons:
         raise ComponentError("\n".join(reasons))
@@ -72,6 +90,46 @@ def readers_of(model: VectorField, path: Path) -> frozenset[str]:
 def source_reads(path: Path) -> frozenset[str]:
     """The entries that the path's source reads: it has no null branch."""
     return path.noise().reads | path.prior().reads
+
+
+def sampling_readers(sample: Sample) -> list[ConditionReader]:
+    """The guidance and the solver of the samples, which may read conditions of their own."""
+    return [*(sample.guidance or ()), sample.solver]
+
+
+def encode_values(data: Dataset, sample: Sample) -> dict[str, Tensor]:
+    """The entries of the values in `sample.condition`, `(1, *shape)` each.
+
+    Those that the data do not have are encoded by the guidance or the solver that declares them.
+    Raises ComponentError for names and values that do not fit.
+    """
+    left = own_values(sample)
+    found: dict[str, Tensor] = {}
+    for reader in sampling_readers(sample):
+        own = reader.entries(data.shape).keys() - data.entries.keys()
+        given = {name: value for name, value in left.items() if name in own}
+        if given:
+            found |= reader.encode(given, data.shape)
+    return found | data.encode({k: v for k, v in left.items() if k not in found})
+
+
+def files_given(data: Dataset, sample: Sample) -> dict[str, Any]:
+    """Return the record of the files in `sample.condition`: absolute, with a hash of their content;
+    {} if there is none.
+    """
+    values = own_values(sample)
+    known = {n for reader in sampling_readers(sample) for n in reader.entries(data.shape)}
+    files = {k: v for k, v in values.items() if k in known and isinstance(v, str)}
+    if not files:
+        return {}
+    content = encode_values(data, sample)
+    return {
+        "condition": {
+            **values,
+            **{k: str(FilePath(v).expanduser().resolve()) for k, v in files.items()},
+        },
+        "files": {k: sha256(content[k].numpy().tobytes()).hexdigest()[:12] for k in files},
+    }
 
 
 def dropped_names(model: VectorField, guidance: Guidance, train: Train | None) -> tuple[str, ...]:
@@ -125,20 +183,40 @@ def _labels(
 
 
 def _read_entries(
-    model: VectorField, path: Path, entries: Mapping[str, ConditionSpec], train: Train | None
+    model: VectorField,
+    path: Path,
+    entries: Mapping[str, ConditionSpec],
+    train: Train | None,
+    sample: Sample | None,
+    readers: Sequence[Reader],
 ) -> Iterator[str]:
     ignored = frozenset(() if train is None else train.ignore_conditions)
     for name in sorted(ignored - entries.keys()):
         yield _unknown("train.ignore_conditions", name, entries)
-    read = readers_of(model, path)
-    for name in sorted(read - UNNAMED - (entries.keys() - ignored)):
-        reader = type(model).__name__ if name in model.reads else type(path.noise()).__name__
+    by_component = [
+        (model, model.reads),
+        (path.noise(), source_reads(path)),
+        *((reader, reader.reads) for reader in readers),
+    ]
+    missing: dict[str, str] = {}
+    for reader, names in by_component:
+        for name in names - UNNAMED - (entries.keys() - ignored):
+            missing.setdefault(name, type(reader).__name__)
+    for name, who in sorted(missing.items()):
         yield (
-            f"{reader} reads the condition '{name}', which the data do not give; conditions of the "
-            f"data: {', '.join(entries.keys() - ignored) or 'none'}"
+            f"{who} reads the condition '{name}', which "
+            + (
+                f"train.ignore_conditions leaves out: remove '{name}' from it"
+                if name in ignored & entries.keys()
+                else "the data do not give; conditions of the data: "
+                + (", ".join(entries.keys() - ignored) or "none")
+            )
         )
     if train is None:
         return
+    read = frozenset[str]().union(*(names for _, names in by_component))
+    for guide in () if sample is None else sampling_readers(sample):
+        read |= guide.reads
     for name in sorted(entries.keys() - UNNAMED - ignored - read):
         yield (
             f"the data give the condition '{name}', and nothing reads it: set "
@@ -185,11 +263,21 @@ def _sampled_entries(
     if "label" in own and sample.label is not None:
         yield "sample.label and sample.condition.label are the same: give one"
     try:
-        given = data.encode(own)
+        given = encode_values(data, sample)
     except ComponentError as error:
         yield f"sample.condition: {error}"
         return
     entries = data.entries
+    for reader in sampling_readers(sample):
+        for name in sorted(reader.reads - given.keys() - readers_of(model, path)):
+            who = type(reader).__name__
+            if name in entries or name in reader.entries(data.shape):
+                yield (
+                    f"{who} reads the condition '{name}': set sample.condition.{name}, or "
+                    "sample.condition: test to make it of the data"
+                )
+            else:
+                yield f"{who} reads the condition '{name}', which the data do not give"
     for name in sorted(readers_of(model, path) - UNNAMED - given.keys()):
         if name not in entries:
             continue  # refused as a condition that the data lack
@@ -206,23 +294,26 @@ def _sampled_entries(
             )
 
 
-def _guidance(model: VectorField, train: Train | None, sample: Sample) -> Iterator[str]:
-    guidance = sample.guidance
-    if guidance is None or guidance.weak is not None:
-        return
-    names = dropped_names(model, guidance, train)
-    if not names:
-        yield NOTHING_TO_DROP
-    for name in names:
-        if name not in model.reads:
-            yield f"sample.guidance.drop: the network does not read '{name}'"
-        elif train is not None and name not in train.dropout and guidance.scale != 1:
-            option = "label_dropout" if name == "label" else f"condition_dropout.{name}"
-            yield (
-                f"sample.guidance compares the network with and without '{name}', and training "
-                f"never drops it: set train.{option} (0.1 is usual), or guide by a weaker run: "
-                "sample.guidance.weak=RUN"
-            )
+def _guidance(model: VectorField, path: Path, train: Train | None, sample: Sample) -> Iterator[str]:
+    for i, guidance in enumerate(sample.guidance or ()):
+        key = f"sample.guidance.{i}"
+        try:
+            guidance.check(sample.path or path)
+        except ComponentError as error:
+            yield f"{key}: {error}"
+        names = dropped_names(model, guidance, train)
+        if guidance.drop is None and not names:
+            yield NOTHING_TO_DROP
+        for name in names:
+            if name not in model.reads:
+                yield f"{key}.drop: the network does not read '{name}'"
+            elif train is not None and name not in train.dropout and not guidance.is_neutral:
+                option = "label_dropout" if name == "label" else f"condition_dropout.{name}"
+                yield (
+                    f"{key} compares the network with and without '{name}', and training never "
+                    f"drops it: set train.{option} (0.1 is usual), or guide by a weaker run: "
+                    "sample.guidance=[{name: autoguidance, scale: 2, weak: RUN}]"
+                )
 
 
 def _unknown(option: str, name: str, entries: Mapping[str, ConditionSpec]) -> str:

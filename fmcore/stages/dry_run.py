@@ -7,24 +7,29 @@ recomputes.
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError
+from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError, RunError
 from fmcore.flow.compatibility import check_together
 from fmcore.interfaces.condition import ConditionSpec, null_rows
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.sections import Train
+from fmcore.runs.samples import MAX_SHARDS
 from fmcore.runs.trackers import require_trackers
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
+from fmcore.stages.other_runs import check_runs
 from fmcore.stages.probe import Activations, Fit, Probe, fit_of, probe_of, size_text
 from fmcore.training.checks import check_training
 from fmcore.training.ema import profiles_of
@@ -33,7 +38,7 @@ from fmcore.training.optimizers import rehearse
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Forecast", "dry_run", "require_memory"]
+__all__ = ["Forecast", "dry_run", "require_disk", "require_memory"]
 
 BYTES = 4
 STATE_COPIES = {"weights": 1, "gradients": 1}
@@ -98,8 +103,13 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     if components.train is not None:
         check_training(components.train, components.planned_model)
     accelerator = accelerator_for(components, device)
-    cost = estimate(components, accelerator)
-    missing_data = _missing_data(components, recipe)
+    try:
+        cost = estimate(components, accelerator)
+    except DataError:  # the shape of these data is in their files
+        if recipe.missing:
+            raise RecipeError(map(_must_be_given, recipe.missing)) from None
+        raise
+    missing_data = (*_missing_data(components, recipe), *_missing_runs(components, recipe))
     # a probe reads data and trains: it needs everything that the run needs
     ready = probe and components.train is not None and not (recipe.missing or missing_data)
     return Forecast(
@@ -119,12 +129,22 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     )
 
 
+def _missing_runs(components: Components, recipe: Recipe) -> tuple[str, ...]:
+    """Return what is wrong with the other runs that the recipe names: all may be made later."""
+    try:
+        check_runs(components)
+    except RunError as error:
+        lines = str(error).splitlines()
+        return tuple(line for line in lines if line.partition(":")[0] not in recipe.missing)
+    return ()
+
+
 def estimate(components: Components, accelerator: Accelerator) -> Estimate:
     """Estimate memory and FLOPs of a training step from one example on the meta device."""
     train, processes = components.train, accelerator.num_processes
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
-    shape = components.data.shape
+    shape = components.state_shape
     arguments = components.model_arguments  # data that are read here need real tensors
     # tensors without memory: a network larger than this machine can be counted
     with torch.device("meta"):
@@ -172,6 +192,32 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
         raise ComponentError(f"not enough memory: {cost.fit.line()}")
 
 
+def require_disk(components: Components, root: Path) -> None:
+    """Refuse samples that cannot be saved in the run folder `root`, before anything is drawn.
+
+    Raises ComponentError if they need more files than a run may have, or more than the free space.
+    """
+    settings = components.sample
+    if settings is None:
+        return
+    if settings.count // settings.batch_size > MAX_SHARDS:
+        raise ComponentError(
+            f"sample.count={settings.count} makes over {MAX_SHARDS:,} files of "
+            f"sample.batch_size={settings.batch_size} samples: lower the count"
+        )
+    kept = min(settings.count, settings.keep_on_disk or settings.count)
+    values = math.prod(components.data.shape) * (BYTES if components.data.levels is None else 1)
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    # what a stopped run saved is part of what it needs
+    saved = sum(file.stat().st_size for file in (root / "samples").glob("shard-*.safetensors"))
+    free = shutil.disk_usage(there).free + saved
+    if kept * values > free:
+        raise ComponentError(
+            f"not enough disk space: {kept} samples need {size_text(kept * values)}, "
+            f"{size_text(free)} are free: lower sample.count, or set sample.keep_on_disk"
+        )
+
+
 def _one_example(
     model: VectorField,
     shape: tuple[int, ...],
@@ -209,8 +255,10 @@ def _filled(recipe: Recipe) -> Recipe:
 
 
 def _require_what_is_built(recipe: Recipe) -> None:
-    """Raise RecipeError for missing values of the network and the path, which are built."""
-    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path")]
+    """Raise RecipeError for missing values of the network, the path and the codec, which are
+    built.
+    """
+    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path", "codec")]
     if keys:
         raise RecipeError(map(_must_be_given, keys))
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ExpectationError, RunError
+from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.metric import Evaluation, MetricBatch, Result
 from fmcore.interfaces.problem import Status
@@ -32,13 +33,11 @@ from fmcore.runs.results import save_results
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.metric_stream import MetricRunner, Stream
-from fmcore.stages.sample import CONDITION, sampler_of
+from fmcore.stages.origin import measured_on, origin_of, recorded
+from fmcore.stages.sample import conditions_in, decoded_from, sampler_of
 from fmcore.stages.weights import shared_field, weights_of
 
 __all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "missed_bounds", "on_cpu"]
-
-NOT_CONDITIONS = ("x", "nfe", "forwards", "status", "example")
-"""The tensors of a shard that are not conditions of its samples."""
 
 
 def evaluate(
@@ -60,6 +59,8 @@ def evaluate(
     evaluation = _evaluation(components, folder, settings, device)
     runner = MetricRunner(evaluation, processes, folder.log, quiet)
     found: dict[int, dict[str, Result]] = {}
+    written = components.recipe.values["evaluate"]["metrics"]
+    options = dict(zip(map(id, settings.metrics), written, strict=True))
     for consumes, stream_of in (("samples", _samples), ("data", _held_out)):
         metrics = [m for m in settings.metrics if m.consumes == consumes]
         if not metrics:  # no samples are drawn, and no data read, for no metric
@@ -68,15 +69,16 @@ def evaluate(
         digest = _digest(components, evaluation, provenance)
         partial = PartialMetrics(folder.partial_metrics / consumes, digest)
         results = runner.results(metrics, stream, partial)
-        made = dict(evaluation.provenance)
-        if processes.is_main and consumes == "samples":
-            made["sampler"] = provenance
+        if not processes.is_main:
+            continue
+        of_samples = consumes == "samples"
+        if of_samples:
             results = _with_unfinished(results, stream, partial, folder)
+        how = measured_on(evaluation, provenance if of_samples else None)
+        made = provenance if of_samples else None
+        origin = origin_of(components, folder, evaluation.provenance["step"], device, made)
         for metric, own in zip(metrics, results, strict=False):
-            found[id(metric)] = {
-                name: replace(result, provenance={**made, **result.provenance})
-                for name, result in own.items()
-            }
+            found[id(metric)] = recorded(own, options[id(metric)], how, origin)
     if not processes.is_main:
         return {}
     # in the recipe's order, which the two streams do not keep
@@ -135,23 +137,24 @@ def _samples(
                 f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
                 "draw the samples again with fmcore sample"
             )
-        return as_measured(components.data, piece, tensors)
+        return as_measured(components.data, piece, tensors, components.codec)
 
     return Stream("measure samples", pieces, measured), shards.provenance()
 
 
-def as_measured(data: Dataset, indices: range, drawn: Mapping[str, Tensor]) -> MetricBatch:
+def as_measured(
+    data: Dataset, indices: range, drawn: Mapping[str, Tensor], codec: Codec | None = None
+) -> MetricBatch:
     """Return the samples `indices`, given as a shard stores them, as a batch for metrics."""
     images = isinstance(data, ImageDataset)
     return MetricBatch(
         indices=torch.tensor(list(indices)),
         x=None if images else drawn["x"],
         levels=drawn["x"] if images else None,
-        condition={
-            k.removeprefix(CONDITION): v for k, v in drawn.items() if k not in NOT_CONDITIONS
-        },
+        condition=conditions_in(drawn),
         nfe=drawn["nfe"],
         status=drawn["status"],
+        decoded=decoded_from(codec, drawn),
     )
 
 

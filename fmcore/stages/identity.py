@@ -19,22 +19,22 @@ from typing import Any
 import torch
 
 from fmcore.errors import DataError, RunError
-from fmcore.recipe.sections import Sample
 from fmcore.registry import Plugin, registry
 from fmcore.registry.kinds import KINDS
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
 from fmcore.stages.components import Components
+from fmcore.stages.other_runs import weights_used
 
-__all__ = ["guide_of", "identity_of", "record_start", "used_plugins"]
+__all__ = ["identity_of", "plugin_version", "record_start", "used_plugins"]
 
 REFUSED = {
     "data": "fingerprint of the data",
     "plugin": "plugin",
-    "guide": "weights of the guiding run",
+    "run": "weights of the run",
 }
 WARNED = {"fmcore": "fmcore", "torch": "torch"}
-SAMPLING_SECTIONS = ("data", "path", "objective", "model", "sample")
+SAMPLING_SECTIONS = ("data", "codec", "path", "objective", "model", "sample")
 """The sections whose components determine a sample."""
 
 
@@ -46,17 +46,8 @@ def identity_of(components: Components) -> dict[str, str]:
         found[f"data.{evaluated.split}"] = evaluated.fingerprint
     plugins = used_plugins(components)
     found |= {f"plugin.{name}": version for name, version in plugins.items()}
-    guide = guide_of(components.sample)
-    return found if guide is None else {**found, "guide": guide}
-
-
-def guide_of(settings: Sample | None) -> str | None:
-    """Return step and checksum of the newest checkpoint of the guiding run; None without one."""
-    if settings is None or settings.guidance is None or settings.guidance.weak is None:
-        return None
-    saved = RunFolder.open(Path(settings.guidance.weak)).checkpoints
-    steps = saved.steps()
-    return f"step {steps[-1]}, sha256 {saved.sha256(steps[-1])}" if steps else "no checkpoint"
+    found |= {f"run.{key}": weights for key, weights in weights_used(components).items()}
+    return found
 
 
 def used_plugins(components: Components, sampling: bool = False) -> dict[str, str]:
@@ -70,7 +61,7 @@ def used_plugins(components: Components, sampling: bool = False) -> dict[str, st
     names = set(_names({section: values[section] for section in sections}))
     # built-in plugins change with fmcore, whose version is recorded apart
     third_party = (p for p in registry().plugins if not p.built_in)
-    return {p.name: _version(p) for p in third_party if names & _offered(p)}
+    return {p.name: plugin_version(p) for p in third_party if names & _offered(p)}
 
 
 def record_start(
@@ -197,8 +188,8 @@ def _offered(plugin: Plugin) -> set[str]:
     return {name for entry in entries for name in (entry.name, entry.qualified)}
 
 
-def _version(plugin: Plugin) -> str:
-    """Return the version, and a hash of the modules that define the components."""
+def plugin_version(plugin: Plugin) -> str:
+    """Return the version of a plugin, and a hash of the modules that define its components."""
     if plugin.file:
         return plugin.version  # the hash of the file itself
     entries = [e for kind in KINDS for e in registry().entries(kind) if e.plugin == plugin.name]

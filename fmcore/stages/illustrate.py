@@ -1,49 +1,59 @@
-"""The pictures of a run: training curve, samples, and trajectories from noise to data.
+"""The pictures and sounds of a run: training curve, samples, and trajectories from noise to data.
 
-A picture that fails is a warning: the numbers of the run do not depend on it.
+The dataset gives the portraits of its samples (`Dataset.portray`); points in the plane have
+densities and trajectories.  A portrait that fails is a warning: the numbers of the run do not
+depend on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.flow.field import Field
-from fmcore.interfaces.dataset import ImageDataset
-from fmcore.interfaces.levels import to_levels
+from fmcore.interfaces.dataset import Dataset
+from fmcore.interfaces.portrait import Portrait
 from fmcore.recipe.sections import Sample
 from fmcore.report.plots.animation import save_images_moving, save_points_moving
 from fmcore.report.plots.curve import save_curve
 from fmcore.report.plots.grid import save_grid
 from fmcore.report.plots.points import save_densities, save_paths
+from fmcore.runs.files import atomic
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.portraits import write_portraits
 from fmcore.runs.samples import Shards
 from fmcore.runs.signals import raise_if_stopped
 from fmcore.stages.components import Components
-from fmcore.stages.sample import Sampler, wrap_path_and_guidance
+from fmcore.stages.sample import Sampler, conditions_in, decoded_from, wrap_path_and_guidance
 
 __all__ = ["attempt", "illustrate_samples", "illustrate_training", "preview"]
 
-GRID_IMAGES = 64
+PORTRAITS = 64
 FILM_IMAGES, FILM_TIMES = 8, 11
 DENSITY_POINTS, DENSITY_TIMES = 4096, 6
 PATH_POINTS, PATH_TIMES = 200, 41
-PREVIEW_IMAGES, PREVIEW_POINTS = 64, 1024
+PREVIEW_POINTS = 1024
+PREVIEW_FILES = 4
+"""Sounds or texts of one preview; pictures are one grid."""
+
+T = TypeVar("T")
 
 
-def attempt(what: str, draw: Callable[[], object], folder: RunFolder) -> None:
-    """Call `draw`; log a warning if it fails."""
+def attempt(what: str, draw: Callable[[], T], folder: RunFolder) -> T | None:
+    """Return the result of `draw`; log a warning and return None if it fails."""
     try:
-        draw()
+        return draw()
     except (
         Exception
     ) as error:  # such as a limit of an image format: no picture may cost the numbers
         raise_if_stopped()  # perhaps the failure was a signal
         folder.log(f"warning: {what} is left out: {type(error).__name__}: {error}")
+        return None
 
 
 def illustrate_training(folder: RunFolder) -> None:
@@ -56,12 +66,19 @@ def illustrate_training(folder: RunFolder) -> None:
 
 
 def illustrate_samples(sampler: Sampler, folder: RunFolder) -> None:
-    """Draw a grid and a film of images, or densities and trajectories of points in the plane."""
+    """Write the portraits of the first samples, with a grid and a film of pictures; or draw
+    densities and trajectories of points in the plane.
+    """
     data = sampler.components.data
-    if isinstance(data, ImageDataset):
-        attempt("the sample grid", lambda: _grid(data, folder), folder)
-        attempt("the trajectories", lambda: _film(sampler, data, folder), folder)
-    elif data.shape == (2,):
+    found = attempt("the portraits", lambda: _portraits(sampler, folder), folder)
+    if found:
+        root = folder.samples
+        attempt("the files of the portraits", lambda: write_portraits(root, found), folder)
+        if _are_pictures(found):
+            file = root / "grid.png"
+            attempt("the sample grid", lambda: save_grid(file, found, columns=8), folder)
+            attempt("the trajectories", lambda: _film(sampler, folder), folder)
+    elif _in_the_plane(data):
         attempt("the density", lambda: _density(sampler, folder), folder)
         attempt("the trajectories", lambda: _paths(sampler, folder), folder)
 
@@ -69,42 +86,68 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> None:
 def preview(
     components: Components, settings: Sample, field: Field, step: int, folder: RunFolder
 ) -> None:
-    """Draw samples 0, 1, ... by `field` into samples/progress/step-N.png."""
-    data = components.data
-    images = isinstance(data, ImageDataset)
-    if not images and data.shape != (2,):
+    """Draw samples 0, 1, ... by `field` into samples/progress/step-N.png, or .wav, .txt, ..."""
+    plane = _in_the_plane(components.data)
+    if not plane and type(components.data).portray is Dataset.portray:
         return
     device = next(field.model.parameters()).device
-    guided = wrap_path_and_guidance(field, settings, device, components.train)
+    guided = wrap_path_and_guidance(field, settings, components.train)
     sampler = Sampler(components, settings, guided, device)
     # the same noises at every step, so that the pictures show the network and not the noise
-    indices = range(min(settings.count, PREVIEW_IMAGES if images else PREVIEW_POINTS))
-    drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x).cpu()
+    indices = range(min(settings.count, PREVIEW_POINTS if plane else PORTRAITS))
+    drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x, indices).cpu()
     file = folder.samples / "progress" / f"step-{step:09d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(data, ImageDataset):
-        save_grid(file, drawn, data.levels, columns=8)
-    else:
+    portraits = _portrayed(sampler, drawn, indices)
+    if _are_pictures(portraits):
+        save_grid(file, portraits, columns=8)
+    elif plane:
         save_densities(file, [drawn], [f"step {step}"])
+    for i, portrait in enumerate(portraits[:PREVIEW_FILES]):
+        if portrait.suffix != "png":
+            named = file.with_name(f"{file.stem}-{i:04d}.{portrait.suffix}")
+            atomic(named, lambda part, own=portrait: part.write_bytes(own.content))  # type: ignore[misc]
 
 
-def _grid(data: ImageDataset, folder: RunFolder) -> None:
+def _in_the_plane(data: Dataset) -> bool:
+    return tuple(data.shape) == (2,)
+
+
+def _are_pictures(portraits: Sequence[Portrait]) -> bool:
+    return bool(portraits) and all(portrait.suffix == "png" for portrait in portraits)
+
+
+def _portraits(sampler: Sampler, folder: RunFolder) -> list[Portrait]:
+    """Return the portraits of the first samples on disk."""
     shards = Shards.on_disk(folder.samples)
-    drawn = shards.first(min(GRID_IMAGES, shards.kept()[-1].stop))["x"]
-    save_grid(folder.samples / "grid.png", drawn, data.levels, columns=8)
+    drawn = shards.first(min(PORTRAITS, shards.kept()[-1].stop))
+    decoded = decoded_from(sampler.components.codec, drawn)
+    return sampler.components.data.portray(drawn["x"], conditions_in(drawn), decoded)
 
 
-def _film(sampler: Sampler, data: ImageDataset, folder: RunFolder) -> None:
-    states = _states(sampler, range(min(FILM_IMAGES, sampler.settings.count)), FILM_TIMES)
-    levels = to_levels(states, data.levels, data.dequantize)
-    still = levels.transpose(0, 1).flatten(0, 1)  # a row an image, a column a time
-    save_grid(folder.samples / "trajectories.png", still, data.levels, columns=FILM_TIMES)
-    save_images_moving(folder.samples / "trajectories.webp", levels, data.levels, columns=4)
+def _portrayed(sampler: Sampler, x: Tensor, indices: Sequence[int]) -> list[Portrait]:
+    """Return the portraits of `x`, the samples `indices` as shards store them."""
+    condition: Mapping[str, Tensor] = sampler.condition(indices) or {}
+    decoded = decoded_from(sampler.components.codec, {"x": x, **condition})
+    return sampler.components.data.portray(x, condition, decoded)
+
+
+def _film(sampler: Sampler, folder: RunFolder) -> None:
+    indices = range(min(FILM_IMAGES, sampler.settings.count))
+    states = _states(sampler, indices, FILM_TIMES)
+    frames = [
+        _portrayed(sampler, sampler.stored(state, indices).cpu(), indices) for state in states
+    ]
+    if not all(map(_are_pictures, frames)):
+        return
+    still = [frame[i] for i in range(len(frames[0])) for frame in frames]  # a row a sample
+    save_grid(folder.samples / "trajectories.png", still, columns=FILM_TIMES)
+    save_images_moving(folder.samples / "trajectories.webp", frames, columns=4)
 
 
 def _density(sampler: Sampler, folder: RunFolder) -> None:
     data = sampler.components.data
-    states = _states(sampler, range(min(DENSITY_POINTS, sampler.settings.count)), DENSITY_TIMES)
+    states = _examples(sampler, DENSITY_POINTS, DENSITY_TIMES)
     real = data.batch(range(min(DENSITY_POINTS, data.length)))["x1"]
     titles = [f"t = {t:.1f}" for t in torch.linspace(0, 1, DENSITY_TIMES)]
     save_densities(folder.samples / "density.png", [*states, real], [*titles, "data"])
@@ -112,9 +155,16 @@ def _density(sampler: Sampler, folder: RunFolder) -> None:
 
 def _paths(sampler: Sampler, folder: RunFolder) -> None:
     # few points, many times: lines of 4096 points would cover one another
-    states = _states(sampler, range(min(PATH_POINTS, sampler.settings.count)), PATH_TIMES)
+    states = _examples(sampler, PATH_POINTS, PATH_TIMES)
     save_paths(folder.samples / "trajectories.png", states)
     save_points_moving(folder.samples / "trajectories.webp", states)
+
+
+def _examples(sampler: Sampler, most: int, times: int) -> Tensor:
+    """Return the points of the first samples at evenly spaced times, `(times, n, *shape)`."""
+    indices = range(min(most, sampler.settings.count))
+    states = _states(sampler, indices, times)
+    return torch.stack([sampler.stored(state, indices) for state in states])
 
 
 def _states(sampler: Sampler, indices: range, times: int) -> Tensor:

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -25,6 +25,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
 from fmcore.stages.metric_stream import MetricRunner, Stream
+from fmcore.stages.origin import metric_options, recorded, run_origin, sampler_settings
 
 __all__ = ["SampleSource", "measure"]
 
@@ -39,6 +40,7 @@ class SampleSource:
     count: int
     read: Callable[[range], MetricBatch]
     provenance: Mapping[str, Any]
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_data(cls, data: Dataset) -> SampleSource:
@@ -74,8 +76,10 @@ class SampleSource:
                 status=kept["status"][own],
             )
 
-        provenance = {"sampler": shards.provenance()}
-        return cls(data.shape, data.levels, len(kept["x"]), read, provenance)
+        made = shards.provenance()
+        provenance = {"sampler": sampler_settings(made)}
+        origin = run_origin(folder, made)
+        return cls(data.shape, data.levels, len(kept["x"]), read, provenance, origin)
 
 
 def measure(
@@ -110,10 +114,13 @@ def measure(
         found = runner.results(settings.metrics, stream, partial)
         if processes.is_main:
             shutil.rmtree(partial.root, ignore_errors=True)
+    pairs = zip(settings.metrics, found, strict=False)  # other processes have no results
     return {
-        name: replace(result, provenance={**samples.provenance, **result.provenance})
-        for results in found
-        for name, result in results.items()
+        name: result
+        for metric, own in pairs
+        for name, result in recorded(
+            own, metric_options(metric), samples.provenance, samples.origin
+        ).items()
     }
 
 

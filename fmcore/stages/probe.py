@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fmcore.stages.components import Components
+from fmcore.stages.other_runs import teachers
 from fmcore.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -96,7 +97,13 @@ def probe_of(components: Components, accelerator: Accelerator, flops: int, fit: 
     if flops * (WARM_UP + STEPS) / rate > SECONDS:
         return Probe(None, f"{WARM_UP + STEPS} steps may take over {SECONDS} s")
     batches = components.batches(components.train)
-    trainer = Trainer(components.model(), batches, components.train, accelerator)
+    trainer = Trainer(
+        components.model(),
+        batches,
+        components.train,
+        accelerator,
+        teachers(components, accelerator.device),
+    )
     _take_steps(trainer, WARM_UP)  # the first steps allocate memory and choose kernels
     began = time.monotonic()
     _take_steps(trainer, STEPS)

@@ -26,6 +26,7 @@ from fmcore.recipe.load import load_recipe
 from fmcore.recipe.nodes import COMMAND_LINE
 from fmcore.recipe.overrides import require_list
 from fmcore.recipe.recipe import Recipe
+from fmcore.recipe.typed_words import require_whole
 from fmcore.registry import registry
 from fmcore.report.numbers import value_text
 from fmcore.report.page import write_report
@@ -36,11 +37,12 @@ from fmcore.runs.samples import Shards
 from fmcore.runs.signals import interruptible, raise_if_stopped
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
-from fmcore.stages.dry_run import require_memory
+from fmcore.stages.dry_run import require_disk, require_memory
 from fmcore.stages.evaluate import check_expectations, missed_bounds
 from fmcore.stages.evaluate import evaluate as evaluate_stage
 from fmcore.stages.identity import identity_of, record_start
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
+from fmcore.stages.other_runs import check_runs, refuse_own_run
 from fmcore.stages.sample import Sampler, provenance_of, sampling_field, shards_of
 from fmcore.stages.sample import sample as sample_stage
 from fmcore.stages.train import train as train_stage
@@ -192,11 +194,13 @@ def run(
         complete.check()
         components = Components.of(complete)
         components.check()
+        check_runs(components)
         accelerator = accelerator_for(components, device)
         # before the folder is made: a recipe that cannot train must not occupy it
         if components.train is not None:
             check_training(components.train, components.planned_model)
         require_memory(components, accelerator)
+        require_disk(components, Path("runs") if out is None else Path(out))
         processes = Distributed()
         emit = _warnings_only if quiet else _to_stderr
         held.enter_context(processes.reporting_lost())
@@ -205,6 +209,7 @@ def run(
             folder = RunFolder.located(complete, None if out is None else Path(out), emit)
             # locked before anything is written: of several starts on one folder one succeeds
             held.enter_context(folder.claimed())
+            refuse_own_run(components, folder.root)
             folder.adopt(complete, {"recipe": complete.name, "overridden": _overridden(complete)})
             if folder.parent is not None:
                 raise RunError(
@@ -244,6 +249,7 @@ def sample(
         opened = _opened(root, "sample", overrides, device, quiet)
         held.enter_context(opened.processes.reporting_lost())
         chosen = opened.processes.on_main(lambda: _sample_root(opened, overrides, to))
+        require_disk(opened.components, chosen)
         parent = opened.folder
         folder = parent
         if chosen != parent.root:
@@ -294,7 +300,7 @@ def pairs(
             field,
             field.path,
             settings.solver,
-            shape=components.data.shape,
+            shape=components.state_shape,
             count=settings.count,
             condition=sampler.condition(range(settings.count)),
             seed=sampler.seed,
@@ -403,11 +409,13 @@ def _opened(
 ) -> _Job:
     """Return the run at `root` with `overrides` of one section."""
     require_list(overrides)
+    require_whole(overrides)
     folder = RunFolder.open(Path(root), _warnings_only if quiet else _to_stderr)
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
     components.check()
+    check_runs(components, training=False)
     accelerator = accelerator_for(components, device)
     processes = Distributed()
     folder = RunFolder(folder.root, folder.emit, processes.is_main)
@@ -453,11 +461,11 @@ def _adopt_variant(job: _Job, parent: RunFolder) -> None:
     for own in ("sha256", "seconds", "measured", "history"):
         facts.pop(own, None)
     facts |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "command": sys.argv}
-    # what the parent was trained with is compared with what is there now; a guiding run that these
-    # options name is not the parent's
+    # what the parent was trained with is compared with what is there now; runs that these sampling
+    # options name are not the parent's
     identity = dict(facts.get("identity", {}))
     if components.recipe.values["sample"] != parent.recipe().values["sample"]:
-        identity.pop("guide", None)
+        identity = {k: v for k, v in identity.items() if not k.startswith("run.sample.")}
     facts["identity"] = identity
     known = facts.get("overridden", [])
     facts["overridden"] = list(dict.fromkeys([*known, *_overridden(components.recipe)]))

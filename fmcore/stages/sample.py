@@ -18,17 +18,20 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError, RunError, route_warnings
 from fmcore.flow.field import prepared
-from fmcore.flow.guidance import Guided
 from fmcore.flow.reschedule import ChangedSchedule
+from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
 from fmcore.interfaces.field import Predictor
-from fmcore.interfaces.levels import to_levels
+from fmcore.interfaces.guidance import Guidance
+from fmcore.interfaces.levels import from_levels, to_levels
 from fmcore.interfaces.problem import Problem, Solution, SolverCallback, Status
 from fmcore.interfaces.randomness import noise_of
+from fmcore.interfaces.rows import Rows
+from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.solver import Solver
 from fmcore.interfaces.source import Condition
-from fmcore.recipe.sections import Guidance, Sample, Train
+from fmcore.recipe.sections import Sample, Train
 from fmcore.runs.checkpoint import Checkpoint
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
@@ -40,16 +43,22 @@ from fmcore.stages.components import Components
 from fmcore.stages.conditions import (
     NOTHING_TO_DROP,
     dropped_names,
-    own_values,
+    encode_values,
+    files_given,
     readers_of,
+    sampling_readers,
     source_reads,
 )
-from fmcore.stages.identity import guide_of, used_plugins
-from fmcore.stages.weights import shared_field, trained_field, weights_of
+from fmcore.stages.identity import used_plugins
+from fmcore.stages.other_runs import weights_used
+from fmcore.stages.weights import shared_field, weights_of
 
 __all__ = [
     "CONDITION",
     "Sampler",
+    "codec_facts",
+    "conditions_in",
+    "decoded_from",
     "provenance_of",
     "sample",
     "sampler_of",
@@ -62,6 +71,12 @@ __all__ = [
 
 CONDITION = "condition/"
 """Prefix of the conditions in a shard, except `label` and `mask`."""
+
+SOLVER = "solver/"
+"""Prefix, in a problem's condition, of the raw entries that the solver itself reads."""
+
+NOT_CONDITIONS = ("x", "nfe", "forwards", "status", "example")
+"""The tensors of a shard that are not conditions of its samples."""
 
 MAX_SHARDS_PER_SOLVE = 8
 """Their states are in memory together, and a stop discards all of them."""
@@ -112,7 +127,8 @@ class Sampler:
         if isinstance(source, str):
             data = self._split
             rows = data.batch([i % data.length for i in indices])
-            return {k: v for k, v in rows.items() if k in entries}
+            measured = self._measured(rows["x1"], indices)
+            return {**measured, **{k: v for k, v in rows.items() if k in entries}}
         own = {} if source is None else self._own
         found = {k: v.expand(len(indices), *v.shape[1:]).clone() for k, v in own.items()}
         for name in readers_of(self.field.model, self.field.path) - found.keys() - {"label"}:
@@ -125,6 +141,22 @@ class Sampler:
             if name in entries:
                 found |= null_rows(name, entries[name], len(indices))
         return found
+
+    def _measured(self, x1: Tensor, indices: tuple[int, ...]) -> dict[str, Tensor]:
+        """Return the entries that guidance and the solver make of data points, such as measurements
+        of test images; the noise in them is a function of (seed, i) alone.
+        """
+        readers, data = sampling_readers(self.settings), self.components.data
+        if not readers:
+            return {}
+        rows = Rows(self.seed, "measurement", 0, indices)
+        if data.levels is not None:
+            how = data.dequantize if isinstance(data, ImageDataset) else "none"
+            x1 = from_levels(x1, data.levels, how, rows)
+        made: dict[str, Tensor] = {}
+        for reader in readers:  # a guidance and a solver may read the same measurement
+            made = {**reader.measure(x1, rows), **made}
+        return made
 
     @cached_property
     def _split(self) -> Dataset:
@@ -139,14 +171,14 @@ class Sampler:
     @cached_property
     def _own(self) -> dict[str, Tensor]:
         """The entries that a user gives for every sample, `(1, *shape)` each."""
-        return self.components.data.encode(own_values(self.settings))
+        return encode_values(self.components.data, self.settings)
 
     def noise(self, indices: Sequence[int]) -> Tensor:
         """Return the initial states of samples `indices`, on the CPU."""
         return noise_of(
             self.field.path.prior(),
             indices,
-            self.components.data.shape,
+            self.components.state_shape,
             self.seed,
             self.condition(indices),
         )
@@ -192,7 +224,11 @@ class Sampler:
         raw = self.condition(indices)
         if raw is not None:
             raw = {k: v.to(self.device) for k, v in raw.items()}
-        return prepared(self.field, raw)
+        made = prepared(self.field, raw)
+        # a network's `prepare` need not keep what it does not read
+        for name in sorted(self.settings.solver.reads & (raw or {}).keys()):
+            made = {**(made or {}), f"{SOLVER}{name}": (raw or {})[name]}
+        return made
 
     def draw(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return the samples `indices` with the entries of a shard."""
@@ -222,7 +258,7 @@ class Sampler:
         # network evaluations per velocity evaluation: guidance makes it two
         forwards = stats.extra.get("forwards", 0) / max(1, stats.calls)
         return {
-            "x": self.stored(solution.x),
+            "x": self.stored(solution.x, indices),
             "nfe": stats.nfe,
             "forwards": (stats.nfe * forwards).round().long(),
             "status": solution.status,
@@ -242,12 +278,30 @@ class Sampler:
             stored["example"] = torch.tensor([i % length for i in indices])
         return stored
 
-    def stored(self, x: Tensor) -> Tensor:
-        """Return points as shards store them: levels of images, else float32."""
-        data = self.components.data
+    def stored(self, x: Tensor, indices: Sequence[int]) -> Tensor:
+        """Return states of samples `indices` as shards store them: examples decoded from latents,
+        as levels of images, else float32.
+        """
+        data, codec = self.components.data, self.components.codec
+        if codec is not None and codec.encodes:
+            x = self._decoded(codec, x, indices)
         if isinstance(data, ImageDataset):
             return to_levels(x, data.levels, data.dequantize)
         return x.float()
+
+    def _decoded(self, codec: Codec, x: Tensor, indices: Sequence[int]) -> Tensor:
+        """Return the examples of latents, in batches of the settings' size."""
+        parts, size = [], self.settings.batch_size
+        condition = self.condition(indices)
+        for first in range(0, len(x), size):
+            rows = slice(first, first + size)
+            own = condition and {k: v[rows].to(x.device) for k, v in condition.items()}
+            with torch.no_grad():
+                parts.append(codec.decode(x[rows], own).values)
+        decoded = torch.cat(parts)
+        name = f"what codec {type(codec).__name__} decodes"
+        require_shape(decoded, (len(x), *self.components.data.shape), name)
+        return decoded
 
 
 def sample(
@@ -284,6 +338,19 @@ def sample(
                 "the others are drawn when they are measured"
             )
     return sampler
+
+
+def conditions_in(shard: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the conditions of a shard's samples, by name."""
+    return {k.removeprefix(CONDITION): v for k, v in shard.items() if k not in NOT_CONDITIONS}
+
+
+def decoded_from(codec: Codec | None, shard: Mapping[str, Tensor]) -> Decoded | None:
+    """Return what a codec that only decodes makes of a shard's samples; None without one."""
+    if codec is None or codec.encodes:
+        return None
+    with torch.no_grad():
+        return codec.decode(shard["x"], conditions_in(shard)).cpu()
 
 
 def shards_of(settings: Sample, folder: RunFolder) -> Shards:
@@ -351,11 +418,11 @@ def sampling_field(
 ) -> tuple[Predictor, Checkpoint]:
     """Return the trained field, with the path and guidance of the settings, and its checkpoint."""
     trained, checkpoint = shared_field(components, folder, settings.weights, device)
-    return wrap_path_and_guidance(trained, settings, device, components.train), checkpoint
+    return wrap_path_and_guidance(trained, settings, components.train), checkpoint
 
 
 def wrap_path_and_guidance(
-    trained: Predictor, settings: Sample, device: torch.device, train: Train | None = None
+    trained: Predictor, settings: Sample, train: Train | None = None
 ) -> Predictor:
     """Return the trained field along `settings.path`, guided by `settings.guidance`.
 
@@ -365,28 +432,19 @@ def wrap_path_and_guidance(
     if settings.path is not None:
         settings.solver.check(settings.path)
         field = ChangedSchedule(field, settings.path)
-    if settings.guidance is not None:
-        field = _guided(field, settings.guidance, settings, device, train)
+    for guidance in settings.guidance or ():
+        field = _guided(field, guidance, train)
     return field
 
 
-def _guided(
-    field: Predictor,
-    guidance: Guidance,
-    settings: Sample,
-    device: torch.device,
-    train: Train | None,
-) -> Guided:
-    if guidance.weak is None:
-        drop = dropped_names(field.model, guidance, train)
-        if not drop:
-            raise ComponentError(NOTHING_TO_DROP)
-        return Guided(field, guidance.scale, interval=guidance.interval, drop=drop)
-    folder = RunFolder.open(Path(guidance.weak))
-    weak, _ = trained_field(Components.of(folder.recipe()), folder, settings.weights, device)
-    # both fields must follow the same path, or their difference means nothing
-    rescheduled = weak if settings.path is None else ChangedSchedule(weak, settings.path)
-    return Guided(field, guidance.scale, rescheduled, guidance.interval)
+def _guided(field: Predictor, guidance: Guidance, train: Train | None) -> Predictor:
+    if guidance.drop is not None:
+        return guidance.wrap(field)
+    drop = dropped_names(field.model, guidance, train)
+    if not drop:
+        raise ComponentError(NOTHING_TO_DROP)
+    options: Any = {"drop": drop}  # an option, where it is not the default of the interface
+    return replace(guidance, **options).wrap(field)
 
 
 def provenance_of(
@@ -400,9 +458,9 @@ def provenance_of(
     values.pop("keep_on_disk")  # the samples do not depend on it
     if values["condition"] is None:  # as samples of earlier versions were recorded
         values.pop("condition")
-    if values["guidance"] is not None and values["guidance"]["drop"] is None:
-        values["guidance"] = {k: v for k, v in values["guidance"].items() if k != "drop"}
-    along, guide, plugins = values.pop("path"), guide_of(settings), used_plugins(components, True)
+    values["guidance"] = values["guidance"] or None  # an empty list is none
+    along, plugins = values.pop("path"), used_plugins(components, True)
+    runs = {k: v for k, v in weights_used(components).items() if k.startswith("sample.")}
     return {
         **values,
         "weights": weights_of(checkpoint, settings.weights),
@@ -410,10 +468,20 @@ def provenance_of(
         "step": checkpoint.step,
         "path": components.recipe.values["path"],
         **({} if along is None else {"along": along}),
-        # files that the recipe names without their content
-        **({} if guide is None else {"guide": guide}),
+        # what the recipe names without its content: other runs, files, plugins
+        **({"runs": runs} if runs else {}),
+        **files_given(components.data, settings),
+        **codec_facts(components),
         **({"plugins": plugins} if plugins else {}),
     }
+
+
+def codec_facts(components: Components) -> dict[str, Any]:
+    """Return the codec with its options and fingerprint, for made.json; {} without one."""
+    codec = components.codec
+    if codec is None:
+        return {}
+    return {"codec": {**components.recipe.values["codec"], "fingerprint": codec.fingerprint}}
 
 
 def _settings(components: Components) -> Sample:

@@ -13,7 +13,7 @@ from fmcore.errors import Interrupted, TrainingError
 from fmcore.flow.field import Field
 from fmcore.interfaces.model import VectorField
 from fmcore.recipe.sections import Train
-from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder
+from fmcore.runs.checkpoint import Checkpoint, CheckpointFolder, load_into
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import MEASURED
@@ -22,6 +22,7 @@ from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.runs.trackers import Trackers, trackers
 from fmcore.stages.components import Components
 from fmcore.stages.illustrate import attempt, preview
+from fmcore.stages.other_runs import teachers
 from fmcore.stages.validate import Validator, best_step
 from fmcore.stages.weights import current_field
 from fmcore.training.lr_schedule import learning_rate
@@ -49,7 +50,13 @@ def train(
     if settings is None:
         return
     with stop_on_signal() as stop:
-        trainer = Trainer(components.model(), components.batches(settings), settings, accelerator)
+        trainer = Trainer(
+            _initial(components, settings, folder),
+            components.batches(settings),
+            settings,
+            accelerator,
+            teachers(components, accelerator.device),
+        )
         _resume(trainer, folder, processes)
         pending = _validation_pending(components, trainer, folder, processes)
         if trainer.step >= settings.steps and not pending:
@@ -63,6 +70,16 @@ def train(
             if pending:
                 loop.validate()
             loop.run()
+
+
+def _initial(components: Components, settings: Train, folder: RunFolder) -> VectorField:
+    """Return the network at step 0: the seed's weights, or those of the run `train.init`."""
+    model = components.model()
+    # a checkpoint replaces them anyway
+    if settings.init is not None and not folder.checkpoints.steps():
+        weights = settings.init.open().model.state_dict()
+        load_into(model, weights, f"train.init: {settings.init.run}")
+    return model
 
 
 def _resume(trainer: Trainer, folder: RunFolder, processes: Distributed) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -27,7 +27,8 @@ from fmcore.runs.results import as_json
 from fmcore.runs.signals import StopRequest
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import as_measured, held_out, on_cpu
-from fmcore.stages.sample import Sampler, wrap_path_and_guidance
+from fmcore.stages.origin import measured_on, origin_of, recorded
+from fmcore.stages.sample import Sampler, codec_facts, wrap_path_and_guidance
 
 __all__ = ["Validator", "best_step"]
 
@@ -78,7 +79,7 @@ class Validator:
     def _drawn(self, field: Field) -> Iterator[list[MetricBatch]]:
         """Yield the samples in the main process, a batch of every process at a time."""
         device, settings = _device(field), self._sample
-        guided = wrap_path_and_guidance(field, settings, device, self.components.train)
+        guided = wrap_path_and_guidance(field, settings, self.components.train)
         sampler = Sampler(self.components, settings, guided, device)
         ranges = _ranges(self.settings.count or 0, settings.batch_size)
         for first in range(0, len(ranges), self.processes.size):
@@ -86,7 +87,7 @@ class Validator:
             own = turn[self.processes.rank : self.processes.rank + 1]
             drawn = self._draw(sampler, own)
             yield [
-                as_measured(self.components.data, indices, tensors)
+                as_measured(self.components.data, indices, tensors, self.components.codec)
                 for part in self.processes.gather(drawn)
                 for indices, tensors in part
             ]
@@ -113,13 +114,12 @@ class Validator:
 
     def _results(self, evaluation: Evaluation) -> dict[str, float | str]:
         results: dict[str, Result] = {}
-        for metric in self.settings.metrics:
-            provenance = dict(evaluation.provenance)
-            if metric.consumes == "samples":
-                provenance["sampler"] = self._provenance()
-            for name, result in metric.compute().items():
-                results[name] = replace(result, provenance={**provenance, **result.provenance})
         step = evaluation.provenance["step"]
+        origin = origin_of(self.components, self.folder, step, evaluation.device)
+        for metric, options in zip(self.settings.metrics, self._written, strict=True):
+            made = self._made() if metric.consumes == "samples" else None
+            how = measured_on(evaluation, made)
+            results |= recorded(metric.compute(), options, how, origin)
         plain = as_json(results)
         write_json(self.folder.root / "evaluations" / f"step-{step:09d}.json", plain)
         return {name: result["value"] for name, result in plain.items()}
@@ -143,16 +143,24 @@ class Validator:
             raise self.components.missing("sample")
         return self.components.sample
 
-    def _provenance(self) -> dict[str, Any]:
+    @property
+    def _written(self) -> list[dict[str, Any]]:
+        """The metrics with their options, as the recipe has them."""
+        values = self.components.recipe.values
+        section = (values["train"] or {}).get("evaluate") or values["evaluate"]
+        return list(section["metrics"])
+
+    def _made(self) -> dict[str, Any]:
         """Return how the samples were drawn, as results record it."""
         values = self.components.recipe.values
-        seed = self._sample.seed
+        seed, along = self._sample.seed, values["sample"]["path"]
         return {
             **values["sample"],
+            **({} if along is None else {"along": along}),
             "seed": self.components.seed if seed is None else seed,
             "weights": WEIGHTS,
             "count": self.settings.count,
-            "path": values["path"],
+            **codec_facts(self.components),
         }
 
 

@@ -16,15 +16,20 @@ from fmcore.testing.suite import CheckResult, Suite, run_suite
 
 if TYPE_CHECKING:
     from fmcore.testing.callback import CallbackSuite
+    from fmcore.testing.codec import CodecSuite
     from fmcore.testing.coupling import CouplingSuite
     from fmcore.testing.data import DatasetSuite
+    from fmcore.testing.extractor import ExtractorSuite
     from fmcore.testing.flow_map_solver import FlowMapSolverSuite
+    from fmcore.testing.guidance import GuidanceSuite
     from fmcore.testing.lr_schedule import LearningRateSuite
     from fmcore.testing.metric import MetricSuite
     from fmcore.testing.model import ModelSuite
     from fmcore.testing.objective import ObjectiveSuite
+    from fmcore.testing.operator import OperatorSuite
     from fmcore.testing.optimizer import OptimizerSuite
     from fmcore.testing.path import PathSuite
+    from fmcore.testing.restoration_solver import RestorationSolverSuite
     from fmcore.testing.solver import SolverSuite
     from fmcore.testing.source import SourceSuite
     from fmcore.testing.time import TimeSuite
@@ -36,28 +41,43 @@ SUITES: dict[str, str] = {
     "objective": "ObjectiveSuite",
     "model": "ModelSuite",
     "solver": "SolverSuite",
+    "guidance": "GuidanceSuite",
+    "operator": "OperatorSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
     "time": "TimeSuite",
     "optimizer": "OptimizerSuite",
     "lr_schedule": "LearningRateSuite",
     "callback": "CallbackSuite",
+    "codec": "CodecSuite",
+    "extractor": "ExtractorSuite",
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
+
+SOLVERS = {"jumps": "FlowMapSolverSuite", "restores": "RestorationSolverSuite"}
+"""The suites of solvers that follow no velocity, by the attribute that declares them."""
+
+SPECIAL = {"FlowMapSolverSuite": "flow_map_solver", "RestorationSolverSuite": "restoration_solver"}
+"""The modules of those suites."""
 
 __all__ = [
     "SUITES",
     "CallbackSuite",
     "CheckResult",
+    "CodecSuite",
     "CouplingSuite",
     "DatasetSuite",
+    "ExtractorSuite",
     "FlowMapSolverSuite",
+    "GuidanceSuite",
     "LearningRateSuite",
     "MetricSuite",
     "ModelSuite",
     "ObjectiveSuite",
+    "OperatorSuite",
     "OptimizerSuite",
     "PathSuite",
+    "RestorationSolverSuite",
     "SolverSuite",
     "SourceSuite",
     "Suite",
@@ -68,15 +88,17 @@ __all__ = [
 
 
 def suite_of(kind: str, component: type | None = None) -> type[Suite]:
-    """The suite for components of `kind`; a solver of flow maps (`jumps`) has one of its own."""
-    name = "FlowMapSolverSuite" if getattr(component, "jumps", False) else SUITES[kind]
-    suite: type[Suite] = __getattr__(name)
+    """The suite for components of `kind`; solvers of flow maps (`jumps`) and solvers that restore
+    measurements (`restores`) have suites of their own.
+    """
+    special = [suite for flag, suite in SOLVERS.items() if getattr(component, flag, False)]
+    suite: type[Suite] = __getattr__(special[0] if special else SUITES[kind])
     return suite
 
 
 def __getattr__(name: str) -> Any:
-    if name == "FlowMapSolverSuite":
-        return importlib.import_module("fmcore.testing.flow_map_solver").FlowMapSolverSuite
+    if name in SPECIAL:
+        return getattr(importlib.import_module(f"fmcore.testing.{SPECIAL[name]}"), name)
     for kind, suite in SUITES.items():
         if suite == name:
             return getattr(importlib.import_module(f"fmcore.testing.{kind}"), name)

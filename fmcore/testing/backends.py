@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from torch import Tensor
 
-from fmcore.solving import FixedSolver, Problem
+from fmcore.solving import FixedSolver, Problem, Solution
+from fmcore.solving.backends import select
 from fmcore.solving.backends.cuda_graph import GraphedSteps, Recorder
 from fmcore.solving.backends.fused import execute_fused
 from fmcore.solving.backends.kernels import best_kernel
+from fmcore.solving.fixed.plan import Plan
 from fmcore.testing.checks import require, require_close, skip
 from fmcore.testing.flows import Decay, StraightPath, starts
 
@@ -27,27 +30,37 @@ class BackendChecks:
     """Checks of solvers with a plan; part of `SolverSuite`."""
 
     def test_backends_give_the_eager_answer(self) -> None:
-        """The fused and the recorded backend give the solver's result up to rounding, also with a
-        condition and at requested times.
+        """The solver runs its plan by the selected backend; the fused and the recorded backend give
+        the eager result up to rounding, also with a condition and at requested times.
         """
-        solver, field, x0 = _planned(self), Decay(), starts(4)
+        solver, x0 = replace(_planned(self), backend="eager"), starts(4)
         rate = starts(4)[:, 0]
         problem = Problem(
-            field, x0, *ENDS, path=PATH, condition={"rate": rate}, times=(0.5,), seed=3
+            Decay(), x0, *ENDS, path=PATH, condition={"rate": rate}, times=(0.5,), seed=3
         )
-        plan = solver.plan(*ENDS, PATH, (0.5,))
         wanted = solver.solve(problem)
+        require(wanted.trajectory is not None, "the problem has times, and trajectory is None")
         kernel = best_kernel(x0.device)
-        steps = GraphedSteps(field, kernel, run_again)
-        for name, found in (
-            ("fused", execute_fused(plan, problem, kernel)),
-            ("graph", steps.execute(plan, problem)),
-            ("graph, a second time", steps.execute(plan, problem)),
+        recorded: list[tuple[Any, GraphedSteps]] = []
+
+        def graph(plan: Plan, problem: Problem) -> Solution:
+            if not recorded:
+                made = GraphedSteps(problem.field, kernel, run_again)
+                recorded.append((problem.field, made))
+            # a solver that wraps the field gives an equal one at every solve, not the same
+            field, steps = recorded[0]
+            return steps.execute(plan, replace(problem, field=field))
+
+        for name, backend in (
+            ("fused", lambda plan, problem: execute_fused(plan, problem, kernel)),
+            ("graph", graph),
+            ("graph, a second time", graph),
         ):
+            found, calls = _solved_by(backend, solver, problem)
+            require(calls > 0, "`solve` does not run a plan by `fmcore.solving.execute_by`")
             require_close(found.x, wanted.x, f"x by {name}", rtol=1e-9, atol=1e-9)
             require(
-                found.trajectory is not None and wanted.trajectory is not None,
-                f"the problem has times, and {name} returns no trajectory",
+                found.trajectory is not None, f"the problem has times, and {name} returns no states"
             )
             for ours, theirs in zip(_states(found), _states(wanted), strict=True):
                 require_close(ours, theirs, f"states by {name}", rtol=1e-9, atol=1e-9)
@@ -70,6 +83,23 @@ class BackendChecks:
             f"8 steps are of {counts[0]} kinds; with 11, and 11 of other lengths, there are "
             f"{counts[1]} and {counts[2]}: a step must not depend on the number of steps before it",
         )
+
+
+def _solved_by(
+    backend: Callable[[Plan, Problem], Solution], solver: FixedSolver, problem: Problem
+) -> tuple[Solution, int]:
+    """Return the solution with `backend` in place of the selected one, and how often it was asked.
+
+    The whole of `solve` runs, so that a solver may wrap the field or change the state around it.
+    """
+    asked = []
+
+    def execute(plan: Plan, problem: Problem, budget: int | None = None) -> Solution:
+        asked.append(plan)
+        return backend(plan, problem)
+
+    with patch.object(select, "execute", execute):
+        return solver.solve(problem), len(asked)
 
 
 def run_again() -> Recorder:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.path import Path, PathSample
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import Source
 from fmcore.testing.checks import generator, require, require_close, skip
 from fmcore.testing.times import inside
@@ -73,7 +74,8 @@ class BridgeChecks:
         path, n = _bridged(self.component()), 40_000
         t = inside(path, 5)
         for i, (a, b, g) in enumerate(zip(*self.moments(t), strict=True)):
-            z = path.bridge().sample(n, (1,), generator(i), dtype=torch.float64)  # type: ignore[union-attr]
+            rows = Rows(0, "bridge", i, range(n))
+            z = path.bridge().sample(rows, (1,), dtype=torch.float64)  # type: ignore[union-attr]
             x0, x1 = torch.full_like(z, 0.7), torch.full_like(z, -1.3)
             xt = path.sample(x0, x1, t[i].expand(n), z).xt
             error = float(xt.std()) / math.sqrt(n)

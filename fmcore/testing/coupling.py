@@ -11,6 +11,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.coupling import Coupling, Pairing
 from fmcore.interfaces.path import AffinePath, Coefficients
+from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import Condition, Source
 from fmcore.testing.checks import (
     generator,
@@ -29,9 +30,15 @@ BATCH = 24
 
 
 class CouplingSuite(ComponentChecks, Suite):
-    """Override `component()` to build the coupling."""
+    """Override `component()` to build the coupling, and `pairs` if x0 or x1 must be special."""
 
     interface = Coupling
+
+    def pairs(self, n: int, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return `n` distinct rows of noise and of data to pair, `(n, *shape)`, float64."""
+        g = generator(3 + seed)
+        x0 = torch.randn((n, *shape), generator=g, dtype=torch.float64)
+        return x0, 2 * torch.randn((n, *shape), generator=g, dtype=torch.float64) + 1
 
     def pair(
         self, x0: Tensor, x1: Tensor, condition: Condition | None = None, seed: int = 0
@@ -47,7 +54,13 @@ class CouplingSuite(ComponentChecks, Suite):
 
     def test_every_row_is_kept_once(self) -> None:
         """The returned rows of x0 and x1 are a permutation: none is dropped, repeated or changed,
-        for vectors and for images."""
+        for vectors and for images.  Rows of a side that `marginals` does not name may be dropped
+        and repeated, and are not changed."""
+        kept_sides = self.component().marginals
+        require(
+            set(kept_sides) <= {"x0", "x1"},
+            f"marginals is {kept_sides!r}: name 'x0' and 'x1', or those of them that are kept",
+        )
         for shape in ((2,), (3, 4, 4)):
             x0, x1 = _batch(self, shape)
             paired = self.pair(x0, x1)
@@ -60,10 +73,30 @@ class CouplingSuite(ComponentChecks, Suite):
                 unknown, distinct = int((kept < 0).sum()), len(torch.unique(kept))
                 require(unknown == 0, f"{unknown} rows of {name} are not among the input rows")
                 require(
-                    distinct == len(given),
+                    name not in kept_sides or distinct == len(given),
                     f"{name} is returned with {distinct} different rows of {len(given)}: "
-                    "a coupling permutes rows and does not draw with replacement",
+                    "a coupling permutes rows and does not draw with replacement, or leaves "
+                    f"'{name}' out of its `marginals`",
                 )
+
+    def test_pairs_cost_no_more_than_independent_ones(self) -> None:
+        """Where `cost` is declared, it is `(batch,)`, and its mean over the pairs is at most that
+        over all pairs of rows."""
+        coupling = self.component()
+        for seed in range(3):
+            x0, x1 = _batch(self, (2,), seed)
+            paired = self.pair(x0, x1, seed=seed)
+            found = coupling.cost(paired.x0, paired.x1)
+            if found is None:
+                skip(f"{type(coupling).__name__} declares no cost")
+            n = len(paired.x0)
+            require(tuple(found.shape) == (n,), f"the cost of {n} pairs is {tuple(found.shape)}")
+            every = coupling.cost(x0.repeat_interleave(len(x1), 0), x1.repeat(len(x0), 1)).mean()
+            require(
+                bool(found.mean() <= every * (1 + 1e-9)),
+                f"the pairs cost {float(found.mean()):.4g} on average, independent ones "
+                f"{float(every):.4g}",
+            )
 
     def test_conditions_stay_with_their_data(self) -> None:
         """Every row of x1 keeps all entries of its condition."""
@@ -125,11 +158,9 @@ class CouplingSuite(ComponentChecks, Suite):
         )
 
 
-def _batch(suite: CouplingSuite, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _batch(suite: CouplingSuite, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
     """Return as many distinct rows of noise and data as a pool of batches has."""
-    n, g = BATCH * max(1, suite.component().pool), generator(3)
-    x0 = torch.randn((n, *shape), generator=g, dtype=torch.float64)
-    return x0, 2 * torch.randn((n, *shape), generator=g, dtype=torch.float64) + 1
+    return suite.pairs(BATCH * max(1, suite.component().pool), shape, seed)
 
 
 def _places(found: Tensor, given: Tensor) -> Tensor:
@@ -154,13 +185,12 @@ class _FromCondition(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        return torch.randn((n, *shape), generator=generator, dtype=dtype)
+        return rows.normal(shape, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         return -0.5 * x.flatten(1).square().sum(1)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import re
 import sys
 import threading
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from fmcore.errors import DataError
+from fmcore.errors import ComponentError, DataError
 from fmcore.interfaces.dataset import Dataset
-from fmcore.testing.checks import require, require_equal, skip
+from fmcore.interfaces.rows import Rows
+from fmcore.testing.checks import require, require_close, require_equal, skip
 from fmcore.testing.suite import Suite
 
 __all__ = ["DatasetSuite"]
@@ -24,6 +27,12 @@ __all__ = ["DatasetSuite"]
 COMPARED_SAMPLES = 65_536
 """The most samples of a split that are compared with the other split; real datasets have
 millions."""
+
+COMPARED_PAIRS, COMPARED_ELEMENTS = 1024, 2**22
+"""The most samples, and the most numbers in them, whose distances are computed."""
+
+NEAR = 0.02
+"""The distance of almost equal samples, in distances between neighbours of one split."""
 
 CHANCE_REPEATS = 0.05
 """The largest share of samples that both splits may hold: real datasets repeat a few images, a leak
@@ -140,6 +149,61 @@ class DatasetSuite(Suite):
             again = torch.cat([value.flip(0), value[:1], value[:1]])
             require_equal(mixed[name], again, f"'{name}' in reverse order, with repeats")
 
+    def test_augmented_batches_have_points_of_the_declared_shape(self) -> None:
+        """`augmented` gives `x1` as float32 of the data's shape, and keeps the conditions."""
+        data = self.component()
+        batch = data.batch(_some(data))
+        found = data.augmented(dict(batch), _rows(len(_some(data))))
+        require(
+            found.keys() == batch.keys(),
+            f"augmented gives {sorted(found)}, and batch {sorted(batch)}",
+        )
+        for name, value in found.items():
+            wanted = batch[name].shape
+            require(
+                value.shape == wanted,
+                f"'{name}' has shape {tuple(value.shape)} once augmented, was {tuple(wanted)}",
+            )
+        kind = found["x1"].dtype
+        require(kind == torch.float32, f"x1 is {kind} once augmented, should be torch.float32")
+
+    def test_augmented_row_i_comes_from_row_i_and_its_numbers_alone(self) -> None:
+        """Row i of `augmented` is the same in any batch: it draws from `rows` alone."""
+        data, indices = self.component(), _some(self.component())
+        batch = data.batch(indices)  # read once: another check holds how batches are read
+        state = _global_randomness()
+        whole = data.augmented({k: v.clone() for k, v in batch.items()}, _rows(len(indices)))
+        again = data.augmented({k: v.clone() for k, v in batch.items()}, _rows(len(indices)))
+        require(_global_randomness() == state, "augmented drew from a global random generator")
+        for place in reversed(range(len(indices))):
+            row = {k: v[place : place + 1].clone() for k, v in batch.items()}
+            alone = data.augmented(row, Rows(0, "augmented", 0, [place]))
+            for name, value in whole.items():
+                require_equal(again[name], value, f"'{name}' augmented again by equal rows")
+                # not to the bit: a vectorised function may round the end of a batch in another way
+                require_close(
+                    alone[name][0],
+                    value[place],
+                    f"'{name}' of row {place} augmented alone, and in a batch",
+                    rtol=1e-6,
+                    atol=1e-6,
+                )
+
+    def test_sizes_are_the_lengths_of_the_examples(self) -> None:
+        """`sizes` is None or `(length,)` int64 on the CPU, all positive, the same for equal
+        options."""
+        sizes = self.component().sizes
+        if sizes is None:
+            skip("the examples are of one size")
+        length = self.component().length
+        require(
+            sizes.shape == (length,) and sizes.dtype == torch.int64 and sizes.device.type == "cpu",
+            f"sizes is {sizes.dtype} {tuple(sizes.shape)} on {sizes.device}, should be int64 "
+            f"({length},) on the CPU",
+        )
+        require(int(sizes.min()) > 0, f"sizes go down to {int(sizes.min())}, should be positive")
+        require_equal(self.component().sizes, sizes, "sizes of a second dataset with equal options")
+
     def test_batches_share_no_memory(self) -> None:
         """Writing into a batch does not change later batches."""
         data = self.component()
@@ -167,8 +231,24 @@ class DatasetSuite(Suite):
         other = _other(data)
         require(other.fingerprint != fingerprint, f"both splits have fingerprint {fingerprint}")
 
+    def test_fingerprint_depends_on_every_option(self) -> None:
+        """An option that changes the samples changes the fingerprint."""
+        data = self.component()
+        before = _content(data)
+        for option in dataclasses.fields(data):
+            for value in _other_values(data, option.name):
+                try:
+                    other = dataclasses.replace(data, **{option.name: value})
+                    changed = _content(other) != before
+                except (ComponentError, DataError, OSError, IndexError, ValueError):
+                    continue  # no value of this option, or one without files
+                require(
+                    not changed or other.fingerprint != data.fingerprint,
+                    f"{option.name}={value!r} gives other samples and the same fingerprint",
+                )
+
     def test_splits_share_no_example(self) -> None:
-        """No sample of one split is in the other."""
+        """No sample of one split is in the other, neither to the bit nor nearly."""
         data = self.component()
         here, there = (_examples(split) for split in (data, _other(data)))
         # points on a grid or tiny images can be equal by chance; a leak repeats all of a split
@@ -176,6 +256,11 @@ class DatasetSuite(Suite):
         require(
             shared <= CHANCE_REPEATS,
             f"{shared:.0%} of the smaller split's samples are in the other split too",
+        )
+        near = _near_share(data, _other(data))
+        require(
+            near <= CHANCE_REPEATS,
+            f"{near:.0%} of this split's samples are almost equal to one of the other split",
         )
 
     def test_with_split_is_reversible(self) -> None:
@@ -204,6 +289,10 @@ class DatasetSuite(Suite):
         raise AssertionError("missing files raise nothing")
 
 
+def _rows(n: int) -> Rows:
+    return Rows(0, "augmented", 0, range(n))
+
+
 def _some(data: Dataset) -> list[int]:
     """Return a few indices between the first and the last, unordered."""
     last = data.length - 1
@@ -228,6 +317,44 @@ def _examples(data: Dataset) -> set[bytes]:
         x1 = data.batch(indices[first : first + 512])["x1"]
         found.update(row.numpy().tobytes() for row in x1)
     return found
+
+
+def _content(data: Dataset) -> tuple[object, ...]:
+    """Return what tells the samples of two datasets apart: their number and a few of them."""
+    batch = data.batch(_some(data))
+    return data.length, *((name, value.numpy().tobytes()) for name, value in sorted(batch.items()))
+
+
+def _other_values(data: Dataset, option: str) -> Iterator[object]:
+    """Yield other values of an option that is a number, a flag or one of several names."""
+    value, hint = getattr(data, option), typing.get_type_hints(type(data)).get(option)
+    if option == "split":
+        return  # its fingerprint has a check of its own
+    if typing.get_origin(hint) is Literal:
+        yield from (choice for choice in typing.get_args(hint) if choice != value)
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        yield from (value + 1, max(1, value // 2))
+    elif isinstance(value, float):
+        yield from (1.5 * value, value / 2, value + 0.5)
+
+
+def _near_share(data: Dataset, other: Dataset) -> float:
+    """Return the share of samples of `data` that are far nearer to one of `other` than the samples
+    of `other` are to each other.
+    """
+    most = max(64, min(COMPARED_PAIRS, COMPARED_ELEMENTS // max(1, math.prod(data.shape))))
+    indices = range(0, min(data.length, other.length), -(-data.length // most))[:most]
+    if len(indices) < 2:
+        return 0.0
+    # the same indices of both, as a split that was changed a little keeps its order
+    here, there = (
+        torch.cat([split.batch([i])["x1"] for i in indices]).double().flatten(1)
+        for split in (data, other)
+    )
+    between = torch.cdist(there, there).fill_diagonal_(math.inf).amin(1).median()
+    return float((torch.cdist(here, there).amin(1) < NEAR * between).double().mean())
 
 
 def _global_randomness() -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
+from torch import Tensor
 
 from fmcore.errors import ComponentError, DataError, UserError
 from fmcore.interfaces.dataset import Dataset
@@ -20,7 +21,7 @@ from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
 from fmcore.registry import entry_of
 from fmcore.testing.checks import require, require_equal, skip
 from fmcore.testing.options import ComponentChecks
-from fmcore.testing.stub_data import data_sets, evaluation_of, points_of, rows_of
+from fmcore.testing.stub_data import GivenPoints, data_sets, evaluation_of, points_of, rows_of
 from fmcore.testing.suite import Suite
 
 __all__ = ["MetricSuite"]
@@ -30,6 +31,9 @@ COUNT = 16
 
 RTOL, ATOL = 1e-4, 1e-6
 """The tolerance for other batches and orders: rounding of a network in float32."""
+
+KNOWN = 1e-4
+"""The tolerance, relative and absolute, of the values of `known`."""
 
 UNEVEN = (range(5), range(5, 6), range(6, COUNT))
 
@@ -59,6 +63,30 @@ class MetricSuite(ComponentChecks, Suite):
             + "\n  ".join(refusals)
         )
 
+    def known(self) -> Sequence[tuple[Tensor, Tensor, float]]:
+        """Return cases whose value is known: samples and data, both `(count, *shape)` float32, and
+        the value, which the metric must give within `KNOWN`.  None by default.
+
+        Without a case, nothing tells a metric from its multiple: override it.
+        """
+        return ()
+
+    def test_known_values(self) -> None:
+        """The metric has the values of `known`, such as the distance of two shifted sets."""
+        cases = self.known()
+        if not cases:
+            skip("no known value: override known()")
+        for x, points, wanted in cases:
+            indices = torch.arange(len(x))
+            batch = MetricBatch(indices=indices, x=x, levels=None, nfe=torch.full_like(indices, 8))
+            with _evaluation(GivenPoints(points.tolist())) as evaluation:
+                results = _measured(self.component(), evaluation, [batch])
+            value = next(iter(results.values())).value
+            require(
+                math.isclose(value, wanted, rel_tol=KNOWN, abs_tol=KNOWN),
+                f"{next(iter(results))} is {value:.6g}, should be {wanted:.6g}",
+            )
+
     def test_check_refuses_with_a_reason(self) -> None:
         """`check` raises only ComponentError and DataError, with a message."""
         for data in data_sets():
@@ -77,6 +105,19 @@ class MetricSuite(ComponentChecks, Suite):
             again = _measured(metric, evaluation, [self._rows(range(COUNT // 2))])
             fresh = _measured(self.component(), evaluation, [self._rows(range(COUNT // 2))])
         _require_same(again, fresh, "after other rows and begin()")
+
+    def test_begin_takes_the_new_evaluation(self) -> None:
+        """After an evaluation on other data, the results are those of a new metric: its reference
+        is that of the last `begin`."""
+        data = self.data()
+        batch = self._rows(range(COUNT))
+        with _evaluation(_other(data)) as other, _evaluation(data) as given:
+            metric = self.component()
+            _measured(metric, other, [batch])
+            again = _measured(metric, given, [batch])
+        with _evaluation(data) as given:
+            fresh = _measured(self.component(), given, [batch])
+        _require_same(again, fresh, "after an evaluation on other data")
 
     def test_results_do_not_depend_on_batching(self) -> None:
         """The same rows in one batch, in uneven batches and one by one give the same results."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final, get_args
 
 import torch
@@ -167,6 +167,34 @@ class ObjectiveSuite(ComponentChecks, Suite):
                 objective.losses(net, batch.path, _row_of(batch, i))[name] for i in range(len(loss))
             ]
             require_close(loss, torch.cat(alone), f"'{name}' of rows together and one by one")
+
+    def test_losses_do_not_count_padding(self) -> None:
+        """With a `mask` in the condition, the losses of a row are those of the row cut to the
+        elements that exist."""
+        objective, whole = self.component(), self.batch(4, (2, 6))
+        lengths = torch.tensor([6, 1, 4, 2])
+        mask = (torch.arange(6) < lengths[:, None, None]).double()
+        padded = replace(whole, x0=whole.x0 * mask, x1=whole.x1 * mask, condition={"mask": mask})
+        net = FunctionNet(_some_field)
+        for i, length in enumerate(lengths.tolist()):
+            row = replace(_row_of(padded, i), condition={"mask": mask[i : i + 1]})
+            short = replace(
+                row,
+                x0=row.x0[..., :length],
+                x1=row.x1[..., :length],
+                z=None if row.z is None else row.z[..., :length],
+                condition={"mask": mask[i : i + 1, :, :length]},
+            )
+            found = objective.losses(net, row.path, row)
+            for name, loss in objective.losses(net, short.path, short).items():
+                require_close(
+                    found[name],
+                    loss,
+                    f"'{name}' of a row padded from {length} to 6 elements, and without padding "
+                    "(Batch.mean averages over the mask)",
+                    rtol=1e-5,
+                    atol=1e-7,
+                )
 
     def test_flow_maps_have_no_loss_at_the_exact_map(self) -> None:
         """With one data point, the losses of a flow map are 0 at the exact map and not at its

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from fmcore.interfaces.path import Path
+from fmcore.interfaces.rows import Rows
 from fmcore.testing.affine import AffineChecks
 from fmcore.testing.bridge import BridgeChecks, joined
 from fmcore.testing.checks import (
-    generator,
     require,
     require_close,
     require_equal,
@@ -32,9 +32,9 @@ class PathSuite(AffineChecks, BridgeChecks, TrajectoryChecks, ComponentChecks, S
 
     def pairs(self, n: int, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return `n` draws of x0, from the path's noise, and of x1: `(n, *shape)`, float64."""
-        g = generator(seed)
-        x0 = self.component().noise().sample(n, shape, g, dtype=torch.float64)
-        return x0, 0.5 + 0.7 * torch.randn((n, *shape), generator=g, dtype=torch.float64)
+        rows = Rows(seed, "pairs", 0, range(n))
+        x0 = self.component().noise().sample(rows, shape, dtype=torch.float64)
+        return x0, 0.5 + 0.7 * rows.normal(shape, torch.float64)
 
     def test_takes_every_shape(self) -> None:
         """Numbers, vectors and images work, also if the batch is as large as an image is wide: time

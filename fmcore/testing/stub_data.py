@@ -19,7 +19,7 @@ from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Regression
 from fmcore.interfaces.path import AffinePath, Coefficients, Path, Quantity
 
-__all__ = ["Pictures", "Points", "data_sets", "evaluation_of", "rows_of"]
+__all__ = ["GivenPoints", "Pictures", "Points", "data_sets", "evaluation_of", "rows_of"]
 
 HELD_OUT = 10_000
 """Added to the index of a held-out sample to give its seed."""
@@ -43,6 +43,29 @@ class Points(Dataset):
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         return {"x1": self.contrast * torch.stack([_noise(self, i) for i in indices])}
+
+
+@final
+@dataclass(frozen=True)
+class GivenPoints(Dataset):
+    """The points given, in both splits."""
+
+    points: list[list[float]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.points[0]),)
+
+    @property
+    def length(self) -> int:
+        return len(self.points)
+
+    @property
+    def fingerprint(self) -> str:
+        return f"points {self.points} {self.split}"
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        return {"x1": torch.tensor([self.points[i] for i in indices])}
 
 
 @final
@@ -116,7 +139,7 @@ def points_of(batch: MetricBatch, data: Dataset) -> Tensor:
     """Return the points of model space of a batch of samples, float32."""
     if batch.levels is None or data.levels is None:
         return torch.empty(0) if batch.x is None else batch.x
-    return from_levels(batch.levels, data.levels, "none", torch.Generator())
+    return from_levels(batch.levels, data.levels, "none")
 
 
 def _noise(data: Dataset, index: int) -> Tensor:

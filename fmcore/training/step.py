@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -23,7 +24,7 @@ from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.net import Batch, Net
 from fmcore.interfaces.objective import Objective
-from fmcore.interfaces.path import Path
+from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
 
 __all__ = ["Step"]
@@ -75,7 +76,7 @@ class Step(nn.Module):
 
         Raises ComponentError if objective or network give other losses than they declare.
         """
-        with torch.autocast(x1.device.type, enabled=False):
+        with _outside_autocast(x1.device):
             with self.autocast(x1.device):
                 prepared = self.model.prepare(condition, x1)
             batch = _cropped(Batch(self.path, x0, x1, z, condition, draws), prepared.crop)
@@ -90,19 +91,20 @@ class Step(nn.Module):
                     f"{type(self.model).__name__} gave the losses {list(losses)}, but declare "
                     f"{list(self.loss_names)}"
                 )
-            means = torch.stack([losses[name].float().mean() for name in self.loss_names])
-            return (means * self._weights(means)).sum(), means.detach()
+            means = [losses[name].float().mean() for name in self.loss_names]
+            # weights of 1 take no operation: on a small network a step is mostly operations
+            weighted = [
+                mean if weight == 1 else weight * mean
+                for weight, mean in zip(self.loss_weights, means, strict=True)
+            ]
+            total = weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum()
+            return total, torch.stack([mean.detach() for mean in means])
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The precision of the network."""
         if self.precision == torch.float32:
             return nullcontext()
         return torch.autocast(device.type, dtype=self.precision)
-
-    def _weights(self, means: Tensor) -> Tensor:
-        if all(weight == 1 for weight in self.loss_weights):
-            return torch.ones_like(means)
-        return means.new_tensor(self.loss_weights)
 
 
 @final
@@ -133,7 +135,7 @@ class _BoundNet:
     ) -> tuple[Tensor, Tensor]:
         # Two passes.  A forward-mode pass that keeps a graph fails with fused attention, with
         # recomputed activations and with bfloat16 convolutions, and undoes torch.compile.
-        state = torch.get_rng_state() if self.step.has_dropout else None
+        state = _random_state(x.device) if self.step.has_dropout else None
         value = self(x, t, until=until)
         points, tangents = [x.detach(), t.detach()], [dx.detach(), dt.detach()]
         if until is not None:
@@ -169,7 +171,7 @@ class _BoundNet:
         if name not in self.step.teachers:
             known = ", ".join(self.step.teachers) or "none"
             raise ComponentError(f"no teacher '{name}'; teachers of this objective: {known}")
-        return self.step.teachers[name]
+        return _BoundTeacher(self.step.teachers[name], self.raw)
 
     def _run(self, x: Tensor, t: Tensor, until: Tensor | None) -> Tensor:
         more = {} if until is None else {"until": until}
@@ -215,6 +217,62 @@ class _BoundNet:
             finally:
                 if training:
                     model.train()
+
+
+@final
+@dataclass
+class _BoundTeacher:
+    """Another run's field with one batch's condition (see `Net.teacher`)."""
+
+    field: Predictor
+    raw: Condition | None
+
+    @property
+    def model(self) -> VectorField:
+        return self.field.model
+
+    @property
+    def path(self) -> Path:
+        return self.field.path
+
+    @property
+    def nfe(self) -> int:
+        return self.field.nfe
+
+    @property
+    def forwards(self) -> int:
+        return self.field.forwards
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        return self.field(x, t, self._of(condition))
+
+    @torch.no_grad()
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        target: Quantity = "velocity",
+    ) -> Tensor:
+        return self.field.predict(x, t, self._of(condition), target)
+
+    @torch.no_grad()
+    def jump(
+        self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
+    ) -> Tensor:
+        return self.field.jump(x, t, until, self._of(condition))
+
+    @torch.no_grad()
+    def prepare(self, condition: Condition | None) -> Condition | None:
+        return self.field.prepare(condition)
+
+    def _of(self, condition: Condition | None) -> Condition | None:
+        return self._prepared if condition is None else condition
+
+    @cached_property
+    def _prepared(self) -> Condition | None:
+        return self.prepare(self.raw)
 
 
 @final
@@ -268,6 +326,18 @@ def _cropped(batch: Batch, crop: tuple[Tensor, int] | None) -> Batch:
     return replace(batch, x0=cut(batch.x0), x1=cut(batch.x1), z=z, condition=condition)
 
 
+def _outside_autocast(device: torch.device) -> AbstractContextManager[object]:
+    # where there is none to leave, entering a context at every step is a cost alone
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def _random_state(device: torch.device) -> Tensor:
+    """The state of the generator that dropout on `device` draws from."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
 @contextmanager
 def _same_random_numbers(state: Tensor | None, device: torch.device) -> Iterator[None]:
     """Let dropout repeat the masks that it drew from `state` on."""
@@ -275,5 +345,8 @@ def _same_random_numbers(state: Tensor | None, device: torch.device) -> Iterator
         yield
         return
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.set_rng_state(state)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        else:
+            torch.set_rng_state(state)
         yield

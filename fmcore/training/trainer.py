@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fmcore.errors import CheckpointError, ComponentError
 from fmcore.interfaces.callback import TrainingView
+from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.randomness import stream_seed
 from fmcore.interfaces.tensors import to_device
@@ -28,24 +29,15 @@ from fmcore.training.ema import MovingAverage, Power, parts_of, profiles_of
 from fmcore.training.fsdp import copy_shard_, full_tensor, gather_full, shard
 from fmcore.training.lr_schedule import learning_rate
 from fmcore.training.optimizers import Optimizers
+from fmcore.training.stats import StepStats
 from fmcore.training.step import Step
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["StepStats", "Trainer"]
+__all__ = ["Trainer"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass
-class StepStats:
-    """Sums of loss and gradient norm since they were last read, on the device."""
-
-    loss: Tensor
-    norm: Tensor
-    named: Tensor  # of each loss, unweighted
-    steps: int = 0
 
 
 @final
@@ -53,15 +45,20 @@ class Trainer:
     """The network, its optimizer and its moving averages after `step` steps."""
 
     def __init__(
-        self, model: VectorField, batches: Batches, settings: Train, accelerator: Accelerator
+        self,
+        model: VectorField,
+        batches: Batches,
+        settings: Train,
+        accelerator: Accelerator,
+        teachers: Mapping[str, Predictor] | None = None,
     ) -> None:
         self.settings = settings
-        self.batches = batches
+        self.batches = replace(batches, device=accelerator.device)
         self.accelerator = accelerator
         self.step = 0
         self.model = model.to(accelerator.device).train()
         self._layout = torch.preserve_format
-        if settings.channels_last and len(batches.data.shape) == 3:
+        if settings.channels_last and len(batches.shape) == 3:
             self._layout = torch.channels_last
             self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.sharded = settings.fsdp and accelerator.num_processes > 1
@@ -76,6 +73,7 @@ class Trainer:
             precision=PRECISIONS[settings.precision],
             layout=self._layout,
             loss_weights=settings.loss_weights,
+            teachers=teachers,
         )
         # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
         self.wrapped: nn.Module = accelerator.prepare_model(
@@ -100,9 +98,10 @@ class Trainer:
         self.numbers: dict[str, float] = {}
         """The callbacks' numbers of the last step, by `CALLBACK/NAME`."""
         self._rows = _rows_of_process(settings, accelerator)
-        # on the device, as the sums are: reading a loss at every step would wait for the device
-        self._first_bad = torch.full((), -1, dtype=torch.int64, device=accelerator.device)
-        self._stats = self._empty()
+        self._parameters = list(self.model.parameters())  # a walk through the modules at every step
+        # A loss scaler skips a step whose scaled gradient overflows, and lowers the scale: such a
+        # gradient is expected.
+        self._stats = StepStats(accelerator.device, finite_norms=accelerator.scaler is None)
 
     def train_step(self) -> None:
         """Take one optimizer step on the effective batch of this step."""
@@ -112,16 +111,20 @@ class Trainer:
                 stream_seed(self.batches.seed, "dropout", self.step, self.accelerator.process_index)
             )
         micro = [self._backward(rows, last=rows is self._rows[-1]) for rows in self._rows]
-        loss = torch.stack([total for total, _ in micro]).mean()
-        named = torch.stack([means for _, means in micro]).mean(0)
+        loss, named = micro[0]
+        if len(micro) > 1:
+            loss = torch.stack([total for total, _ in micro]).mean()
+            named = torch.stack([means for _, means in micro]).mean(0)
         self.accelerator.unscale_gradients(self.prepared)
         called = self.callbacks.due(self.step + 1)
         # before clipping: the gradients are those of the loss
         self.numbers = self._call("after_backward", self.step) if called else {}
         norm = self._clip()
-        self.prepared.step()
-        self.prepared.zero_grad(set_to_none=True)
-        self._count(loss, norm, named)
+        # accelerate's wrapper, which searches for a package at every step, is for the scaler alone
+        updated = self.prepared if self.accelerator.scaler else self.prepared.optimizer
+        updated.step()
+        updated.zero_grad(set_to_none=True)
+        self._stats.add(self.step, loss, norm, named)
         self.step += 1
         for average in self.averages.values():
             average.update(self.step)
@@ -133,11 +136,9 @@ class Trainer:
 
         Waits for the device.
         """
-        stats, self._stats = self._stats, self._empty()
-        sums = torch.cat([stats.loss[None], stats.norm[None], stats.named])
-        means = self.accelerator.reduce(sums, reduction="mean") / max(1, stats.steps)
-        loss, norm, *named = means.tolist()
         names = self.losses.loss_names
+        means = self.accelerator.reduce(self._stats.means(len(names)), reduction="mean")
+        loss, norm, *named = means.tolist()
         each = {f"loss/{n}": v for n, v in zip(names, named, strict=True)} if named[1:] else {}
         return {"loss": loss, **each, "grad_norm": norm}
 
@@ -146,7 +147,7 @@ class Trainer:
 
         Waits for the device.
         """
-        steps = self.accelerator.gather(self._first_bad.reshape(1)).tolist()
+        steps = self.accelerator.gather(self._stats.first_bad().reshape(1)).tolist()
         return min((step for step in steps if step >= 0), default=None)
 
     def weights(self) -> dict[str, Tensor]:
@@ -207,7 +208,8 @@ class Trainer:
         with self._gradient_sync(last):
             loss, named = self.loss(rows)
             # micro-batches are of equal size: the mean of their means is the mean of the batch
-            self.accelerator.backward(loss / len(self._rows))
+            shares = len(self._rows)
+            self.accelerator.backward(loss if shares == 1 else loss / shares)
         return loss.detach(), named
 
     @contextmanager
@@ -235,11 +237,13 @@ class Trainer:
 
         pairs = self.batches.pairs(step, rows)
         z = self.batches.bridge(step, rows)
+        drawn = self.batches.network_draws(self.model.draws, step, rows)
+        condition = {**(pairs.condition or {}), **drawn} or None
         return (
             to_device(pairs.x0, device),
             to_device(pairs.x1, device),
             None if z is None else to_device(z, device),
-            pairs.condition and sent(pairs.condition),
+            condition and sent(condition),
             sent(self.batches.draws(step, rows)),
         )
 
@@ -288,30 +292,13 @@ class Trainer:
     def _clip(self) -> Tensor:
         # without a limit, clipping at infinity still gives the norm, in the same fused call
         limit = self.settings.grad_clip if self.settings.grad_clip is not None else float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit, foreach=True)
         return full_tensor(norm)
-
-    def _count(self, loss: Tensor, norm: Tensor, named: Tensor) -> None:
-        good = torch.isfinite(norm)
-        self._stats.loss += loss
-        self._stats.named += named
-        self._stats.norm += torch.where(good, norm, 0)
-        self._stats.steps += 1
-        bad = ~torch.isfinite(loss)
-        # A loss scaler skips a step whose scaled gradient overflows, and lowers the scale: such a
-        # gradient is expected.
-        if self.accelerator.scaler is None:
-            bad |= ~good
-        self._first_bad.masked_fill_(bad & (self._first_bad < 0), self.step)
 
     def _gathered(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the full tensors, in the process that writes them."""
         keep = self.accelerator.is_main_process
         return {name: gather_full(tensor, keep=keep) for name, tensor in tensors.items()}
-
-    def _empty(self) -> StepStats:
-        zero = torch.zeros((), device=self.accelerator.device)
-        return StepStats(zero, zero.clone(), zero.new_zeros(len(self.losses.loss_names)))
 
 
 def _rows_of_process(settings: Train, accelerator: Accelerator) -> list[range]:

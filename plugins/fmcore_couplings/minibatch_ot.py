@@ -53,6 +53,9 @@ class MinibatchOT(Coupling):
                 "which coupling 'minibatch_ot' would separate: use coupling 'independent'"
             )
 
+    def cost(self, x0: Tensor, x1: Tensor) -> Tensor:
+        return (_float64(x0) - _float64(x1)).square().sum(1)
+
     def pair(
         self, x0: Tensor, x1: Tensor, generator: torch.Generator, condition: Condition | None = None
     ) -> Pairing:

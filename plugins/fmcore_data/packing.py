@@ -3,6 +3,7 @@
     OUT/manifest.json       what it is, and where it came from
     OUT/train.images.npy    uint8 (count, channels, height, width)
     OUT/train.labels.npy    int64 (count,), where there are labels
+    OUT/train.latents.npy   float32 (count, *latent shape), where a codec encoded the images
     OUT/test....            likewise
 
 Any image data set can be packed; `numpy.load(..., mmap_mode="r")` opens the arrays anywhere.
@@ -12,15 +13,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import numpy.lib.format as npy
 import numpy.typing as npt
+import torch
 
-from fmcore import ImageDataset, Split, image_fingerprint
+from fmcore import Codec, ImageDataset, Rows, Split, image_fingerprint
 from fmcore.errors import DataError, MissingSplitError
 from fmcore.runs.files import json_object, locked, writable, write_json
 
@@ -29,6 +31,8 @@ __all__ = ["MANIFEST", "Packed", "Progress", "pack", "unpacked"]
 FORMAT = "fmcore packed images 1"
 MANIFEST = "manifest.json"
 CHUNK = 1_024
+ENCODED = 64
+"""Images encoded at once: a large autoencoder keeps many activations of each."""
 
 MOST_CLASSES = 1_000_000
 """More than any labelled set has: a network makes a row of weights for each."""
@@ -48,6 +52,9 @@ class Packed:
     classes: int
     fingerprint: str
     description: str
+    latents: npt.NDArray[np.float32] | None = None
+    codec: str = ""
+    """The fingerprint of the codec of the latents."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class _Entry:
     labels: bool
     fingerprint: str
     description: str
+    latent_shape: tuple[int, ...] = ()
+    codec: str = ""
 
 
 def pack(
@@ -69,11 +78,14 @@ def pack(
     splits: Sequence[Split] = ("train", "test"),
     source: dict[str, Any] | None = None,
     progress: Progress = lambda split, done, count: None,
+    codec: Codec | None = None,
 ) -> dict[str, Any]:
     """Write `splits` of `data` to the new folder `out`, and return its manifest.
 
-    `source` goes into the manifest: where the images came from.  The folder appears when it is
-    whole; a full disk leaves nothing.  Raises DataError if `out` exists or a split cannot be read.
+    With a `codec`, the latents of the images are written too: each is encoded once, as `augmented`
+    gives it without a flip.  `source` goes into the manifest: where the images came from.  The
+    folder appears when it is whole; a full disk leaves nothing.  Raises DataError if `out` exists
+    or a split cannot be read.
     """
     part = out.with_name(f"{out.name}.part")
     busy = f"{out}: another process is packing images into this folder; wait for it"
@@ -84,7 +96,7 @@ def pack(
             shutil.rmtree(part)  # what a killed process left
         part.mkdir(parents=True)
         try:
-            entries = {s: asdict(_write(data.with_split(s), part, progress)) for s in splits}
+            entries = {s: asdict(_write(data.with_split(s), part, progress, codec)) for s in splits}
             manifest = {"format": FORMAT, "splits": entries, "source": source or {}}
             write_json(part / MANIFEST, manifest)
             part.rename(out)
@@ -109,11 +121,27 @@ def unpacked(root: Path, split: Split) -> Packed:
             f"the '{split}' images in {root} are not those that were packed: their fingerprint is "
             f"{found}, the manifest's {entry.fingerprint}; pack them again"
         )
-    return Packed(pixels, labels, entry.levels, entry.classes, found, entry.description)
+    latents = (
+        _array(root / f"{split}.latents.npy", (entry.count, *entry.latent_shape), np.float32)
+        if entry.codec
+        else None
+    )
+    return Packed(
+        pixels,
+        labels,
+        entry.levels,
+        entry.classes,
+        found,
+        entry.description,
+        latents,
+        entry.codec,
+    )
 
 
-def _write(data: ImageDataset, folder: Path, progress: Progress) -> _Entry:
-    """Write one split: images as they are read, then labels."""
+def _write(
+    data: ImageDataset, folder: Path, progress: Progress, codec: Codec | None = None
+) -> _Entry:
+    """Write one split: images as they are read, then labels and latents."""
     count, shape = data.length, tuple(data.shape)
     labels = np.empty(count, np.int64) if data.classes else None
     file = folder / f"{data.split}.images.npy"
@@ -130,9 +158,31 @@ def _write(data: ImageDataset, folder: Path, progress: Progress) -> _Entry:
         np.save(folder / f"{data.split}.labels.npy", labels, allow_pickle=False)
     pixels = _array(file, (count, *shape), np.uint8)
     fingerprint = image_fingerprint(count, shape, labels, lambda rows: pixels[rows])
-    return _Entry(
-        count, shape, data.levels, data.classes, labels is not None, fingerprint, data.description
-    )
+    facts = (count, shape, data.levels, data.classes, labels is not None)
+    entry = _Entry(*facts, fingerprint, data.description)
+    if codec is None or not count:
+        return entry
+    latent_shape = _encode(data, codec, folder / f"{data.split}.latents.npy", progress)
+    return replace(entry, latent_shape=latent_shape, codec=codec.fingerprint)
+
+
+def _encode(data: ImageDataset, codec: Codec, file: Path, progress: Progress) -> tuple[int, ...]:
+    """Write the latents of every image of `data`, and return the shape of one."""
+    plain = replace(data, flip=False)
+    shape = tuple(codec.shape(tuple(data.shape)))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with file.open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (data.length, *shape)}
+        npy.write_array_header_1_0(stream, header)
+        for first in range(0, data.length, ENCODED):
+            indices = range(first, min(first + ENCODED, data.length))
+            rows = Rows(0, "pack", 0, indices, device)
+            x1 = data.batch(indices)["x1"].to(device)
+            with torch.no_grad():
+                latents = codec.encode(plain.augmented({"x1": x1}, rows)["x1"], rows)
+            stream.write(latents.float().cpu().numpy().astype("<f4").tobytes())
+            progress(data.split, indices.stop, data.length)
+    return shape
 
 
 def _batches(data: ImageDataset) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -168,12 +218,15 @@ def _entry(root: Path, split: Split) -> _Entry:
 def _checked(entry_json: Any, file: Path) -> _Entry:
     """Return the entry of a split.  Raises DataError unless `pack` could have written it."""
     try:
-        entry = _Entry(**{**entry_json, "shape": tuple(entry_json["shape"])})
-    except (TypeError, KeyError) as error:
+        latent = tuple(entry_json.get("latent_shape", ()))
+        entry = _Entry(
+            **{**entry_json, "shape": tuple(entry_json["shape"]), "latent_shape": latent}
+        )
+    except (AttributeError, TypeError, KeyError) as error:
         raise DataError(f"{file} is damaged: {error}") from error
-    numbers = (entry.count, *entry.shape, entry.classes, entry.levels)
+    numbers = (entry.count, *entry.shape, *entry.latent_shape, entry.classes, entry.levels)
     sound = all(type(number) is int and number >= 0 for number in numbers)
-    texts = isinstance(entry.fingerprint, str) and isinstance(entry.description, str)
+    texts = all(isinstance(t, str) for t in (entry.fingerprint, entry.description, entry.codec))
     few = sound and 2 <= entry.levels <= 256 and entry.classes <= MOST_CLASSES
     if not (few and texts and len(entry.shape) == 3):
         raise DataError(f"{file} is damaged: it describes no images of 256 levels")

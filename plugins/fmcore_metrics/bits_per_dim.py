@@ -21,8 +21,8 @@ from fmcore import (
     Result,
     RowMetric,
     Rows,
+    RowValues,
     Solver,
-    generator_for,
 )
 from fmcore.interfaces.levels import Dequantize, dequantized, offset_bits
 from fmcore_metrics.log_likelihood import (
@@ -31,6 +31,7 @@ from fmcore_metrics.log_likelihood import (
     Precision,
     Probe,
     in_precision,
+    refuse_mask,
     standard_error,
 )
 
@@ -54,6 +55,7 @@ class BitsPerDim(RowMetric):
     """
 
     consumes = "data"
+    density = True
 
     divergence: Divergence = "auto"
     n_probes: Annotated[int, Gt(0)] = 1
@@ -78,6 +80,7 @@ class BitsPerDim(RowMetric):
                 f"bits_per_dim needs data with levels, such as 8-bit images; {type(data).__name__} "
                 "gives continuous values, whose likelihood is a density: use metric 'nll'"
             )
+        refuse_mask(data, "bits_per_dim")
         if self.solver is not None:
             self.solver.check(path)
 
@@ -100,7 +103,7 @@ class BitsPerDim(RowMetric):
         ]
         return {name: torch.stack([d[name] for d in draws], dim=1) for name in draws[0]}
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if not len(rows):
             raise DataError("bits_per_dim: there is no image to measure")
         by_draws = {k: self._result(k, rows, evaluation) for k in self.dequantisation_samples}
@@ -109,7 +112,7 @@ class BitsPerDim(RowMetric):
             results |= {f"bits_per_dim_k{k}": result for k, result in by_draws.items()}
         return results
 
-    def _result(self, draws: int, rows: Rows, evaluation: Evaluation) -> Result:
+    def _result(self, draws: int, rows: RowValues, evaluation: Evaluation) -> Result:
         dimension = math.prod(evaluation.data.shape)
         offset = offset_bits(_levels(evaluation), _dequantize(evaluation))
         log_p = rows["log_prob"][:, :draws].logsumexp(dim=1) - math.log(draws)
@@ -141,17 +144,9 @@ class BitsPerDim(RowMetric):
 
 def _points(levels: Tensor, batch: MetricBatch, evaluation: Evaluation, draw: int) -> Tensor:
     """Return dequantised images, `(batch, *shape)`, float64: equal for either precision."""
-    return torch.cat(
-        [
-            dequantized(
-                k[None],
-                _levels(evaluation),
-                _dequantize(evaluation),
-                generator_for(evaluation.seed, "dequantise", index, draw),
-                torch.float64,
-            )
-            for k, index in zip(levels.cpu(), batch.indices.tolist(), strict=True)
-        ]
+    rows = Rows(evaluation.seed, "dequantise", draw, batch.indices.tolist())
+    return dequantized(
+        levels.cpu(), _levels(evaluation), _dequantize(evaluation), rows, torch.float64
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 from annotated_types import Gt
 from torch import Tensor
@@ -36,10 +35,6 @@ class Coverage(PointsMetric):
     @property
     def name(self) -> str:
         return "coverage"
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {"neighbours": self.neighbours}
 
     def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
         neighbours = min(self.neighbours, len(real) - 1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -31,10 +30,6 @@ class EnergyDistance(PointsMetric):
     @property
     def name(self) -> str:
         return "energy_distance"
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {}
 
     def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
         # Any centre gives the same value; a median keeps its digits where the data hold outliers.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from fmcore_metrics.frechet import FrechetMetric
-from fmcore_metrics.lite0_space import Lite0Metric
+from fmcore_metrics.named import Lite0Metric
 
 __all__ = ["FDLite0"]
 

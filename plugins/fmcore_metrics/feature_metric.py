@@ -1,4 +1,4 @@
-"""A metric that compares samples with a split of the data in the feature space of a network."""
+"""A metric that compares samples with a split of the data in the features of an extractor."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from typing import Annotated, Any, ClassVar, final
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
-from fmcore_metrics.feature_space import Space
+from fmcore import (
+    DataError,
+    Dataset,
+    Evaluation,
+    Extractor,
+    MetricBatch,
+    Path,
+    Result,
+    RowMetric,
+    RowValues,
+)
+from fmcore_metrics.chunks import Features, features_of
 from fmcore_metrics.reference import (
     Content,
     Reference,
     ReferenceSplit,
     require_reference_file,
 )
-from fmcore_metrics.rgb import levels_of
+from fmcore_metrics.rgb import levels_of, require_pictures, rgb_provenance
 
-__all__ = ["FeatureMetric", "FeatureSets"]
+__all__ = ["FeatureMetric", "FeatureSets", "extractor_facts", "features_in"]
 
 
 @final
@@ -61,8 +71,8 @@ class FeatureMetric(RowMetric):
 
     @property
     @abstractmethod
-    def space(self) -> Space:
-        """The feature space: a network and the preprocessing of its images."""
+    def chosen(self) -> Extractor:
+        """The extractor in whose features the images are compared."""
 
     @abstractmethod
     def compare(self, sets: FeatureSets) -> dict[str, Result]:
@@ -70,23 +80,23 @@ class FeatureMetric(RowMetric):
 
     @final
     def check(self, data: Dataset, path: Path) -> None:
-        self.space.check(data)
+        require_pictures(data, self.name)
+        self.chosen.check()
         if self.reference_file is not None:
             require_reference_file(FilePath(self.reference_file))
 
     @final
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         levels = levels_of(batch, evaluation.data, self.name)
-        found = self.space.extractor(evaluation)(levels)
-        return {str(width): found[width] for width in self.space.layers}
+        return features_in(self.chosen, evaluation, self.name)(levels)
 
     @final
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if len(rows) < 2:
             raise DataError(f"{self.name} needs at least 2 samples to compare, got {len(rows)}")
-        layer = self.space.layer(len(rows))
+        layer = self.chosen.layer_for(len(rows))
         real = self._reference(layer, evaluation)
-        sets = FeatureSets(rows[str(layer)], real, evaluation, self.reference_file)
+        sets = FeatureSets(rows[layer], real, evaluation, self.reference_file)
         provenance = {"count": len(rows), **real.provenance, **_quantisation(evaluation)}
         file = self.reference_file or real.file_name(self.content)
         return {
@@ -98,14 +108,31 @@ class FeatureMetric(RowMetric):
             for name, result in self.compare(sets).items()
         }
 
-    def _reference(self, layer: int, evaluation: Evaluation) -> Reference:
-        extractor = self.space.extractor(evaluation)
+    def _reference(self, layer: str, evaluation: Evaluation) -> Reference:
+        features = features_in(self.chosen, evaluation, self.name)
+        facts = extractor_facts(self.chosen, evaluation.data, self.name)
         return Reference(
             data=evaluation.data.with_split(self.reference),
-            features=lambda levels: extractor(levels)[layer],
-            space={**self.space.provenance(evaluation.data), "layer": layer},
+            features=lambda levels: features(levels)[layer],
+            space={**facts, "layer": layer},
             count=self.reference_count,
         )
+
+
+def features_in(extractor: Extractor, evaluation: Evaluation, metric: str) -> Features:
+    """Return the features of the levels of the evaluation's images, on its device."""
+    levels = require_pictures(evaluation.data, metric)
+    return features_of(extractor, levels, evaluation.device)
+
+
+def extractor_facts(extractor: Extractor, data: Dataset, metric: str) -> dict[str, Any]:
+    """Return the extractor, the hash of its weights, and how images of `data` are prepared."""
+    return {
+        "extractor": extractor.title or type(extractor).__name__,
+        "extractor_sha256": extractor.weights,
+        **extractor.provenance(tuple(data.shape)),
+        **rgb_provenance(tuple(data.shape), require_pictures(data, metric)),
+    }
 
 
 def _quantisation(evaluation: Evaluation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from fmcore_metrics.frechet import FrechetMetric
-from fmcore_metrics.inception_space import InceptionMetric
+from fmcore_metrics.named import InceptionMetric
 
 __all__ = ["FID"]
 

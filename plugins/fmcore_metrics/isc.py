@@ -14,10 +14,20 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import DataError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
-from fmcore_metrics.inception import LOGITS, WEIGHTS_SHA256
-from fmcore_metrics.inception_space import InceptionSpace
-from fmcore_metrics.rgb import levels_of
+from fmcore import (
+    DataError,
+    Dataset,
+    Evaluation,
+    Extractor,
+    MetricBatch,
+    Path,
+    Result,
+    RowMetric,
+    RowValues,
+)
+from fmcore_metrics.feature_metric import extractor_facts, features_in
+from fmcore_metrics.named import WEIGHTS_SHA256, inception
+from fmcore_metrics.rgb import levels_of, require_pictures
 
 __all__ = ["ISC"]
 
@@ -42,13 +52,14 @@ class ISC(RowMetric):
     weights_sha256: str = WEIGHTS_SHA256
 
     def check(self, data: Dataset, path: Path) -> None:
-        self._space.check(data)
+        require_pictures(data, "isc")
+        self._extractor.check()
 
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
-        found = self._space.extractor(evaluation)(levels_of(batch, evaluation.data, "isc"))
-        return {"logits": found[LOGITS]}
+        levels = levels_of(batch, evaluation.data, "isc")
+        return features_in(self._extractor, evaluation, "isc")(levels)
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if len(rows) < self.splits:
             raise DataError(
                 f"isc: {len(rows)} samples cannot be split into {self.splits} parts: use more "
@@ -60,7 +71,7 @@ class ISC(RowMetric):
             "count": len(rows),
             "splits": self.splits,
             "rng_seed": RNG_SEED,
-            **self._space.provenance(evaluation.data),
+            **extractor_facts(self._extractor, evaluation.data, "isc"),
         }
         details = {"spread_over_splits": float(scores.std(correction=0))}
         return {"isc": Result(float(scores.mean()), None, provenance, details=details)}
@@ -72,8 +83,8 @@ class ISC(RowMetric):
         return [logits[order[a:b]] for a, b in pairwise(ends)]
 
     @property
-    def _space(self) -> InceptionSpace:
-        return InceptionSpace("isc", self.weights, self.weights_sha256, LOGITS)
+    def _extractor(self) -> Extractor:
+        return inception("logits", self.weights, self.weights_sha256)
 
 
 def _score(logits: Tensor) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from fmcore_metrics.inception_space import InceptionMetric
-from fmcore_metrics.kernel_distance import KernelMetric
+from fmcore_metrics.kernel import KernelMetric
+from fmcore_metrics.named import InceptionMetric
 
 __all__ = ["KID"]
 

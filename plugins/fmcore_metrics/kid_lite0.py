@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from fmcore_metrics.kernel_distance import KernelMetric
-from fmcore_metrics.lite0_space import Lite0Metric
+from fmcore_metrics.kernel import KernelMetric
+from fmcore_metrics.named import Lite0Metric
 
 __all__ = ["KIDLite0"]
 

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from fmcore import (
+    ComponentError,
     DataError,
+    Dataset,
     Evaluation,
     Field,
     MetricBatch,
-    Rows,
+    RowValues,
     Solver,
     Status,
     create,
@@ -24,7 +26,15 @@ from fmcore import (
     with_flags,
 )
 
-__all__ = ["Divergence", "Likelihood", "Precision", "Probe", "in_precision", "standard_error"]
+__all__ = [
+    "Divergence",
+    "Likelihood",
+    "Precision",
+    "Probe",
+    "in_precision",
+    "refuse_mask",
+    "standard_error",
+]
 
 Divergence = Literal["auto", "exact", "hutchinson"]
 Probe = Literal["rademacher", "gaussian"]
@@ -114,7 +124,7 @@ class Likelihood:
             "status": found.status.cpu(),
         }
 
-    def provenance(self, rows: Rows, evaluation: Evaluation) -> dict[str, Any]:
+    def provenance(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Any]:
         """Return all settings that change a likelihood."""
         estimated = {"n_probes": self.n_probes, "probe": self.probe}
         return {
@@ -130,7 +140,7 @@ class Likelihood:
             "split": evaluation.data.split,
         }
 
-    def details(self, rows: Rows) -> dict[str, Any]:
+    def details(self, rows: RowValues) -> dict[str, Any]:
         """Return the cost of the solves, the standard error of a single log p, and failed rows."""
         details: dict[str, Any] = {"nfe": float(rows["nfe"].double().mean())}
         if self.divergence == "hutchinson" and self.n_probes > 1:
@@ -141,6 +151,16 @@ class Likelihood:
             if rows_of_it.any():
                 details[what] = int(rows_of_it.sum())
         return details
+
+
+def refuse_mask(data: Dataset, metric: str) -> None:
+    """Raise ComponentError for data with a `mask`: their rows have no common dimension."""
+    if "mask" in data.entries:
+        raise ComponentError(
+            f"{metric}: the entry 'mask' of dataset {type(data).__name__} leaves each row a "
+            "dimension of its own, so that log-densities cannot be compared or averaged: leave "
+            f"'{metric}' out of evaluate.metrics, or use data without a mask"
+        )
 
 
 def in_precision(evaluation: Evaluation, precision: Precision, name: str) -> Evaluation:

@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from fmcore import DataError, Evaluation, MetricBatch, Result, RowMetric, Rows
+from fmcore import DataError, Evaluation, MetricBatch, Result, RowMetric, RowValues
 
 __all__ = ["NFE"]
 
@@ -32,7 +32,7 @@ class NFE(RowMetric):
             )
         return {"nfe": batch.nfe.cpu()}
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if not len(rows):
             raise DataError("nfe: there is no sample to measure")
         nfe = rows["nfe"].double()

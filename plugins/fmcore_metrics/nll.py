@@ -19,7 +19,7 @@ from fmcore import (
     Path,
     Result,
     RowMetric,
-    Rows,
+    RowValues,
     Solver,
 )
 from fmcore_metrics.log_likelihood import (
@@ -28,6 +28,7 @@ from fmcore_metrics.log_likelihood import (
     Precision,
     Probe,
     in_precision,
+    refuse_mask,
     standard_error,
 )
 
@@ -47,6 +48,7 @@ class NLL(RowMetric):
     """
 
     consumes = "data"
+    density = True
 
     divergence: Divergence = "auto"
     n_probes: Annotated[int, Gt(0)] = 1
@@ -60,6 +62,7 @@ class NLL(RowMetric):
                 f"nll is a density of continuous data; {type(data).__name__} has {data.levels} "
                 "levels a value, whose likelihood is a probability: use metric 'bits_per_dim'"
             )
+        refuse_mask(data, "nll")
         if self.solver is not None:
             self.solver.check(path)
 
@@ -72,7 +75,7 @@ class NLL(RowMetric):
             raise DataError("nll: the batch holds no points")
         return self._likelihood(evaluation).log_prob(batch.x, batch, evaluation)
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if not len(rows):
             raise DataError("nll: there is no point to measure")
         nats = -rows["log_prob"]

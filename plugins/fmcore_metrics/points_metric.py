@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 from annotated_types import Ge
 from torch import Tensor
@@ -20,7 +20,7 @@ from fmcore import (
     Path,
     Result,
     RowMetric,
-    Rows,
+    RowValues,
 )
 from fmcore_metrics.reference import ReferenceSplit, evenly
 from fmcore_metrics.rgb import require_finite
@@ -48,11 +48,6 @@ class PointsMetric(RowMetric):
     @abstractmethod
     def name(self) -> str:
         """The name of the metric and of its result."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
-        """The metric's own options that change its value, for the provenance."""
 
     @abstractmethod
     def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
@@ -97,7 +92,7 @@ class PointsMetric(RowMetric):
         return {"x": x.flatten(1).cpu()}
 
     @final
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         data = evaluation.data.with_split(self.reference)
         count = min(len(rows), self.points, data.length)
         if count < 2:
@@ -109,7 +104,6 @@ class PointsMetric(RowMetric):
             "reference_split": data.split,
             "reference_data": data.fingerprint,
             "seed": evaluation.seed,
-            **self.settings,
         }
         details = {**self._data_against_data(real, evaluation), **_exploded(fake, real)}
         return {self.name: Result(value, None, provenance, details=details)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from fmcore_metrics.lite0_space import Lite0Metric
+from fmcore_metrics.named import Lite0Metric
 from fmcore_metrics.neighbours import PrecisionRecallMetric
 
 __all__ = ["PRCLite0"]

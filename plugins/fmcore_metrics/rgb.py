@@ -1,66 +1,41 @@
-"""Conversion of images of any number of levels, gray or RGB, to the RGB that extractors read."""
+"""Conversion of images of any number of levels, gray or RGB, to the uint8 RGB that extractors
+read.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fmcore import ComponentError, DataError, Dataset, MetricBatch, Status
 
-__all__ = ["Pictures", "levels_of", "require_finite", "require_pictures"]
+__all__ = ["as_rgb", "levels_of", "require_finite", "require_pictures", "rgb_provenance"]
 
 
-@final
-@dataclass(frozen=True)
-class Pictures:
-    """The conversion of images of `levels` levels.
+def as_rgb(levels: Tensor, most: int) -> Tensor:
+    """Return uint8 RGB images `(batch, 3, height, width)` of levels in 0 .. `most` - 1, gray or
+    RGB, `(batch, 1 or 3, height, width)`.
 
-    `size` is what both sides are resized to; None keeps them, but enlarges images whose shorter
-    side is below `at_least`.
+    Levels are stretched to 0 .. 255 and rounded, and gray is repeated.  Raises DataError for other
+    shapes.
     """
+    if levels.ndim != 4 or levels.shape[1] not in (1, 3):
+        raise DataError(
+            f"pictures must be (batch, 1 or 3, height, width), got {tuple(levels.shape)}"
+        )
+    if most != 256:
+        levels = (levels.float() * (255 / (most - 1))).round().to(torch.uint8)
+    return levels.expand(-1, 3, -1, -1).contiguous()
 
-    levels: int
-    size: int | None = None
-    at_least: int = 32
 
-    def rgb(self, levels: Tensor) -> Tensor:
-        """Return float32 `(batch, 3, height, width)` in [0, 255] from `(batch, 1 or 3, ...)`.
-
-        Levels are stretched to [0, 255], gray is repeated, and images are resized by bilinear
-        interpolation (half-pixel centres, antialiased where smaller).  Raises DataError for other
-        shapes.
-        """
-        if levels.ndim != 4 or levels.shape[1] not in (1, 3):
-            raise DataError(
-                f"pictures must be (batch, 1 or 3, height, width), got {tuple(levels.shape)}"
-            )
-        x = levels.float() * (255 / (self.levels - 1))
-        size = self._size(x.shape[2], x.shape[3])
-        if size != tuple(x.shape[2:]):
-            x = F.interpolate(x, size, mode="bilinear", antialias=True)
-        return x.expand(-1, 3, -1, -1).contiguous()
-
-    def provenance(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """Return how images of `shape` are converted."""
-        size = self._size(*shape[1:])
-        resized = "none" if size == tuple(shape[1:]) else f"bilinear to {size[0]}x{size[1]}"
-        return {
-            "resize": resized,
-            "channels": "gray repeated" if shape[0] == 1 else "RGB",
-            "stretch": f"{self.levels} levels to 0..255" if self.levels != 256 else "none",
-        }
-
-    def _size(self, height: int, width: int) -> tuple[int, int]:
-        if self.size is not None:
-            return self.size, self.size
-        shorter = min(height, width)
-        if shorter >= self.at_least:
-            return height, width
-        return round(height * self.at_least / shorter), round(width * self.at_least / shorter)
+def rgb_provenance(shape: tuple[int, ...], most: int) -> dict[str, Any]:
+    """Return how images of `shape` become RGB."""
+    return {
+        "channels": "gray repeated" if shape[0] == 1 else "RGB",
+        "uint8": "exact" if most == 256 else "round(255 k / (levels - 1))",
+    }
 
 
 def require_pictures(data: Dataset, metric: str) -> int:

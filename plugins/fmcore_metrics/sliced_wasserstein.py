@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 import torch
 from annotated_types import Ge, Gt
@@ -31,10 +30,6 @@ class SlicedWasserstein(PointsMetric):
     @property
     def name(self) -> str:
         return "sliced_wasserstein"
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {"directions": self.directions}
 
     def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
         random = generator_for(seed, "directions")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -28,10 +27,6 @@ class Wasserstein2(PointsMetric):
     @property
     def name(self) -> str:
         return "wasserstein2"
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {}
 
     def compare(self, fake: Tensor, real: Tensor, seed: int) -> float:
         cost = distances(fake, real).square().numpy()

@@ -31,9 +31,19 @@ def register_objectives(register: Register) -> None:
         summary="the average velocity between two times: few-step sampling (arXiv 2505.13447)",
     )
     register(
+        "improved_mean_flow",
+        "fmcore_objectives.improved_mean_flow:ImprovedMeanFlow",
+        summary="MeanFlow as a regression of the velocity (arXiv 2512.02012)",
+    )
+    register(
         "shortcut",
         "fmcore_objectives.shortcut:Shortcut",
         summary="steps of any size, each as good as two of half of it (arXiv 2410.12557)",
+    )
+    register(
+        "consistency",
+        "fmcore_objectives.consistency:Consistency",
+        summary="equal ends from close times; distils a teacher run (arXiv 2407.02398)",
     )
     register(
         "none",

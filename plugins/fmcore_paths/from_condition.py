@@ -10,7 +10,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Source
+from fmcore import ComponentError, Condition, Rows, Source
 
 __all__ = ["FromCondition"]
 
@@ -36,14 +36,13 @@ class FromCondition(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        mean = self._mean((n, *shape), condition).to("cpu", dtype)
-        return mean + self.scale * torch.randn((n, *shape), generator=generator, dtype=dtype)
+        mean = self._mean((len(rows), *shape), condition).to(rows.device, dtype)
+        return mean + self.scale * rows.normal(shape, dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         mean = self._mean(tuple(x.shape), condition).to(x.device, x.dtype)

@@ -8,8 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Dataset, ImageDataset, Source
-from fmcore.interfaces.levels import from_levels
+from fmcore import ComponentError, Condition, Dataset, Rows, Source
 
 __all__ = ["FromData"]
 
@@ -17,7 +16,8 @@ __all__ = ["FromData"]
 @final
 @dataclass(frozen=True)
 class FromData(Source):
-    """x0 is a sample of `data`, drawn with replacement; images are scaled to [-1, 1].
+    """x0 is an example of `data`, drawn with replacement and augmented as in training: images are
+    scaled to [-1, 1].
 
     Raises ComponentError for data of another shape; there is no density.
     """
@@ -26,9 +26,8 @@ class FromData(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
@@ -37,11 +36,9 @@ class FromData(Source):
                 f"source 'from_data': its data have shape {tuple(self.data.shape)}, but x0 has "
                 f"{tuple(shape)}"
             )
-        rows = torch.randint(self.data.length, (n,), generator=generator)
-        x = self.data.batch(rows.tolist())["x1"]
-        if isinstance(self.data, ImageDataset):
-            x = from_levels(x, self.data.levels, self.data.dequantize, generator)
-        return x.to(dtype)
+        drawn = rows.integers(self.data.length)
+        batch = {k: v.to(rows.device) for k, v in self.data.batch(drawn.tolist()).items()}
+        return self.data.augmented(batch, rows)["x1"].to(dtype)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         raise ComponentError(

@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Gaussian, Source
+from fmcore import ComponentError, Condition, Gaussian, Rows, Source
 
 __all__ = ["Sum"]
 
@@ -33,14 +33,13 @@ class Sum(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        x0 = self.source.sample(n, shape, generator, condition, dtype)
-        z = torch.randn((n, *shape), generator=generator, dtype=dtype)
+        x0 = self.source.sample(rows, shape, condition, dtype)
+        z = rows.normal(shape, dtype)
         return self.scale * x0 + self.noise * z
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:

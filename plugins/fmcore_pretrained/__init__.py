@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from fmcore import Register, hookimpl
 
-__all__ = ["register_datasets", "register_models", "register_paths"]
+__all__ = ["register_codecs", "register_datasets", "register_models", "register_paths"]
 
 
 @hookimpl
@@ -23,6 +23,17 @@ def register_models(register: Register) -> None:
         "fmcore_pretrained.torchcfm_model:TorchCFM",
         summary="a U-Net of torchcfm, from its state dict",
         needs=("torchcfm>=1.0.5",),
+    )
+
+
+@hookimpl
+def register_codecs(register: Register) -> None:
+    """Register the autoencoder of diffusers."""
+    register(
+        "autoencoder_kl",
+        "fmcore_pretrained.autoencoder_kl:AutoencoderKL",
+        summary="an AutoencoderKL of diffusers, from its folder",
+        needs=("diffusers>=0.30",),
     )
 
 

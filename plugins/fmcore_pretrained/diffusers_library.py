@@ -15,7 +15,7 @@ from torch import nn
 from fmcore import DataError
 from fmcore_pretrained.sinusoids import Sinusoids
 
-__all__ = ["NETWORKS", "build"]
+__all__ = ["AUTOENCODER", "NETWORKS", "build", "build_autoencoder"]
 
 NETWORKS = {
     "UNet2DModel": "UNet2DModel",
@@ -23,6 +23,8 @@ NETWORKS = {
     "Transformer2DModel": "DiTTransformer2DModel",  # DiT's class before diffusers 0.29
 }
 """The supported values of `_class_name`, with the class of each."""
+
+AUTOENCODER = "AutoencoderKL"
 
 
 def build(config: Mapping[str, Any], file: FilePath) -> nn.Module:
@@ -37,6 +39,23 @@ def build(config: Mapping[str, Any], file: FilePath) -> nn.Module:
     except Exception as error:  # their constructors raise exceptions of any class
         raise DataError(f"{file}: diffusers cannot build its {cls.__name__}: {error}") from error
     _replace_time_embeddings(network)
+    return network
+
+
+def build_autoencoder(config: Mapping[str, Any], file: FilePath) -> nn.Module:
+    """Return the AutoencoderKL that `config`, read from `file`, describes, with random weights.
+
+    Raises DataError for an unsupported option.
+    """
+    with _without_broken_torchvision():
+        import diffusers
+
+        cls: type[Any] = getattr(diffusers, AUTOENCODER)
+    options = _options(cls, config, file)
+    try:
+        network: nn.Module = cls(**options)
+    except Exception as error:  # their constructors raise exceptions of any class
+        raise DataError(f"{file}: diffusers cannot build its {AUTOENCODER}: {error}") from error
     return network
 
 

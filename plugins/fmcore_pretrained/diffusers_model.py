@@ -26,7 +26,7 @@ from fmcore_pretrained.diffusers_library import build
 from fmcore_pretrained.scheduler import Prediction, read_json, read_scheduler
 from fmcore_pretrained.weights import read_weights
 
-__all__ = ["DiffusersModel"]
+__all__ = ["CONFIG", "DiffusersModel", "load_weights"]
 
 CONFIG = "config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -81,7 +81,7 @@ class DiffusersModel(VectorField):
         self.network = build(config, home / CONFIG)
         self.channels = _channels(shape, config, home / CONFIG)
         self.classes, self.null = _classes(config, null_class)
-        weights = _load_weights(self.network, home)
+        weights = load_weights(self.network, home)
         self.pretrained = Pretrained(
             weights, QUANTITIES[self.trained.prediction], self.trained.path
         )
@@ -163,7 +163,7 @@ def _classes(config: Mapping[str, Any], null_class: bool) -> tuple[int, int | No
     return (count - 1, count - 1) if null_class else (count, None)
 
 
-def _load_weights(network: nn.Module, home: FilePath) -> str:
+def load_weights(network: nn.Module, home: FilePath) -> str:
     """Load the weights and return their name and hash; on the meta device, return the name only."""
     file = next((home / name for name in WEIGHTS if (home / name).is_file()), None)
     if file is None:

@@ -22,9 +22,15 @@ def made(tmp_path):
     def make(name, *overrides, **provenance):
         recipe = load_recipe(tmp_path / "r.yaml", overrides)
         folder = RunFolder.begin(recipe, tmp_path / name, lambda line: None)
-        details = provenance.pop("details", {})
+        details, origin = provenance.pop("details", {}), provenance.pop("origin", {})
         provenance = {"count": 100, **provenance}
-        result = {"value": 2.5, "error": 0.125, "provenance": provenance, "details": details}
+        result = {
+            "value": 2.5,
+            "error": 0.125,
+            "provenance": provenance,
+            "details": details,
+            "origin": {"recipe": recipe.values, **origin},
+        }
         write_json(folder.results_file, {"fd_lite0": result})
         return folder
 
@@ -32,11 +38,37 @@ def made(tmp_path):
 
 
 def test_numbers_computed_alike_share_a_column_next_to_the_settings_that_differ(made):
-    found = compare([made("a", step=10, seed=0), made("b", "path=vp", step=20, seed=1)])
+    found = compare(
+        [
+            made("a", seed=0, origin={"step": 10, "samples": "one"}),
+            made("b", "path.sigma_min=0.1", seed=1, origin={"step": 20, "samples": "other"}),
+        ]
+    )
     assert found.headings() == ["fd_lite0"]
-    assert found.settings["path.name"] == dict(zip(found.runs, ["ot", "vp"], strict=True))
+    assert found.settings["path.sigma_min"] == dict(zip(found.runs, ["0.0001", "0.1"], strict=True))
     assert [row[-1] for row in found.rows()] == ["2.5 ± 0.12", "2.5 ± 0.12"]
     assert not found.reasons
+
+
+def test_what_the_settings_do_not_show_of_the_origin_is_named(made):
+    one = {"components": {"path": {"version": "1.0"}}, "runs": {}}
+    other = {"components": {"path": {"version": "1.1"}}, "runs": {"objective.teacher": "step 3"}}
+    found = compare([made("a", origin=one), made("b", "path=vp", origin=other)])
+    assert found.headings() == ["fd_lite0"]
+    assert found.reasons == [
+        "the runs were made in different ways (path.sigma_min: 0.0001, -; "
+        "components.path.version: 1.0, 1.1; runs: {}, -; path.beta_min: -, 0.1; and 2 more; "
+        "see origin in results.json)"
+    ]
+
+
+def test_results_without_an_origin_are_compared_by_their_provenance(made):
+    runs = [made("a"), made("b", "path=vp")]
+    for run in runs:
+        found = run.results()
+        del found["fd_lite0"]["origin"]
+        write_json(run.results_file, found)
+    assert not compare(runs).reasons
 
 
 @pytest.mark.parametrize(
@@ -78,6 +110,10 @@ def test_numbers_that_include_failed_solves_are_marked(made):
 def test_a_run_without_results_is_named_with_the_command_that_computes_them(made):
     empty = made("b")
     empty.results_file.unlink()
+    (reason,) = compare([made("a"), empty]).reasons
+    assert reason.endswith(f"compute some, as with fmcore evaluate {empty.root} 'metrics=[nfe]'")
+    text = empty.recipe_file.read_text()
+    empty.recipe_file.write_text(text.replace("evaluate: null", "evaluate: {metrics: [nfe]}"))
     (reason,) = compare([made("a"), empty]).reasons
     assert reason.endswith(f"compute them with fmcore evaluate {empty.root}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmcore import ComponentError, generator_for, load_recipe
+from fmcore import ComponentError, Rows, load_recipe
 from fmcore.benchmark import table1_figures as stage
 from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.figure_options import FigureOptions
@@ -60,8 +60,7 @@ def by_hand(folder: Path, steps: int, count: int = 5) -> torch.Tensor:
     run = RunFolder.open(folder, silent)
     field, _ = trained_field(Components.of(run.recipe()), run)
     field.model.double()
-    draws = [torch.randn((1, 2), generator=generator_for(0, "sample", i)) for i in range(count)]
-    x, h = torch.cat(draws).double(), 1 / steps
+    x, h = Rows(0, "sample", 0, range(count)).normal((2,)).double(), 1 / steps
     with torch.no_grad():
         for step in range(steps):
             t = torch.full((count,), step * h, dtype=torch.float64)

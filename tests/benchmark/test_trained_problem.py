@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import fmcore
-from fmcore import generator_for
+from fmcore import Rows
 from fmcore.benchmark.solvers import benchmark
 from fmcore.errors import ComponentError
 from fmcore.runs.folder import RunFolder
@@ -39,8 +39,7 @@ def by_hand(trained, samples: int) -> torch.Tensor:
     folder = RunFolder.open(trained)
     field, _ = trained_field(Components.of(folder.recipe()), folder)
     field.model.double()
-    draws = [torch.randn((1, 2), generator=generator_for(0, "sample", i)) for i in range(samples)]
-    x, h = torch.cat(draws).double(), 1 / 200
+    x, h = Rows(0, "sample", 0, range(samples)).normal((2,)).double(), 1 / 200
     with torch.no_grad():
         for step in range(200):
             t = torch.full((samples,), step * h, dtype=torch.float64)

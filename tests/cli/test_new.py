@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fmcore.errors import REMEDIES
 from fmcore.registry import registry
 from fmcore.registry.kinds import KINDS
 
@@ -113,5 +114,5 @@ def test_an_error_while_writing_leaves_nothing(call, tmp_path, monkeypatch, exis
     monkeypatch.setattr(Path, "write_text", fail_at_the_recipe)
     ended = call("plugins", "new", "mine", "--kind", "path")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "error: mine cannot be written: No space left on device\n"
+    assert ended.err == f"error: mine cannot be written: {REMEDIES[errno.ENOSPC]}\n"
     assert list(tmp_path.rglob("*")) == ([folder] if existed else [])

@@ -192,8 +192,8 @@ from fmcore import Source, hookimpl
 class Still(Source):
     """A constant."""
     level: float = 0.5
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return torch.full((n, *shape), self.level, dtype=dtype)
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return torch.full((len(rows), *shape), self.level, dtype=dtype)
     def log_prob(self, x, condition=None):
         return x.flatten(1).sum(1)
 

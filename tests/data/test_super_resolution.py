@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fmcore import ComponentError, DataError, create
+from fmcore import ComponentError, DataError, Rows, create, to_levels
 from fmcore.testing import DatasetSuite
 
 
@@ -79,3 +79,13 @@ def test_data_that_do_not_fit_are_refused(of, factor, message):
         _ = create(
             "data", "super_resolution", of=create("data", name, **options), factor=factor
         ).entries
+
+
+def test_the_low_image_is_mirrored_with_its_image():
+    mirroring = data(flip=True, dequantize="none")
+    batch = mirroring.batch(range(40))
+    found = mirroring.augmented(batch, Rows(0, "data", 0, range(40)))
+    k = to_levels(found["x1"], mirroring.levels, "none")
+    same = (k == batch["x1"]).flatten(1).all(1)
+    assert 5 < int(same.sum()) < 35
+    assert torch.equal(found["low"], mirroring.reduced(k))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fmcore import create
 from fmcore.registry import registry
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +61,54 @@ def test_the_table_has_the_measured_numbers():
         row, larger = (group[name.replace("`", "")] for group in (small, images))
         times = (row["us_per_nfe"], larger["us_per_nfe"], row["operations_per_nfe"])
         assert printed == [*(f"{value:.1f}" for value in times), str(row["waits"])]
+
+
+def test_the_table_of_likelihoods_has_the_measured_numbers():
+    report = json.loads((ROOT / "benchmarks/results/likelihood.json").read_text(encoding="utf-8"))
+    script = runpy.run_path(str(ROOT / "benchmarks/likelihood.py"), run_name="likelihood")
+    heads = "| | tolerance | not controlled | default |\n|---|---|---|---|\n"
+    printed = PAGE.partition(heads)[2].partition("\n\n")[0].splitlines()
+    assert printed == script["table"](report["rows"])
+    assert len(printed) == 9
+    text = " ".join(PAGE.split())
+    midpoint, finer, rk4, finest = (script["text_of"](row["error"]) for row in report["fixed"])
+    assert f"{midpoint} at 100 NFE and {finer} at 400; `rk4` {rk4} and {finest}" in text
+
+
+def test_the_overhead_of_the_adaptive_loop_is_the_measured_one():
+    name = "benchmarks/results/adaptive_overhead.json"
+    shapes = json.loads((ROOT / name).read_text(encoding="utf-8"))["shapes"]
+    text = " ".join(PAGE.split())
+    for way in ("batch_rms", "per_sample"):
+        small, images = (f"{rows[way]['ratio']:.2f}" for rows in shapes.values())
+        assert f"{small} and {images}" in text
+
+
+@pytest.mark.parametrize("name", ["likelihood", "adaptive_overhead"])
+def test_every_measurement_names_its_machine(name):
+    results = ROOT / f"benchmarks/results/{name}.json"
+    machine = json.loads(results.read_text(encoding="utf-8"))["machine"]
+    assert {"processor", "cpus", "torch", "threads", "load_average"} <= machine.keys()
+
+
+def test_the_loop_written_by_hand_is_dopri5():
+    """On dx/dt = -x, whose end is x e^-1, and as exactly as fmcore's solver at that tolerance."""
+    script = runpy.run_path(str(ROOT / "benchmarks/adaptive_overhead.py"), run_name="overhead")
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    end, calls = script["loop"](x)
+    assert torch.allclose(end, x * torch.tensor(-1.0, dtype=torch.float64).exp(), atol=1e-6)
+    assert 30 < calls < 80
+    # an order-5 method: the weights of the last stage satisfy the conditions sum b c^k = 1/(k+1)
+    nodes = torch.tensor([0.0, *script["NODES"][:-1]], dtype=torch.float64)
+    weights = torch.tensor(script["STAGES"][-1], dtype=torch.float64)
+    for k in range(5):
+        assert float((weights * nodes**k).sum()) == pytest.approx(1 / (k + 1), abs=1e-12)
+
+
+def test_samples_of_the_likelihood_benchmark_are_of_the_mixture():
+    script = runpy.run_path(str(ROOT / "benchmarks/likelihood.py"), run_name="likelihood")
+    one = script["gaussian"](create("path", "ot"))
+    points = script["samples"](one)
+    assert points.shape == (script["POINTS"], 2)
+    mean = torch.tensor(one.means[0], dtype=torch.float64)
+    assert torch.allclose(points.mean(0), mean, atol=5 * one.stds[0] / len(points) ** 0.5)

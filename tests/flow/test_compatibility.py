@@ -97,11 +97,16 @@ def paired_field():
     return Field(Zero(), path, objective, coupling=coupling)
 
 
+def guided(field):
+    cfg = create("guidance", "cfg", scale=2.0)
+    return Guided(Field(Zero(), field.path, field.objective), cfg, {"weak": field})
+
+
 WRAPPERS = {
     "plain": lambda field: field,
-    "guided": lambda field: Guided(Field(Zero(), field.path, field.objective), 2.0, weak=field),
+    "guided": guided,
     "another schedule": lambda field: ChangedSchedule(field, create("path", "cosine")),
-    "both": lambda field: ChangedSchedule(Guided(field, 2.0), create("path", "cosine")),
+    "both": lambda field: ChangedSchedule(guided(field), create("path", "cosine")),
 }
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fmcore import ChangedSchedule, ComponentError, Field, Gaussian, Problem, VectorField, create
+from fmcore import (
+    ChangedSchedule,
+    ComponentError,
+    Field,
+    Gaussian,
+    Problem,
+    Rows,
+    VectorField,
+    create,
+)
 
 MEAN, SPREAD = 0.7, 0.4
 
@@ -64,7 +73,7 @@ def test_the_field_is_that_of_a_model_trained_on_the_new_path(old, new):
 @pytest.mark.parametrize(("old", "new"), [("vp", "linear"), ("linear", "vp"), ("ot", "ve")])
 def test_samples_along_the_new_path_have_the_distribution_of_the_data(old, new):
     old, new = create("path", old), create("path", new)
-    x0 = new.prior().sample(2048, (1,), torch.Generator().manual_seed(0), dtype=torch.float64)
+    x0 = new.prior().sample(Rows(0, "test", 0, range(2048)), (1,), dtype=torch.float64)
     problem = Problem(field=ChangedSchedule(trained(old), new), x0=x0, path=new)
     x = create("solver", "rk4", steps=30).solve(problem).x
     assert x.isfinite().all()

@@ -42,7 +42,7 @@ from fmcore_data.npz import Npz
 from fmcore_data.packed import PackedImages
 from fmcore_data.packing import pack
 from fmcore_data.webdataset import WebDataset
-from fmcore_metrics.files import read_tensors
+from fmcore_extractors.files import read_tensors
 from fmcore_metrics.reference import load_reference, save_reference
 
 from . import formats, recipes

@@ -14,11 +14,11 @@ from torch import Tensor
 from fmcore import DataError
 from fmcore_metrics import log_likelihood
 from fmcore_metrics.bits_per_dim import BitsPerDim
+from fmcore_metrics.chunks import in_chunks
 from fmcore_metrics.coverage import Coverage
 from fmcore_metrics.energy_distance import EnergyDistance
-from fmcore_metrics.feature_space import in_chunks
 from fmcore_metrics.isc import _score
-from fmcore_metrics.kernel_distance import squared_mmd
+from fmcore_metrics.kernel import squared_mmd
 from fmcore_metrics.moments import Moments, frechet_distance
 from fmcore_metrics.nll import NLL
 from fmcore_metrics.sliced_wasserstein import SlicedWasserstein
@@ -128,10 +128,10 @@ def test_data_that_are_not_finite_are_refused(metric: Any, evaluation: Evaluate)
 
 
 def test_an_extractor_with_corrupt_weights_is_refused() -> None:
-    def network(x: Tensor) -> dict[int, Tensor]:
-        return {3: x.flatten(1).float() * math.nan}
+    def network(x: Tensor) -> dict[str, Tensor]:
+        return {"3": x.flatten(1).float() * math.nan}
 
-    extractor = in_chunks(network, lambda levels: levels, torch.device("cpu"), 4)
+    extractor = in_chunks(network, torch.device("cpu"), 4)
     with pytest.raises(DataError, match="not finite: its weights are corrupt"):
         extractor(torch.zeros(2, 1, 1, 3, dtype=torch.uint8))
 

@@ -9,10 +9,10 @@ import torch
 
 from fmcore import ComponentError, DataError, Status
 from fmcore.interfaces.metric import MetricBatch
+from fmcore_extractors.lite0 import lite0_features, lite0_weights
 from fmcore_metrics.fd_lite0 import FDLite0
-from fmcore_metrics.lite0 import lite0_features, lite0_weights
 from fmcore_metrics.moments import Moments, frechet_distance
-from fmcore_metrics.rgb import Pictures as Shown
+from fmcore_metrics.rgb import as_rgb
 
 from .conftest import Evaluate, Pictures, Points, Stream, measured
 
@@ -29,7 +29,7 @@ def test_it_is_the_frechet_distance_of_the_features(evaluation: Evaluate) -> Non
 
     def features(levels: torch.Tensor) -> Moments:
         rgb = torch.nn.functional.interpolate(
-            levels.repeat(1, 3, 1, 1) * (255 / 16), (32, 32), mode="bilinear"
+            (levels.repeat(1, 3, 1, 1) * (255 / 16)).round(), (32, 32), mode="bilinear"
         )
         return Moments.of(lite0_features(lite0_weights(torch.device("cpu")), rgb)[112])
 
@@ -65,10 +65,10 @@ def test_provenance_holds_everything_that_changes_the_value(evaluation: Evaluate
         "count": 20,
         "extractor": "efficientnet-lite0",
         "extractor_sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        "layer": 112,
+        "layer": "112",
         "resize": "bilinear to 32x32",
         "channels": "gray repeated",
-        "stretch": "17 levels to 0..255",
+        "uint8": "round(255 k / (levels - 1))",
         "reference_split": "train",
         "reference_data": data.fingerprint,
         "reference_count": 40,
@@ -82,15 +82,15 @@ def test_provenance_holds_everything_that_changes_the_value(evaluation: Evaluate
 def test_the_layer_can_be_chosen(asked: Any, used: int, evaluation: Evaluate) -> None:
     data = Pictures(length=20)
     found = distance(FDLite0(layer=asked), evaluation(data), Stream(data).rows(range(8)))
-    assert found.provenance["layer"] == used
+    assert found.provenance["layer"] == str(used)
 
 
 @pytest.mark.parametrize(("rows", "layer"), [(2000, 112), (2001, 192), (9999, 192), (10_000, 1280)])
 def test_more_samples_are_compared_on_more_features(rows: int, layer: int) -> None:
-    from fmcore import Rows
+    from fmcore import RowValues
 
-    many = Rows(torch.arange(rows))
-    assert FDLite0().space.layer(len(many)) == layer
+    many = RowValues(torch.arange(rows))
+    assert FDLite0().chosen.layer_for(len(many)) == str(layer)
 
 
 def test_the_reference_can_be_the_held_out_split(evaluation: Evaluate) -> None:
@@ -171,14 +171,14 @@ def test_too_few_samples_are_refused(evaluation: Evaluate) -> None:
         distance(FDLite0(), evaluation(data), Stream(data).rows([0]))
 
 
-def test_gray_levels_are_stretched_repeated_and_enlarged() -> None:
+def test_gray_levels_are_stretched_rounded_and_repeated() -> None:
     levels = torch.tensor([0, 8, 16], dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 1, 8, 8)
-    rgb = Shown(levels=17).rgb(levels)
-    assert rgb.shape == (3, 3, 32, 32)
-    for row, value in zip(rgb, (0.0, 127.5, 255.0), strict=True):
-        torch.testing.assert_close(row, torch.full_like(row, value))
+    rgb = as_rgb(levels, 17)
+    assert rgb.shape == (3, 3, 8, 8)
+    for row, value in zip(rgb, (0, 128, 255), strict=True):
+        assert (row == value).all()
 
 
-def test_eight_bit_pictures_large_enough_are_left_alone() -> None:
+def test_eight_bit_pictures_are_left_alone() -> None:
     levels = torch.randint(256, (2, 3, 40, 32), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(Shown(levels=256).rgb(levels.to(torch.uint8)), levels.float())
+    assert torch.equal(as_rgb(levels.to(torch.uint8), 256), levels.to(torch.uint8))

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmcore_metrics.kernel_distance import squared_mmd
+from fmcore import create
+from fmcore_extractors.vision_ops import import_torchvision
+from fmcore_metrics.chunks import features_of
+from fmcore_metrics.kernel import squared_mmd
 from fmcore_metrics.kid_lite0 import KIDLite0
-from fmcore_metrics.lite0_space import Lite0Space
-from fmcore_metrics.vision_ops import import_torchvision
 
 from .conftest import Evaluate, Pictures, Stream, measured
 
@@ -66,8 +67,8 @@ def test_it_equals_torch_fidelity_on_the_same_features(evaluation: Evaluate) -> 
     given = evaluation(data)
     rows = Stream(given.data).rows(range(30))
     found = measured(KIDLite0(subsets=7, subset_size=20), given, rows)["kid_lite0"]
-    extractor = Lite0Space("test").extractor(given)
-    fake, real = (extractor(x)[112].double() for x in (rows.levels, data.batch(range(40))["x1"]))
+    extractor = features_of(create("extractor", "lite0"), 17, torch.device("cpu"))
+    fake, real = (extractor(x)["112"].double() for x in (rows.levels, data.batch(range(40))["x1"]))
     theirs = kid_features_to_metric(fake, real, kid_subsets=7, kid_subset_size=20, verbose=False)
     assert found.value == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-9)
     assert found.details["spread_over_subsets"] == pytest.approx(

@@ -76,7 +76,7 @@ def test_nll_is_that_of_the_mixture(path_name: str, clouds: int, evaluation: Eva
 
 def test_bits_of_pictures_are_those_of_the_density(evaluation: Evaluate) -> None:
     """By the exact trace and by probes; the dequantised points are recomputed here."""
-    from fmcore import generator_for
+    from fmcore import Rows
     from fmcore.interfaces.levels import dequantized
 
     path = create("path", "ot")
@@ -85,18 +85,8 @@ def test_bits_of_pictures_are_those_of_the_density(evaluation: Evaluate) -> None
     given = evaluation(data, model, path=path, seed=5)
     rows = Stream(data).rows(range(6))
     assert rows.levels is not None
-    x = torch.cat(
-        [
-            dequantized(
-                rows.levels[i : i + 1],
-                17,
-                "uniform",
-                generator_for(5, "dequantise", i, 0),
-                torch.float64,
-            )
-            for i in range(6)
-        ]
-    )
+    noise = Rows(5, "dequantise", 0, range(6))
+    x = dequantized(rows.levels, 17, "uniform", noise, torch.float64)
     expected = -model.log_density(x, path) / (9 * math.log(2)) + math.log2(17 / 2)
     exact = measured(BitsPerDim(dtype="float64"), given, rows)["bits_per_dim"]
     torch.testing.assert_close(exact.per_sample, expected, rtol=1e-4, atol=1e-4)

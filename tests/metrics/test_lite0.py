@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fmcore import DataError
-from fmcore_metrics import lite0
-from fmcore_metrics.files import checked_bytes, read_tensors
-from fmcore_metrics.lite0 import lite0_features, lite0_weights
+from fmcore_extractors import lite0
+from fmcore_extractors.files import checked_bytes, read_tensors
+from fmcore_extractors.lite0 import lite0_features, lite0_weights
 
 CPU = torch.device("cpu")
 

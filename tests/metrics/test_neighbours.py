@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmcore import DataError
-from fmcore_metrics.lite0_space import Lite0Space
+from fmcore import DataError, create
+from fmcore_extractors.vision_ops import import_torchvision
+from fmcore_metrics.chunks import features_of
 from fmcore_metrics.neighbours import covered
 from fmcore_metrics.prc_lite0 import PRCLite0
-from fmcore_metrics.vision_ops import import_torchvision
 
 from .conftest import Evaluate, Pictures, Stream, measured
 
@@ -61,8 +61,8 @@ def test_precision_and_recall_equal_torch_fidelity_on_the_same_features(
     given = evaluation(data)
     rows = Stream(Pictures(length=50, noise=1.3, split="test")).rows(range(50))
     found = measured(PRCLite0(), given, rows)
-    extractor = Lite0Space("test").extractor(given)
-    fake, real = (extractor(x)[112].double() for x in (rows.levels, data.batch(range(60))["x1"]))
+    extractor = features_of(create("extractor", "lite0"), 17, torch.device("cpu"))
+    fake, real = (extractor(x)["112"].double() for x in (rows.levels, data.batch(range(60))["x1"]))
     theirs = prc_features_to_metric(fake, real, prc_neighborhood=3, verbose=False)
     assert found["prc_lite0_precision"].value == pytest.approx(theirs["precision"], abs=1e-6)
     assert found["prc_lite0_recall"].value == pytest.approx(theirs["recall"], abs=1e-6)

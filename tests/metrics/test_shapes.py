@@ -16,8 +16,8 @@ from fmcore_metrics.coverage import Coverage
 from fmcore_metrics.energy_distance import EnergyDistance
 from fmcore_metrics.fd_lite0 import FDLite0
 from fmcore_metrics.fid import FID
-from fmcore_metrics.isc import ISC, LOGITS
-from fmcore_metrics.kernel_distance import squared_mmd
+from fmcore_metrics.isc import ISC
+from fmcore_metrics.kernel import squared_mmd
 from fmcore_metrics.kid import KID
 from fmcore_metrics.kid_lite0 import KIDLite0
 from fmcore_metrics.moments import Moments, frechet_distance
@@ -73,8 +73,10 @@ def test_one_number_of_evaluations_a_sample_is_needed(evaluation: Evaluate) -> N
 def test_pictures_of_another_shape_have_no_inception_score(
     evaluation: Evaluate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = SimpleNamespace(extractor=lambda _: lambda levels: {LOGITS: levels.flatten(1).float()})
-    monkeypatch.setattr(ISC, "_space", space)
+    features = SimpleNamespace(
+        title="pixels", weights="", features=lambda images: {"logits": images.flatten(1).float()}
+    )
+    monkeypatch.setattr(ISC, "_extractor", features)
     rows = Stream(Pictures(shape=(3, 8, 8))).rows(range(2))
     with pytest.raises(DataError, match=r"isc: samples of shape \(3, 8, 8\) cannot be compared"):
         measured(ISC(), evaluation(Pictures()), rows)

@@ -36,7 +36,7 @@ def recipe(tmp_path, monkeypatch):
 
 
 def test_the_network_of_the_page_samples_labels_and_takes_guidance(recipe, tmp_path):
-    overrides = ("sample.label=3", "sample.guidance={scale: 3}")
+    overrides = ("sample.label=3", "sample.guidance=[{name: cfg, scale: 3}]")
     run = fmcore.run(recipe, overrides, out=tmp_path / "run", quiet=True)
     (file,) = run.folder.samples.glob("shard-*.safetensors")
     assert load_file(file)["label"].tolist() == [3, 3, 3, 3]

@@ -54,6 +54,11 @@ class TestMeanFlow(ObjectiveSuite):
         return create("objective", "mean_flow")
 
 
+class TestImprovedMeanFlow(ObjectiveSuite):
+    def component(self):
+        return create("objective", "improved_mean_flow")
+
+
 class TestMeanFlowWeighted(ObjectiveSuite):
     def component(self):
         return create("objective", "mean_flow", power=1.0, time="uniform")
@@ -67,3 +72,13 @@ class TestShortcut(ObjectiveSuite):
 class TestNone(ObjectiveSuite):
     def component(self):
         return create("objective", "none")
+
+
+class TestConsistency(ObjectiveSuite):
+    def component(self):
+        return create("objective", "consistency")
+
+
+class TestConsistencyInSegments(ObjectiveSuite):
+    def component(self):
+        return create("objective", "consistency", segments=3, dt=0.2, weight=0.1, target="network")

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from fmcore import ComponentError, Gaussian, create
+from fmcore import ComponentError, Gaussian, Rows, create
 from fmcore.interfaces.derivative import with_derivative
 
 AFFINE = ["ot", "linear", "vp", "ve", "cosine", "polynomial"]
@@ -134,10 +134,10 @@ def test_vp_gives_a_finite_product_at_the_end_where_its_derivative_is_infinite()
 def test_the_prior_is_the_noise_at_the_start(name):
     path = create("path", name)
     sigma = path.coefficients(torch.tensor(path.t_min, dtype=torch.float64)).sigma
-    g = torch.Generator().manual_seed(0)
-    noise = path.noise().sample(9, (2,), g)
-    g.manual_seed(0)
-    torch.testing.assert_close(path.prior().sample(9, (2,), g), noise * sigma.float())
+    noise, prior = (
+        source.sample(Rows(0, "x", 0, range(9)), (2,)) for source in (path.noise(), path.prior())
+    )
+    torch.testing.assert_close(prior, noise * sigma.float())
     x = torch.randn(5, 2, dtype=torch.float64)
     wanted = torch.distributions.Normal(0, sigma).log_prob(x).sum(1)
     torch.testing.assert_close(path.prior().log_prob(x), wanted)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 class _NoSource(Source):
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return torch.randn((n, *shape), generator=generator, dtype=dtype)
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return rows.normal(shape, dtype)
 
     def log_prob(self, x, condition=None):
         return -x.flatten(1).square().sum(1)

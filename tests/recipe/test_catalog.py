@@ -108,7 +108,10 @@ def test_a_name_of_two_recipes_has_to_be_qualified(shelf, acme):
             "xyz",
             "there is no file and no recipe named 'xyz'; recipes: digits, paper/ot",
         ),
-        ("my/digist.yaml", "there is no file 'my/digist.yaml'; did you mean 'digits'?"),
+        (
+            "my/digist.yaml",
+            "there is no file 'my/digist.yaml', and no folder 'my'; did you mean 'digits'?",
+        ),
         ("xyz.yaml", "there is no file 'xyz.yaml'"),
         ("", "there is no file and no recipe named ''; recipes: digits, paper/ot"),
         ("a\0b", "there is no file and no recipe named 'a\\x00b'; recipes: digits, paper/ot"),

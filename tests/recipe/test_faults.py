@@ -189,15 +189,6 @@ def test_a_constructor_that_names_no_option_is_quoted_at_the_component(write, fa
         ),
         ("train.ema=1.5", "train.ema: expected a number >= 0 and <= 1 or a list of numbers"),
         ("train.ema_power=[0.3]", "train.ema_power.0: expected a number > 0 and <= 0.28, got 0.3"),
-        ("sample.guidance.scale=-1", "sample.guidance.scale: expected a number >= 0, got -1"),
-        (
-            "sample.guidance={scale: 2, interval: [0, 2]}",
-            "sample.guidance.interval.1: expected a number >= 0 and <= 1, got 2",
-        ),
-        (
-            "sample.guidance={scale: 2, interval: [0.5, 0.2]}",
-            "sample.guidance: interval has to begin before it ends, got [0.5, 0.2]",
-        ),
         ("expect.nll={min: 2, max: 1}", "expect.nll: min has to be at most max, got 2.0 and 1.0"),
     ],
 )

@@ -33,8 +33,23 @@ def test_the_mean_flow_of_the_checkerboard_samples_in_one_evaluation(tmp_path):
 
 def test_the_bridge_starts_at_the_eight_gaussians(tmp_path):
     run = short_run("eight_gaussians_bridge", tmp_path, "sample.solver.rtol=1e-3")
-    start = run.components.path.prior().sample(4000, (2,), fmcore.generator_for(0, "start"))
+    start = fmcore.noise_of(run.components.path.prior(), range(4000), (2,), seed=0)
     # a(cut)^2 (2^2 + 2 * 0.2^2) + 2 g(cut)^2: eight means at radius 2, each with deviation 0.2
     squares = 0.999**2 * (4 + 2 * 0.2**2) + 2 * 0.5**2 * 0.001 * 0.999
     assert start.square().sum(1).mean() == pytest.approx(squares, rel=0.02)
     assert run.results["sliced_wasserstein"]["provenance"]["count"] == 64
+
+
+def test_a_trained_checkerboard_is_distilled_into_one_evaluation(tmp_path):
+    teacher = short_run("checkerboard", tmp_path / "teacher", "sample=null", "evaluate=null")
+    run = short_run(
+        "checkerboard_distilled", tmp_path / "student", f"objective.teacher={teacher.folder.root}"
+    )
+    assert run.results["nfe"]["value"] == 1
+    assert "sha256" in run.results["nfe"]["origin"]["runs"]["objective.teacher"]
+
+
+def test_consistency_of_the_checkerboard_samples_in_one_evaluation(tmp_path):
+    run = short_run("checkerboard_consistency", tmp_path)
+    assert run.results["nfe"]["value"] == 1
+    assert run.results["nfe"]["origin"]["runs"] == {}

@@ -18,8 +18,8 @@ class NotASource:
     pass
 
 class HalfASource(Source):
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return torch.zeros(n, *shape, dtype=dtype)
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return torch.zeros(len(rows), *shape, dtype=dtype)
 
 @dataclass(frozen=True)
 class Whole(HalfASource):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fmcore.errors import PluginError
+from fmcore.registry.kinds import KINDS
 
 
 def paths(*names: str) -> str:
@@ -44,8 +45,7 @@ def test_an_unknown_name_lists_what_is_installed(site):
 def test_an_unknown_kind_lists_the_kinds(site):
     assert error_of(site.registry(), "pth", "ot") == (
         "no kind of component is called 'pth'; did you mean 'path'? "
-        "kinds: path, source, coupling, objective, model, solver, metric, data, "
-        "time, optimizer, lr_schedule, callback, recipe"
+        f"kinds: {', '.join(KINDS)}, recipe"
     )
 
 

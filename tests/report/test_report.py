@@ -61,7 +61,9 @@ def test_the_page_makes_no_request_and_runs_no_script(finished, read):
     assert "https://" not in page.source
     assert page.count("script") == 0
     policy = [a["content"] for tag, a in page.tags if a.get("http-equiv")]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert policy == [
+        "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+    ]
 
 
 def test_ids_are_unique_and_every_reference_has_a_target(finished, read):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
 from fmcore.runs.samples import Shards
 from fmcore_couplings.pairs import Pairs
-from fmcore_metrics.files import read_tensors
+from fmcore_extractors.files import read_tensors
 from fmcore_metrics.reference import load_reference
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -148,7 +149,9 @@ def resumed_with(change) -> None:
     from fmcore.recipe.sections import Train
     from fmcore.training.trainer import Trainer
 
+    @dataclass
     class NoBatches:
+        device: torch.device | None = None
         data = None
         objective = create("objective", "flow_matching")
         path = create("path", "ot")

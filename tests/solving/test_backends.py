@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmcore import ComponentError, Field, FmcoreWarning, Problem, create
-from fmcore.flow.guidance import Guided
+from fmcore import ComponentError, Field, FmcoreWarning, Guided, Problem, create
 from fmcore.solving import Augmentation, CompiledSteps
 from fmcore.solving.backends import select as backends
 from fmcore.solving.backends.cuda_graph import GraphedSteps
@@ -130,7 +129,7 @@ def test_counters_of_fields_are_right_when_compiled():
     path, model = create("path", "ot"), create("model", "mlp", shape=(3,)).eval()
     objective = create("objective", "flow_matching")
     strong, weak = (Field(model, path, objective) for _ in range(2))
-    guided = Guided(strong, 2.0, weak)
+    guided = Guided(strong, create("guidance", "cfg", scale=2.0, drop=()), {"weak": weak})
     for count in (1, 2):
         solution = solver("compiled").solve(problem(guided, path=path))
         assert solution.stats.extra["backend"] == "compiled"
@@ -169,7 +168,8 @@ def test_addresses_are_found_behind_fields_functions_and_methods():
     model = create("model", "mlp", shape=(3,))
     trained = Field(model, create("path", "ot"), create("objective", "flow_matching"))
     count = 1 + len(list(model.parameters())) + len(list(model.buffers()))
-    for holder in (model, trained, Guided(trained, 2.0), model.forward, lambda x, t: model(x, t)):
+    guided = create("guidance", "cfg", scale=2.0).wrap(trained)
+    for holder in (model, trained, guided, model.forward, lambda x, t: model(x, t)):
         assert len(addresses(holder)) == 1
         assert len(addresses(holder)[0]) == count
 

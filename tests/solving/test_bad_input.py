@@ -20,7 +20,9 @@ VP = create("path", "vp")
 SOLVERS = [
     name
     for name in registry().names("solver")
-    if "/" not in name and not getattr(registry().entry("solver", name).load(), "jumps", False)
+    if "/" not in name
+    and not registry().entry("solver", name).load().jumps
+    and not registry().entry("solver", name).load().restores
 ]
 ODE_SOLVERS = [
     name

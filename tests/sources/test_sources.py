@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Dataset, create
+from fmcore import ComponentError, Dataset, Rows, create
 from fmcore.interfaces.gaussian import Scaled
 from fmcore.testing import SourceSuite
+
+
+def rows(n):
+    return Rows(0, "test", 0, range(n))
 
 
 class TestGaussian(SourceSuite):
@@ -46,7 +50,7 @@ class TestFromData(SourceSuite):
 def test_from_condition_is_noise_around_the_condition():
     low = torch.full((2000, 3), 5.0)
     source = create("source", "from_condition", key="low", scale=0.5)
-    x = source.sample(2000, (3,), torch.Generator().manual_seed(0), {"low": low})
+    x = source.sample(rows(2000), (3,), {"low": low})
     assert x.mean().item() == pytest.approx(5, abs=0.05)
     assert x.std().item() == pytest.approx(0.5, abs=0.02)
 
@@ -54,11 +58,11 @@ def test_from_condition_is_noise_around_the_condition():
 def test_from_condition_lists_the_conditions_of_the_data():
     source = create("source", "from_condition", key="low")
     with pytest.raises(ComponentError, match="needs the condition 'low'; the data give label"):
-        source.sample(2, (3,), torch.Generator(), {"label": torch.zeros(2)})
+        source.sample(rows(2), (3,), {"label": torch.zeros(2)})
     with pytest.raises(ComponentError, match="the data give none"):
-        source.sample(2, (3,), torch.Generator())
+        source.sample(rows(2), (3,))
     with pytest.raises(ComponentError, match=r"has shape \(2, 4\), but x0 has \(2, 3\)"):
-        source.sample(2, (3,), torch.Generator(), {"low": torch.zeros(2, 4)})
+        source.sample(rows(2), (3,), {"low": torch.zeros(2, 4)})
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,17 @@ class Numbers(Dataset):
 def test_from_data_draws_examples():
     from fmcore_paths.from_data import FromData
 
-    drawn = FromData(Numbers()).sample(200, (1,), torch.Generator().manual_seed(0))
+    drawn = FromData(Numbers()).sample(rows(200), (1,))
     assert sorted(set(drawn.flatten().tolist())) == [0, 1, 2, 3, 4]
 
 
 def test_from_data_draws_images_as_points():
     source = create("source", "from_data", data={"name": "digits"})
-    drawn = source.sample(4, (1, 8, 8), torch.Generator().manual_seed(0))
+    drawn = source.sample(rows(4), (1, 8, 8))
     assert drawn.dtype == torch.float32
     assert -1 <= drawn.min() < drawn.max() <= 1
     with pytest.raises(ComponentError, match=r"have shape \(1, 8, 8\), but x0 has \(2,\)"):
-        source.sample(4, (2,), torch.Generator())
+        source.sample(rows(4), (2,))
 
 
 def test_a_path_samples_its_prior_from_its_source():
@@ -92,8 +96,8 @@ def test_a_path_samples_its_prior_from_its_source():
         "path", "ve", source={"name": "from_condition", "key": "low", "scale": 1.0}, sigma_max=2.0
     )
     low = torch.full((4, 3), 7.0)
-    noise = path.noise().sample(4, (3,), torch.Generator().manual_seed(0), {"low": low})
-    prior = path.prior().sample(4, (3,), torch.Generator().manual_seed(0), {"low": low})
+    noise = path.noise().sample(rows(4), (3,), {"low": low})
+    prior = path.prior().sample(rows(4), (3,), {"low": low})
     torch.testing.assert_close(prior, 2 * noise)
 
 

@@ -39,7 +39,7 @@ def test_one_class_can_be_asked_for(conditional):
 def test_guidance_doubles_the_networks_evaluations_and_not_the_nfe(conditional):
     plain = shard(conditional)
     again = stages.sample(
-        conditional.folder.root, ("guidance={scale: 2.0}",), device="cpu", quiet=True
+        conditional.folder.root, ("guidance=[{name: cfg, scale: 2.0}]",), device="cpu", quiet=True
     )
     guided = shard(again)
     assert set(plain["forwards"].tolist()) == set(plain["nfe"].tolist()) == {8}
@@ -51,13 +51,13 @@ def test_guidance_doubles_the_networks_evaluations_and_not_the_nfe(conditional):
 def test_a_scale_of_one_is_no_guidance(conditional):
     plain = shard(conditional)["x"]
     again = stages.sample(
-        conditional.folder.root, ("guidance={scale: 1.0}",), device="cpu", quiet=True
+        conditional.folder.root, ("guidance=[{name: cfg, scale: 1.0}]",), device="cpu", quiet=True
     )
     torch.testing.assert_close(shard(again)["x"], plain)
 
 
 def test_guidance_without_classes_is_refused_with_the_way_out(tiny, tmp_path):
-    recipe = load_recipe(tiny, ["sample.guidance={scale: 2.0}"])
+    recipe = load_recipe(tiny, ["sample.guidance=[{name: cfg, scale: 2.0}]"])
     with pytest.raises(ComponentError, match=r"model\.classes and train\.label_dropout"):
         fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
 
@@ -68,7 +68,7 @@ def test_a_weaker_run_can_guide(tiny, tmp_path):
     )
     strong = fmcore.run(load_recipe(tiny), out=tmp_path / "s", quiet=True)
     plain = strong.samples(32)
-    override = f"guidance={{scale: 1.5, weak: {weak.folder.root}}}"
+    override = f"guidance=[{{name: autoguidance, scale: 1.5, weak: {weak.folder.root}}}]"
     again = stages.sample(strong.folder.root, (override,), device="cpu", quiet=True)
     assert not torch.equal(again.samples(32), plain)
 

@@ -16,16 +16,17 @@ from fmcore import (
     ConditionSpec,
     Dataset,
     Field,
-    Guided,
     VectorField,
     create,
     load_recipe,
     stages,
 )
 from fmcore.interfaces.condition import with_flags
+from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import Prepared
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
+from fmcore.stages.conditions import check_conditions
 from fmcore.stages.sample import Sampler
 from fmcore.training.batches import Batches
 
@@ -69,9 +70,9 @@ def run(tiny, tmp_path):
         (["sample.condition.d=1"], "takes no condition 'd'"),
         (["sample.condition.c=[1, 2, 3]"], r"float32 of shape \(2,\); got shape \(3,\)"),
         (["sample.condition.c=text"], "float32 of shape"),
-        (["sample.guidance={scale: 2, drop: [label]}"], "does not read 'label'"),
+        (["sample.guidance=[{name: cfg, scale: 2, drop: [label]}]"], "does not read 'label'"),
         (
-            ["train.condition_dropout.c=0", "sample.guidance={scale: 2, drop: [c]}"],
+            ["train.condition_dropout.c=0", "sample.guidance=[{name: cfg, scale: 2, drop: [c]}]"],
             r"set train\.condition_dropout\.c",
         ),
     ],
@@ -92,6 +93,58 @@ def test_samples_without_a_condition_that_they_need_are_refused(tiny, overrides)
     checked(tiny, *overrides, "sample.condition=test")
     with pytest.raises(ComponentError, match="samples need the condition 'c'"):
         checked(tiny, *overrides)
+
+
+@dataclass(frozen=True)
+class ReadsOne(Metric):
+    """A metric that reads the entry `name`."""
+
+    name: str
+
+    @property
+    def reads(self):
+        return frozenset({self.name})
+
+    def begin(self, evaluation):
+        pass
+
+    def update(self, batch):
+        pass
+
+    def compute(self):
+        return {}
+
+
+def test_what_a_metric_reads_needs_no_other_reader(tiny):
+    unread = ["model.conditions=[]", "train.condition_dropout={}"]
+    components = Components.of(load_recipe(tiny, [*CONDITIONED, *unread]))
+    check_conditions(*of(components), readers=[ReadsOne("c")])
+    with pytest.raises(ComponentError, match=r"'c', and nothing reads it: set .*ignore_conditions"):
+        check_conditions(*of(components))
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored", "message"),
+    [
+        ("text", "[]", "ReadsOne reads the condition 'text', which the data do not give"),
+        ("c", "[c]", "'c', which train.ignore_conditions leaves out: remove 'c' from it"),
+    ],
+)
+def test_what_a_metric_reads_and_the_data_lack_is_refused(tiny, name, ignored, message):
+    unread = ["model.conditions=[]", "train.condition_dropout={}"]
+    options = [*CONDITIONED, *unread, f"train.ignore_conditions={ignored}"]
+    components = Components.of(load_recipe(tiny, options))
+    with pytest.raises(ComponentError, match=message):
+        check_conditions(*of(components), readers=[ReadsOne(name)])
+
+
+def of(components):
+    c = components
+    return c.planned_model, c.path, c.data, c.train, c.sample, c.evaluate
+
+
+def test_an_objective_reads_no_condition_by_default(tiny):
+    assert Components.of(load_recipe(tiny, CONDITIONED)).objective.reads == frozenset()
 
 
 def test_a_source_reads_the_condition_of_its_sample(tiny):
@@ -143,11 +196,11 @@ def test_without_a_condition_samples_have_the_null_value(run):
 
 def test_guidance_drops_what_training_dropped(run):
     plain, root = shard(run), run.folder.root
-    again = stages.sample(root, ("guidance={scale: 2}",), device="cpu", quiet=True)
+    again = stages.sample(root, ("guidance=[{name: cfg, scale: 2}]",), device="cpu", quiet=True)
     guided = shard(again)
     assert set(guided["forwards"].tolist()) == {2 * n for n in plain["nfe"].tolist()}
     assert not torch.equal(guided["x"], plain["x"])
-    one = stages.sample(root, ("guidance={scale: 1}",), device="cpu", quiet=True)
+    one = stages.sample(root, ("guidance=[{name: cfg, scale: 1}]",), device="cpu", quiet=True)
     torch.testing.assert_close(shard(one)["x"], plain["x"])
 
 
@@ -268,7 +321,7 @@ def field_of(model: VectorField) -> Field:
 
 def test_guidance_prepares_both_branches():
     """v = weak + scale (strong - weak) with strong = x + 10 c and weak = x: x + scale 10 c."""
-    guided = Guided(field_of(Consumes()), 3.0, drop=("c",))
+    guided = create("guidance", "cfg", scale=3.0, drop=("c",)).wrap(field_of(Consumes()))
     x, c = torch.ones(2, 2), torch.tensor([[1.0, 2.0], [0.0, -1.0]])
     condition = guided.prepare(with_flags({"c": c}, {"c": ConditionSpec((2,), droppable=True)}))
     v = guided(x, torch.full((2,), 0.5), condition)

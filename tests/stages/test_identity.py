@@ -136,12 +136,17 @@ def test_a_plugin_that_the_recipe_does_not_use_may_change(tiny, tmp_path, plugin
 def test_another_network_of_the_guiding_run_is_refused(tiny, tmp_path):
     small = ("model.width=8", "train.steps=2", "sample=null", "evaluate=null")
     weak = fmcore.run(tiny, small, out=tmp_path / "weak", quiet=True)
-    guided = ("train.steps=2", f"sample.guidance={{scale: 1.5, weak: {weak.folder.root}}}")
+    guidance = f"[{{name: autoguidance, scale: 1.5, weak: {weak.folder.root}}}]"
+    guided = ("train.steps=2", f"sample.guidance={guidance}")
     made = fmcore.run(tiny, guided, out=tmp_path / "run", quiet=True)
-    assert "sha256" in made.results["nfe"]["provenance"]["sampler"]["guide"]
+    assert (
+        "sha256" in made.results["nfe"]["provenance"]["sampler"]["runs"]["sample.guidance.0.weak"]
+    )
     (old,) = weak.folder.checkpoints.root.glob("*.json")
     old.write_text(old.read_text().replace('"sha256": "', '"sha256": "0'))
-    with pytest.raises(RunError, match="weights of the guiding run: step 2, sha256"):
+    with pytest.raises(
+        RunError, match=r"weights of the run 'sample\.guidance\.0\.weak': step 2, sha256"
+    ):
         fmcore.run(tiny, guided, out=tmp_path / "run", quiet=True)
 
 

@@ -28,8 +28,11 @@ def checked(tiny, *overrides):
         (["model.classes=11"], r"model\.classes is 11, and the data have 10 classes"),
         (["model.classes=auto", "sample.label=10"], r"sample\.label is 10, .* from 0 to 9"),
         (["sample.label=0"], r"reads no labels: train with model\.classes: auto"),
-        (["model.classes=auto", "sample.guidance={scale: 2}"], r"set train\.label_dropout"),
-        (["sample.guidance={scale: 2}"], r"no classes to leave out"),
+        (
+            ["model.classes=auto", "sample.guidance=[{name: cfg, scale: 2}]"],
+            r"set train\.label_dropout",
+        ),
+        (["sample.guidance=[{name: cfg, scale: 2}]"], r"no classes to leave out"),
         (["train.label_dropout=0.1"], r"reads none: set model\.classes: auto"),
         ([MOONS, "model.classes=3"], r"the data have 2 classes \(labels 0 to 1\)"),
     ],
@@ -44,7 +47,11 @@ def test_labels_that_disagree_are_refused_with_what_to_set(tiny, overrides, mess
     [
         [],  # a network without classes on labelled data is unconditional
         ["model.classes=10", "sample.label=9"],
-        ["model.classes=auto", "train.label_dropout=0.1", "sample.guidance={scale: 2}"],
+        [
+            "model.classes=auto",
+            "train.label_dropout=0.1",
+            "sample.guidance=[{name: cfg, scale: 2}]",
+        ],
     ],
 )
 def test_labels_that_agree_are_accepted(tiny, overrides):

@@ -64,7 +64,7 @@ def test_it_is_sampled_and_measured_as_it_is(recipe, tmp_path):
     torch.testing.assert_close(run.samples(8).mean(), torch.tensor(2.0), atol=0.01, rtol=0)
     made = run.results["energy_distance"]["provenance"]
     assert made["weights"] == made["sampler"]["weights"] == "shrink.bin, sha256 1234"
-    assert made["step"] == 0
+    assert run.results["energy_distance"]["origin"]["step"] == 0
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 

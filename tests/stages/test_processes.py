@@ -29,6 +29,12 @@ UNMEASURED = (
 )
 SHARDED = ("train.fsdp=true", "train.ema_power=[0.1]", "train.snapshot_every=20")
 FLOW_MAP = ("objective=mean_flow", "train.steps=10", *UNMEASURED)
+TAUGHT = (
+    "objective={name: consistency, teacher: teacher, dt: 0.1, target: average}",
+    "train.steps=10",
+    "train.init=teacher",
+    *UNMEASURED,
+)
 NETWORK = (
     "data={name: digits}",
     "model={name: unet, channels: 8, depth: 1, channel_mult: [1, 2]}",
@@ -58,6 +64,7 @@ def workplace(tmp_path_factory) -> Path:
 def outcomes(workplace) -> list[dict]:
     """The outcome of each process; they are started once for all tests."""
     (workplace / "tiny.yaml").write_text(RECIPE)
+    trained(workplace / "tiny.yaml", workplace / "teacher", "train.steps=4", *UNMEASURED)
     launcher = [
         sys.executable,
         "-m",
@@ -67,7 +74,7 @@ def outcomes(workplace) -> list[dict]:
         "2",
     ]
     done = subprocess.run(
-        [*launcher, str(SCRIPT), "tiny.yaml", json.dumps([UNMEASURED, SHARDED, FLOW_MAP])],
+        [*launcher, str(SCRIPT), "tiny.yaml", json.dumps([UNMEASURED, SHARDED, FLOW_MAP, TAUGHT])],
         cwd=workplace,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -166,6 +173,26 @@ def test_a_flow_map_that_was_stopped_ends_with_the_same_bits(outcomes, workplace
     straight, resumed = (
         RunFolder.open(workplace / name).checkpoints.latest()
         for name in ("flow-map", "flow-map-resumed")
+    )
+    assert straight.step == resumed.step == 10
+    for name, tensor in straight.tensors.items():
+        assert torch.equal(tensor, resumed.tensors[name]), name
+
+
+def test_a_teacher_and_initial_weights_train_as_by_one_process(outcomes, workplace):
+    assert outcomes[0]["taught"]["error"] is None
+    overrides = [o.replace("teacher,", f"{workplace}/teacher,") for o in TAUGHT]
+    overrides = [o.replace("init=", f"init={workplace}/") for o in overrides]
+    alone = trained(workplace / "tiny.yaml", workplace / "taught-alone", *overrides)
+    require_close(alone, RunFolder.open(workplace / "taught"))
+
+
+def test_a_distillation_that_was_stopped_ends_with_the_same_bits(outcomes, workplace):
+    assert "at step 5 of 10" in outcomes[1]["taught stopped"]["message"]
+    assert outcomes[0]["taught resumed"]["error"] is None
+    straight, resumed = (
+        RunFolder.open(workplace / name).checkpoints.latest()
+        for name in ("taught", "taught-resumed")
     )
     assert straight.step == resumed.step == 10
     for name, tensor in straight.tensors.items():

@@ -42,7 +42,8 @@ def test_every_result_has_its_provenance(finished):
     result = finished.results["nfe"]
     assert result["value"] == 8
     assert result["provenance"]["sampler"]["solver"]["name"] == "midpoint"
-    assert result["provenance"]["step"] == 40
+    assert result["provenance"]["metric"] == {"name": "nfe", "count": None}
+    assert result["origin"]["step"] == 40
 
 
 def test_the_saved_recipe_is_complete_and_is_the_same_recipe(finished, tiny):
@@ -86,7 +87,7 @@ def test_other_solvers_can_be_used_afterwards(finished):
     measured = stages.evaluate(again.folder.root, device="cpu", quiet=True).results["nfe"]
     assert measured["value"] == 16
     assert measured["provenance"]["sampler"]["solver"]["name"] == "rk4"
-    assert measured["provenance"]["step"] == 40  # with the network of the run itself
+    assert measured["origin"]["step"] == 40  # with the network of the run itself
 
 
 @pytest.mark.filterwarnings("always::fmcore.FmcoreWarning")

@@ -54,7 +54,7 @@ def test_a_variant_is_measured_reported_and_compared_as_a_run(finished, tmp_path
     other = draw(finished, "solver={name: euler, steps: 3}", to=tmp_path / "euler")
     found = stages.evaluate(other.folder.root, device="cpu", quiet=True).results
     assert found["nfe"]["value"] == 3
-    assert found["nfe"]["provenance"]["step"] == 5
+    assert found["nfe"]["origin"]["step"] == 5
     assert "euler" in make_report(other.folder).read_text()
     assert compare([finished.folder, other.folder]).headings() == ["nfe [1]", "nfe [2]"]
 

@@ -14,7 +14,7 @@ from fmcore import FmcoreError
 from fmcore.training.trainer import Trainer
 
 RANK = int(os.environ["RANK"])
-UNMEASURED, SHARDED, FLOW_MAP = json.loads(sys.argv[2])
+UNMEASURED, SHARDED, FLOW_MAP, TAUGHT = json.loads(sys.argv[2])
 
 
 def attempt(**options) -> dict:
@@ -90,5 +90,8 @@ outcomes["flow map stopped"] = stopped_in_the_other_process(
     5, out="flow-map-resumed", overrides=FLOW_MAP
 )
 outcomes["flow map resumed"] = attempt(out="flow-map-resumed", overrides=FLOW_MAP)
+outcomes["taught"] = attempt(out="taught", overrides=TAUGHT)
+outcomes["taught stopped"] = stopped_in_the_other_process(5, out="taught-resumed", overrides=TAUGHT)
+outcomes["taught resumed"] = attempt(out="taught-resumed", overrides=TAUGHT)
 outcomes["held"] = part_of_the_network_held()
 Path(f"outcomes-{RANK}.json").write_text(json.dumps(outcomes))

@@ -31,6 +31,9 @@ class Right(Coupling):
     def order(self, x):
         return x.flatten(1)[:, 0].argsort(descending=self.descending)
 
+    def cost(self, x0, x1):
+        return (x0 - x1).flatten(1)[:, 0].square()
+
 
 @dataclass(frozen=True)
 class Blind(Coupling):
@@ -44,6 +47,20 @@ class Blind(Coupling):
 
     def pair(self, x0, x1, generator, condition=None):
         return Pairing(x0[torch.randperm(len(x0), generator=generator)], x1, condition)
+
+
+@dataclass(frozen=True)
+class Unbalanced(Right):
+    """Draws rows of both sides with replacement, as from a plan that weighs rows, and says so."""
+
+    marginals = ()
+
+    def pair(self, x0, x1, generator, condition=None):
+        paired = super().pair(x0, x1, generator, condition)
+        weight = 1 / (1 + self.cost(paired.x0, paired.x1))
+        drawn = torch.multinomial(weight, len(x0), True, generator=generator)
+        moved = paired.condition and {k: v[drawn] for k, v in paired.condition.items()}
+        return Pairing(paired.x0[drawn], paired.x1[drawn], moved)
 
 
 class Unfrozen(Coupling):
@@ -85,6 +102,34 @@ class WithReplacement(Right):
         paired = super().pair(x0, x1, generator, condition)
         moved = paired.condition and {k: v[drawn] for k, v in paired.condition.items()}
         return Pairing(paired.x0[drawn], paired.x1[drawn], moved)
+
+
+@dataclass(frozen=True)
+class KeepsAnUnknownSide(Right):
+    marginals = ("x0", "x2")
+
+
+@dataclass(frozen=True)
+class KeepsOneSideInWords(Unbalanced):
+    marginals = ("x1",)
+
+
+@dataclass(frozen=True)
+class Dearest(Right):
+    """Pairs the rows that are farthest apart."""
+
+    def pair(self, x0, x1, generator, condition=None):
+        return super().pair(x0.flip(0), x1, generator, condition)
+
+    def order(self, x):
+        order = super().order(x)
+        return order if x.mean() > 0.5 else order.flip(0)
+
+
+@dataclass(frozen=True)
+class OneCostForAll(Right):
+    def cost(self, x0, x1):
+        return super().cost(x0, x1).mean()
 
 
 @dataclass(frozen=True)
@@ -134,6 +179,10 @@ WRONG = {
     KeepsAnother: {"round_trip_through_a_recipe"},
     EmptyPool: {"pool_is_a_positive_number"},
     WithReplacement: {"every_row_is_kept_once"},
+    KeepsAnUnknownSide: {"every_row_is_kept_once"},
+    KeepsOneSideInWords: {"every_row_is_kept_once"},
+    Dearest: {"pairs_cost_no_more_than_independent_ones"},
+    OneCostForAll: {"pairs_cost_no_more_than_independent_ones"},
     LeavesConditionsBehind: {"conditions_stay_with_their_data"},
     DropsConditions: {"conditions_stay_with_their_data"},
     DropsTheDtype: {"dtypes_are_kept"},
@@ -155,7 +204,7 @@ def failures(cls):
     return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
 
 
-@pytest.mark.parametrize("cls", [Right, Blind])
+@pytest.mark.parametrize("cls", [Right, Blind, Unbalanced])
 def test_a_right_coupling_passes_every_check(cls):
     assert failures(cls) == {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -35,7 +35,7 @@ class Right(Solver):
             t, until = self.pair(x, begin, end)
             x = problem.field.jump(x, t, until, self.condition(problem))
             states += [x] if end in (problem.times or ()) else []
-        count = torch.full((len(x),), self.told(len(grid) - 1))
+        count = torch.full((len(x),), self.counted(len(grid) - 1))
         return Solution(
             x=x,
             status=torch.where(x.flatten(1).isfinite().all(1), 0, 3),
@@ -47,7 +47,7 @@ class Right(Solver):
     def pair(self, x, begin, end):
         return x.new_full((len(x),), begin), x.new_full((len(x),), end)
 
-    def told(self, jumps):
+    def counted(self, jumps):
         return jumps
 
     def condition(self, problem):
@@ -56,7 +56,7 @@ class Right(Solver):
 
 @dataclass(frozen=True)
 class CountsDouble(Right):
-    def told(self, jumps):
+    def counted(self, jumps):
         return 2 * jumps
 
 
@@ -89,8 +89,6 @@ class StartsLate(Right):
 class ForgetsTheTrajectory(Right):
     def solve(self, problem):
         solution = super().solve(problem)
-        from dataclasses import replace
-
         return replace(solution, trajectory=None)
 
 
@@ -102,7 +100,59 @@ class WritesIntoTheStart(Right):
         return solution
 
 
+@dataclass(frozen=True)
+class MissesTheMap(Right):
+    """Is off by a thousandth after seven jumps."""
+
+    def solve(self, problem):
+        solution = super().solve(problem)
+        return replace(solution, x=1.001 * solution.x) if self.steps == 7 else solution
+
+
+@dataclass(frozen=True)
+class SpreadsFailure(Right):
+    def solve(self, problem):
+        solution = super().solve(problem)
+        return replace(solution, x=solution.x + 0 * solution.x.sum())
+
+
+@dataclass(frozen=True)
+class DrawsGlobally(Right):
+    def solve(self, problem):
+        torch.rand(1)
+        return super().solve(problem)
+
+
+@dataclass
+class Unfrozen(Solver):
+    jumps = True
+    steps: int | None = None
+
+    def solve(self, problem):
+        return Right(steps=self.steps).solve(problem)
+
+
+@dataclass(frozen=True, init=False)
+class Swallows(Right):
+    def __init__(self, *, steps: int | None = None, **options: object):
+        object.__setattr__(self, "steps", steps)
+
+
+@dataclass(frozen=True)
+class KeepsAnother(Right):
+    gain: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "gain", self.gain + 1)
+
+
 WRONG = {
+    MissesTheMap: {"jumps_follow_the_map"},
+    SpreadsFailure: {"failing_sample_is_isolated"},
+    DrawsGlobally: {"start_is_left_alone"},
+    Unfrozen: {"is_a_frozen_dataclass_of_its_interface"},
+    Swallows: {"options_are_closed_and_typed", "round_trip_through_a_recipe"},
+    KeepsAnother: {"round_trip_through_a_recipe"},
     CountsDouble: {"budget_counts_jumps"},
     RollsConditions: {"conditions_stay_with_their_samples"},
     TakesVelocities: {"velocities_are_refused"},
@@ -118,12 +168,16 @@ WRONG = {
 }
 
 
-def failures(cls):
+def results(cls):
     class Checked(FlowMapSolverSuite):
         def component(self):
             return cls(steps=2)
 
-    return {r.name.removeprefix("test_"): r.message for r in run_suite(Checked) if not r.passed}
+    return run_suite(Checked)
+
+
+def failures(cls):
+    return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
 
 
 def test_a_right_solver_passes():
@@ -134,6 +188,10 @@ def test_a_right_solver_passes():
 def test_a_wrong_solver_fails_the_checks_of_its_law_and_no_other(cls):
     found = failures(cls)
     assert set(found) == WRONG[cls], found
+
+
+def test_every_check_has_a_solver_that_fails_it():
+    assert set().union(*WRONG.values()) == {r.name.removeprefix("test_") for r in results(Right)}
 
 
 def test_flow_map_takes_one_budget():

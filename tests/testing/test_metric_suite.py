@@ -135,6 +135,24 @@ class NeverForgets(ByHand):
 
 
 @dataclass(frozen=True)
+class KeepsTheFirstReference(ByHand):
+    """Compares with the data of its first evaluation ever after."""
+
+    def begin(self, evaluation):
+        self.seen.clear()
+        first = self.given[0].data if self.given else evaluation.data
+        self.given[:] = [replace(evaluation, data=first)]
+
+
+@dataclass(frozen=True)
+class AnotherUnit(Changed):
+    """Twice the value, and 3."""
+
+    def changed(self, result):
+        return replace(result, value=2 * result.value + 3)
+
+
+@dataclass(frozen=True)
 class WeighsBatches(ByHand):
     """A mean of means."""
 
@@ -260,6 +278,8 @@ WRONG = [
     (KeepsAnother, {"round_trip_through_a_recipe"}),
     (RefusesWithoutAWord, {"check_refuses_with_a_reason"}),
     (NeverForgets, {"begin_resets_the_metric"}),
+    (KeepsTheFirstReference, {"begin_takes_the_new_evaluation"}),
+    (AnotherUnit, {"known_values"}),
     (WeighsBatches, {"results_do_not_depend_on_batching"}),
     (WeighsByPlace, {"results_do_not_depend_on_order"}),
     (ForgetsWhatItComputed, {"compute_can_be_repeated"}),
@@ -279,11 +299,17 @@ WRONG = [
 ]
 
 FOLLOWS: dict[type, set[str]] = {
-    # a fewer count is told by nothing once the count is wrong
+    # nothing records that there are fewer rows once the count is wrong
     DoesNotCount: {"provenance_changes_with_the_value"},
+    KeepsAnother: {"known_values"},
+    OneCacheForAll: {"known_values"},
     WeighsBatches: {"compute_can_be_repeated"},
     Swallows: {"round_trip_through_a_recipe"},
-    SpoilsTheBatch: {"cache_depends_on_the_data", "merged_parts_equal_the_whole"},
+    SpoilsTheBatch: {
+        "begin_takes_the_new_evaluation",
+        "cache_depends_on_the_data",
+        "merged_parts_equal_the_whole",
+    },
 }
 """Checks that cannot but fail beside the one meant."""
 
@@ -294,6 +320,9 @@ def outcome(metric: type) -> dict[str, str]:
     class Suite(MetricSuite):
         def component(self):
             return metric()
+
+        def known(self):
+            return [(torch.full((9, 2), 2.0), torch.ones(9, 2), 3.0)]
 
     return {r.name.removeprefix("test_"): r.message for r in run_suite(Suite) if not r.passed}
 
@@ -317,7 +346,17 @@ def test_every_check_is_broken_by_some_metric():
     assert checks == set().union(*(broken for _, broken in WRONG))
 
 
-def test_a_metric_that_measures_nothing_is_told_what_to_do():
+def test_without_a_known_value_the_suite_says_what_to_override():
+    class Suite(MetricSuite):
+        def component(self):
+            return AnotherUnit()
+
+    results = {r.name: r for r in run_suite(Suite)}
+    assert all(r.passed for r in results.values())
+    assert results["test_known_values"].message == "no known value: override known()"
+
+
+def test_a_metric_that_measures_nothing_gets_an_advice():
     assert "override data() of the suite" in outcome(RefusesEverything)["begin_resets_the_metric"]
 
 

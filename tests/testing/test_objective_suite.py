@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Objective, Regression
+from fmcore import ComponentError, Objective, Regression, append_dims
 from fmcore.interfaces.time_sampling import stratified_times
 from fmcore.testing import ObjectiveSuite, run_suite
 
@@ -178,8 +178,11 @@ class RightFlowMap(Objective):
         t, until = batch.draws["t"], batch.draws["until"]
         at = batch.at(t)
         u, slope = net.jvp(at.xt, t, until, dx=at.ut, dt=torch.ones_like(t))
-        target = at.ut + self.sign * (until - t)[:, None] * slope
-        return {"map": (u - target).square().mean(1)}
+        target = at.ut + self.sign * append_dims(until - t, slope) * slope
+        return {"map": self.mean((u - target).square(), batch)}
+
+    def mean(self, error, batch):
+        return batch.mean(error)
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,13 @@ class LeadsBackwards(RightFlowMap):
     """The sign of the derivative's term as on the paper's reversed time."""
 
     sign = -1.0
+
+
+@dataclass(frozen=True)
+class AveragesOverThePaddedLength(RightFlowMap):
+    def mean(self, error, batch):
+        mask = (batch.condition or {}).get("mask", torch.ones_like(error))
+        return (error * mask).flatten(1).mean(1)
 
 
 @dataclass(frozen=True)
@@ -212,12 +222,20 @@ WRONG = {
         "weights_use_the_draws",
         "losses_are_those_declared",
         "losses_of_rows_are_independent",
+        "losses_do_not_count_padding",
         "loss_is_the_weighted_mean_square_of_each_row",
     },
     NormalisedWeight: {"weights_of_rows_are_independent", "losses_of_rows_are_independent"},
     NegativeScore: {"target_is_what_was_drawn"},
-    SumsInsteadOfMean: {"loss_is_the_weighted_mean_square_of_each_row"},
-    IgnoresTheMask: {"loss_is_the_weighted_mean_square_of_each_row"},
+    SumsInsteadOfMean: {
+        "loss_is_the_weighted_mean_square_of_each_row",
+        "losses_do_not_count_padding",
+    },
+    IgnoresTheMask: {
+        "loss_is_the_weighted_mean_square_of_each_row",
+        "losses_do_not_count_padding",
+    },
+    AveragesOverThePaddedLength: {"losses_do_not_count_padding"},
     OnlyLateTimes: {"times_cover_the_interval"},
     NoWeightOnHalf: {"weights_use_the_draws"},
     SteepWeight: {"weights_use_the_draws"},

@@ -1,4 +1,4 @@
-"""Suites run without pytest: what they find is told, nothing is raised."""
+"""Suites run without pytest: results report what they find, nothing is raised."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fmcore import ComponentError, Source
+from fmcore import ComponentError, Rows, Source
 from fmcore.testing import SourceSuite, run_suite
 
 
@@ -19,8 +19,8 @@ class Right(Source):
 
     spread: float = 0.7
 
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return 1 + self.spread * torch.randn((n, *shape), generator=generator, dtype=dtype)
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return 1 + self.spread * rows.normal(shape, dtype)
 
     def log_prob(self, x, condition=None):
         z = (x - 1).flatten(1) / self.spread
@@ -60,29 +60,68 @@ class KeepsAnother(Right):
 
 @dataclass(frozen=True)
 class DropsTheDtype(Right):
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return super().sample(n, shape, generator, condition, torch.float32)
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return super().sample(rows, shape, condition, torch.float32)
 
 
 @dataclass(frozen=True)
 class GlobalGenerator(Right):
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
         torch.rand(())
-        return super().sample(n, shape, generator, condition, dtype)
+        return super().sample(rows, shape, condition, dtype)
 
 
 @dataclass(frozen=True)
-class SameForEveryGenerator(Right):
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        own = torch.Generator().manual_seed(0)
-        return super().sample(n, shape, own, condition, dtype)
+class SameForEverySeed(Right):
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return super().sample(Rows(0, "own", 0, rows.numbers), shape, condition, dtype)
 
 
 @dataclass(frozen=True)
 class DrawsEveryRowTwice(Right):
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        half = super().sample(-(-n // 2), shape, generator, condition, dtype)
-        return half.repeat_interleave(2, 0)[:n]
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        rows.numbers = rows.numbers // 2
+        return super().sample(rows, shape, condition, dtype)
+
+
+@dataclass(frozen=True)
+class Centred(Right):
+    """Takes the mean of the batch away from its rows."""
+
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        x = super().sample(rows, shape, condition, dtype)
+        return x - 1e-3 * x.mean(0)
+
+
+@dataclass(frozen=True)
+class SinglePrecision(Right):
+    def log_prob(self, x, condition=None):
+        return super().log_prob(x.float()).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class Uniform(Source):
+    """A right source whose density ends at an edge."""
+
+    width: float = 2.0
+
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return self.width * rows.uniform(shape, dtype)
+
+    def log_prob(self, x, condition=None):
+        flat = x.flatten(1)
+        inside = ((flat >= 0) & (flat <= self.width)).all(1)
+        height = flat.new_full((len(flat),), -flat.shape[1] * math.log(self.width))
+        return height.masked_fill(~inside, -torch.inf)
+
+
+@dataclass(frozen=True)
+class Peaked(Uniform):
+    """Draws from the middle more often than its density has it."""
+
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        first, second = (super(Peaked, self).sample(rows, shape, None, dtype) for _ in range(2))
+        return (first + second) / 2
 
 
 @dataclass(frozen=True)
@@ -104,8 +143,8 @@ class ForgetsTheVolume(Right):
 class AnotherSpread(Right):
     """Draws at a temperature that the density does not know."""
 
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return 1 + (super().sample(n, shape, generator, condition, dtype) - 1) * 0.8
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return 1 + (super().sample(rows, shape, condition, dtype) - 1) * 0.8
 
 
 WRONG = {
@@ -113,8 +152,11 @@ WRONG = {
     Swallows: {"options_are_closed_and_typed", "round_trip_through_a_recipe"},
     KeepsAnother: {"round_trip_through_a_recipe"},
     DropsTheDtype: {"draws_have_the_shape_and_dtype_asked_for", "log_prob_is_one_number_a_row"},
-    GlobalGenerator: {"draws_come_from_the_generator_alone"},
-    SameForEveryGenerator: {"draws_come_from_the_generator_alone"},
+    GlobalGenerator: {"draws_come_from_the_rows_alone"},
+    SameForEverySeed: {"draws_come_from_the_rows_alone"},
+    Centred: {"row_i_depends_on_its_own_numbers_alone"},
+    SinglePrecision: {"density_has_the_precision_of_x"},
+    Peaked: {"draws_follow_the_density"},
     DrawsEveryRowTwice: {"rows_are_independent_draws"},
     OneNumberABatch: {"log_prob_is_one_number_a_row"},
     ForgetsTheVolume: {"density_integrates_to_one"},
@@ -134,7 +176,7 @@ def failures(cls):
     return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
 
 
-@pytest.mark.parametrize("cls", [Right, WithoutDensity])
+@pytest.mark.parametrize("cls", [Right, WithoutDensity, Uniform])
 def test_a_right_source_passes_every_check(cls):
     assert failures(cls) == {}
 
@@ -162,3 +204,11 @@ def test_a_source_that_needs_a_condition_says_what_to_override():
 def test_a_source_without_density_skips_its_checks_with_the_reason():
     skipped = {r.message for r in results(WithoutDensity) if r.skipped}
     assert skipped == {"no density"}
+
+
+def test_a_source_that_takes_a_generator_is_refused_where_it_is_defined():
+    with pytest.raises(ComponentError, match=r"source Old: .* sample\(self, rows, shape, cond"):
+
+        class Old(Source):
+            def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
+                return torch.zeros(n, *shape)

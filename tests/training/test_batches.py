@@ -14,10 +14,11 @@ from fmcore import (
     Pairing,
     Path,
     Regression,
+    Rows,
     Source,
 )
 from fmcore.interfaces.randomness import noise_of
-from fmcore.training.batches import BLOCK, Batches
+from fmcore.training.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,6 @@ def test_a_pool_is_paired_as_a_whole_and_each_step_takes_its_own_part():
     assert torch.equal(again, pooled[80:])
 
 
-def test_the_block_is_no_multiple_of_the_batch_here():
-    assert 80 % BLOCK, "the cuts above must fall inside blocks to mean something"
-
-
 class OneShort(Coupling):
     def pair(self, x0, x1, generator, condition=None):
         return Pairing(x0[1:], x1[1:], condition)
@@ -166,8 +163,8 @@ class OneShort(Coupling):
 class Flat(Source):
     """A source that forgets the shape of the data."""
 
-    def sample(self, n, shape, generator, condition=None, dtype=torch.float32):
-        return torch.randn(n, 4, generator=generator, dtype=dtype)
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return rows.normal((4,), dtype)
 
     def log_prob(self, x, condition=None):
         return x.flatten(1).sum(1)
@@ -198,5 +195,47 @@ def test_parts_that_give_other_shapes_than_promised_are_refused():
 
 
 def test_noise_of_another_shape_is_refused_when_sampling():
-    with pytest.raises(ComponentError, match=r"source Flat .* shape \(1, 2, 2\), got \(1, 4\)"):
+    with pytest.raises(ComponentError, match=r"source Flat .* shape \(2, 2, 2\), got \(2, 4\)"):
         noise_of(Flat(), [0, 1], (2, 2), 0)
+
+
+@dataclass(frozen=True)
+class Sounds(Numbers):
+    """Of lengths 1 to 50, with noise of its own."""
+
+    @property
+    def sizes(self):
+        return torch.arange(1, 51)
+
+    def augmented(self, batch, rows):
+        return {**batch, "x1": batch["x1"].float() + rows.normal(self.shape)}
+
+
+def test_a_dataset_with_sizes_gives_batches_of_like_length():
+    made = Batches(Sounds(), Straight(), AsIs(), Uniform(), 5, seed=0)
+    epoch = [made.indices(step, range(5)) for step in range(10)]
+    assert sorted(i for own in epoch for i in own) == list(range(50))
+    assert all(max(own) - min(own) == 4 for own in epoch)
+    assert epoch != sorted(epoch)
+
+
+def test_the_dataset_augments_each_row_by_its_own_numbers():
+    made = Batches(Sounds(), Straight(), AsIs(), Uniform(), 10, seed=0)
+    whole = made.pairs(3, range(10)).x1
+    assert torch.equal(whole[4:7], made.pairs(3, range(4, 7)).x1)
+    plain = Sounds().batch(made.indices(3, range(10)))["x1"]
+    noise = Rows(0, "data", 3, range(10)).normal((1, 2, 2))
+    assert torch.equal(whole, plain + noise)
+
+
+def test_batches_drawn_ahead_are_those_of_their_steps():
+    made = batches(batch_size=16, dropout={"label": 0.3})
+    assert made._steps_ahead(16) == 16
+    pairs = [made.pairs(step, range(16)) for step in (0, 5, 17)]
+    for step, found in zip((0, 5, 17), pairs, strict=True):
+        alone = batches(batch_size=16, dropout={"label": 0.3})._drawn(
+            range(step, step + 1), range(16)
+        )
+        assert torch.equal(found.x0, alone.x0)
+        assert torch.equal(found.x1, alone.x1)
+        assert torch.equal(found.condition["label"], alone.condition["label"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmcore.cli.guess import guess_dataset
 from fmcore.cli.lazy import LazyGroup, Target
 
 __all__ = ["data"]
@@ -17,7 +18,10 @@ COMMANDS = {
 
 
 @click.group(
-    cls=LazyGroup, targets=COMMANDS, short_help="Describe data, and pack images for training."
+    cls=LazyGroup,
+    targets=COMMANDS,
+    guess=guess_dataset,
+    short_help="Describe data, and pack images for training.",
 )
 def data() -> None:
     """Describe a dataset, or pack images into one memory map for training.

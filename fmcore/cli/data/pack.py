@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import complain
 from fmcore.cli.data.source import open_dataset, source_argument
 from fmcore.cli.options import plugin_option, quiet_option
-from fmcore.errors import DataError, MissingSplitError
+from fmcore.errors import DataError, MissingSplitError, PluginError
 
 if TYPE_CHECKING:
+    from fmcore.interfaces.codec import Codec
     from fmcore.interfaces.dataset import Dataset, ImageDataset, Split
 
 __all__ = ["pack"]
@@ -32,16 +34,28 @@ SECONDS_BETWEEN_LINES = 10.0
     metavar="[KEY=VALUE]...",
     shell_complete=setting_keys("data", "source"),
 )
+@click.option(
+    "--codec",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Store latents too, by the codec in FOLDER: the run of an autoencoder, or an "
+    "AutoencoderKL of diffusers.",
+)
 @plugin_option
 @quiet_option
-def pack(source: str, out: Path, settings: tuple[str, ...], quiet: bool) -> None:
+def pack(
+    source: str, out: Path, settings: tuple[str, ...], codec: Path | None, quiet: bool
+) -> None:
     """Write the images of SRC to the new folder OUT: one uint8 array for each split.
 
     Train on them with `data: {name: packed, root: OUT}`.  SRC is as for `fmcore data show`; the
     fingerprint stays the same.
 
+    With --codec, a run with the same codec reads the latents instead of encoding each batch.
+
     \b
       fmcore data pack /data/imagenet64 packed64
+      fmcore data pack image_folder latents root=/data/cats --codec runs/autoencoder
     """
     from fmcore.registry import registry
 
@@ -49,10 +63,14 @@ def pack(source: str, out: Path, settings: tuple[str, ...], quiet: bool) -> None
     images = _images(name, data)
     splits = _splits(images)
     packed = registry().entry("data", "packed").load()
-    manifest = packed.write(images, out, splits, _source(name, data), _Progress(quiet))
+    found = None if codec is None else _codec(codec, images)
+    manifest = packed.write(images, out, splits, _source(name, data), _Progress(quiet), found)
     for split, entry in manifest["splits"].items():
         click.echo(f"{split:<6} {entry['count']} images  fingerprint {entry['fingerprint']}")
     click.echo(f"use it: data.name=packed data.root={out}")
+    if found is not None:
+        shape = "x".join(map(str, found.shape(tuple(images.shape))))
+        click.echo(f"latents {shape}, codec {found.fingerprint}")
 
 
 def _images(name: str, data: Dataset) -> ImageDataset:
@@ -61,6 +79,25 @@ def _images(name: str, data: Dataset) -> ImageDataset:
     if not isinstance(data, ImageDataset):
         raise DataError(f"data '{name}' holds no images: only images can be packed")
     return data
+
+
+def _codec(folder: Path, images: ImageDataset) -> Codec:
+    """Return the codec in `folder`, which fits the images.  Raises DataError if there is none."""
+    from fmcore.registry import registry
+
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: --codec takes the folder of a run or of a network")
+    # a codec whose packages are missing is left out, as one that does not know the folder
+    for entry in registry().entries("codec"):
+        with suppress(PluginError):
+            found: Codec | None = entry.load().found_in(folder)
+            if found is not None:
+                found.shape(tuple(images.shape))
+                return found
+    raise DataError(
+        f"{folder}: holds no codec: give the folder of a run with model 'autoencoder', or of an "
+        "AutoencoderKL of diffusers"
+    )
 
 
 def _splits(data: ImageDataset) -> list[Split]:

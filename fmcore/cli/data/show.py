@@ -11,6 +11,7 @@ from fmcore.cli.completing import setting_keys
 from fmcore.cli.console import print_json
 from fmcore.cli.data.source import open_dataset, source_argument
 from fmcore.cli.options import json_option, plugin_option
+from fmcore.cli.output_file import OutputFile
 from fmcore.errors import DataError, MissingSplitError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ POINTS = 10_000
 @click.option(
     "--picture",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(".png"),
     help="Draw evenly spaced examples, to the PNG file FILE.",
 )
 @plugin_option
@@ -49,10 +50,6 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
       fmcore data show digits
       fmcore data show toy figure=rings --picture rings.png
     """
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise click.UsageError(
-            f"--picture writes PNG: name a file that ends in .png, not {picture}"
-        )
     name, data = open_dataset(source, settings)
     splits = _splits(data)
     if as_json:
@@ -105,11 +102,13 @@ def _save(picture: Path, data: Dataset) -> None:
     from fmcore.report.plots.figure import figure
     from fmcore.report.plots.grid import save_grid
 
-    count = IMAGES if data.levels is not None else POINTS
+    count = POINTS if data.shape == (2,) else IMAGES
     rows = [round(i * (data.length - 1) / (count - 1)) for i in range(count)]
     batch = data.batch(rows)
-    if data.levels is not None and len(data.shape) == 3:
-        save_grid(picture, batch["x1"], data.levels, COLUMNS)
+    condition = {k: v for k, v in batch.items() if k != "x1"}
+    pictures = [p for p in data.portray(batch["x1"], condition) if p.suffix == "png"]
+    if pictures:
+        save_grid(picture, pictures, COLUMNS)
     elif data.shape == (2,):
         with figure(picture, 6, 6) as axes:
             axes[0, 0].scatter(*batch["x1"].T, s=1, c=batch.get("label"), cmap="tab10")

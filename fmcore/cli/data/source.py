@@ -51,7 +51,10 @@ def _entry_by_name(source: str) -> Entry:
 
 def _from_recipe(source: str, settings: Iterable[str]) -> tuple[str, Dataset]:
     from fmcore.recipe.load import load_recipe
+    from fmcore.recipe.typed_words import require_whole
 
+    settings = list(settings)
+    require_whole(settings)
     # `root=...` on the command line is `data.root=...` in the recipe
     recipe = load_recipe(source, [f"data.{setting}" for setting in settings])
     return recipe.values["data"]["name"], recipe.build("data")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmcore.cli.guess import guess_component
 from fmcore.cli.lazy import LazyGroup, Target
 
 __all__ = ["COMMANDS", "plugins"]
@@ -22,6 +23,7 @@ COMMANDS = {
     cls=LazyGroup,
     targets=COMMANDS,
     default="ls",
+    guess=guess_component,
     short_help="List, show, check and create plugins.",
 )
 def plugins() -> None:

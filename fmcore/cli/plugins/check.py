@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from fmcore.cli.completing import component_names, setting_keys
 from fmcore.cli.console import mark, print_json
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.find import find_component
+from fmcore.cli.plugins.suite_options import conditions_option, pairs_option, set_up, shape_option
 from fmcore.cli.settings import typed_options
 from fmcore.errors import ComponentError
 from fmcore.recipe.create import create_from
@@ -41,19 +43,31 @@ MODEL = {"shape", "classes", "entries"}
     help="Set an option of the component.",
     shell_complete=setting_keys("", "name"),
 )
+@shape_option
+@conditions_option
+@pairs_option
 @plugin_option
 @json_option
 @click.pass_context
 def check(
-    ctx: click.Context, name: str, kind: str | None, settings: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    name: str,
+    kind: str | None,
+    settings: tuple[str, ...],
+    shape: tuple[int, ...] | None,
+    conditions: dict[str, Any],
+    pairs: Path | None,
+    as_json: bool,
 ) -> None:
     """Run the conformance suite of its kind on the component NAME, or PLUGIN/NAME.
 
-    Exits with 0 if every check passes, else with 1.  A dataset needs its files; a model is built
-    for images of the suite's shape unless --set shape=[3,32,32] sets another.
+    Exits with 0 if every check passes, else with 1.  A dataset needs its files.  A model is built
+    for images 3x8x8 without conditions, a source draws pairs of numbers: --shape and --condition
+    set others.
 
     \b
       fmcore plugins check ot --set sigma_min=0.01
+      fmcore plugins check mlp --shape 2 --condition c=3:droppable --set conditions=[c]
       fmcore plugins check mine --plugin my_path.py
     """
     from fmcore.testing import run_suite
@@ -63,7 +77,10 @@ def check(
         raise click.UsageError(
             f"a recipe has no suite; use: fmcore recipes check {entry.qualified}"
         )
-    results = run_suite(_suite(entry, _options(entry, settings)))
+    options = _options(entry, settings)
+    made = _suite_of(entry)
+    set_up(made, entry.kind, shape, conditions, pairs)
+    results = run_suite(_with_component(made, entry, options))
     passed = all(result.passed for result in results)
     if as_json:
         print_json(_as_dict(entry, results, passed))
@@ -72,15 +89,22 @@ def check(
     ctx.exit(0 if passed else 1)
 
 
-def _suite(entry: Entry, options: Mapping[str, Any]) -> Suite:
-    """Return the suite of the kind, with this component to test."""
+def _suite_of(entry: Entry) -> Suite:
+    """Return the suite of the kind, without a component."""
     from fmcore.testing import suite_of
 
     made: Suite = type(f"{entry.kind} {entry.name}", (suite_of(entry.kind, entry.load()),), {})()
+    return made
+
+
+def _with_component(made: Suite, entry: Entry, options: Mapping[str, Any]) -> Suite:
+    """Return the suite with the component of these options to test."""
     for name in MODEL & options.keys() if entry.kind == "model" else ():
         setattr(made, name, options[name])
     accepted = {option.name for option in list_options(entry.load(), KINDS[entry.kind].given)}
     given = {n: getattr(made, n) for n in KINDS[entry.kind].given if n in accepted}
+    if entry.kind == "model" and made.classes and "classes" in accepted:  # type: ignore[attr-defined]
+        given["classes"] = made.classes  # type: ignore[attr-defined]
     chosen = given | _budget(entry, options) | dict(options)
     made.component = lambda: create_from(entry, chosen)  # type: ignore[method-assign]
     made.component()  # raises for wrong options here, once, and not in every check

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmcore.errors import PluginError, did_you_mean
 from fmcore.registry import Entry, registry
 from fmcore.registry.hooks import HOOKS
+from fmcore.registry.kinds import KINDS
 
 __all__ = ["find_component"]
 
@@ -27,6 +28,10 @@ def find_component(name: str, kind: str | None) -> Entry:
 
 def _hint(name: str) -> str:
     """What to type instead: a component of the plugin `name`, or the nearest name."""
+    if name in KINDS:
+        return f": it is a kind; its components: {', '.join(registry().names(name)) or 'none'}"
+    if name.endswith(".py"):
+        return f"; load a plugin of one file with --plugin {name}, and give a component's name"
     entries = [e for kind in dict.fromkeys(HOOKS.values()) for e in registry().entries(kind)]
     if offered := [entry.name for entry in entries if entry.plugin == name]:
         return f": it is a plugin; its components: {', '.join(dict.fromkeys(offered))}"

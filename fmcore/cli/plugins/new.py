@@ -15,7 +15,7 @@ from typing import final
 
 import click
 
-from fmcore.errors import PluginError
+from fmcore.errors import REMEDIES, PluginError
 from fmcore.registry import registry
 from fmcore.registry.kinds import KINDS
 from fmcore.testing import SUITES
@@ -29,12 +29,16 @@ SUMMARIES = {
     "objective": "the velocity, with more weight on one end",
     "model": "a small residual network",
     "solver": "order 3, 3 NFE a step",
+    "guidance": "towards the origin",
+    "operator": "differences between neighbours",
     "metric": "distance between means",
     "data": "points on a figure eight",
     "time": "a triangular density",
     "optimizer": "RMSprop with a smaller rate for biases",
     "lr_schedule": "the inverse root of the step",
     "callback": "the size of the weights",
+    "codec": "examples divided by a scale",
+    "extractor": "colours in each part of an image",
 }
 """The summary of each kind's component."""
 
@@ -50,6 +54,8 @@ RECIPE = {
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
     "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
+    "guidance": "",
+    "codec": "",
 }
 """The other components of the plugin's recipe."""
 
@@ -156,6 +162,11 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "codec":
+            return RECIPE | {"codec": f"\ncodec: {self.component}"}
+        if self.kind == "extractor":
+            metric = f"{{name: frechet_distance, extractor: {self.component}}}"
+            return RECIPE | {"metric": metric, "data": "digits"}
         if self.kind == "solver":
             return RECIPE | {"solver": f"{{name: {self.component}, nfe: 40}}"}
         if self.kind == "time":
@@ -164,6 +175,11 @@ class Plan:
             value = f"[{self.component}]" if self.kind == "callback" else self.component
             own = f"{OF_TRAINING[self.kind]}: {value}}}"
             return RECIPE | {"train": f"{RECIPE['train'][:-1]}, {own}"}
+        if self.kind == "guidance":
+            return RECIPE | {"guidance": f", guidance: [{self.component}]"}
+        if self.kind == "operator":  # an option of posterior guidance
+            guidance = f"[{{name: mmps, operator: {self.component}}}]"
+            return RECIPE | {"guidance": f", guidance: {guidance}, condition: test"}
         return RECIPE | {self.kind: self.component}
 
 
@@ -187,5 +203,6 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         if existed:
             folder.mkdir(exist_ok=True)
         if isinstance(error, OSError):
-            raise PluginError(f"{folder} cannot be written: {error.strerror}") from error
+            reason = REMEDIES.get(error.errno or 0, error.strerror)
+            raise PluginError(f"{folder} cannot be written: {reason}") from error
         raise

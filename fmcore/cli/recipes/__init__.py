@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmcore.cli.guess import guess_recipe
 from fmcore.cli.lazy import LazyGroup, Target
 
 __all__ = ["COMMANDS", "recipes"]
@@ -23,6 +24,7 @@ COMMANDS = {
     cls=LazyGroup,
     targets=COMMANDS,
     default="ls",
+    guess=guess_recipe,
     short_help="List, show, check, copy and compare recipes.",
 )
 def recipes() -> None:

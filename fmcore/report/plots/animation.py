@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from fmcore.interfaces.portrait import Portrait
 from fmcore.report.plots.grid import grid
 from fmcore.runs.files import atomic
 
@@ -27,9 +28,9 @@ BLUE, GREY = (31, 119, 180), (120, 120, 120)
 Frame = npt.NDArray[np.uint8]
 
 
-def save_images_moving(path: Path, levels: Tensor, most: int, columns: int) -> None:
-    """Save uint8 `levels`, `(times, n, channels, height, width)`, as an animated WebP of grids."""
-    _save(path, [Image.fromarray(grid(state, most, columns)) for state in levels])
+def save_images_moving(path: Path, states: Sequence[Sequence[Portrait]], columns: int) -> None:
+    """Save the pictures of each state as an animated WebP of grids."""
+    _save(path, [Image.fromarray(grid(pictures, columns)) for pictures in states])
 
 
 def save_points_moving(path: Path, states: Tensor) -> None:

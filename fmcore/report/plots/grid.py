@@ -1,14 +1,16 @@
-"""A grid of images in one picture."""
+"""A grid of pictures in one picture."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from torch import Tensor
 
+from fmcore.interfaces.portrait import Portrait
 from fmcore.runs.files import atomic
 
 __all__ = ["grid", "save_grid"]
@@ -17,25 +19,33 @@ MIN_SIDE = 64
 """Images are enlarged by a whole factor until both sides have at least this many pixels."""
 
 
-def save_grid(path: Path, levels: Tensor, most: int, columns: int) -> None:
-    """Save uint8 `levels`, `(n, channels, height, width)` with values below `most`, as a grid of
-    `columns`.
-    """
-    picture = grid(levels, most, columns)
+def save_grid(path: Path, pictures: Sequence[Portrait], columns: int) -> None:
+    """Save `pictures`, PNG portraits, as a grid of `columns`."""
+    picture = grid(pictures, columns)
     atomic(path, lambda part: Image.fromarray(picture).save(part, format="PNG"))
 
 
-def grid(levels: Tensor, most: int, columns: int) -> npt.NDArray[np.uint8]:
-    """Return the grid as an RGB image, `(height, width, 3)`."""
-    images = _as_rgb(levels, most)
+def grid(pictures: Sequence[Portrait], columns: int) -> npt.NDArray[np.uint8]:
+    """Return the grid of PNG portraits as an RGB image, `(height, width, 3)`.
+
+    Pictures smaller than the largest are padded with white.
+    """
+    images = _padded([_pixels(picture) for picture in pictures])
     factor = max(1, -(-MIN_SIDE // min(images.shape[1:3])))
     return _tile(images.repeat(factor, 1).repeat(factor, 2), columns)
 
 
-def _as_rgb(levels: Tensor, most: int) -> npt.NDArray[np.uint8]:
-    scaled = (levels.float() * (255 / (most - 1))).round().to(levels.dtype)
-    images = scaled.permute(0, 2, 3, 1).cpu().numpy()
-    return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images[..., :3]
+def _pixels(picture: Portrait) -> npt.NDArray[np.uint8]:
+    with Image.open(io.BytesIO(picture.content), formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _padded(images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    stack = np.full((len(images), height, width, 3), 255, dtype=np.uint8)
+    for own, image in zip(stack, images, strict=True):
+        own[: image.shape[0], : image.shape[1]] = image
+    return stack
 
 
 def _tile(images: npt.NDArray[np.uint8], columns: int, gap: int = 2) -> npt.NDArray[np.uint8]:

@@ -24,8 +24,12 @@ REACH = 2.6
 
 
 def save_paths_explained(file: Path, explained: Sequence[PathExplanation]) -> None:
-    """Draw a column for each path: alpha, sigma, log-SNR; trajectories to x1 = 1 and -1; p_t(x)."""
-    with figure(file, 3.6 * len(explained), 8.4, 3, len(explained)) as axes:
+    """Draw a column for each path: alpha, sigma, log-SNR; trajectories to x1 = 1 and -1; p_t(x).
+
+    The suffix of `file` is its format: .png, .svg or .pdf.
+    """
+    kinds = [file.suffix.lstrip(".").lower()]
+    with figure(file, 3.6 * len(explained), 8.4, 3, len(explained), kinds) as axes:
         for column, one in zip(axes.T, explained, strict=True):
             times = one.times(TIMES)
             column[0].set_title(one.name)

@@ -27,6 +27,9 @@ class BatchState:
     long as all samples run or end together; `all_running` and `all_ended` are what it knows of them
     without reading `running`.
 
+    `element_weights`, where the condition has a `mask`, are those of the elements in a mean square:
+    it is over the elements with mask 1.
+
     `condition` and `probes` belong to the sample; `logdet` and `k_div` exist where the divergence
     is integrated, `trajectory`, `(width, times, *shape)`, where states at given times are.
     """
@@ -45,6 +48,7 @@ class BatchState:
     accepted: Any
     left_of: Tensor | None = None
     condition: Mapping[str, Tensor] | None = None
+    element_weights: Tensor | None = None
     probes: Tensor | None = None
     k_div: Tensor | None = None
     logdet: Tensor | None = None

@@ -24,7 +24,7 @@ from fmcore.solving.adaptive.controller import AdaptiveOptions, arithmetic_of
 from fmcore.solving.evaluation import constant
 from fmcore.solving.tableau import Tableau
 
-__all__ = ["ErrorControl", "Weights", "nonzero"]
+__all__ = ["ErrorControl", "Weights", "mask_weights", "nonzero"]
 
 Weights = tuple[tuple[int, float], ...]
 """The weights that are not zero, as (stage, weight)."""
@@ -78,6 +78,8 @@ class ErrorControl:
         """
         control = self.options.step_control
         error = self._scaled_error(state.x, x_new, k)
+        if state.element_weights is not None:
+            error.mul_(state.element_weights)
         if state.all_running and control == "batch_rms" and state.logdet is None:
             ratio = h * float(torch.linalg.vector_norm(error)) * state.width**-0.5
             if math.isfinite(ratio):
@@ -176,6 +178,9 @@ class ErrorControl:
     ) -> Tensor:
         """Estimate the first step size by the norms over the `healthy` samples, None for all."""
         tolerance = state.x.abs().mul_(self.options.rtol).add_(self.options.atol)
+        if state.element_weights is not None:
+            # Once for the three quotients: an element that does not exist tolerates any error.
+            tolerance = tolerance / state.element_weights
         size = self._norm(state.x / tolerance, healthy)
         speed = self._norm(state.k / tolerance, healthy)
         at_rest = (size < 1e-5) | (speed < 1e-5)
@@ -236,6 +241,26 @@ class ErrorControl:
         if healthy is None:
             return rows.amax(0, keepdim=True)
         return self._shared(rows, healthy & rows.isfinite()) if self.options.is_shared else rows
+
+
+def mask_weights(mask: Tensor, x: Tensor) -> Tensor:
+    """Return the weights of the elements of `x`, `(batch, *shape)`, that make the RMS of a row one
+    over the elements where `mask` is 1; they broadcast to x.
+
+    Raises ComponentError for a mask that does not broadcast to x.
+    """
+    try:
+        every = mask.expand_as(x)
+    except RuntimeError as error:
+        raise ComponentError(
+            f"the mask in the condition has shape {tuple(mask.shape)}, which does not broadcast to "
+            f"x of shape {tuple(x.shape)}: give it a row for each sample and 1 in the dimensions "
+            "that share it"
+        ) from error
+    mask = mask.to(x.dtype)
+    # A row without elements has no error: any divisor will do.
+    count = every.flatten(1).sum(1).clamp_min(1).to(x.dtype).view(-1, *(1,) * (mask.ndim - 1))
+    return mask * (math.prod(x.shape[1:]) / count).sqrt()
 
 
 def nonzero(weights: Sequence[Any]) -> Weights:

@@ -14,7 +14,7 @@ from fmcore.interfaces.problem import Problem
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.controller import AdaptiveOptions
 from fmcore.solving.adaptive.dense_output import dense_states
-from fmcore.solving.adaptive.error_control import ErrorControl, Weights, nonzero
+from fmcore.solving.adaptive.error_control import ErrorControl, Weights, mask_weights, nonzero
 from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
 from fmcore.solving.evaluation import check_velocity, device_tensor, finite_rows
@@ -103,6 +103,8 @@ class Stepper:
             left_of=self._time(span, width) if shared else None,
             condition=given and {name: v.index_select(0, ids) for name, v in given.items()},
         )
+        if state.condition is not None and "mask" in state.condition:
+            state.element_weights = mask_weights(state.condition["mask"], x)
         if self.augmentation is not None:
             state.probes = draw_probes(self.augmentation, self.problem, ids, self.dtype)
             state.logdet = x.new_zeros(width, self.augmentation.columns)

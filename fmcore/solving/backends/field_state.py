@@ -142,5 +142,8 @@ def _inside(part: Any) -> list[Any]:
     # A lambda around a network is the usual way to bind a condition.
     found += [cell.cell_contents for cell in getattr(part, "__closure__", None) or ()]
     if is_dataclass(part) and not isinstance(part, type):
-        found += [getattr(part, item.name, None) for item in fields(part)]
+        held = [getattr(part, item.name, None) for item in fields(part)]
+        found += held
+        # the other fields of a guidance, by name
+        found += [value for each in held if isinstance(each, dict) for value in each.values()]
     return [value for value in found if callable(value)]

@@ -24,13 +24,15 @@ class Diffusion:
     """The standard normal draws of a solve: made on the CPU, returned in x0's dtype on its device.
 
     Drawn in float64, so that a solve in float32 uses the same noise, rounded.  The host waits for
-    the device only where `problem.sample_ids` are on it.
+    the device only where `problem.sample_ids` are on it.  Elements outside a `mask` in the
+    condition get no noise and stay 0.
     """
 
     def __init__(self, problem: Problem, x0: Tensor) -> None:
         ids = range(len(x0)) if problem.sample_ids is None else problem.sample_ids.tolist()
         self._keys = [stream_seed(problem.seed, "diffusion", sample) for sample in ids]
         self._shape, self._dtype, self._device = x0.shape, x0.dtype, x0.device
+        self._mask = (problem.condition or {}).get("mask")
         self._philox = np.random.Philox(key=0)
         self._draws = np.random.Generator(self._philox)
         self._state = self._philox.state
@@ -43,7 +45,8 @@ class Diffusion:
             self._set_position(key, draw)
             self._draws.standard_normal(out=row)
         drawn = torch.from_numpy(values).view(self._shape)
-        return device_tensor(drawn, self._dtype, self._device)
+        noise = device_tensor(drawn, self._dtype, self._device)
+        return noise if self._mask is None else noise * self._mask.to(self._dtype)
 
     def _set_position(self, key: int, draw: int) -> None:
         """Set key and counter; a new Philox for each sample would cost five times as much."""

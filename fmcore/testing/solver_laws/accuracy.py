@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -64,6 +65,19 @@ class AccuracyChecks(SolverChecks):
         else:
             skip("neither a fixed solver nor one with tolerances")
 
+    def test_order_holds_on_uneven_grids(self) -> None:
+        """A fixed solver keeps its order where step sizes alternate by a factor of 2: the weights
+        of a multistep method depend on the grid."""
+        component = without_noise(self.component())
+        if not isinstance(component, FixedSolver):
+            skip("only a fixed solver takes an explicit grid")
+        observed = _observed_order(component, *INNER, alternating=True)
+        require(
+            observed > component.order - 0.6,
+            f"claims order {component.order}; with alternating step sizes its error falls at order "
+            f"{observed:.2f}: are its weights those of equal steps?",
+        )
+
     def test_state_and_time_are_at_least_float32(self) -> None:
         """From a bfloat16 x0 the field is called with float32 x and t, distinct times stay
         distinct, and x is returned in float32.
@@ -104,12 +118,21 @@ def _error(solver: Solver, t0: float, t1: float) -> float:
     return float((solver.solve(problem_of(x0, t0, t1)).x - Decay.exact(x0, t0, t1)).abs().max())
 
 
-def _observed_order(solver: FixedSolver, t0: float, t1: float) -> float:
+def _observed_order(
+    solver: FixedSolver, t0: float, t1: float, *, alternating: bool = False
+) -> float:
     errors = []
     for n in (96, 192):
-        grid = [t0 + (t1 - t0) * (i / n) ** 2 for i in range(n)] + [t1]
+        grid = [t0 + (t1 - t0) * w for w in _fractions(n, alternating)]
         errors.append(_error(with_options(solver, nfe=None, steps=None, grid=grid), t0, t1))
     return math.log2(errors[0] / max(errors[1], 1e-16))
+
+
+def _fractions(n: int, alternating: bool) -> list[float]:
+    """Return a grid of `n` steps in [0, 1], whose steps grow from the start."""
+    lengths = [(2 * i + 1) * (1 + (alternating and i % 2)) for i in range(n)]
+    times = [0.0, *itertools.accumulate(lengths)]
+    return [t / times[-1] for t in times]
 
 
 def _all_succeeded(solution: Solution, what: str) -> None:

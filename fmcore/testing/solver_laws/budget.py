@@ -48,6 +48,20 @@ class BudgetChecks(SolverChecks):
             f"the largest nfe of a sample is {most}, with {stats.calls} calls",
         )
 
+    def test_steps_cost_the_evaluations_claimed(self) -> None:
+        """Every further step inside the interval costs `nfe_per_step` evaluations."""
+        component = needs(self.component(), "steps")
+        claimed = getattr(component, "nfe_per_step", None)
+        if claimed is None:
+            skip("claims no cost of a step")
+        few, many = (
+            _calls(with_options(component, nfe=None, steps=n, grid="auto")) for n in (8, 16)
+        )
+        require(
+            many - few == 8 * claimed,
+            f"nfe_per_step is {claimed}, and 8 more steps cost {many - few} more evaluations",
+        )
+
     def test_budget_is_used_and_never_exceeded(self) -> None:
         """nfe=N takes as many whole steps as fit into N evaluations."""
         component = needs(self.component(), "nfe", "steps")

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
-from fmcore.solving import SolverProgress
+from fmcore.solving import FixedSolver, SolverProgress
 from fmcore.testing.checks import require, require_close, skip
 from fmcore.testing.flows import Decay, Recording, starts
 from fmcore.testing.solver_laws.subject import (
     ACCURATE,
     INNER,
+    PATH,
     SolverChecks,
     given,
     possible,
@@ -19,6 +20,9 @@ from fmcore.testing.solver_laws.subject import (
 )
 
 __all__ = ["IntervalChecks"]
+
+ROUNDING = 1e-9
+"""How far a node of the plan may miss the interval: rounding of s + h, which a solve corrects."""
 
 
 class IntervalChecks(SolverChecks):
@@ -38,6 +42,20 @@ class IntervalChecks(SolverChecks):
                     min(t0, t1) <= first and last <= max(t0, t1),
                     f"from t = {t0} to {t1} in {dtype} the field was called at t in [{first}, "
                     f"{last}]",
+                )
+
+    def test_nodes_of_the_plan_are_inside_the_interval(self) -> None:
+        """A fixed solver plans no evaluation outside [t0, t1]: a solve would move it to the nearer
+        end without a warning."""
+        solver = self.component()
+        if not isinstance(solver, FixedSolver):
+            skip("only a fixed solver has a plan")
+        for t0, t1 in possible(solver, (INNER, INNER[::-1])):
+            low, high = min(t0, t1), max(t0, t1)
+            for call in solver.plan(t0, t1, PATH).calls:
+                require(
+                    low - ROUNDING <= call.t <= high + ROUNDING,
+                    f"from t = {t0} to {t1} the plan evaluates the field at t = {call.t:.6g}",
                 )
 
     def test_field_is_given_a_batch_of_times(self) -> None:

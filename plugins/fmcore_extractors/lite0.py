@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fmcore import DataError
-from fmcore_metrics.files import checked_bytes, read_tensors
+from fmcore_extractors.files import checked_bytes, read_tensors
 
 __all__ = ["LAYERS", "WEIGHTS_SHA256", "lite0_features", "lite0_weights"]
 
