@@ -55,7 +55,7 @@ RECIPE = {
     "metric": "nfe",
     "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
     "guidance": "null",
-    "codec": "",
+    "codec": "null",
 }
 """The other components of the plugin's recipe."""
 
@@ -162,8 +162,6 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
-        if self.kind == "codec":
-            return RECIPE | {"codec": f"\ncodec: {self.component}"}
         if self.kind == "extractor":
             metric = f"{{name: frechet_distance, extractor: {self.component}}}"
             return RECIPE | {"metric": metric, "data": "digits"}
