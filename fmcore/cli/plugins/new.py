@@ -54,8 +54,8 @@ RECIPE = {
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
     "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
-    "guidance": "null",
-    "codec": "null",
+    "guidance": "",
+    "codec": "",
 }
 """The other components of the plugin's recipe."""
 
@@ -162,6 +162,8 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "codec":
+            return RECIPE | {"codec": f"\ncodec: {self.component}"}
         if self.kind == "extractor":
             metric = f"{{name: frechet_distance, extractor: {self.component}}}"
             return RECIPE | {"metric": metric, "data": "digits"}
@@ -174,10 +176,10 @@ class Plan:
             own = f"{OF_TRAINING[self.kind]}: {value}}}"
             return RECIPE | {"train": f"{RECIPE['train'][:-1]}, {own}"}
         if self.kind == "guidance":
-            return RECIPE | {"guidance": f"[{self.component}]"}
+            return RECIPE | {"guidance": f", guidance: [{self.component}]"}
         if self.kind == "operator":  # an option of posterior guidance
             guidance = f"[{{name: mmps, operator: {self.component}}}]"
-            return RECIPE | {"guidance": f"{guidance}, condition: test"}
+            return RECIPE | {"guidance": f", guidance: {guidance}, condition: test"}
         return RECIPE | {self.kind: self.component}
 
 
