@@ -43,7 +43,8 @@ class Sphere(Compact):
             )
 
     def project(self, x: Tensor) -> Tensor:
-        return x / safe_norm(x)[0]
+        unit: Tensor = x / safe_norm(x)[0]
+        return unit
 
     def features(self, x: Tensor) -> Tensor:
         return x.flatten(1)
