@@ -30,7 +30,7 @@ from fmcore.flow.gaussian_mixture import GaussianMixtureField
 DIMENSIONS, STD, NOISE = 16, 1 / 8, 0.1
 METHODS = {
     "replacement": {},
-    "dps": {"strength": 0.3},
+    "dps": {},
     "pgdm": {},
     "mmps": {"iterations": 2},  # as many as measured numbers
 }

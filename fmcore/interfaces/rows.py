@@ -45,13 +45,13 @@ class Rows:
 
     Each call of `normal`, `uniform` or `integers` is a new draw, independent of the earlier ones:
     equal `Rows` give equal numbers to equal sequences of calls.  The numbers have the same bits on
-    every device of one kind, and differ by rounding between kinds.
+    every device of one kind; between kinds, normal numbers differ by rounding.
 
     >>> apart = Rows(0, "noise", 5, [7]).normal((3,))
     >>> torch.equal(Rows(0, "noise", 5, [2, 7]).normal((3,))[1:], apart)
     True
 
-    Raises ComponentError for a row that is negative or at least 2^32.
+    Raises ComponentError for a row that is negative or at least 2^32, and for another dtype.
     """
 
     def __init__(
@@ -106,7 +106,8 @@ class Rows:
         """
         if high < 1:
             raise ComponentError(f"integers below {high}: give a bound of at least 1")
-        drawn = self._empty((math.prod(shape),), torch.int64)
+        values = (len(self), math.prod(shape))
+        drawn = torch.empty(values, dtype=torch.int64, device=self.device)
         for part, words in self._words(drawn.shape[1]):
             # of 63 bits, so that the excess of small remainders is below high / 2^63
             torch.remainder(_shifted(words, 1), high, out=drawn[part])
@@ -130,7 +131,7 @@ class Rows:
             yield part, _hash(rows[part] + words, second[part])
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        if dtype not in (torch.float32, torch.float64, torch.int64):
+        if dtype not in (torch.float32, torch.float64):
             raise ComponentError(f"random numbers are float32 or float64, not {dtype}")
         return torch.empty((len(self), *shape), dtype=dtype, device=self.device)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.run_option import RunOption
     from fmcore.interfaces.solver import Solver
 
-__all__ = ["Best", "Bound", "Evaluate", "Measure", "Sample", "Sections", "Tracker", "Train"]
+__all__ = ["Best", "Bound", "Evaluate", "Measure", "Sample", "Sections", "Train"]
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]

@@ -135,6 +135,7 @@ def _arguments(name: str, folder: RunFolder, place: Path, step: int) -> tuple[st
         },
         "trackio": {"name": run, "resume": "allow"},
     }
+    # aim's class takes the name of the run, the others that of the project
     return (run if name == "aim" else recipe.name), options[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -13,14 +13,13 @@ from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.condition import ConditionReader, ConditionSpec
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.guidance import Guidance
-from fmcore.interfaces.metric import Metric
 from fmcore.interfaces.model import VectorField
-from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.recipe.sections import Evaluate, Sample, Train
 
 __all__ = [
     "NOTHING_TO_DROP",
+    "Reader",
     "check_conditions",
     "dropped_names",
     "encode_values",
@@ -41,6 +40,14 @@ UNNAMED = frozenset({"label", "mask", "frozen", "frozen_values"})
 """Entries that need no reader: a network may be unconditional, and losses read the mask."""
 
 
+class Reader(Protocol):
+    """A component that may read conditions: an objective, a metric, the network of another run."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The entries that it uses."""
+
+
 def check_conditions(
     model: VectorField | None,
     path: Path,
@@ -48,7 +55,7 @@ def check_conditions(
     train: Train | None,
     sample: Sample | None,
     evaluate: Evaluate | None,
-    readers: Iterable[Objective | Metric] = (),
+    readers: Iterable[Reader] = (),
 ) -> None:
     """Raise ComponentError with every reason why these do not agree on conditions.
 
@@ -181,7 +188,7 @@ def _read_entries(
     entries: Mapping[str, ConditionSpec],
     train: Train | None,
     sample: Sample | None,
-    readers: Sequence[Objective | Metric],
+    readers: Sequence[Reader],
 ) -> Iterator[str]:
     ignored = frozenset(() if train is None else train.ignore_conditions)
     for name in sorted(ignored - entries.keys()):

@@ -22,6 +22,7 @@ from fmcore.recipe.create import create
 from fmcore.recipe.parts import run_options
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import Components
+from fmcore.stages.conditions import classes_of
 from fmcore.stages.weights import trained_field
 from fmcore.training.ema import BEST, width_of
 
@@ -176,6 +177,9 @@ def _differences(own: Components, other: Components, root: Path) -> Iterator[str
     if other.path != own.path:
         yield f"{root} follows the path {other.path}, and this run {own.path}: use the same path"
     model = other.planned_model
+    classes = 0 if model is None else classes_of(model)
+    if classes and classes != own.data.classes:
+        yield f"{root} reads {classes} classes, and the data of this run have {own.data.classes}"
     for name in sorted(frozenset() if model is None else model.reads):
         if name not in own.entries:
             known = ", ".join(own.entries) or "none"

@@ -222,11 +222,11 @@ class ModelSuite(Suite):
             )
 
     def test_reads_the_entries_that_it_declares_and_no_others(self) -> None:
-        """Entries of the data that `reads` names change the result, also by their null value;
-        others do not."""
+        """Entries of the data that `reads` names change the result, or an auxiliary loss, also by
+        their null value; others do not."""
         model = _perturbed(self)
         x, t, condition = _arguments(self, 3)
-        before = _evaluated(model, x, t, condition)
+        before = _everything(model, x, t, condition)
         unknown = model.reads - self.entries.keys() - {"label"}
         require(
             not unknown,
@@ -237,7 +237,7 @@ class ModelSuite(Suite):
             if spec.droppable:
                 changed.append(without(condition, [name]))
             for other in changed:
-                difference = (_evaluated(model, x, t, other) - before).abs().flatten(1).amax(1)
+                difference = (_everything(model, x, t, other) - before).abs().amax(1)
                 if name in model.reads:
                     require(
                         bool((difference > 0).all()),
@@ -390,6 +390,12 @@ def _other_value(name: str, value: Tensor) -> Tensor:
     if value.is_floating_point():
         return value + 1
     return ~value if value.dtype == torch.bool else 1 - value
+
+
+def _everything(model: VectorField, x: Tensor, t: Tensor, raw: Condition) -> Tensor:
+    """Return the result and the auxiliary losses of each row, `(batch, numbers)`."""
+    losses = [loss[:, None] for loss in model.prepare(raw, x).losses.values()]
+    return torch.cat([_evaluated(model, x, t, raw).flatten(1), *losses], 1)
 
 
 def _effect(model: VectorField, x: Tensor, t: Tensor, condition: Condition) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor
 
 from fmcore import ComponentError, GuidedCall
+from fmcore_guidance.geometry import dot
 from fmcore_guidance.posterior import Linearization, Posterior
 
 __all__ = ["DPS"]
@@ -16,13 +18,13 @@ __all__ = ["DPS"]
 @final
 @dataclass(frozen=True)
 class DPS(Posterior):
-    """The likelihood N(y; A D, noise^2 I), which takes x1 for known given xt.
+    """The likelihood N(y; A D, v I), which takes x1 for known given xt, with v = noise^2 or, where
+    that is larger, the mean square of the residual y - A D.
 
-    The samples have too little variance, the less the smaller the noise, and the velocity is stiff:
-    take more steps, an operator with more noise, or a smaller `strength`: of images, a strength of
-    1 diverges under few steps, and 0.1 does not.  The paper's own step size, which it tunes for
-    each task, stands for `strength` / noise^2.
-    Source: Chung et al. 2023, arXiv 2209.14687, eq. 11 and 16.
+    The samples have too little variance.  With noise^2 alone the velocity is so stiff that usual
+    numbers of steps diverge; the paper divides by the residual's norm for this reason, and tunes
+    the step size for each task, as `strength` does here.
+    Source: Chung et al. 2023, arXiv 2209.14687, eq. 11 and 16, algorithm 1.
     """
 
     def __post_init__(self) -> None:
@@ -35,5 +37,8 @@ class DPS(Posterior):
 
     def change(self, call: GuidedCall, y: Tensor) -> tuple[Tensor, Tensor]:
         at, a = Linearization(call), self.operator
-        residual = (y - a.apply(at.data)) / a.noise**2
-        return at.data, at.covariance(a.adjoint(residual))
+        residual = a.project(y - a.apply(at.data))
+        measured = a.project(torch.ones_like(residual))
+        variance = dot(residual, residual) / dot(measured, measured).clamp(min=1)
+        weighted = residual / variance.clamp(min=a.noise**2)
+        return at.data, at.covariance(a.adjoint(weighted))

@@ -44,7 +44,7 @@ def test_recipes_are_offered_by_name():
 def test_the_keys_of_a_recipe_are_those_of_the_schema():
     sections = [key.rstrip(".=") for key in offered("fmcore run digits ")]
     assert list(dict.fromkeys(sections)) == [option.name for option in list_options(Sections)]
-    mappings = {"evaluate", "best"}  # which have keys of their own
+    mappings = {"evaluate", "best", "init"}  # which have keys of their own
     wanted = [f"train.{o.name}{'.' if o.name in mappings else '='}" for o in list_options(Train)]
     assert offered("fmcore run digits train.") == wanted
     assert offered("fmcore run digits tra") == ["train."]
@@ -128,7 +128,7 @@ ask() {
     _fmcore_completion fmcore 2>/dev/null
     echo "${COMPREPLY[@]}"
 }
-ask "fmcore run dig" "fmcore run dig" 2
+ask "fmcore run fashion_" "fmcore run fashion_" 2
 ask "fmcore run digits path=v" "fmcore run digits path = v" 5
 ask "fmcore plugins show torchdiffeq:rk" "fmcore plugins show torchdiffeq : rk" 5
 """
@@ -148,7 +148,7 @@ def test_bash_gets_what_it_puts_behind_its_own_breaks(fmcore_on_path):
     done = subprocess.run(
         ["bash", "--norc", "-c", BASH], capture_output=True, text=True, env=fmcore_on_path
     )
-    assert done.stdout.splitlines() == ["digits", "ve vp", "rk4"], done.stderr
+    assert done.stdout.splitlines() == ["fashion_quick", "ve vp", "rk4"], done.stderr
 
 
 FISH = """\

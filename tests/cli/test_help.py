@@ -11,6 +11,7 @@ import pytest
 from fmcore import load_recipe
 from fmcore.cli import COMMANDS, command_line
 from fmcore.cli.lazy import LazyGroup
+from fmcore.registry.kinds import KINDS
 
 
 def test_fmcore_alone_prints_its_help(call):
@@ -114,8 +115,8 @@ MISTAKES = {
     "`fmcore recipes` lists the recipes that have a name\n"
     "for example: fmcore run digits train.steps=100\nsee: fmcore run --help\n",
     "plugins new mine": (
-        "error: Missing option '--kind'. Choose from: path, source, coupling, objective, model, "
-        "solver, metric, data\nfor example: fmcore plugins new my-path --kind path\n"
+        f"error: Missing option '--kind'. Choose from: {', '.join(KINDS)}\n"
+        "for example: fmcore plugins new my-path --kind path\n"
         "see: fmcore plugins new --help\n"
     ),
     "run digits --train.steps=3": (

@@ -23,5 +23,6 @@ def test_the_page_has_the_measured_numbers():
         assert f"{step[row]['ratio']:.2f}" in page
     overhead = json.loads((RESULTS / "trainer_overhead.json").read_text(encoding="utf-8"))
     assert f"{overhead['outside_share']:.1%}".replace("%", " %") in page
+    assert f"{overhead['checkerboard']['ratio']:.2f} (" in page
     for row in overhead["moving_average"].values():
         assert f"{row['ratio']:.2f}" in page

@@ -41,6 +41,20 @@ def sampled(name, path="linear", covariance=COVARIANCE, **options):
     return x[0], steps @ steps.T
 
 
+def drawn(name, n=2000):
+    """The mean and covariance of `n` samples, for a velocity that is not affine in x."""
+    along = create("path", "linear")
+    operator = {"name": "linear", "matrix": MATRIX.tolist(), "noise": NOISE}
+    guidance = create("guidance", name, operator=operator)
+    field = guidance.wrap(field_of(GaussianNet(along, MEAN, COVARIANCE), along))
+    x0 = torch.randn((n, 3), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    condition = field.prepare({"measurement": Y.expand(n, 2)})
+    with torch.no_grad():
+        problem = Problem(field, x0, path=along, condition=condition)
+        x = create("solver", "midpoint", nfe=200).solve(problem).x
+    return x.mean(0), x.T.cov()
+
+
 def stated() -> dict[str, tuple[float, float]]:
     """The errors of mean and covariance that the page states, by method."""
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \|", PAGE.read_text("utf-8"), re.M)
@@ -64,7 +78,7 @@ def test_pgdm_is_exact_for_data_with_its_spread_in_every_direction():
 
 @pytest.mark.parametrize("name", ["pgdm", "dps", "replacement"])
 def test_the_others_have_the_bias_that_the_page_states(name):
-    mean, covariance = sampled(name)
+    mean, covariance = drawn(name) if name == "dps" else sampled(name)
     found = (
         float((mean - EXACT[0]).norm() / (EXACT[0] - MEAN).norm()),
         float((covariance - EXACT[1]).norm() / EXACT[1].norm()),
@@ -87,7 +101,7 @@ def mixture_posterior(mixture: GaussianMixtureField, noise: float, y: float):
 
 @pytest.mark.parametrize("name", ["mmps", "pgdm"])
 def test_a_mixture_is_sampled_near_its_posterior(name):
-    """`dps` gives 0.82 for the share 0.54 of the second component, and `replacement` 0.43."""
+    """`dps` gives 0.60 for the share 0.54 of the second component, and `replacement` 0.43."""
     path = create("path", "linear")
     mixture = GaussianMixtureField(path, [[-1.0, 1.0], [1.0, -1.0], [0.5, 1.5]], [0.5, 0.5, 0.4])
     weights, means, _ = mixture_posterior(mixture, 0.3, 0.9)

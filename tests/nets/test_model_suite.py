@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -411,6 +412,23 @@ class Transformer(VectorField):
         return self.outer(self.layers(self.inner(torch.cat([x, time], 2))))
 
 
+class MasksItsLossAlone(Joint):
+    """Reads the mask for its auxiliary loss, and each element by itself."""
+
+    def prepare(self, condition, x1=None):
+        made = super().prepare(condition, x1)
+        ones = torch.ones_like(condition["mask"])
+        return replace(made, condition={**super().prepare({**condition, "mask": ones}).condition})
+
+    def mean(self, value, mask):
+        return value if value.shape[1] == 4 else super().mean(value, mask)
+
+    def forward(self, x, t, condition=None):
+        code, time = condition["code"], t[:, None, None].expand_as(x[:, :1])
+        hidden = self.inner(torch.cat([x, x, code, time], 1).mT).tanh()
+        return self.outer(hidden).mT
+
+
 class NeedsText(Joint):
     """Reads two entries without a null value, and is of one length."""
 
@@ -455,7 +473,7 @@ def jointly(model):
     return {result.name: result for result in run_suite(Suite)}
 
 
-@pytest.mark.parametrize("model", [Joint, NeedsText])
+@pytest.mark.parametrize("model", [Joint, MasksItsLossAlone, NeedsText])
 def test_a_network_that_needs_its_conditions_passes(model):
     results = jointly(model)
     assert failed(results) == set(), results

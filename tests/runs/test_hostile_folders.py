@@ -162,11 +162,11 @@ def resumed_with(change) -> None:
     first = training()
     first.model.layer.weight.grad = torch.ones(2, 2)
     first.model.layer.bias.grad = torch.ones(2)
-    first.optimizer.step()
+    first.prepared.step()
     saved = first.checkpoint()
     tensors = dict(saved.tensors)
     change(tensors)
-    training().resume(Checkpoint(1, tensors), "here")
+    training().resume(Checkpoint(1, tensors, saved.facts), "here")
 
 
 def test_a_valid_checkpoint_is_resumed():

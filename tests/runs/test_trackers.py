@@ -1,11 +1,15 @@
 """Trackers get the lines of metrics.jsonl, each once."""
 
+import inspect
 import math
+import os
+from typing import get_args
 
 import pytest
 from accelerate import tracking
 
 import fmcore
+from fmcore.recipe.sections import Tracker
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.trackers import require_trackers, trackers
 
@@ -108,3 +112,45 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(fmcore.ComponentError, match="pip install tensorboard"):
         require_trackers(["tensorboard"])
+    with pytest.raises(fmcore.ComponentError, match="pip install comet-ml"):
+        require_trackers(["comet_ml"])
+
+
+def test_every_tracker_of_accelerate_has_its_name():
+    assert set(get_args(Tracker)) == set(tracking.LOGGER_TYPE_TO_CLASS)
+
+
+def test_a_tracker_that_accelerate_does_not_have_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.delitem(tracking.LOGGER_TYPE_TO_CLASS, "trackio")
+    with pytest.raises(fmcore.ComponentError, match="no tracker 'trackio'; upgrade it"):
+        require_trackers(["trackio"])
+
+
+@pytest.mark.parametrize("name", get_args(Tracker))
+def test_a_tracker_is_built_with_arguments_of_its_class_and_stays_on_this_machine(
+    name, folder, monkeypatch
+):
+    real, given = tracking.LOGGER_TYPE_TO_CLASS[name], {}
+
+    def record(*words, **options):
+        inspect.signature(real.__init__).bind(None, *words, **options)
+        given.update(options, name=words[0])
+        return Fake(words[0])
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, name, record)
+    monkeypatch.setattr("os.environ", {})
+    logged([name], folder, 5, 10)
+    place = str(folder.root / "tracking")
+    local = {
+        "aim": given.get("logging_dir") == place,
+        "clearml": os.environ.get("CLEARML_OFFLINE_MODE") == "1",
+        "comet_ml": given.get("online") is False,
+        "dvclive": given.get("dir") == f"{place}/dvclive",
+        "mlflow": os.environ.get("MLFLOW_TRACKING_URI", "").startswith("file://"),
+        "swanlab": given.get("mode") == "offline",
+        "tensorboard": given.get("logging_dir") == place,
+        "trackio": os.environ.get("TRACKIO_DIR") == place,
+        "wandb": given.get("mode") == "offline",
+    }
+    assert local[name]

@@ -18,7 +18,7 @@ from fmcore.benchmark.compare import compare
 from fmcore.recipe.components import Component, Settings
 from fmcore.recipe.containers import Bounded, ListOf, MapOf, OneOf, TupleOf
 from fmcore.recipe.schema import list_options
-from fmcore.recipe.sections import Sections
+from fmcore.recipe.sections import Sample, Sections
 from fmcore.registry import registry
 from fmcore.registry.kinds import KINDS
 from fmcore.runs.checkpoint import Checkpoint
@@ -107,7 +107,8 @@ def description(values: dict[str, Any]) -> str:
     components: Any = SimpleNamespace(
         recipe=SimpleNamespace(values=values), seed=0, data=SimpleNamespace(fingerprint="data")
     )
-    settings: Any = SimpleNamespace(seed=None, weights="ema", guidance=None)
+    unused: Any = None
+    settings = Sample(solver=unused)  # the values of the recipe are recorded, not these
     made = dict(sampling.provenance_of(components, settings, Checkpoint(7, {})))
     folder: Any = SimpleNamespace(facts=dict)
     evaluation: Any = SimpleNamespace(provenance={"weights": "ema"})
@@ -125,7 +126,7 @@ def unregistered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is looked up: the values of these recipes name no components."""
     for module, names in (
         (written, ("components_of", "weights_used")),
-        (sampling, ("used_plugins", "weights_used")),
+        (sampling, ("codec_facts", "files_given", "used_plugins", "weights_used")),
     ):
         for name in names:
             monkeypatch.setattr(module, name, lambda *_: {}, raising=False)

@@ -194,3 +194,44 @@ def test_each_opening_has_its_own_counters_and_frozen_weights(base):
     assert one.model is other.model
     assert not one.model.training
     assert not any(p.requires_grad for p in one.model.parameters())
+
+
+LABELLED = (
+    "data=digits",
+    "model={name: mlp, width: 8, depth: 1, classes: auto}",
+    "train.steps=1",
+)
+
+
+def test_a_run_can_be_opened_with_guidance(base, tmp_path):
+    recipe, _ = base
+    dropping = [*LABELLED, "train.label_dropout=0.5"]
+    run = fmcore.run(recipe, dropping, out=tmp_path / "run", quiet=True)
+    plain, guided = (fmcore.RunOption(run, guidance=scale).open() for scale in (1.0, 3.0))
+    x, t = torch.randn(4, 1, 8, 8, generator=fmcore.generator_for(0, "x")), torch.full((4,), 0.5)
+    condition = {"label": torch.arange(4)}
+    null = {"label": torch.full((4,), -1)}
+    with torch.no_grad():
+        strong, weak = plain(x, t, condition), plain(x, t, null)
+        found = guided(x, t, guided.prepare(condition))
+    torch.testing.assert_close(found, weak + 3 * (strong - weak))
+    assert not torch.equal(strong, weak)
+
+
+def test_guidance_of_a_run_that_dropped_no_condition_is_refused(base, tmp_path):
+    recipe, _ = base
+    run = fmcore.run(recipe, LABELLED, out=tmp_path / "run", quiet=True)
+    with pytest.raises(RunError, match="its training dropped none: set guidance to 1"):
+        fmcore.RunOption(run, guidance=3.0).open()
+
+
+def test_a_teacher_of_another_shape_path_or_condition_is_refused_before_training(base, tmp_path):
+    recipe, _ = base
+    run = fmcore.run(recipe, [*LABELLED, "path=vp"], out=tmp_path / "run", quiet=True)
+    message = refusal(
+        base, tmp_path, f"objective={{name: consistency, teacher: {run.folder.root}}}"
+    )
+    shape, path, condition = message.splitlines()
+    assert "has data of shape (1, 8, 8), and this run of shape (2,)" in shape
+    assert "follows the path VPPath(" in path
+    assert condition.endswith("reads 10 classes, and the data of this run have 8")

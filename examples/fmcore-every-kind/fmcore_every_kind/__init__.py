@@ -66,6 +66,26 @@ def register_solvers(register: Register) -> None:
 
 
 @hookimpl
+def register_guidance(register: Register) -> None:
+    """Register `every_guidance`; its module is imported when it is first used."""
+    register(
+        "every_guidance",
+        "fmcore_every_kind.guidance:EveryGuidance",
+        summary="towards the origin",
+    )
+
+
+@hookimpl
+def register_operators(register: Register) -> None:
+    """Register `every_operator`; its module is imported when it is first used."""
+    register(
+        "every_operator",
+        "fmcore_every_kind.operator:EveryOperator",
+        summary="differences between neighbours",
+    )
+
+
+@hookimpl
 def register_metrics(register: Register) -> None:
     """Register `every_metric`; its module is imported when it is first used."""
     register(
@@ -122,4 +142,24 @@ def register_callbacks(register: Register) -> None:
         "every_callback",
         "fmcore_every_kind.callback:EveryCallback",
         summary="the size of the weights",
+    )
+
+
+@hookimpl
+def register_codecs(register: Register) -> None:
+    """Register `every_codec`; its module is imported when it is first used."""
+    register(
+        "every_codec",
+        "fmcore_every_kind.codec:EveryCodec",
+        summary="examples divided by a scale",
+    )
+
+
+@hookimpl
+def register_extractors(register: Register) -> None:
+    """Register `every_extractor`; its module is imported when it is first used."""
+    register(
+        "every_extractor",
+        "fmcore_every_kind.extractor:EveryExtractor",
+        summary="colours in each part of an image",
     )

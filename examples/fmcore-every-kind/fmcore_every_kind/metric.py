@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-from fmcore import ComponentError, Dataset, Evaluation, MetricBatch, Path, Result, RowMetric, Rows
+from fmcore import (
+    ComponentError,
+    Dataset,
+    Evaluation,
+    MetricBatch,
+    Path,
+    Result,
+    RowMetric,
+    RowValues,
+)
 from torch import Tensor
 
 __all__ = ["EveryMetric"]
@@ -29,7 +38,7 @@ class EveryMetric(RowMetric):
             raise ComponentError("metric 'every_metric' needs samples of the data's shape")
         return {"x": batch.x.flatten(1).double().cpu()}
 
-    def conclude(self, rows: Rows, evaluation: Evaluation) -> dict[str, Result]:
+    def conclude(self, rows: RowValues, evaluation: Evaluation) -> dict[str, Result]:
         if len(rows) == 0:
             raise ComponentError("metric 'every_metric' needs at least one sample")
         data = evaluation.data

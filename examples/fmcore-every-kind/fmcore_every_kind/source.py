@@ -8,7 +8,7 @@ from typing import Annotated, final
 
 import torch
 from annotated_types import Gt
-from fmcore import Condition, Source
+from fmcore import Condition, Rows, Source
 from torch import Tensor
 
 __all__ = ["EverySource"]
@@ -23,14 +23,14 @@ class EverySource(Source):
 
     def sample(
         self,
-        n: int,
+        rows: Rows,
         shape: tuple[int, ...],
-        generator: torch.Generator,
         condition: Condition | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        exponential = torch.empty((n, *shape, 2), dtype=dtype).exponential_(generator=generator)
-        return self.scale * (exponential[..., 0] - exponential[..., 1])
+        # the difference of two exponential draws
+        first, second = (-torch.log1p(-rows.uniform(shape, dtype)) for _ in range(2))
+        return self.scale * (first - second)
 
     def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         value = x.flatten(1).abs() / self.scale

@@ -55,7 +55,7 @@ RECIPE = {
     "solver": "{name: midpoint, nfe: 40}",
     "metric": "nfe",
     "train": "{steps: 500, batch_size: 256, lr: 2.0e-3}",
-    "guidance": "null",
+    "guidance": "",
     "codec": "",
 }
 """The other components of the plugin's recipe."""
@@ -182,10 +182,10 @@ class Plan:
             own = f"{OF_TRAINING[self.kind]}: {value}}}"
             return RECIPE | {"train": f"{RECIPE['train'][:-1]}, {own}"}
         if self.kind == "guidance":
-            return RECIPE | {"guidance": f"[{self.component}]"}
+            return RECIPE | {"guidance": f", guidance: [{self.component}]"}
         if self.kind == "operator":  # an option of posterior guidance
             guidance = f"[{{name: mmps, operator: {self.component}}}]"
-            return RECIPE | {"guidance": f"{guidance}, condition: test"}
+            return RECIPE | {"guidance": f", guidance: {guidance}, condition: test"}
         return RECIPE | {self.kind: self.component}
 
 

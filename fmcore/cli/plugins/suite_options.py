@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,9 +32,7 @@ def _shape(text: str, option: str) -> tuple[int, ...]:
             f"expected sizes such as 3,32,32, got {text!r}", param_hint=f"'{option}'"
         )
     sizes = tuple(int(part) for part in parts)
-    count = 1
-    for size in sizes:
-        count *= size
+    count = math.prod(sizes)
     if count > MOST:
         raise click.BadParameter(
             f"{text} is {count:,} numbers a row; at most {MOST:,}", param_hint=f"'{option}'"
@@ -182,8 +181,6 @@ def _pairs_of(file: Path) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 def _reshaped(x: Tensor, n: int, shape: tuple[int, ...], seed: int) -> Tensor:
-    import math
-
     size = math.prod(shape)
     numbers = x.flatten()[seed * n * size :][: n * size]
     return numbers[: len(numbers) // size * size].view(-1, *shape)
