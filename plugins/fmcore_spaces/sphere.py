@@ -51,7 +51,8 @@ class Sphere(Compact):
 
     def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         drawn = rows.normal(shape, dtype)
-        return drawn / drawn.norm(dim=-1, keepdim=True)
+        unit: Tensor = drawn / drawn.norm(dim=-1, keepdim=True)
+        return unit
 
     def log_volume(self, shape: tuple[int, ...]) -> float:
         half = (self.dimension + 1) / 2
