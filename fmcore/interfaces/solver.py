@@ -42,6 +42,9 @@ class Solver(Options, ConditionReader, ABC):
     """Whether the solver restores a measurement, a condition that it `reads`, and so follows no
     velocity: the laws above on velocities do not hold for it.  Such conditions are in the problem's
     condition as `solver/NAME`."""
+    leaps: ClassVar[bool] = False
+    """Whether the solver moves points by predictions of their end, as tokens do, and so follows no
+    velocity."""
     stochastic: ClassVar[bool] = False
     """Whether steps add noise; such a solver has an option `noise`, and noise=0 solves the ODE."""
 

@@ -160,4 +160,4 @@ class _Block(nn.Module):
 def _hat(w: Tensor) -> Tensor:
     x, y, z = w.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)

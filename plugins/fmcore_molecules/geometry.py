@@ -84,7 +84,7 @@ def atoms_of_torsions(torsions: Tensor) -> Tensor:
         phi = torsions[..., i, 0]
         for length, angle, turn in ((C_N, AT_C, psi), (N_CA, AT_N, omega), (CA_C, AT_CA, phi)):
             placed.append(_next_atom(placed[-3], placed[-2], placed[-1], length, angle, turn))
-    return torch.stack(placed, -2).unflatten(-2, (count, 3))
+    return torch.stack(placed, -2).reshape(*batch, count, 3, 3)
 
 
 def _next_atom(
@@ -96,4 +96,5 @@ def _next_atom(
     across = torch.linalg.cross(normal, along)
     back, out = -length * math.cos(angle), length * math.sin(angle)
     turned = torsion.cos().unsqueeze(-1) * across + torsion.sin().unsqueeze(-1) * normal
-    return c + back * along + out * turned
+    placed: Tensor = c + back * along + out * turned
+    return placed

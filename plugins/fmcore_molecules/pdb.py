@@ -70,7 +70,7 @@ def read_segments(root: Path | None) -> tuple[Segment, ...]:
 
     Raises DataError where there is nothing to read, with the download that has it.
     """
-    place = _default_root() if root is None else root
+    place = _default_root() if root is None else Path(root)
     segments: list[Segment] = []
     for name, text in _files(place):
         segments += _segments_of(name, text)

@@ -13,7 +13,7 @@ def pdb_text(atoms: Tensor, residues: Tensor) -> str:
     """Return the PDB text of a chain A: `atoms` are N, CA and C in Å, `(n, 3, 3)`, `residues` the
     indices of the amino acids, `(n,)`.
     """
-    lines = []
+    lines: list[str] = []
     for i, (places, residue) in enumerate(zip(atoms.tolist(), residues.tolist(), strict=True)):
         for name, (x, y, z) in zip(ATOMS, places, strict=True):
             number = len(lines) + 1

@@ -49,7 +49,7 @@ class PPBench(Dataset):
 
     @property
     def _fragments(self) -> Peptides:
-        if self.root is None or not self.root.exists():
+        if self.root is None or not Path(self.root).exists():
             place = "no folder is given" if self.root is None else f"{self.root} does not exist"
             raise DataError(
                 f"data 'ppbench': {place}. PPBench2024 is on Google Drive, linked from the page of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,9 @@ class DigitsTokens(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        return f"{self._digits.fingerprint}-tokens"
+        return hashlib.blake2b(
+            f"tokens {self._digits.fingerprint}".encode(), digest_size=8
+        ).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         return {"x1": self._digits.batch(indices)["x1"].long()}

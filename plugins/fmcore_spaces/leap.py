@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from annotated_types import Ge, Gt
@@ -49,6 +49,8 @@ class Leap(Solver):
     `steps` and `nfe` are the same number here, 50 by default.
     Source: Campbell et al. 2024 (arXiv 2402.04997); Gat et al. 2024 (arXiv 2407.15595).
     """
+
+    leaps: ClassVar[bool] = True
 
     nfe: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)
     steps: Annotated[int, Gt(0)] | None = field(default=None, kw_only=True)

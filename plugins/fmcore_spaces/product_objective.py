@@ -10,7 +10,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore import Batch, ComponentError, Net, Objective, Path, Product, Quantity, Space
+from fmcore import (
+    Batch,
+    ComponentError,
+    Net,
+    Objective,
+    Path,
+    Predictor,
+    Product,
+    Quantity,
+    Space,
+)
 from fmcore_spaces.product_path import ProductPath
 
 __all__ = ["ProductObjective"]
@@ -94,7 +104,7 @@ class ProductObjective(Objective):
         split = product.product.split
         x0, x1 = split(batch.x0), split(batch.x1)
         z = None if batch.z is None else split(batch.z)
-        losses = {}
+        losses: dict[str, Tensor] = {}
         for name, part in self.parts.items():
             own_path = product.parts[name]
             own = Batch(
@@ -152,6 +162,34 @@ class _Given:
 
     def __call__(self, x: Tensor, t: Tensor, *, until: Tensor | None = None) -> Tensor:
         return self.output
+
+    def jvp(
+        self,
+        x: Tensor,
+        t: Tensor,
+        until: Tensor | None = None,
+        *,
+        dx: Tensor,
+        dt: Tensor,
+        duntil: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        raise _only_output("derivatives of the network")
+
+    def without(self, *names: str) -> Net:
+        raise _only_output("the network without conditions")
+
+    def averaged(self) -> Net:
+        raise _only_output("the averaged network")
+
+    def teacher(self, name: str) -> Predictor:
+        raise _only_output("a teacher")
+
+
+def _only_output(what: str) -> ComponentError:
+    return ComponentError(
+        f"objective 'product' evaluates the network once for all parts; a part asked for {what}: "
+        "use an objective that only reads the output, such as 'flow_matching'"
+    )
 
 
 def _product(path: Path) -> ProductPath:

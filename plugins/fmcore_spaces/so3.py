@@ -30,7 +30,7 @@ def hat(w: Tensor) -> Tensor:
     x, y, z = w.unbind(-1)
     zero = torch.zeros_like(x)
     rows = [zero, -z, y, z, zero, -x, -y, x, zero]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return torch.stack(rows, -1).reshape(*x.shape, 3, 3)
 
 
 def vee(matrix: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def rotation_of_quaternion(q: Tensor) -> Tensor:
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     ]  # fmt: skip
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return torch.stack(rows, -1).reshape(*x.shape, 3, 3)
 
 
 def vector_of_rotation(r: Tensor) -> Tensor:

@@ -43,14 +43,16 @@ class Sphere(Compact):
             )
 
     def project(self, x: Tensor) -> Tensor:
-        return x / safe_norm(x)[0]
+        unit: Tensor = x / safe_norm(x)[0]
+        return unit
 
     def features(self, x: Tensor) -> Tensor:
         return x.flatten(1)
 
     def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         drawn = rows.normal(shape, dtype)
-        return drawn / drawn.norm(dim=-1, keepdim=True)
+        unit: Tensor = drawn / drawn.norm(dim=-1, keepdim=True)
+        return unit
 
     def log_volume(self, shape: tuple[int, ...]) -> float:
         half = (self.dimension + 1) / 2

@@ -73,7 +73,7 @@ class TokenBound(RowMetric):
         condition = {
             name: value.to(device)
             for name, value in with_flags(batch.condition, evaluation.data.entries).items()
-            if name != "label" or getattr(field.model, "classes", 0)
+            if name != "label" or "label" in field.model.reads
         }
         with torch.no_grad():
             prepared = field.prepare(condition or None)

@@ -49,7 +49,7 @@ class Torus(Compact):
         return wrap(x)
 
     def features(self, x: Tensor) -> Tensor:
-        flat = x.flatten(1)
+        flat = x.flatten(1) if x.ndim > 1 else x.unsqueeze(1)
         return torch.cat([flat.sin(), flat.cos(), (2 * flat).sin(), (2 * flat).cos()], 1)
 
     def uniform(self, rows: Rows, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -66,7 +66,7 @@ class Words(Dataset):
 
     @cached_property
     def _words(self) -> list[str]:
-        file = DEFAULT if self.root is None else self.root
+        file = DEFAULT if self.root is None else Path(self.root)
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -166,8 +166,8 @@ class Plan:
         if self.kind == "space":
             # data say where their points are; pairs are the ones that take it as an option
             data = f"{{name: pairs, file: pairs.safetensors, points: {self.component}}}"
-            own = {"path": "geodesic", "coupling": "reflow", "metric": "nll"}
-            return RECIPE | own | {"data": data}
+            fitting = {"path": "geodesic", "coupling": "reflow", "metric": "nll"}
+            return RECIPE | fitting | {"data": data}
         if self.kind == "codec":
             return RECIPE | {"codec": f"\ncodec: {self.component}"}
         if self.kind == "extractor":
