@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.fingerprint import image_fingerprint
     from fmcore.interfaces.gaussian import Gaussian
     from fmcore.interfaces.guidance import Guidance, Guided, GuidedCall, branches
+    from fmcore.interfaces.kappa_path import KappaPath
     from fmcore.interfaces.levels import from_levels, to_levels
     from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch, Result
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from fmcore.interfaces.schedule import SchedulePath
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Condition, Source
+    from fmcore.interfaces.space import Euclidean, Manifold, Product, Space, Tokens
     from fmcore.interfaces.tensors import append_dims
     from fmcore.interfaces.time import StratifiedTime, Time, UniformTime
     from fmcore.interfaces.time_sampling import stratified_times, uniform_times
@@ -82,6 +84,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.portrait": ("Portrait",),
         "fmcore.interfaces.coupling": ("Coupling", "Pairing"),
         "fmcore.interfaces.dataset": ("Dataset", "ImageDataset", "Split"),
+        "fmcore.interfaces.kappa_path": ("KappaPath",),
         "fmcore.interfaces.guidance": ("Guidance", "Guided", "GuidedCall", "branches"),
         "fmcore.interfaces.levels": ("from_levels", "to_levels"),
         "fmcore.interfaces.metric": ("Evaluation", "MetricBatch", "Metric", "Result"),
@@ -102,6 +105,7 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.schedule": ("SchedulePath",),
         "fmcore.interfaces.solver": ("Solver",),
         "fmcore.interfaces.source": ("Condition", "Source"),
+        "fmcore.interfaces.space": ("Euclidean", "Manifold", "Product", "Space", "Tokens"),
         "fmcore.flow.likelihood": ("LogProb", "log_prob"),
         "fmcore.interfaces.randomness": ("generator_for", "noise_of"),
         "fmcore.recipe.recipe": ("Recipe",),
@@ -136,6 +140,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Decoded",
+    "Euclidean",
     "Evaluation",
     "Extractor",
     "Field",
@@ -146,8 +151,10 @@ __all__ = [
     "Guided",
     "GuidedCall",
     "ImageDataset",
+    "KappaPath",
     "LearningRate",
     "LogProb",
+    "Manifold",
     "Metric",
     "MetricBatch",
     "MissingSplitError",
@@ -164,6 +171,7 @@ __all__ = [
     "Prepared",
     "Pretrained",
     "Problem",
+    "Product",
     "Quantity",
     "Recipe",
     "RecipeError",
@@ -180,11 +188,13 @@ __all__ = [
     "Solution",
     "Solver",
     "Source",
+    "Space",
     "Split",
     "Stats",
     "Status",
     "StratifiedTime",
     "Time",
+    "Tokens",
     "TrainingView",
     "UniformTime",
     "UserError",

@@ -87,6 +87,11 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_spaces(register: Register) -> None:
+    """Register spaces of points (`fmcore.Space`), such as manifolds and tokens."""
+
+
+@hookspec
 def register_times(register: Register) -> None:
     """Register distributions of training times (`fmcore.Time`), the `time` option of an
     objective.

@@ -19,7 +19,7 @@ from fmcore.benchmark.reference import load_or_compute
 from fmcore.benchmark.task import Task
 from fmcore.errors import ComponentError, SolverError
 from fmcore.flow.field import Field, prepared
-from fmcore.flow.reschedule import ChangedSchedule
+from fmcore.flow.reschedule import change_schedule
 from fmcore.interfaces.dataset import ImageDataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.metric import Evaluation, Metric, MetricBatch
@@ -202,8 +202,10 @@ class TrainedProblem:
         if dtype != torch.float32:
             model = copy.deepcopy(field.model).to(dtype)
             field = Field(model, field.path, field.objective, coupling=field.coupling)
-        made = None if path is None else path.make()
-        return field if made is None or made == field.path else ChangedSchedule(field, made)
+        if path is None:
+            return field
+        made: Path = path.make().on(field.path.space)
+        return field if made == field.path else change_schedule(field, made)
 
     def _sampler(self, field: Predictor, seed: int) -> Sampler:
         own = self.components.sample

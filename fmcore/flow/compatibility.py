@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from fmcore.errors import ComponentError, FmcoreError
+from fmcore.errors import ComponentError, DataError, FmcoreError
 from fmcore.flow.field import score_refusal
 from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.coupling import Coupling
@@ -18,10 +18,22 @@ from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import AffinePath, Path, Quantity
 from fmcore.interfaces.solver import Solver
+from fmcore.interfaces.space import Euclidean, Product, Space
 from fmcore.recipe.create import create
 from fmcore.registry import registry
 
-__all__ = ["check_codec", "check_network", "check_pretrained", "check_together", "refusals"]
+__all__ = [
+    "check_codec",
+    "check_network",
+    "check_points",
+    "check_pretrained",
+    "check_together",
+    "on_space",
+    "refusals",
+]
+
+CHECKED_POINTS = 256
+"""The examples whose points are checked before a training; every batch is checked in it."""
 
 SCHEDULE_ATOL = 5e-4
 """The largest difference of alpha or sigma between equal schedules: `ot` with the default sigma_min
@@ -54,7 +66,18 @@ def refusals(
 ) -> list[str]:
     """Return all reasons why these cannot be combined; empty if there is none."""
     reasons = [*_of(partial(objective.check, path)), *_of(partial(coupling.check, path, data))]
-    if solver is not None:
+    if not objective.supports(path.space):
+        reasons.append(
+            f"objective {type(objective).__name__} does not train flows of points of "
+            f"{type(path.space).__name__}: use {_objective_of(path.space)}"
+        )
+    if solver is not None and not solver.supports(path.space):
+        others = "a Runge-Kutta solver such as 'midpoint'" if path.space.continuous else "'leap'"
+        reasons.append(
+            f"solver {type(solver).__name__} does not move points of {type(path.space).__name__}: "
+            f"use solver {others}"
+        )
+    elif solver is not None:
         reasons += _of(partial(solver.check, path))
         if solver.jumps and not objective.spans:
             reasons.append(
@@ -73,6 +96,39 @@ def refusals(
     if data is not None:
         reasons += [r for metric in metrics for r in _of(partial(metric.check, data, path))]
     return list(dict.fromkeys(reasons))
+
+
+def on_space(
+    data: Dataset, codec: Codec | None, path: Path, coupling: Coupling
+) -> tuple[Path, Coupling]:
+    """Return path and coupling for the space of `data`; latents of a codec are in R^n.
+
+    Raises ComponentError with all reasons, one a line, why they do not know it.
+    """
+    if codec is not None and codec.encodes:
+        return path.on(Euclidean()), coupling.on(Euclidean())
+    space, reasons = data.space, []
+    try:
+        space.check(tuple(data.shape))
+    except DataError:  # missing files are reported where the data are opened
+        pass
+    except ComponentError as refused:
+        reasons.append(f"{type(data).__name__}: {refused}")
+    for component in (path, coupling):
+        try:
+            component.on(space)
+        except ComponentError as refused:
+            reasons.append(str(refused))
+    if reasons:
+        raise ComponentError("\n".join(reasons))
+    return path.on(space), coupling.on(space)
+
+
+def check_points(data: Dataset) -> None:
+    """Raise ComponentError if the first examples are no points of the data's space."""
+    if not data.space.flat:
+        x1 = data.batch(range(min(CHECKED_POINTS, data.length)))["x1"]
+        data.space.require(x1, f"{type(data).__name__} (one of the first examples)")
 
 
 def check_codec(codec: Codec, data: Dataset, metrics: Iterable[Metric] = ()) -> None:
@@ -109,6 +165,12 @@ def check_network(
         reasons.append(
             f"objective {type(objective).__name__} trains networks of two times, and {name} takes "
             "one: use a model with the option `span`, such as 'mlp' or 'unet'"
+        )
+    space = getattr(model, "space", Euclidean())
+    if space != path.space:
+        reasons.append(
+            f"{name} reads points of {type(space).__name__}, and the data are points of "
+            f"{type(path.space).__name__}: use a model with the argument `space`, such as 'mlp'"
         )
     wanted = objective.output_shape(path, shape)
     given = getattr(model, "output_shape", shape)
@@ -162,6 +224,12 @@ def _have_equal_schedules(one: Path, other: Path) -> bool:
     a, b = one.coefficients(t), other.coefficients(t)
     difference = torch.stack([a.alpha - b.alpha, a.sigma - b.sigma]).abs().max()
     return bool(difference < SCHEDULE_ATOL)
+
+
+def _objective_of(space: Space) -> str:
+    if space.continuous and not isinstance(space, Product):
+        return "objective 'flow_matching' or 'data'"
+    return "objective 'product'" if isinstance(space, Product) else "objective 'cross_entropy'"
 
 
 def _of(check: Callable[[], None]) -> Iterator[str]:

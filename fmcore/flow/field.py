@@ -20,6 +20,10 @@ from fmcore.interfaces.tensors import append_dims
 __all__ = ["Field", "prepared", "score_refusal"]
 
 
+KEPT = ("mask", "frozen")
+"""Entries of the raw condition that every prepared condition has."""
+
+
 def score_refusal(coupling: Coupling | None, who: str) -> list[str]:
     """Return the reason why `who` cannot compute a score under `coupling`; empty if it can.
 
@@ -85,11 +89,12 @@ class Field:
                 "a vector field has the shape of its argument"
             )
         found = self.objective.read(raw.to(x.dtype), x, t, self.path)
-        if target in found:
-            return _masked(found[target], condition)
-        source, value = next(iter(found.items()))
+        allowed = {name: self.path.constrain(value, x, name) for name, value in found.items()}
+        if target in allowed:
+            return _masked(allowed[target], condition, target)
+        source, value = next(iter(allowed.items()))
         converted = self.path.convert(value, x, t, source=source, target=target)
-        return _masked(converted, condition)
+        return _masked(converted, condition, target)
 
     def jump(
         self, x: Tensor, t: Tensor, until: Tensor, condition: Condition | None = None
@@ -111,9 +116,9 @@ class Field:
         """The condition that `forward` of the network takes, from a raw one."""
         with self._cast(next(self.model.parameters(), torch.empty(0)).device):
             made = self.model.prepare(condition).condition
-        if condition is not None and "mask" in condition and "mask" not in (made or {}):
-            return {**(made or {}), "mask": condition["mask"]}  # `predict` reads it
-        return made
+        # `predict` and solvers read these, so that no network can drop them
+        kept = {k: v for k, v in (condition or {}).items() if k in KEPT and k not in (made or {})}
+        return {**(made or {}), **kept} if kept else made
 
     def require_score(self, who: str) -> None:
         """Raise ComponentError if the training's coupling leaves no score to `who`."""
@@ -126,11 +131,16 @@ class Field:
         return torch.autocast(device.type, dtype=self.precision)
 
 
-def _masked(value: Tensor, condition: Condition | None) -> Tensor:
-    """`value` with 0 at the elements that do not exist."""
-    if condition is None or "mask" not in condition:
+def _masked(value: Tensor, condition: Condition | None, quantity: Quantity = "velocity") -> Tensor:
+    """`value` with 0 at the elements that do not exist, and a velocity of 0 at frozen ones."""
+    given = {} if condition is None else condition
+    if quantity in ("posterior", "parts"):  # these have another shape than x
         return value
-    return value * condition["mask"].to(value.dtype)
+    if "mask" in given:
+        value = value * given["mask"].to(value.dtype)
+    if quantity == "velocity" and "frozen" in given:
+        value = value.masked_fill(given["frozen"], 0)
+    return value
 
 
 def prepared(field: object, condition: Condition | None) -> Condition | None:

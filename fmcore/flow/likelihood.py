@@ -99,6 +99,12 @@ def log_prob(
     """
     if prior is None and path is None:
         raise ComponentError("log_prob needs the distribution at t0: give path= or prior=")
+    space = None if path is None else path.space
+    if space is not None and not space.continuous:
+        raise ComponentError(
+            f"points of {type(space).__name__} have tokens, and no density: use metric "
+            "'token_bound', a bound on the probability of tokens"
+        )
     if condition is not None and "mask" in condition:
         raise ComponentError(
             "log_prob needs points of one dimension, and a mask in the condition gives each row a "

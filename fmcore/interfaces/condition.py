@@ -13,6 +13,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError, did_you_mean
 from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.source import NULL_CLASS, Condition
+from fmcore.interfaces.space import Manifold, Space
 
 __all__ = [
     "PRESENT",
@@ -20,6 +21,7 @@ __all__ = [
     "ConditionSpec",
     "dropped",
     "encoded",
+    "learned",
     "null_rows",
     "with_flags",
     "without",
@@ -55,6 +57,20 @@ class ConditionSpec:
     def size(self) -> int:
         """The number of values of one row."""
         return math.prod(self.shape)
+
+
+def learned(condition: Condition | None, space: Space) -> Tensor | None:
+    """Return 1 at the elements that a loss counts, broadcastable to x; None where it counts all.
+
+    They exist by `mask`, and are not `frozen`.  On a manifold, 1 for each point.
+    """
+    given = {} if condition is None else condition
+    mask, frozen = given.get("mask"), given.get("frozen")
+    if frozen is not None:
+        mask = (~frozen).float() if mask is None else mask * ~frozen
+    if mask is None or not isinstance(space, Manifold) or not space.point:
+        return mask
+    return mask.amax(tuple(range(-len(space.point), 0)))
 
 
 class ConditionReader:

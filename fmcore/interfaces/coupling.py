@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.space import Space
 
 if TYPE_CHECKING:
     from fmcore.interfaces.dataset import Dataset
@@ -48,6 +50,19 @@ class Coupling(Options, ABC):
     independent: ClassVar[bool] = False
     marginals: ClassVar[tuple[str, ...]] = ("x0", "x1")
     """The sides whose distribution the pairs keep."""
+
+    def on(self, space: Space) -> Self:
+        """Return this coupling for points of `space`: by default itself in R^n and where it does
+        not look at the points (`independent`).
+
+        Raises ComponentError where it does not know `space`.
+        """
+        if space.flat or self.independent:
+            return self
+        raise ComponentError(
+            f"coupling {type(self).__name__} compares points of R^n, and the data are points of "
+            f"{type(space).__name__}: use coupling 'independent' or 'minibatch_ot'"
+        )
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
         """Raise ComponentError with the reason if this cannot pair the noise of `path` and `data`;

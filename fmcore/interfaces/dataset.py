@@ -17,6 +17,7 @@ from fmcore.interfaces.condition import ConditionSpec, encoded
 from fmcore.interfaces.levels import from_levels
 from fmcore.interfaces.portrait import Portrait
 from fmcore.interfaces.rows import Rows
+from fmcore.interfaces.space import Euclidean, Space
 
 __all__ = ["Dataset", "ImageDataset", "Split"]
 
@@ -41,12 +42,23 @@ class Dataset(ABC):
 
     kind: ClassVar[str] = "data"
 
+    portrayed: ClassVar[int] = 64
+    """How many samples, the first, `portray` is given at the end of a run."""
+
     split: Split = field(default="train", kw_only=True)
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
+
+    @property
+    def space(self) -> Space:
+        """Where the points `x1` are: R^n by default.  Reading it opens no file.
+
+        Tokens are int64 in a batch; a row of a product space is floating point.
+        """
+        return Euclidean()
 
     @property
     def classes(self) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, final
 
+import torch
 from torch import Tensor
 
+from fmcore.interfaces.condition import learned
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.path import Path, PathSample
 from fmcore.interfaces.source import Condition
@@ -36,17 +38,20 @@ class Batch:
 
     def at(self, t: Tensor) -> PathSample:
         """The path's point and velocity at `t`, `(batch,)`: same pair and same z at every time."""
-        if self.z is None:
-            return self.path.sample(self.x0, self.x1, t)
-        return self.path.sample(self.x0, self.x1, t, self.z)
+        given = () if self.z is None else (self.z,)
+        sample = self.path.sample(self.x0, self.x1, t, *given)
+        frozen = None if self.condition is None else self.condition.get("frozen")
+        if frozen is None:
+            return sample
+        # frozen elements belong to the condition: they are data at every time
+        xt = torch.where(frozen, self.x1.to(sample.xt.dtype), sample.xt)
+        return replace(sample, xt=xt, ut=sample.ut.masked_fill(frozen, 0))
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of each row of `values`, `(batch, *shape)`, over the elements that exist by the
-        condition `mask`, `(batch,)`.
+        condition `mask` and are not `frozen`, `(batch,)`.
         """
-        return mean_over_mask(
-            values, None if self.condition is None else self.condition.get("mask")
-        )
+        return mean_over_mask(values, learned(self.condition, self.path.space))
 
 
 class Net(Protocol):

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from fmcore.errors import ComponentError
+from fmcore.interfaces.condition import learned
 from fmcore.interfaces.net import Batch, Net
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.path import AffinePath, Path, PathSample, Quantity
 from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.space import Manifold, Space
 from fmcore.interfaces.tensors import mean_over_mask
 
 __all__ = ["Objective", "Regression"]
@@ -42,6 +44,10 @@ class Objective(Options, ABC):
     kind: ClassVar[str] = "objective"
     times: ClassVar[tuple[str, ...]] = ("t",)
     spans: ClassVar[bool] = False
+
+    def supports(self, space: Space) -> bool:
+        """Return whether this trains flows of points of `space`: by default only those of R^n."""
+        return space.flat
 
     def check(self, path: Path) -> None:  # nothing to refuse by default
         """Raise ComponentError if this cannot be trained along `path`, with the reason; called
@@ -134,6 +140,11 @@ class Regression(Objective, ABC):
         return {"t": self.sample_time(n, generator, part)}
 
     @final
+    def supports(self, space: Space) -> bool:
+        of_manifold = self.prediction in ("velocity", "data") and isinstance(space, Manifold)
+        return space.flat or of_manifold
+
+    @final
     def losses(self, net: Net, path: Path, batch: Batch) -> Mapping[str, Tensor]:
         sample = batch.at(batch.draws["t"])
         prediction = net(sample.xt, sample.t)
@@ -182,12 +193,26 @@ class Regression(Objective, ABC):
         """Return the weighted mean square error of each row, `(batch,)`, in the dtype of
         `sample.ut`.
 
-        A `mask` in the condition excludes the elements where it is 0.
+        A `mask` in the condition excludes the elements where it is 0, `frozen` those where it is 1.
+        On a manifold the error of a velocity is measured by its metric, that of data by their
+        distance.
         """
-        error = (prediction.to(sample.ut.dtype) - self.target(path, sample)).square()
-        mean = mean_over_mask(error, None if condition is None else condition.get("mask"))
+        error = self._squared_error(path, sample, prediction.to(sample.ut.dtype))
+        mean = mean_over_mask(error, learned(condition, path.space))
         weight = self.weight(path, sample.t)
         require_shape(weight, mean.shape, f"the weight of objective {type(self).__name__}")
         if self.loss_on is not None:
             weight = weight * self.factor(path, sample.t)
         return weight * mean
+
+    def _squared_error(self, path: Path, sample: PathSample, prediction: Tensor) -> Tensor:
+        """Return the squared error of each element; of each point on a manifold."""
+        space, target = path.space, self.target(path, sample)
+        if space.flat or not isinstance(space, Manifold):
+            return (prediction - target).square()
+        allowed = path.constrain(prediction, sample.xt, self.prediction)
+        at, error = sample.xt, allowed - target
+        if self.prediction == "data":
+            # a difference of points is no tangent vector
+            at, error = target, space.log(target, allowed)
+        return space.inner(at, error, error)

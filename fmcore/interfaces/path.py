@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, Self, final
 
 import torch
 from torch import Tensor
@@ -17,13 +17,16 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.gaussian import Gaussian, Scaled
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.source import Source
+from fmcore.interfaces.space import Euclidean, Space
 from fmcore.interfaces.tensors import append_dims, at_least_float32
 
 __all__ = ["AffinePath", "Coefficients", "Path", "PathSample", "Quantity"]
 
-Quantity = Literal["velocity", "data", "noise", "score", "average_velocity"]
+Quantity = Literal["velocity", "data", "noise", "score", "average_velocity", "posterior", "parts"]
 """What a network may predict.  `AffinePath.convert` turns the first four into one another; the
-average velocity from t to a later time is that of a flow map."""
+average velocity from t to a later time is that of a flow map.  The posterior of tokens is given as
+logits, `(batch, *shape, classes)`.  `parts` are the velocities and posteriors of a product space,
+flattened into one row."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class PathSample:
                 )
 
 
+PATHS_OF_SPACES = "'geodesic' (manifolds), 'mixture' (tokens) or 'product' (several parts)"
+"""The built-in paths of points that are not in R^n, for messages."""
+
+
 class Path(Options, ABC):
     """A conditional probability path p_t(x | x0, x1) and its velocity.
 
@@ -63,6 +70,9 @@ class Path(Options, ABC):
     """
 
     kind: ClassVar[str] = "path"
+
+    space: Space = Euclidean()
+    """Where the points are."""
 
     @property
     def t_min(self) -> float:
@@ -80,6 +90,28 @@ class Path(Options, ABC):
 
         `z`, `(batch, *shape)`, is a draw of `bridge`; it is given only where there is a bridge.
         """
+
+    def on(self, space: Space) -> Self:
+        """Return this path for data of `space`: by default itself, in its own space.
+
+        Raises ComponentError where it has no points of `space`.
+        """
+        if space == self.space:
+            return self
+        raise ComponentError(
+            f"path {type(self).__name__} has points of {type(self.space).__name__}, and the data "
+            f"are points of {type(space).__name__}: use path {PATHS_OF_SPACES}"
+        )
+
+    def constrain(self, value: Tensor, xt: Tensor, quantity: Quantity) -> Tensor:
+        """Return the value of `quantity` at `xt` that this path allows and that is nearest to
+        `value`: a tangent vector, a point of the space.
+        """
+        if self.space.flat or not self.space.continuous:
+            return value
+        if quantity == "velocity":
+            return self.space.tangent(xt, value)
+        return self.space.project(value) if quantity == "data" else value
 
     def bridge(self) -> Source | None:
         """Where the third random number of the path is drawn from, as in a Brownian bridge; None

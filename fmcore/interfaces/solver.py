@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fmcore.interfaces.condition import ConditionReader
 from fmcore.interfaces.options import Options
+from fmcore.interfaces.space import Space
 
 if TYPE_CHECKING:
     from fmcore.interfaces.path import Path
@@ -41,6 +42,9 @@ class Solver(Options, ConditionReader, ABC):
     """Whether the solver restores a measurement, a condition that it `reads`, and so follows no
     velocity: the laws above on velocities do not hold for it.  Such conditions are in the problem's
     condition as `solver/NAME`."""
+    leaps: ClassVar[bool] = False
+    """Whether the solver moves points by predictions of their end, as tokens do, and so follows no
+    velocity."""
     stochastic: ClassVar[bool] = False
     """Whether steps add noise; such a solver has an option `noise`, and noise=0 solves the ODE."""
 
@@ -48,6 +52,10 @@ class Solver(Options, ConditionReader, ABC):
         """Raise ComponentError with the reason if this solver cannot integrate along `path`; called
         before training.
         """
+
+    def supports(self, space: Space) -> bool:
+        """Return whether this solver moves points of `space`: by default only those of R^n."""
+        return space.flat
 
     def facts(self) -> Mapping[str, str]:
         """Return the facts that `fmcore plugins show` prints of a solver with these options."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.interfaces.options import Options
 from fmcore.interfaces.rows import Rows
+from fmcore.interfaces.space import Space
 
 __all__ = ["NULL_CLASS", "Condition", "Source"]
 
@@ -23,6 +24,10 @@ broadcasts to x."""
 
 NULL_CLASS = -1
 """The label of the null class, for label dropout and classifier-free guidance."""
+
+
+SOURCES_OF_SPACES = "'uniform' (also 'wrapped_normal' on manifolds, 'mask' for tokens)"
+"""The built-in sources of points that are not in R^n, for messages."""
 
 
 class Source(Options, ABC):
@@ -57,6 +62,18 @@ class Source(Options, ABC):
     def reads(self) -> frozenset[str]:
         """The entries of the condition that a draw depends on."""
         return frozenset()
+
+    def on(self, space: Space) -> Self:
+        """Return this source for data of `space`: by default itself in R^n.
+
+        Raises ComponentError where it does not draw points of `space`.
+        """
+        if space.flat:
+            return self
+        raise ComponentError(
+            f"source {type(self).__name__} draws points of R^n, and the data are points of "
+            f"{type(space).__name__}: use source {SOURCES_OF_SPACES}"
+        )
 
     @abstractmethod
     def sample(

@@ -60,6 +60,6 @@ def mean_over_mask(values: Tensor, mask: Tensor | None) -> Tensor:
     `mask` is 1 where an element exists, broadcastable to `values`; None means that all do.
     """
     if mask is None:
-        return values.flatten(1).mean(1)
+        return as_rows(values).mean(1)
     mask = mask.to(values.dtype).expand_as(values)
-    return (values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
+    return as_rows(values * mask).sum(1) / as_rows(mask).sum(1).clamp_min(1)

@@ -159,7 +159,7 @@ class Component(Type):
         checked = replace(block, entries={"name": name_node, **options})
         # A model needs arguments that only the data decide, and may be too large to build for a
         # check.
-        if fork.is_constructible and not KINDS[self.kind].given:
+        if fork.is_constructible and KINDS[self.kind].light:
             construct_once(self, checked, what, fork)
         validation.merge(fork)
         return checked

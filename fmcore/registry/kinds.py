@@ -19,7 +19,7 @@ class Kind:
 
     `given` names constructor arguments that the framework fills in where a recipe omits them: a
     model's `shape` is the data's.  `derived` names those that are filled in only where a recipe
-    sets them to `auto`.
+    sets them to `auto`.  `light` components are constructed once by a check of the recipe.
     """
 
     name: str
@@ -27,21 +27,28 @@ class Kind:
     interface: str
     given: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
+    light: bool = True
 
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("path", "register_paths", "fmcore.interfaces.path:Path"),
-        Kind("source", "register_sources", "fmcore.interfaces.source:Source"),
-        Kind("coupling", "register_couplings", "fmcore.interfaces.coupling:Coupling"),
+        Kind("path", "register_paths", "fmcore.interfaces.path:Path", given=("space",)),
+        Kind("source", "register_sources", "fmcore.interfaces.source:Source", given=("space",)),
+        Kind(
+            "coupling",
+            "register_couplings",
+            "fmcore.interfaces.coupling:Coupling",
+            given=("space",),
+        ),
         Kind("objective", "register_objectives", "fmcore.interfaces.objective:Objective"),
         Kind(
             "model",
             "register_models",
             "fmcore.interfaces.model:VectorField",
-            given=("shape", "span", "entries"),
+            given=("shape", "span", "entries", "space", "output_shape"),
             derived=("classes",),
+            light=False,
         ),
         Kind("solver", "register_solvers", "fmcore.interfaces.solver:Solver"),
         Kind("guidance", "register_guidance", "fmcore.interfaces.guidance:Guidance"),
@@ -54,5 +61,6 @@ KINDS: dict[str, Kind] = {
         Kind("callback", "register_callbacks", "fmcore.interfaces.callback:Callback"),
         Kind("codec", "register_codecs", "fmcore.interfaces.codec:Codec"),
         Kind("extractor", "register_extractors", "fmcore.interfaces.extractor:Extractor"),
+        Kind("space", "register_spaces", "fmcore.interfaces.space:Space"),
     )
 }

@@ -13,8 +13,10 @@ from fmcore.errors import ComponentError, DataError, FmcoreError, RunError
 from fmcore.flow.compatibility import (
     check_codec,
     check_network,
+    check_points,
     check_pretrained,
     check_together,
+    on_space,
 )
 from fmcore.interfaces.codec import Codec
 from fmcore.interfaces.condition import ConditionSpec
@@ -67,13 +69,16 @@ class Components:
         Raises RecipeError or ComponentError with every reason.
         """
         values = recipe.values
+        data: Dataset = recipe.build("data")
+        codec: Codec | None = recipe.build("codec")
+        path, coupling = on_space(data, codec, recipe.build("path"), recipe.build("coupling"))
         return cls(
             recipe=recipe,
             seed=values["seed"],
-            data=recipe.build("data"),
-            codec=recipe.build("codec"),
-            path=recipe.build("path"),
-            coupling=recipe.build("coupling"),
+            data=data,
+            codec=codec,
+            path=path,
+            coupling=coupling,
             objective=recipe.build("objective"),
             # the network is not among them: its shape is the data's, and stages need several of it
             train=recipe.settings("train"),
@@ -112,6 +117,8 @@ class Components:
         """The arguments of the network that the data and the objective decide."""
         given: dict[str, Any] = {"shape": self.state_shape, "span": self.objective.spans}
         given["entries"] = {k: v for k, v in self.entries.items() if k != "label"}
+        given["space"] = self.path.space
+        given["output_shape"] = self.objective.output_shape(self.path, self.state_shape)
         # the data are opened only where the recipe asks for it
         if self.recipe.values["model"].get("classes") == AUTO:
             given["classes"] = self.data.classes
@@ -231,6 +238,7 @@ class Components:
         # last, since it is the first access that reads files
         if self.data.length == 0:
             raise DataError("the dataset holds no examples")
+        check_points(self.data)
         check_conditions(
             self.planned_model,
             self.path,

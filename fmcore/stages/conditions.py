@@ -36,7 +36,7 @@ NOTHING_TO_DROP = (
     "sample.guidance=[{name: autoguidance, scale: 2, weak: RUN}]"
 )
 
-UNNAMED = frozenset({"label", "mask"})
+UNNAMED = frozenset({"label", "mask", "frozen", "frozen_values"})
 """Entries that need no reader: a network may be unconditional, and losses read the mask."""
 
 

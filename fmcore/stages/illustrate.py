@@ -33,7 +33,6 @@ from fmcore.stages.sample import Sampler, conditions_in, decoded_from, wrap_path
 
 __all__ = ["attempt", "illustrate_samples", "illustrate_training", "preview"]
 
-PORTRAITS = 64
 FILM_IMAGES, FILM_TIMES = 8, 11
 DENSITY_POINTS, DENSITY_TIMES = 4096, 6
 PATH_POINTS, PATH_TIMES = 200, 41
@@ -70,11 +69,13 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> None:
     densities and trajectories of points in the plane.
     """
     data = sampler.components.data
-    found = attempt("the portraits", lambda: _portraits(sampler, folder), folder)
+    count = min(data.portrayed, sampler.settings.count)
+    found = attempt("the portraits", lambda: _portraits(sampler, count, folder), folder)
     if found:
         root = folder.samples
         attempt("the files of the portraits", lambda: write_portraits(root, found), folder)
-        if _are_pictures(found):
+        # one picture may show all samples: a plot has no grid and no film
+        if _are_pictures(found) and len(found) == count:
             file = root / "grid.png"
             attempt("the sample grid", lambda: save_grid(file, found, columns=8), folder)
             attempt("the trajectories", lambda: _film(sampler, folder), folder)
@@ -94,7 +95,7 @@ def preview(
     guided = wrap_path_and_guidance(field, settings, components.train)
     sampler = Sampler(components, settings, guided, device)
     # the same noises at every step, so that the pictures show the network and not the noise
-    indices = range(min(settings.count, PREVIEW_POINTS if plane else PORTRAITS))
+    indices = range(min(settings.count, PREVIEW_POINTS if plane else components.data.portrayed))
     drawn = sampler.stored(sampler.solve(sampler.noise(indices), indices).x, indices).cpu()
     file = folder.samples / "progress" / f"step-{step:09d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -117,10 +118,10 @@ def _are_pictures(portraits: Sequence[Portrait]) -> bool:
     return bool(portraits) and all(portrait.suffix == "png" for portrait in portraits)
 
 
-def _portraits(sampler: Sampler, folder: RunFolder) -> list[Portrait]:
+def _portraits(sampler: Sampler, count: int, folder: RunFolder) -> list[Portrait]:
     """Return the portraits of the first samples on disk."""
     shards = Shards.on_disk(folder.samples)
-    drawn = shards.first(min(PORTRAITS, shards.kept()[-1].stop))
+    drawn = shards.first(min(count, shards.kept()[-1].stop))
     decoded = decoded_from(sampler.components.codec, drawn)
     return sampler.components.data.portray(drawn["x"], conditions_in(drawn), decoded)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError, RunError, route_warnings
 from fmcore.flow.field import prepared
-from fmcore.flow.reschedule import ChangedSchedule
+from fmcore.flow.reschedule import change_schedule
 from fmcore.interfaces.codec import Codec, Decoded
 from fmcore.interfaces.condition import PRESENT, null_rows, with_flags
 from fmcore.interfaces.dataset import Dataset, ImageDataset
@@ -219,6 +219,10 @@ class Sampler:
         with torch.no_grad():
             condition = self._prepared(indices)
         x = x.to(self.device)
+        frozen = (condition or {}).get("frozen")
+        if frozen is not None and t0 < t1:
+            raw = self.condition(indices) or {}
+            x = torch.where(frozen, raw["frozen_values"].to(x), x)
         mask = (condition or {}).get("mask")
         problem = Problem(
             field=self.field,
@@ -459,8 +463,9 @@ def wrap_path_and_guidance(
     """
     field = trained
     if settings.path is not None:
-        settings.solver.check(settings.path)
-        field = ChangedSchedule(field, settings.path)
+        along = settings.path.on(trained.path.space)
+        settings.solver.check(along)
+        field = change_schedule(field, along)
     for guidance in settings.guidance or ():
         field = _guided(field, guidance, train)
     return field

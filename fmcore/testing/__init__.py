@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmcore.testing.extractor import ExtractorSuite
     from fmcore.testing.flow_map_solver import FlowMapSolverSuite
     from fmcore.testing.guidance import GuidanceSuite
+    from fmcore.testing.leap_solver import LeapSolverSuite
     from fmcore.testing.lr_schedule import LearningRateSuite
     from fmcore.testing.metric import MetricSuite
     from fmcore.testing.model import ModelSuite
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from fmcore.testing.restoration_solver import RestorationSolverSuite
     from fmcore.testing.solver import SolverSuite
     from fmcore.testing.source import SourceSuite
+    from fmcore.testing.space import SpaceSuite
     from fmcore.testing.time import TimeSuite
 
 SUITES: dict[str, str] = {
@@ -45,6 +47,7 @@ SUITES: dict[str, str] = {
     "operator": "OperatorSuite",
     "metric": "MetricSuite",
     "data": "DatasetSuite",
+    "space": "SpaceSuite",
     "time": "TimeSuite",
     "optimizer": "OptimizerSuite",
     "lr_schedule": "LearningRateSuite",
@@ -54,10 +57,18 @@ SUITES: dict[str, str] = {
 }
 """The suite of each kind; the module of kind K is `fmcore.testing.K`."""
 
-SOLVERS = {"jumps": "FlowMapSolverSuite", "restores": "RestorationSolverSuite"}
+SOLVERS = {
+    "jumps": "FlowMapSolverSuite",
+    "restores": "RestorationSolverSuite",
+    "leaps": "LeapSolverSuite",
+}
 """The suites of solvers that follow no velocity, by the attribute that declares them."""
 
-SPECIAL = {"FlowMapSolverSuite": "flow_map_solver", "RestorationSolverSuite": "restoration_solver"}
+SPECIAL = {
+    "FlowMapSolverSuite": "flow_map_solver",
+    "LeapSolverSuite": "leap_solver",
+    "RestorationSolverSuite": "restoration_solver",
+}
 """The modules of those suites."""
 
 __all__ = [
@@ -70,6 +81,7 @@ __all__ = [
     "ExtractorSuite",
     "FlowMapSolverSuite",
     "GuidanceSuite",
+    "LeapSolverSuite",
     "LearningRateSuite",
     "MetricSuite",
     "ModelSuite",
@@ -80,6 +92,7 @@ __all__ = [
     "RestorationSolverSuite",
     "SolverSuite",
     "SourceSuite",
+    "SpaceSuite",
     "Suite",
     "TimeSuite",
     "run_suite",
@@ -89,7 +102,7 @@ __all__ = [
 
 def suite_of(kind: str, component: type | None = None) -> type[Suite]:
     """The suite for components of `kind`; solvers of flow maps (`jumps`) and solvers that restore
-    measurements (`restores`) have suites of their own.
+    measurements (`restores`) or move tokens (`leaps`) have suites of their own.
     """
     special = [suite for flag, suite in SOLVERS.items() if getattr(component, flag, False)]
     suite: type[Suite] = __getattr__(special[0] if special else SUITES[kind])

@@ -19,6 +19,7 @@ import torch
 from fmcore.errors import ComponentError, DataError
 from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.rows import Rows
+from fmcore.interfaces.space import Tokens
 from fmcore.testing.checks import require, require_close, require_equal, skip
 from fmcore.testing.suite import Suite
 
@@ -72,7 +73,8 @@ class DatasetSuite(Suite):
         require(not opened, f"the constructor opened {', '.join(opened[:3])}")
 
     def test_batches_have_the_declared_shape_and_type(self) -> None:
-        """`x1` is `(batch, *shape)` on the CPU: uint8 below `levels`, or float32 without levels."""
+        """`x1` is `(batch, *shape)` on the CPU: uint8 below `levels`, int64 tokens, else float32;
+        its rows are points of `space`."""
         data = self.component()
         require(data.length > 0, "the dataset has no sample")
         x1 = data.batch(_some(data))["x1"]
@@ -80,9 +82,12 @@ class DatasetSuite(Suite):
         require(x1.shape == wanted, f"x1 has shape {tuple(x1.shape)}, should be {wanted}")
         require(x1.device.type == "cpu", f"x1 is on {x1.device}, should be on the CPU")
         kind = torch.float32 if data.levels is None else torch.uint8
+        kind = torch.int64 if isinstance(data.space, Tokens) else kind
         require(x1.dtype == kind, f"x1 is {x1.dtype}, should be {kind} (levels = {data.levels})")
         if data.levels is None:
             require(bool(x1.isfinite().all()), "x1 is not finite")
+            data.space.check(tuple(data.shape))
+            data.space.require(x1, "x1")
         else:
             require(int(x1.max()) < data.levels, f"x1 reaches {x1.max()}, levels = {data.levels}")
 
@@ -165,7 +170,8 @@ class DatasetSuite(Suite):
                 f"'{name}' has shape {tuple(value.shape)} once augmented, was {tuple(wanted)}",
             )
         kind = found["x1"].dtype
-        require(kind == torch.float32, f"x1 is {kind} once augmented, should be torch.float32")
+        wanted_kind = torch.int64 if isinstance(data.space, Tokens) else torch.float32
+        require(kind == wanted_kind, f"x1 is {kind} once augmented, should be {wanted_kind}")
 
     def test_augmented_row_i_comes_from_row_i_and_its_numbers_alone(self) -> None:
         """Row i of `augmented` is the same in any batch: it draws from `rows` alone."""

@@ -22,6 +22,7 @@ from fmcore.interfaces.randomness import generator_for
 from fmcore.interfaces.rows import Rows
 from fmcore.interfaces.shapes import require_shape
 from fmcore.interfaces.source import Condition, Source
+from fmcore.interfaces.space import Tokens
 from fmcore.interfaces.tensors import to_device
 from fmcore.training.order import EpochOrders
 
@@ -152,9 +153,15 @@ class Batches:
         indices = [i for step in steps for i in self.indices(step, rows)]
         batch = self.data.batch(indices)
         self._require_labels_below_classes(batch.get("label"))
+        if not self.data.space.flat:  # here, where reading values makes no device wait
+            self.data.space.require(
+                batch["x1"], f"{type(self.data).__name__} (a batch of step {steps.start})"
+            )
         batch = {name: to_device(value, self.device) for name, value in batch.items()}
         batch = self.data.augmented(batch, self._rows("data", steps, rows))
         x1, x0 = batch.pop("x1"), batch.pop("x0", None)  # a dataset of pairs provides the noise
+        if isinstance(self.data.space, Tokens):
+            x1 = x1.float()  # whole floating-point numbers, as every state of a flow
         if self.codec is not None and self.codec.encodes:
             x1 = self._encoded(self.codec, x1, indices, self._rows("codec", steps, rows))
         given = {k: v for k, v in batch.items() if k not in self.ignored}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self, final
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Coupling, Dataset, Pairing, Path
+from fmcore import ComponentError, Condition, Coupling, Dataset, Euclidean, Pairing, Path, Space
 from fmcore_couplings.assignment import cheapest, entropic
 
 __all__ = ["MinibatchOT"]
+
+FLAT = Euclidean()
+"""The space where the data give none."""
 
 
 @final
 @dataclass(frozen=True)
 class MinibatchOT(Coupling):
-    """A permutation of the noise with the least sum of |x0 - x1|^2 over the batch.
+    """A permutation of the noise with the least sum of |x0 - x1|^2 over the batch; on other spaces
+    than R^n, of the squared distance there.
 
     Every row occurs exactly once; x1 and its condition keep their order.  `pool` batches are paired
     at once and then trained on one by one: a larger pool approximates the transport of the whole
@@ -40,6 +44,10 @@ class MinibatchOT(Coupling):
     condition: Literal["within", "weighted", "ignored"] = "within"
     condition_weight: Annotated[float, Gt(0)] = 1.0
     regularization: Annotated[float, Gt(0)] = 0.05
+    space: Space = FLAT
+
+    def on(self, space: Space) -> Self:
+        return replace(self, space=space)
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
         if data is not None and data.pairs:
@@ -84,7 +92,10 @@ class MinibatchOT(Coupling):
         self, x0: Tensor, x1: Tensor, entries: list[Tensor], generator: torch.Generator
     ) -> Tensor:
         """Return the row of x0 for each row of x1."""
-        cost, shift = _transport_cost(x0, x1)
+        if self.space.flat:
+            cost, shift = _transport_cost(x0, x1)
+        else:
+            cost, shift = _distance_cost(self.space, x0, x1), 0.0
         if self.condition == "weighted":
             for entry in entries:
                 cost = cost + self.condition_weight * _condition_cost(entry).to(cost.device)
@@ -120,6 +131,13 @@ def _transport_cost(x0: Tensor, x1: Tensor) -> tuple[Tensor, float]:
     a, b = _float64(x0), _float64(x1)
     mean0, mean1 = a.mean(0), b.mean(0)
     return _squared_distances(a - mean0, b - mean1), float((mean0 - mean1).square().sum())
+
+
+def _distance_cost(space: Space, x0: Tensor, x1: Tensor) -> Tensor:
+    """Return the squared distances of all pairs on `space`, `(n, n)` float64."""
+    n = len(x0)
+    rows = x0.repeat_interleave(n, 0), x1.repeat(n, *(1 for _ in x1.shape[1:]))
+    return space.squared_distance(*rows).view(n, n).double()
 
 
 def _condition_cost(entry: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Self, final
 
 import torch
 from torch import Tensor
 
-from fmcore import ComponentError, Condition, Coupling, Dataset, Pairing, Path
+from fmcore import ComponentError, Condition, Coupling, Dataset, Pairing, Path, Space
 
 __all__ = ["Paired"]
 
@@ -21,6 +21,9 @@ class Paired(Coupling):
     Unlike `independent` it makes no assumption on how x0 and x1 depend on each other.  Source: Liu,
     Gong, Liu 2022 (arXiv 2209.03003), algorithm 1 for pairs that a flow generated.
     """
+
+    def on(self, space: Space) -> Self:
+        return self  # pairs are kept, on every space
 
     def check(self, path: Path, data: Dataset | None = None) -> None:
         if data is not None and not data.pairs:

@@ -14,9 +14,11 @@ from annotated_types import Ge
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fmcore import ConditionSpec, DataError, Dataset
+from fmcore import ConditionSpec, DataError, Dataset, Euclidean, Space
 
 __all__ = ["Pairs"]
+
+FLAT = Euclidean()
 
 MOST_CLASSES = 1_000_000
 """The largest number of classes: a network has a row of weights for each, and no dataset more."""
@@ -28,11 +30,17 @@ class Pairs(Dataset):
     """The tensors `x0` and `x1` of a safetensors file, `(length, *shape)`; further tensors, such as
     `label`, are conditions.
 
-    The last `held_out` pairs are the split `test`, the others `train`.
+    The last `held_out` pairs are the split `test`, the others `train`.  `points` is the space that
+    both are in, R^n by default: that of the data of the flow that made them.
     """
 
     file: Path
     held_out: Annotated[int, Ge(0)] = 0
+    points: Space = FLAT
+
+    @property
+    def space(self) -> Space:
+        return self.points
 
     @property
     def pairs(self) -> bool:

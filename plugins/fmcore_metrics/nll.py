@@ -63,6 +63,11 @@ class NLL(RowMetric):
                 "levels a value, whose likelihood is a probability: use metric 'bits_per_dim'"
             )
         refuse_mask(data, "nll")
+        if not data.space.continuous:
+            raise ComponentError(
+                f"nll is a density, and {type(data).__name__} gives tokens, which have a "
+                "probability: use metric 'token_bound'"
+            )
         if self.solver is not None:
             self.solver.check(path)
 

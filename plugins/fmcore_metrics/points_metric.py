@@ -77,6 +77,13 @@ class PointsMetric(RowMetric):
                 "'fd_lite0'"
             )
 
+        if not data.space.flat:
+            raise ComponentError(
+                f"{self.name} measures distances in R^n, and the data are points of "
+                f"{type(data.space).__name__}: use metric 'nll', 'torsion_jsd', 'token_bound' or "
+                "'structure'"
+            )
+
     @final
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.x is None:

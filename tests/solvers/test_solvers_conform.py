@@ -25,8 +25,8 @@ VARIANTS = [
 def cases() -> Iterator[tuple[str, dict[str, object]]]:
     for name in registry().names("solver"):
         loaded = registry().entry("solver", name).load()
-        # flow maps and restorations follow no velocity, and have suites of their own
-        if "/" not in name and not (loaded.jumps or loaded.restores):
+        # flow maps, restorations and leaps follow no velocity, and have suites of their own
+        if "/" not in name and not (loaded.jumps or loaded.restores or loaded.leaps):
             yield name, {"nfe": 24} if takes_budget(name) else {}
     yield from VARIANTS
 

@@ -33,6 +33,7 @@ SUMMARIES = {
     "operator": "differences between neighbours",
     "metric": "distance between means",
     "data": "points on a figure eight",
+    "space": "phases, numbers on a circle",
     "time": "a triangular density",
     "optimizer": "RMSprop with a smaller rate for biases",
     "lr_schedule": "the inverse root of the step",
@@ -162,6 +163,11 @@ class Plan:
         """Return the sections of the recipe, with this component in its place."""
         if self.kind == "source":
             return RECIPE | {"path": f"{{name: ot, source: {self.component}}}"}
+        if self.kind == "space":
+            # data say where their points are; pairs are the ones that take it as an option
+            data = f"{{name: pairs, file: pairs.safetensors, points: {self.component}}}"
+            fitting = {"path": "geodesic", "coupling": "reflow", "metric": "nll"}
+            return RECIPE | fitting | {"data": data}
         if self.kind == "codec":
             return RECIPE | {"codec": f"\ncodec: {self.component}"}
         if self.kind == "extractor":

@@ -13,9 +13,11 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
+from fmcore.interfaces.space import Space
 from fmcore.solving.adaptive.controller import AdaptiveOptions, Controller, StepControl
 from fmcore.solving.adaptive.scheduler import integrate_adaptive
 from fmcore.solving.evaluation import label_of, raise_if_failed
+from fmcore.solving.on_space import solve_on_space
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["AdaptiveSolver"]
@@ -88,8 +90,12 @@ class AdaptiveSolver(Solver):
         }
         return own | dict(super().facts())
 
+    def supports(self, space: Space) -> bool:
+        return space.continuous
+
     def solve(self, problem: Problem) -> Solution:
-        solution = integrate_adaptive(self._options(), problem)
+        options = self._options()
+        solution = solve_on_space(problem, lambda given: integrate_adaptive(options, given))
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution

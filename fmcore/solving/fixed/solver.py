@@ -20,12 +20,15 @@ from fmcore.interfaces.options import require_choice
 from fmcore.interfaces.path import AffinePath, Path
 from fmcore.interfaces.problem import Problem, Solution
 from fmcore.interfaces.solver import Solver
+from fmcore.interfaces.space import Manifold, Space
 from fmcore.solving.backends.select import Backend, execute_by
 from fmcore.solving.evaluation import label_of, raise_if_failed
 from fmcore.solving.fixed.grids import AutoGrid, GridName, auto_grid, insert_times, make_grid
 from fmcore.solving.fixed.plan import LinearExpr, Plan, PlanBuilder
 from fmcore.solving.fixed.schedule import Schedule
+from fmcore.solving.fixed.tangent_steps import execute_in_tangents, is_one_step
 from fmcore.solving.interval import asked_times, inside, interval
+from fmcore.solving.on_space import solve_on_space
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["FixedSolver", "RungeKutta", "StochasticSolver"]
@@ -134,14 +137,32 @@ class FixedSolver(Solver):
         low, high = (0.0, 1.0) if path is None else (path.t_min, path.t_max)
         return str(short.plan(low, high, path))
 
+    def supports(self, space: Space) -> bool:
+        return space.continuous
+
     def solve(self, problem: Problem) -> Solution:
+        return solve_on_space(problem, self._solve)
+
+    def _solve(self, problem: Problem) -> Solution:
         self._check_kind(problem.path)
         t0, t1 = interval(problem)
         plan = self.plan(t0, t1, problem.path, asked_times(problem))
-        solution = execute_by(self.backend, plan, problem, self.nfe, self)
+        space = None if problem.path is None else problem.path.space
+        if isinstance(space, Manifold) and self._steps_in_tangents(plan, problem, space):
+            solution = execute_in_tangents(plan, problem, space, self.nfe)
+        else:
+            solution = execute_by(self.backend, plan, problem, self.nfe, self)
         if self.throw:
             raise_if_failed(solution, label_of(self))
         return solution
+
+    def _steps_in_tangents(self, plan: Plan, problem: Problem, space: Manifold) -> bool:
+        """Return whether each step is made in the tangent space of its start: more exact, but
+        without divergences and gradients, which go through the coordinates of R^n.
+        """
+        plain = problem.augmentation is None and problem.grad == "none"
+        eager = self.backend in ("auto", "eager")
+        return plain and eager and not space.flat and is_one_step(plan)
 
     def _grid(
         self, steps: int, t0: float, t1: float, schedule: Schedule | None, times: tuple[float, ...]
