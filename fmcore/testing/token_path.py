@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ class TokenPathSuite(ComponentChecks, Suite):
         x0, x1, z = self.drawn(256)
         times = torch.linspace(path.t_min, path.t_max, 33)
         states = [path.sample(x0, x1, t.expand(256), z).xt for t in times]
-        for before, after in zip(states, states[1:], strict=False):
+        for before, after in pairwise(states):
             known = bool(((before == x0) | (before == x1)).all())
             require(known, "a token is neither x0 nor x1")
             back = (before == x1) & (after != x1)
