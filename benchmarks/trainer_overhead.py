@@ -117,9 +117,10 @@ def parts_of_a_step(made: Trainer, steps: int) -> dict[str, float]:
 
     made.wrapped.forward = timed("forward", made.wrapped.forward)
     made.accelerator.backward = timed("backward", made.accelerator.backward)
-    made.prepared.step = timed("optimiser", made.prepared.step)
+    optimizer = made.prepared.optimizer  # called directly where there is no loss scaler
+    optimizer.step = timed("optimiser", optimizer.step)
     # timed as the optimiser's: freeing the gradients returns most of a step's memory to the system
-    made.prepared.zero_grad = timed("gradients freed", made.prepared.zero_grad)
+    optimizer.zero_grad = timed("gradients freed", optimizer.zero_grad)
     made._clip = timed("clipping", made._clip)
     object.__setattr__(made.batches, "pairs", timed("batch: data and noise", made.batches.pairs))
     for average in made.averages.values():

@@ -63,7 +63,7 @@ class Guidance(Options, ConditionReader, ABC):
 
     @property
     def drop(self) -> tuple[str, ...] | None:
-        """The conditions that a branch leaves out; None stands for those that training drops.
+        """The conditions that a branch leaves out; None means those that training drops.
 
         An option called `drop` overrides this; the framework sets it where it is None.
         """

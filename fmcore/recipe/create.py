@@ -14,17 +14,21 @@ from fmcore.registry.construct import construct
 from fmcore.registry.entry import Entry
 
 if TYPE_CHECKING:
+    from fmcore.interfaces.callback import Callback
     from fmcore.interfaces.coupling import Coupling
     from fmcore.interfaces.dataset import Dataset
     from fmcore.interfaces.guidance import Guidance
+    from fmcore.interfaces.lr_schedule import LearningRate
     from fmcore.interfaces.metric import Metric
     from fmcore.interfaces.model import VectorField
     from fmcore.interfaces.objective import Objective
     from fmcore.interfaces.operator import Operator
+    from fmcore.interfaces.optimizer import OptimizerFactory
     from fmcore.interfaces.path import Path
     from fmcore.interfaces.solver import Solver
     from fmcore.interfaces.source import Source
     from fmcore.interfaces.space import Space
+    from fmcore.interfaces.time import Time
 
 __all__ = ["create", "create_from"]
 
@@ -49,6 +53,14 @@ def create(kind: Literal["operator"], name: str, /, **options: Any) -> Operator:
 def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
 @overload
 def create(kind: Literal["data"], name: str, /, **options: Any) -> Dataset: ...
+@overload
+def create(kind: Literal["time"], name: str, /, **options: Any) -> Time: ...
+@overload
+def create(kind: Literal["optimizer"], name: str, /, **options: Any) -> OptimizerFactory: ...
+@overload
+def create(kind: Literal["lr_schedule"], name: str, /, **options: Any) -> LearningRate: ...
+@overload
+def create(kind: Literal["callback"], name: str, /, **options: Any) -> Callback: ...
 @overload
 def create(kind: Literal["space"], name: str, /, **options: Any) -> Space: ...
 @overload

@@ -21,10 +21,10 @@ __all__ = ["Mask"]
 class Mask(Operator):
     """y = x1 at the measured elements and 0 at the others, in x1's shape.
 
-    One of three says which are measured.  `box` hides the rectangle (top, left, height, width),
-    fractions of an image's height and width.  `coordinates` are the measured indices of a point.
-    `file` is a picture of the image's size, white where it is measured.  By default a box hides the
-    centre.
+    One of three options chooses the measured ones.  `box` hides the rectangle (top, left, height,
+    width), fractions of an image's height and width.  `coordinates` are the measured indices of a
+    point.  `file` is a picture of the image's size, white where it is measured.  By default a box
+    hides the centre.
     """
 
     box: tuple[float, float, float, float] | None = None
@@ -44,7 +44,7 @@ class Mask(Operator):
             if not inside:
                 raise ComponentError(
                     "operator 'mask': box is (top, left, height, width), fractions of the image "
-                    f"that lie inside it; got {list(self.box)}"
+                    f"all inside it; got {list(self.box)}"
                 )
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -67,7 +67,7 @@ class Moments:
     @cached_property
     def root(self) -> Tensor:
         """R, `(d, rank)`, with R R^T = covariance; eigenvalues below rounding are left out."""
-        values, vectors = torch.linalg.eigh(self.covariance)
+        values, vectors = _eigh(self.covariance)
         rounding = len(values) * torch.finfo(values.dtype).eps * values.abs().max()
         kept = values > rounding
         root: Tensor = vectors[:, kept] * values[kept].sqrt()
@@ -88,6 +88,19 @@ class Moments:
         mean = (times @ x) / count.clamp_min(1)
         centred = (x - mean) * times.sqrt()[:, None]
         return cls(int(count), mean, centred.T @ centred)
+
+
+def _eigh(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors of a symmetric matrix."""
+    try:
+        values, vectors = torch.linalg.eigh(covariance)
+    except RuntimeError:
+        # torch's LAPACK may not converge for few rows of many features; scipy's does
+        import scipy.linalg
+
+        found = scipy.linalg.eigh(covariance.cpu().numpy())
+        return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+    return values, vectors
 
 
 def frechet_distance(p: Moments, q: Moments) -> float:

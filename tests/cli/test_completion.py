@@ -45,7 +45,12 @@ def test_the_keys_of_a_recipe_are_those_of_the_schema():
     sections = [key.rstrip(".=") for key in offered("fmcore run digits ")]
     assert list(dict.fromkeys(sections)) == [option.name for option in list_options(Sections)]
     mappings = {"evaluate", "best", "init"}  # which have keys of their own
-    wanted = [f"train.{o.name}{'.' if o.name in mappings else '='}" for o in list_options(Train)]
+    components = {"optimizer", "lr_schedule"}  # a name, or a mapping
+    wanted = [
+        f"train.{option.name}{sign}"
+        for option in list_options(Train)
+        for sign in (".=" if option.name in components else "." if option.name in mappings else "=")
+    ]
     assert offered("fmcore run digits train.") == wanted
     assert offered("fmcore run digits tra") == ["train."]
 

@@ -8,6 +8,9 @@ import click
 import pytest
 
 from fmcore.cli.console import complain, folded, table
+from fmcore.cli.plugins.ls import _print_groups
+from fmcore.registry import registry
+from fmcore.registry.kinds import KINDS
 
 HEADS = ("NAME", "SUMMARY", "FILE")
 ROWS = [("sliced_wasserstein", "between points, over random directions of the plane", "/a/b/c.py")]
@@ -98,3 +101,12 @@ def test_no_color_is_honoured(terminal, capsys, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     complain("no", "error")
     assert capsys.readouterr().err == "error: no\n"
+
+
+def test_plugins_has_a_table_of_each_kind_that_fits_80_columns(terminal, capsys):
+    terminal(80)
+    _print_groups([entry for kind in KINDS for entry in registry().entries(kind)])
+    lines = [click.unstyle(line) for line in capsys.readouterr().out.splitlines()]
+    heads = [line.split()[0] for line in lines if line.rstrip().endswith(" SUMMARY")]
+    assert heads == [kind.upper() for kind in KINDS]
+    assert max(map(len, lines)) <= 80

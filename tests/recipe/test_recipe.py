@@ -51,7 +51,7 @@ def test_values_are_complete_and_plain(basic):
 def test_sections_are_in_the_order_of_their_declaration(write):
     text = "model: net\nexpect: {}\npath: ot\nseed: 1\ndata: toy\n"
     assert list(load_recipe(write(text)).values) == [
-        *["seed", "data", "path", "coupling", "objective", "model"],
+        *["seed", "data", "codec", "path", "coupling", "objective", "model"],
         *["train", "sample", "evaluate", "expect"],
     ]
 

@@ -97,6 +97,7 @@ data:
   name: toy             # r.yaml:1
   figure: moons         # default
   split: train          # default
+codec: null             # default
 path:
   name: ot              # r.yaml:2
   sigma_min: 0.5        # command line

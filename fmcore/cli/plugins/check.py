@@ -102,9 +102,9 @@ def _with_component(made: Suite, entry: Entry, options: Mapping[str, Any]) -> Su
     for name in MODEL & options.keys() if entry.kind == "model" else ():
         setattr(made, name, options[name])
     accepted = {option.name for option in list_options(entry.load(), KINDS[entry.kind].given)}
-    # a suite names what it can give; the rest, as a space, keeps its default
-    names = [n for n in KINDS[entry.kind].given if n in accepted and hasattr(made, n)]
-    given = {n: getattr(made, n) for n in names}
+    # without a space the component has its default, R^n, where the points of the suite lie
+    filled = [n for n in KINDS[entry.kind].given if n in accepted and hasattr(made, n)]
+    given = {n: getattr(made, n) for n in filled}
     if entry.kind == "model" and made.classes and "classes" in accepted:  # type: ignore[attr-defined]
         given["classes"] = made.classes  # type: ignore[attr-defined]
     chosen = given | _budget(entry, options) | dict(options)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import click
@@ -23,6 +25,7 @@ __all__ = ["as_dict", "ls"]
 def ls(kind: str | None, as_json: bool) -> None:
     """List the components of all plugins, or those of one KIND, and the plugins that failed.
 
+    On a terminal there is a table for each kind, without plugins and versions.
     NEEDS are the packages that a component requires; those in brackets are not installed.
 
     \b
@@ -34,10 +37,26 @@ def ls(kind: str | None, as_json: bool) -> None:
     if as_json:
         print_json(_as_dict(known, entries))
         return
-    heads = ("KIND", "NAME", "PLUGIN", "VERSION", "SUMMARY", "NEEDS")
-    table(heads, [_row(entry) for entry in entries], spare=("NEEDS", "PLUGIN", "VERSION"))
+    if sys.stdout.isatty() and kind is None:
+        _print_groups(entries)
+    else:
+        heads = ("KIND", "NAME", "PLUGIN", "VERSION", "SUMMARY", "NEEDS")
+        table(heads, [_row(entry) for entry in entries], spare=("NEEDS", "PLUGIN", "VERSION"))
     for line in _problems(known):
         click.echo(line)
+
+
+def _print_groups(entries: Sequence[Entry]) -> None:
+    """Print a table for each kind, headed by it: sixteen kinds in one column are hard to find."""
+    for kind, group in groupby(entries, lambda entry: entry.kind):
+        table((kind.upper(), "SUMMARY"), [(entry.name, _summary(entry)) for entry in group])
+        click.echo()
+    click.echo("plugin, version and needed packages: fmcore plugins ls --kind KIND")
+
+
+def _summary(entry: Entry) -> str:
+    lacking = ", ".join(missing(entry.needs))
+    return f"{entry.summary} [needs {lacking}]" if lacking else entry.summary
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
