@@ -13,6 +13,7 @@ __all__ = ["drawn", "numbers", "summary"]
 PICTURES = {
     "training.png": "training curve",
     "samples/grid.png": "samples",
+    "samples/comparison.png": "conditions, samples and true images",
     "samples/density.png": "density, noise to data",
     "samples/trajectories.png": "trajectories, noise to data",
     "samples/trajectories.webp": "the same, moving",

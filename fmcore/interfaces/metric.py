@@ -90,6 +90,9 @@ class MetricBatch:
     For metrics that consume data: `levels` are the held-out images, or `x` the points of data
     without levels; the other is None.  `decoded` is what a codec that only decodes makes of `x`,
     such as sounds of spectrograms; None without one.
+
+    `examples`, `(batch,)` int64, are the examples of the evaluated split that gave the samples
+    their conditions (`sample.condition` with the name of that split); None where there are none.
     """
 
     indices: Tensor
@@ -99,6 +102,7 @@ class MetricBatch:
     nfe: Tensor | None = None
     status: Tensor | None = None
     decoded: Decoded | None = None
+    examples: Tensor | None = None
 
     def rows(self, chosen: Tensor) -> MetricBatch:
         """Return the rows that `chosen`, a mask or indices, selects."""
@@ -114,6 +118,7 @@ class MetricBatch:
             nfe=pick(self.nfe),
             status=pick(self.status),
             decoded=self.decoded and self.decoded.rows(chosen),
+            examples=pick(self.examples),
         )
 
 
@@ -136,6 +141,9 @@ class Metric(ABC):
     consumes: ClassVar[Literal["samples", "data"]] = "samples"
     density: ClassVar[bool] = False
     """Whether the metric needs the density of x1: refused for latents, which have another."""
+    paired: ClassVar[bool] = False
+    """Whether the metric compares a sample with the example that gave its condition: refused
+    unless `sample.condition` is the evaluated split."""
 
     @property
     def reads(self) -> frozenset[str]:

@@ -71,6 +71,9 @@ class Path(Options, ABC):
 
     kind: ClassVar[str] = "path"
 
+    leaps: ClassVar[bool] = False
+    """Whether points jump instead of moving, as tokens do: the laws above on ut do not hold."""
+
     space: Space = Euclidean()
     """Where the points are."""
 

@@ -128,7 +128,7 @@ def _describe_unknown(source: str, file: Path, names: list[str]) -> str:
     is_file = source.endswith(SUFFIXES)
     absent = next((folder for folder in reversed(file.parents) if not folder.exists()), None)
     # by stem: 'small' and 'smal.yaml' both mean small.yaml
-    files = {f.stem: str(Path(source).with_name(f.name)) for f in _recipe_files(file.parent)}
+    files = {f.stem: str(Path(source).parent / f.name) for f in _recipe_files(file.parent)}
     choices = dict(zip(names, names, strict=True)) | files
     near = similar_to(Path(source).stem if is_file else Path(source).name, choices)
     hint = f"; did you mean '{choices[near]}'?" if near else ""

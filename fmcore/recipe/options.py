@@ -90,8 +90,8 @@ def validate_options(
     known = {option.name: option for option in own}
     for key, child in block.entries.items():  # unknown ones first: a misspelt key is also missing
         if key not in known:
-            hint = missing_space_in_key(key, child) or _hint_inside(key, known, block, at)
-            hint = hint or moved(what, key) or did_you_mean(key, known)
+            hint = missing_space_in_key(key, child) or moved(what, key)
+            hint = hint or _hint_inside(key, known, block, at) or did_you_mean(key, known)
             hint = hint or f"; {noun}s: {', '.join(known) or 'none'}"
             validation.diagnostics.add(child.origin, f"{what} has no {noun} '{key[:60]}'{hint}")
     # a relative path as default is relative to the current folder, as in Python

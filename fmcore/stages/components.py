@@ -205,6 +205,17 @@ class Components:
         sections = (self.evaluate, self.validation)
         return [m for section in sections if section is not None for m in section.metrics]
 
+    def _check_pairs(self) -> None:
+        """Refuse metrics that compare samples with examples that did not give their conditions."""
+        for section in (self.evaluate, self.validation):
+            paired = [m for m in (section.metrics if section else ()) if m.paired]
+            given = self.sample.condition if self.sample else None
+            if section is not None and paired and self.sample and given != section.split:
+                raise ComponentError(
+                    f"{type(paired[0]).__name__} compares sample i with example i of the split "
+                    f"'{section.split}': set sample.condition: {section.split}"
+                )
+
     def missing(self, section: str) -> RunError:
         """Return the error of a stage whose section the recipe lacks."""
         return RunError(
@@ -212,8 +223,10 @@ class Components:
             "or give its options on the command line"
         )
 
-    def check(self) -> None:
+    def check(self, measures: bool = True) -> None:
         """Refuse what cannot work, before anything is computed or written.
+
+        `measures` is whether the samples of the section `sample` are measured.
 
         Raises ComponentError for components that cannot be combined, DataError for missing data,
         RunError for a missing section.
@@ -228,6 +241,8 @@ class Components:
         )
         if self.codec is not None:
             check_codec(self.codec, self.data, self.metrics())
+        if measures:
+            self._check_pairs()
         train = self.train
         if train is not None:
             require_trackers(train.trackers)

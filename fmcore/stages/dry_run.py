@@ -100,10 +100,10 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     components = Components.of(_filled(recipe))
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
-    if components.train is not None:
-        check_training(components.train, components.planned_model)
     accelerator = accelerator_for(components, device)
     try:
+        if components.train is not None:
+            check_training(components.train, components.planned_model)
         cost = estimate(components, accelerator)
     except DataError:  # the shape of these data is in their files
         if recipe.missing:

@@ -120,6 +120,8 @@ def _samples(
     pieces, kept = shards.ranges(), shards.kept()
     shape = tuple(components.data.shape)
     read: Callable[[range], Mapping[str, Tensor]] = shards.load
+    # examples of the other split are other images
+    paired = shards.provenance().get("condition") == evaluation.data.split
     if len(kept) < len(pieces):
         sampler, on_disk = sampler_of(components, folder, device), set(kept)
         folder.log(
@@ -137,15 +139,22 @@ def _samples(
                 f"{folder.samples}: samples of shape {found}, but the data have {shape}; "
                 "draw the samples again with fmcore sample"
             )
-        return as_measured(components.data, piece, tensors, components.codec)
+        return as_measured(components.data, piece, tensors, components.codec, paired)
 
     return Stream("measure samples", pieces, measured), shards.provenance()
 
 
 def as_measured(
-    data: Dataset, indices: range, drawn: Mapping[str, Tensor], codec: Codec | None = None
+    data: Dataset,
+    indices: range,
+    drawn: Mapping[str, Tensor],
+    codec: Codec | None = None,
+    paired: bool = False,
 ) -> MetricBatch:
-    """Return the samples `indices`, given as a shard stores them, as a batch for metrics."""
+    """Return the samples `indices`, given as a shard stores them, as a batch for metrics.
+
+    `paired` samples have the conditions of examples of the evaluated split.
+    """
     images = isinstance(data, ImageDataset)
     return MetricBatch(
         indices=torch.tensor(list(indices)),
@@ -155,6 +164,7 @@ def as_measured(
         nfe=drawn["nfe"],
         status=drawn["status"],
         decoded=decoded_from(codec, drawn),
+        examples=drawn.get("example") if paired else None,
     )
 
 

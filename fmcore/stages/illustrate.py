@@ -12,11 +12,13 @@ from itertools import pairwise
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.flow.field import Field
-from fmcore.interfaces.dataset import Dataset
+from fmcore.interfaces.dataset import Dataset, ImageDataset
+from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.portrait import Portrait
 from fmcore.recipe.sections import Sample
 from fmcore.report.plots.animation import save_images_moving, save_points_moving
@@ -36,6 +38,7 @@ __all__ = ["attempt", "illustrate_samples", "illustrate_training", "preview"]
 FILM_IMAGES, FILM_TIMES = 8, 11
 DENSITY_POINTS, DENSITY_TIMES = 4096, 6
 PATH_POINTS, PATH_TIMES = 200, 41
+COMPARED = 16
 PREVIEW_POINTS = 1024
 PREVIEW_FILES = 4
 """Sounds or texts of one preview; pictures are one grid."""
@@ -78,6 +81,7 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> None:
         if _are_pictures(found) and len(found) == count:
             file = root / "grid.png"
             attempt("the sample grid", lambda: save_grid(file, found, columns=8), folder)
+            attempt("the comparison", lambda: _comparison(sampler, folder), folder)
             attempt("the trajectories", lambda: _film(sampler, folder), folder)
     elif _in_the_plane(data):
         attempt("the density", lambda: _density(sampler, folder), folder)
@@ -131,6 +135,26 @@ def _portrayed(sampler: Sampler, x: Tensor, indices: Sequence[int]) -> list[Port
     condition: Mapping[str, Tensor] = sampler.described(indices)
     decoded = decoded_from(sampler.components.codec, {"x": x, **condition})
     return sampler.components.data.portray(x, condition, decoded)
+
+
+def _comparison(sampler: Sampler, folder: RunFolder) -> None:
+    """Draw the images of the conditions, the sample and, where there is one, the true image of the
+    first samples; nothing without conditions that are images.
+    """
+    data = sampler.components.data
+    drawn = Shards.on_disk(folder.samples).first(COMPARED)
+    given = [v for v in conditions_in(drawn).values() if v.ndim == 4 and v.shape[1] in (1, 3)]
+    if not given or not isinstance(data, ImageDataset):
+        return
+    height, width = data.shape[1:]
+    inputs = [F.interpolate(v.float(), (height, width)) for v in given]  # whole pixels, as given
+    images = [*(to_levels(v, data.levels, "none") for v in inputs), drawn["x"]]
+    if "example" in drawn:
+        split = sampler.split_of_conditions
+        images.append(split.batch(drawn["example"].tolist())["x1"])
+    rows = [row for of_one in zip(*images, strict=True) for row in of_one]
+    pictures = [Portrait.picture(row, data.levels) for row in rows]
+    save_grid(folder.samples / "comparison.png", pictures, columns=2 * len(images))
 
 
 def _film(sampler: Sampler, folder: RunFolder) -> None:

@@ -438,7 +438,7 @@ def _opened(
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
-    components.check()
+    components.check(measures=section != "sample")  # other samples may be drawn without a truth
     check_runs(components, training=False)
     accelerator = accelerator_for(components, device)
     processes = Distributed()

@@ -127,7 +127,7 @@ class Sampler:
         """Return the entries of a split, or of a user, or the null value of what is read."""
         source, entries = self.settings.condition, self.components.entries
         if isinstance(source, str):
-            data = self._split
+            data = self.split_of_conditions
             rows = data.batch([i % data.length for i in indices])
             measured = self._measured(rows["x1"], indices)
             return {**measured, **{k: v for k, v in rows.items() if k in entries}}
@@ -162,7 +162,7 @@ class Sampler:
         return made
 
     @cached_property
-    def _split(self) -> Dataset:
+    def split_of_conditions(self) -> Dataset:
         """The split whose conditions the samples have."""
         for known in (self.components.data, self.components.evaluated_data):
             if known.split == self.settings.condition:
@@ -307,7 +307,7 @@ class Sampler:
             if not name.startswith(PRESENT)
         }
         if isinstance(self.settings.condition, str):
-            length = self._split.length
+            length = self.split_of_conditions.length
             stored["example"] = torch.tensor([i % length for i in indices])
         return stored
 

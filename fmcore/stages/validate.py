@@ -82,12 +82,13 @@ class Validator:
         guided = wrap_path_and_guidance(field, settings, self.components.train)
         sampler = Sampler(self.components, settings, guided, device)
         ranges = _ranges(self.settings.count or 0, settings.batch_size)
+        paired = settings.condition == self.settings.split
         for first in range(0, len(ranges), self.processes.size):
             turn = ranges[first : first + self.processes.size]
             own = turn[self.processes.rank : self.processes.rank + 1]
             drawn = self._draw(sampler, own)
             yield [
-                as_measured(self.components.data, indices, tensors, self.components.codec)
+                as_measured(self.components.data, indices, tensors, self.components.codec, paired)
                 for part in self.processes.gather(drawn)
                 for indices, tensors in part
             ]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fmcore.testing.source import SourceSuite
     from fmcore.testing.space import SpaceSuite
     from fmcore.testing.time import TimeSuite
+    from fmcore.testing.token_path import TokenPathSuite
 
 SUITES: dict[str, str] = {
     "path": "PathSuite",
@@ -68,6 +69,7 @@ SPECIAL = {
     "FlowMapSolverSuite": "flow_map_solver",
     "LeapSolverSuite": "leap_solver",
     "RestorationSolverSuite": "restoration_solver",
+    "TokenPathSuite": "token_path",
 }
 """The modules of those suites."""
 
@@ -95,6 +97,7 @@ __all__ = [
     "SpaceSuite",
     "Suite",
     "TimeSuite",
+    "TokenPathSuite",
     "run_suite",
     "suite_of",
 ]
@@ -102,8 +105,12 @@ __all__ = [
 
 def suite_of(kind: str, component: type | None = None) -> type[Suite]:
     """The suite for components of `kind`; solvers of flow maps (`jumps`) and solvers that restore
-    measurements (`restores`) or move tokens (`leaps`) have suites of their own.
+    measurements (`restores`) or move tokens (`leaps`), and paths of tokens (`leaps`), have
+    suites of their own.
     """
+    if kind == "path" and getattr(component, "leaps", False):
+        tokens: type[Suite] = __getattr__("TokenPathSuite")
+        return tokens
     special = [suite for flag, suite in SOLVERS.items() if getattr(component, flag, False)]
     suite: type[Suite] = __getattr__(special[0] if special else SUITES[kind])
     return suite

@@ -126,12 +126,15 @@ def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> MetricBatch
     batch = data.with_split("test").batch(indices)
     x1 = batch.pop("x1")
     continuous = data.levels is None
+    # another example than the row itself: a distance from it must not be 0
+    paired = torch.tensor([(i + 1) % data.length for i in indices], dtype=torch.int64)
     return MetricBatch(
         indices=torch.tensor(list(indices), dtype=torch.int64),
         x=x1 if continuous else None,
         levels=None if continuous else x1,
         condition=batch,
         nfe=torch.tensor([8 + i % 5 for i in indices]) if consumes == "samples" else None,
+        examples=paired if consumes == "samples" else None,
     )
 
 

@@ -74,6 +74,22 @@ def register_metrics(register: Register) -> None:
     )
     register("isc", "fmcore_metrics.isc:ISC", summary="Inception score", needs=fidelity)
     register(
+        "psnr",
+        "fmcore_metrics.psnr:PSNR",
+        summary="peak signal-to-noise ratio to the true image, in dB",
+    )
+    register(
+        "ssim",
+        "fmcore_metrics.ssim:SSIM",
+        summary="structural similarity to the true image",
+        needs=("scikit-image",),
+    )
+    register(
+        "low_pass_error",
+        "fmcore_metrics.low_pass_error:LowPassError",
+        summary="difference of a sample's low-pass to its low-resolution condition",
+    )
+    register(
         "wasserstein2",
         "fmcore_metrics.wasserstein2:Wasserstein2",
         summary="exact 2-Wasserstein distance between points",

@@ -135,7 +135,6 @@ class Likelihood:
             "precision": self.precision,
             "conditional": bool(getattr(getattr(evaluation.field, "model", None), "reads", ())),
             "seed": evaluation.seed,
-            "path": repr(evaluation.path),
             "data": evaluation.data.fingerprint,
             "split": evaluation.data.split,
         }

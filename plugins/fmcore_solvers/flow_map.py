@@ -23,8 +23,8 @@ class FlowMap(Solver):
     """`steps` jumps of a network with two times, one evaluation each.
 
     `steps` and `nfe` are the same number here; one of them, 1 by default.  `grid` places the times
-    by name, or is the list of times itself.  The state after a jump is exact where the network is:
-    there is no step size to refine.
+    by name (`auto` is `uniform`), or is the list of times itself.  The state after a jump is
+    exact where the network is: there is no step size to refine.
     """
 
     jumps: ClassVar[bool] = True
@@ -91,7 +91,9 @@ class FlowMap(Solver):
             return [t0]
         if isinstance(self.grid, str):
             steps = self.nfe or self.steps or 1
-            grid = make_grid(self.grid, steps, t0, t1, Schedule.of(problem.path)).tolist()
+            # jumps are as exact for every path: no schedule makes another grid better
+            name = "uniform" if self.grid == "auto" else self.grid
+            grid = make_grid(name, steps, t0, t1, Schedule.of(problem.path)).tolist()
         else:
             grid = list(self.grid)
             if (grid[0], grid[-1]) != (t0, t1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor
@@ -58,6 +58,8 @@ class MixturePath(Scheduled):
     uniform.  With the mask source, a token that is no mask is known: its posterior is itself.
     Source: Gat et al. 2024 (arXiv 2407.15595), section 3; Campbell et al. 2024 (arXiv 2402.04997).
     """
+
+    leaps: ClassVar[bool] = True
 
     source: Source | None = None
     space: Space = Tokens(2)  # noqa: RUF009  # a frozen value; the data's space replaces it

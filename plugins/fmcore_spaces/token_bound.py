@@ -104,7 +104,6 @@ class TokenBound(RowMetric):
             "count": len(rows),
             "times": self.times,
             "seed": evaluation.seed,
-            "path": repr(evaluation.path),
             "data": evaluation.data.fingerprint,
             "split": evaluation.data.split,
         }

@@ -86,3 +86,22 @@ def test_metrics_are_measured_on_every_cell(trained, tmp_path):
 def test_a_metric_of_held_out_data_is_refused(trained, tmp_path):
     with pytest.raises(ComponentError, match="fmcore evaluate"):
         benchmark(trained, ["metrics=nll"], out=tmp_path, quiet=True)
+
+
+def test_a_flow_map_is_compared_with_solvers_of_its_velocity(tmp_path):
+    text = RECIPE.replace("path: ot", "path: ot\nobjective: mean_flow")
+    (tmp_path / "tiny.yaml").write_text(text)
+    fmcore.run(tmp_path / "tiny.yaml", out=tmp_path / "run", device="cpu", quiet=True)
+    axes = ["solver=flow_map,euler", "nfe=1,2", "samples=4"]
+    made = benchmark(
+        tmp_path / "run", axes, out=tmp_path / "b", repeats=1, reference_tol=1e-4, quiet=True
+    )
+    rows = made.report.rows
+    assert [(row["solver"], row["nfe"]) for row in rows] == [
+        ("flow_map", 1),
+        ("flow_map", 2),
+        ("euler", 1),
+        ("euler", 2),
+    ]
+    assert [row["forwards"] for row in rows] == [1, 2, 1, 2]
+    assert all(row["calls_outside"] == 0 for row in rows)

@@ -241,7 +241,6 @@ def test_provenance_holds_every_setting_that_changes_a_likelihood(
         "precision": "float32",
         "conditional": False,
         "seed": 0,
-        "path": repr(evaluation(data).path),
         "data": data.with_split("test").fingerprint,
         "split": "test",
         "dequantisation_samples": 1,

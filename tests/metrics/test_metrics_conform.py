@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 
-from fmcore import create
+from fmcore import ConditionSpec, ImageDataset, create
 from fmcore.registry import registry
 from fmcore.testing import MetricSuite, run_suite
 
@@ -31,6 +32,43 @@ KNOWN: dict[str, list[tuple[torch.Tensor, torch.Tensor, float]]] = {
     "nfe": [(POINTS, POINTS, 8.0)],
 }
 
+
+@dataclass(frozen=True)
+class Wide(ImageDataset):
+    """Noise of 17 levels and 12x12 pixels, multiplied by `contrast`, with a gray `low`."""
+
+    contrast: float = 1.0
+
+    @property
+    def shape(self):
+        return (1, 12, 12)
+
+    @property
+    def levels(self):
+        return 17
+
+    @property
+    def length(self):
+        return 48
+
+    @property
+    def entries(self):
+        return {"low": ConditionSpec((1, 6, 6))}
+
+    @property
+    def fingerprint(self):
+        return f"wide {self.contrast} {self.split}"
+
+    def batch(self, indices):
+        seeds = [i + 100 * (self.split == "test") for i in indices]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.stack([torch.randn(self.shape, generator=g) for g in generators])
+        levels = (8 + 4 * self.contrast * noise).round().clamp(0, 16).to(torch.uint8)
+        return {"x1": levels, "low": torch.zeros(len(seeds), 1, 6, 6)}
+
+
+DATA = {"ssim": Wide, "low_pass_error": Wide}
+
 # the reconstruction error needs an autoencoder, and metrics of other spaces than R^n such data:
 # they have tests of their own
 NAMES = [
@@ -45,6 +83,9 @@ def test_conforms(name: str) -> None:
     class Suite(MetricSuite):
         def component(self) -> Any:
             return create("metric", name, **QUICK.get(name, {}))
+
+        def data(self) -> Any:
+            return DATA[name]() if name in DATA else super().data()
 
         def known(self) -> Sequence[tuple[torch.Tensor, torch.Tensor, float]]:
             return KNOWN.get(name, [])

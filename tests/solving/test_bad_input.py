@@ -23,6 +23,7 @@ SOLVERS = [
     if "/" not in name
     and not registry().entry("solver", name).load().jumps
     and not registry().entry("solver", name).load().restores
+    and not registry().entry("solver", name).load().leaps
 ]
 ODE_SOLVERS = [
     name

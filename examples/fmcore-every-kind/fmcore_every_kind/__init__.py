@@ -163,3 +163,13 @@ def register_extractors(register: Register) -> None:
         "fmcore_every_kind.extractor:EveryExtractor",
         summary="colours in each part of an image",
     )
+
+
+@hookimpl
+def register_spaces(register: Register) -> None:
+    """Register `every_space`; its module is imported when it is first used."""
+    register(
+        "every_space",
+        "fmcore_every_kind.space:EverySpace",
+        summary="phases, numbers on a circle",
+    )
