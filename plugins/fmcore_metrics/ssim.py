@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from skimage.metrics import structural_similarity
@@ -44,8 +44,9 @@ class SSIM(PairedMetric):
 
     def compare(self, fake: Tensor, real: Tensor, levels: int) -> Tensor:
         pairs = zip(fake.numpy(), real.numpy(), strict=True)
+        similarity: Any = structural_similarity  # without types in some versions
         found = [
-            structural_similarity(
+            similarity(
                 a,
                 b,
                 data_range=levels - 1,
