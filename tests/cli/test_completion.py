@@ -133,7 +133,7 @@ ask() {
     _fmcore_completion fmcore 2>/dev/null
     echo "${COMPREPLY[@]}"
 }
-ask "fmcore run fashion_" "fmcore run fashion_" 2
+ask "fmcore run fashion_q" "fmcore run fashion_q" 2
 ask "fmcore run digits path=v" "fmcore run digits path = v" 5
 ask "fmcore plugins show torchdiffeq:rk" "fmcore plugins show torchdiffeq : rk" 5
 """
