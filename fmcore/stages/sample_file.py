@@ -59,4 +59,8 @@ def _of_format(found: Sequence[Portrait], file: Path, components: Components) ->
 def _write(portrait: Portrait, file: Path) -> None:
     if os.path.isdir(file):
         raise RunError(f"{file}: is a folder")
-    atomic(file, lambda part: part.write_bytes(portrait.content))
+
+    def write(part: Path) -> None:
+        part.write_bytes(portrait.content)
+
+    atomic(file, write)

@@ -129,8 +129,8 @@ def slaney_hertz(mel: Tensor) -> Tensor:
 
 def mel_filters(rate: int, n_fft: int, mels: int, f_min: float, f_max: float) -> Tensor:
     """Return triangular filters of equal area, `(mels, n_fft / 2 + 1)`, float64."""
-    ends = slaney_mel(torch.tensor([f_min, f_max], dtype=torch.float64))
-    corners = slaney_hertz(torch.linspace(*ends.tolist(), mels + 2, dtype=torch.float64))
+    low, high = slaney_mel(torch.tensor([f_min, f_max], dtype=torch.float64)).tolist()
+    corners = slaney_hertz(torch.linspace(low, high, mels + 2, dtype=torch.float64))
     bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * rate / n_fft
     left, peak, right = (corners[i : mels + i, None] for i in range(3))
     rising, falling = (bins - left) / (peak - left), (right - bins) / (right - peak)

@@ -6,7 +6,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -164,5 +163,4 @@ def _first(text: Tensor) -> tuple[Tensor, Tensor]:
 
 def _cut(value: Tensor, start: Tensor, length: int) -> Tensor:
     places = start[:, None, None] + torch.arange(length, device=value.device)
-    found: Any = value.gather(-1, places.expand(*value.shape[:2], length))
-    return found
+    return value.gather(-1, places.expand(*value.shape[:2], length))

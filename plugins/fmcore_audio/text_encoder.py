@@ -42,7 +42,7 @@ class TextEncoder(nn.Module):
         symbols)`.
         """
         # as a product: a lookup has no derivative of its own on every device
-        hidden = self.embedding(text).transpose(1, 2) * mask
+        hidden: Tensor = self.embedding(text).transpose(1, 2) * mask
         for norm, conv in zip(self.norms, self.convs, strict=True):
             hidden = hidden + F.gelu(conv(norm(hidden) * mask)) * mask
         return hidden
