@@ -19,6 +19,9 @@ from torch import Tensor
 import fmcore
 from fmcore import Evaluation, Field, MetricBatch, Problem, Rows, Run
 from fmcore.interfaces.codec import Decoded
+from fmcore_audio.audio_sr import AudioSR
+from fmcore_audio.lsd import LSDHF
+from fmcore_audio.mel_metrics import Detail
 
 STEPS = (1, 2, 4, 10)
 
@@ -119,7 +122,10 @@ def values_of(
     test = components.data.with_split("test")
     evaluation = Evaluation(test, components.data, components.path, None, 0, 64, FilePath())
     found: dict[str, float] = {}
-    for metric in components.metrics():
+    metrics = components.metrics()
+    if isinstance(test, AudioSR):  # whatever bands the run's recipe counts
+        metrics = [LSDHF(), Detail(first=test.first_band)]
+    for metric in metrics:
         metric.begin(evaluation)
         metric.update(MetricBatch(torch.arange(len(x)), x, None, condition, decoded=decoded))
         found |= {name: result.value for name, result in metric.compute().items()}

@@ -41,7 +41,6 @@ class TextEncoder(nn.Module):
         """Return `(batch, width, symbols)` of indices `(batch, symbols)`; `mask` is `(batch, 1,
         symbols)`.
         """
-        # as a product: a lookup has no derivative of its own on every device
         hidden: Tensor = self.embedding(text).transpose(1, 2) * mask
         for norm, conv in zip(self.norms, self.convs, strict=True):
             hidden = hidden + F.gelu(conv(norm(hidden) * mask)) * mask
