@@ -492,8 +492,6 @@ def provenance_of(
     values.pop("keep_on_disk")  # the samples do not depend on it
     if values["condition"] is None:  # as samples of earlier versions were recorded
         values.pop("condition")
-    if values["temperature"] == 1:
-        values.pop("temperature")
     values["guidance"] = values["guidance"] or None  # an empty list is none
     along, plugins = values.pop("path"), used_plugins(components, True)
     runs = {k: v for k, v in weights_used(components).items() if k.startswith("sample.")}

@@ -119,7 +119,7 @@ MISTAKES = {
     ),
     "run small.yaml steps=3": "no section 'steps'; did you mean 'train.steps'",
     "run small.yaml width=3": "no section 'width'; did you mean 'model.width'?",
-    "run small.yaml temperature=3": "did you mean 'path.source.temperature'?",
+    "run small.yaml temperature=3": "'path.source.temperature' or 'sample.temperature'?",
     "run sampling.yaml nfe=3": "no section 'nfe'; did you mean 'sample.solver.nfe'?",
     "run sampling.yaml sample.nfe=3": "no option 'nfe'; did you mean 'sample.solver.nfe'?",
     "run smal.yaml": "there is no file 'smal.yaml'; did you mean 'small.yaml'?",
