@@ -43,6 +43,9 @@ def exit_code_of(command: Callable[[], object]) -> int:
         return _expected_error(error)
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
+        # A KeyboardInterrupt inside exec of a text, as a dataclass runs one, makes CPython end with
+        # SIGINT instead of the exit code, even if it was caught; the next exec resets that.
+        exec("")
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `fmcore plugins | head`
         _discard_stdout()

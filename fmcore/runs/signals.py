@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import final
 
+from fmcore.errors import Interrupted
+
 __all__ = ["STOPPING", "StopRequest", "interruptible", "raise_if_stopped", "stop_on_signal"]
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -77,10 +79,19 @@ def stop_on_signal() -> Iterator[StopRequest]:
 def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt for every signal of STOPPING, as Python does for SIGINT alone.
 
-    One that a library swallowed is raised at the end, or by `raise_if_stopped`.
+    One that a library swallowed is raised at the end, by `raise_if_stopped`, or in place of an
+    exception that follows it: an import that was cut off leaves a broken module, and what fails on
+    that module has no other cause.
     """
     with _handling(StopRequest(at_once=True)) as request:
-        yield
+        try:
+            yield
+        except Interrupted:
+            raise
+        except Exception as error:
+            if request:
+                raise KeyboardInterrupt from error
+            raise
     if request:
         raise KeyboardInterrupt
 

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from fmcore.errors import Interrupted
 from fmcore.runs.signals import STOPPING, interruptible, raise_if_stopped, stop_on_signal
 
 
@@ -83,6 +84,22 @@ def test_a_signal_that_a_library_swallowed_is_raised_afterwards():
         swallowed = True
     assert swallowed
     raise_if_stopped()  # nothing is left of it
+
+
+def test_an_error_that_follows_a_swallowed_signal_is_reported_as_the_interruption():
+    """As numpy fails with a RecursionError after the import of its submodule was cut off."""
+    with pytest.raises(KeyboardInterrupt) as caught, interruptible():
+        swallow(signal.SIGTERM)
+        raise RecursionError
+    assert isinstance(caught.value.__cause__, RecursionError)
+
+
+def test_an_error_without_a_signal_and_a_reported_interruption_pass_through():
+    with pytest.raises(RecursionError), interruptible():
+        raise RecursionError
+    with pytest.raises(Interrupted, match="resume"), interruptible():
+        swallow(signal.SIGTERM)
+        raise Interrupted("resume it")
 
 
 def test_handlers_are_restored():
