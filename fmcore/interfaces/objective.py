@@ -69,6 +69,13 @@ class Objective(Options, ABC):
     def loss_names(self) -> tuple[str, ...]:
         """The names of the losses, in a fixed order."""
 
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """The weights of the losses in the total that is minimised, 1 where there is none; logged
+        losses are without them.
+        """
+        return {}
+
     @abstractmethod
     def draw(
         self, n: int, generator: torch.Generator, part: tuple[int, int] = (0, 1)

@@ -58,7 +58,7 @@ class Step(nn.Module):
         self.precision, self.layout = precision, layout
         self.average, self.teachers = average, dict(teachers or {})
         self.loss_names = loss_names(objective, model)
-        self.loss_weights = _weights_of(self.loss_names, loss_weights or {})
+        self.loss_weights = _weights_of(self.loss_names, loss_weights or {}, objective.loss_weights)
         # dropout alone draws random numbers inside the network
         self.has_dropout = any(
             isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules()
@@ -300,12 +300,15 @@ def loss_names(objective: Objective, model: VectorField) -> tuple[str, ...]:
     return names
 
 
-def _weights_of(names: tuple[str, ...], given: Mapping[str, float]) -> tuple[float, ...]:
+def _weights_of(
+    names: tuple[str, ...], given: Mapping[str, float], own: Mapping[str, float]
+) -> tuple[float, ...]:
+    """Return the weight of each loss: that of the recipe times the objective's own."""
     if unknown := sorted(given.keys() - set(names)):
         raise ComponentError(
             f"train.loss_weights: no loss named '{unknown[0]}'; losses: {', '.join(names)}"
         )
-    return tuple(float(given.get(name, 1.0)) for name in names)
+    return tuple(float(given.get(name, 1.0) * own.get(name, 1.0)) for name in names)
 
 
 def _cropped(batch: Batch, crop: tuple[Tensor, int] | None) -> Batch:

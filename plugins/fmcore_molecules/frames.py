@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fmcore import ComponentError, Condition, Product, Space, Tokens, VectorField
-from fmcore_molecules.peptides import PARTS
+from fmcore_molecules.links import LINK_FEATURES, link_features
+from fmcore_molecules.peptides import PARTS, SCALE
 
 __all__ = ["Frames"]
 
@@ -72,7 +73,7 @@ class Frames(VectorField):
             )
         self.position = nn.Parameter(torch.randn(length, width) / math.sqrt(width))
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        own = 3 + 12 + tokens.states
+        own = 3 + 12 + tokens.states + LINK_FEATURES
         self.own = nn.Linear(own, width)
         pair = 3 + 9 + DISTANCES + 2 * NEAREST + 1
         self.pair = nn.Sequential(
@@ -88,7 +89,14 @@ class Frames(VectorField):
         parts = self.space.split(x)
         frames, places = parts["frame"], parts["position"]
         pairs = self.pair(self._pairs(frames, places))
-        h = self.own(self._own(parts)) + self.position + self._time(t, x.dtype)[:, None]
+        own = torch.cat(
+            [
+                self._own(parts),
+                link_features(parts["frame"], parts["position"], parts["torsion"], t, SCALE),
+            ],
+            -1,
+        )
+        h = self.own(own) + self.position + self._time(t, x.dtype)[:, None]
         for gather, bias, block in zip(self.gather, self.bias, self.blocks, strict=True):
             h = block(h + gather(pairs).mean(2), bias(pairs).movedim(-1, 1))
         heads = self.head(self.norm(h))

@@ -32,7 +32,7 @@ class ProductObjective(Objective):
     """The objectives `parts` of the parts' own paths, of one network and one time.
 
     The network's output is a row of all parts' outputs, in the order of the space.  Its losses are
-    those of the parts, as PART/LOSS, times `weights`, 1 by default.
+    those of the parts, as PART/LOSS.  `weights` are the parts' weights in the total, 1 by default.
     """
 
     parts: dict[str, Objective]
@@ -62,6 +62,14 @@ class ProductObjective(Objective):
     @property
     def loss_names(self) -> tuple[str, ...]:
         return tuple(f"{n}/{loss}" for n, part in self.parts.items() for loss in part.loss_names)
+
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        return {
+            f"{n}/{loss}": self.weights.get(n, 1.0) * part.loss_weights.get(loss, 1.0)
+            for n, part in self.parts.items()
+            for loss in part.loss_names
+        }
 
     def supports(self, space: Space) -> bool:
         return isinstance(space, Product)
@@ -117,8 +125,7 @@ class ProductObjective(Objective):
             )
             output = outputs[name]
             found = part.losses(_Given(output), own_path, own)
-            weight = self.weights.get(name, 1.0)
-            losses |= {f"{name}/{loss}": weight * value for loss, value in found.items()}
+            losses |= {f"{name}/{loss}": value for loss, value in found.items()}
         return losses
 
     def read(self, raw: Tensor, xt: Tensor, t: Tensor, path: Path) -> Mapping[Quantity, Tensor]:

@@ -52,7 +52,7 @@ def test_a_row_splits_into_its_parts_and_joins_again():
     assert torch.equal(SPACE.join(parts), b.x1)
 
 
-def test_the_losses_are_those_of_the_parts_times_their_weights():
+def test_the_losses_are_those_of_the_parts_and_their_weights_are_apart():
     b = batch()
     parts = {name: create("objective", o) for name, o in OBJECTIVES.items()}
     whole = create("objective", "product", parts=OBJECTIVES, weights={"angle": 3.0})
@@ -72,9 +72,9 @@ def test_the_losses_are_those_of_the_parts_times_their_weights():
         )
         net = FunctionNet(lambda x, t, until, piece=pieces[name]: piece)
         (wanted,) = objective.losses(net, PATH.parts[name], own).values()
-        weight = 3.0 if name == "angle" else 1.0
         (key,) = [k for k in found if k.startswith(f"{name}/")]
-        torch.testing.assert_close(found[key], weight * wanted)
+        torch.testing.assert_close(found[key], wanted)
+        assert whole.loss_weights[key] == (3.0 if name == "angle" else 1.0)
 
 
 class Fixed:
