@@ -41,8 +41,8 @@ Results = Mapping[str, Result]
 
 
 class MetricSuite(ComponentChecks, Suite):
-    """Override `component()` to build the metric, and `data()` if it measures neither points in the
-    plane nor small images.
+    """Override `component()` to build the metric, `data()` if it measures neither points in the
+    plane nor small images, and `evaluation()` if it needs another flow than one of R^n.
     """
 
     interface = Metric
@@ -52,7 +52,7 @@ class MetricSuite(ComponentChecks, Suite):
         refusals = []
         for data in data_sets():
             try:
-                self.component().check(data, evaluation_of(data, Path()).path)
+                self.component().check(data, self.evaluation(data, Path()).path)
                 return data
             except DataError as missing:
                 skip(str(missing).splitlines()[0])
@@ -62,6 +62,18 @@ class MetricSuite(ComponentChecks, Suite):
             "`check` refuses points and images; override data() of the suite:\n  "
             + "\n  ".join(refusals)
         )
+
+    def evaluation(self, data: Dataset, cache: Path) -> Evaluation:
+        """Return an evaluation on `data` with an empty folder `cache`: by default one with a small
+        flow of points of R^n.  Override it for a metric that needs another path or network.
+        """
+        return evaluation_of(data, cache)
+
+    @contextmanager
+    def _evaluation(self, data: Dataset) -> Iterator[Evaluation]:
+        """Yield an evaluation with an empty cache, which is deleted afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield self.evaluation(data, Path(folder))
 
     def known(self) -> Sequence[tuple[Tensor, Tensor, float]]:
         """Return cases whose value is known: samples and data, both `(count, *shape)` float32, and
@@ -79,7 +91,7 @@ class MetricSuite(ComponentChecks, Suite):
         for x, points, wanted in cases:
             indices = torch.arange(len(x))
             batch = MetricBatch(indices=indices, x=x, levels=None, nfe=torch.full_like(indices, 8))
-            with _evaluation(GivenPoints(points.tolist())) as evaluation:
+            with self._evaluation(GivenPoints(points.tolist())) as evaluation:
                 results = _measured(self.component(), evaluation, [batch])
             value = next(iter(results.values())).value
             require(
@@ -91,7 +103,7 @@ class MetricSuite(ComponentChecks, Suite):
         """`check` raises only ComponentError and DataError, with a message."""
         for data in data_sets():
             try:
-                self.component().check(data, evaluation_of(data, Path()).path)
+                self.component().check(data, self.evaluation(data, Path()).path)
             except (ComponentError, DataError) as reason:
                 require(
                     bool(str(reason)), f"`check` refuses {type(data).__name__} without a message"
@@ -99,7 +111,7 @@ class MetricSuite(ComponentChecks, Suite):
 
     def test_begin_resets_the_metric(self) -> None:
         """Rows before `begin` do not affect the results."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             metric = self.component()
             _measured(metric, evaluation, [self._rows(range(COUNT // 2, COUNT))])
             again = _measured(metric, evaluation, [self._rows(range(COUNT // 2))])
@@ -111,17 +123,17 @@ class MetricSuite(ComponentChecks, Suite):
         is that of the last `begin`."""
         data = self.data()
         batch = self._rows(range(COUNT))
-        with _evaluation(_other(data)) as other, _evaluation(data) as given:
+        with self._evaluation(_other(data)) as other, self._evaluation(data) as given:
             metric = self.component()
             _measured(metric, other, [batch])
             again = _measured(metric, given, [batch])
-        with _evaluation(data) as given:
+        with self._evaluation(data) as given:
             fresh = _measured(self.component(), given, [batch])
         _require_same(again, fresh, "after an evaluation on other data")
 
     def test_results_do_not_depend_on_batching(self) -> None:
         """The same rows in one batch, in uneven batches and one by one give the same results."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             whole = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
             for parts in (UNEVEN, [range(i, i + 1) for i in range(COUNT)]):
                 found = _measured(self.component(), evaluation, map(self._rows, parts))
@@ -130,14 +142,14 @@ class MetricSuite(ComponentChecks, Suite):
     def test_results_do_not_depend_on_order(self) -> None:
         """The same rows in another order, each with its index, give the same results."""
         shuffled = sorted(range(COUNT), key=lambda i: (7 * i) % COUNT)
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             whole = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
             found = _measured(self.component(), evaluation, [self._rows(shuffled)])
         _require_same(found, whole, "in another order")
 
     def test_compute_can_be_repeated(self) -> None:
         """A second `compute` gives the same results, and more rows can follow."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             metric = self.component()
             first = _measured(metric, evaluation, [self._rows(range(COUNT // 2))])
             _require_same(metric.compute(), first, "computed again")
@@ -147,7 +159,7 @@ class MetricSuite(ComponentChecks, Suite):
 
     def test_update_does_not_modify_the_batch(self) -> None:
         """`update` does not modify the batch, which other metrics read too."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             batch, kept = self._rows(range(COUNT)), self._rows(range(COUNT))
             _measured(self.component(), evaluation, [batch])
         for name in ("indices", "x", "levels", "nfe"):
@@ -157,7 +169,7 @@ class MetricSuite(ComponentChecks, Suite):
     def test_results_are_numbers_with_names(self) -> None:
         """Each result has a float value, an error >= 0 or None, and one value per row if it keeps
         them; a single result has the name of the metric."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             metric = self.component()
             results = _measured(metric, evaluation, [self._rows(range(COUNT))])
         require(bool(results), "`compute` returned no result")
@@ -178,7 +190,7 @@ class MetricSuite(ComponentChecks, Suite):
 
     def test_provenance_is_json_and_counts(self) -> None:
         """Provenance and details are JSON, and the number of rows is in `count`."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             results = _measured(self.component(), evaluation, [self._rows(range(COUNT))])
         for name, result in results.items():
             for part in ("provenance", "details"):
@@ -194,14 +206,14 @@ class MetricSuite(ComponentChecks, Suite):
         data = self.data()
         other = _other(data)
         batch, fewer = self._rows(range(COUNT)), self._rows(range(COUNT // 2))
-        with _evaluation(data) as given:
+        with self._evaluation(data) as given:
             results = _measured(self.component(), given, [batch])
             reseeded = replace(given, seed=given.seed + 1)
             cases = {
                 "another seed": _measured(self.component(), reseeded, [batch]),
                 "fewer rows": _measured(self.component(), given, [fewer]),
                 "other data to compare with": _measured(
-                    self.component(), evaluation_of(other, given.cache), [batch]
+                    self.component(), self.evaluation(other, given.cache), [batch]
                 ),
             }
         for cause, found in cases.items():
@@ -220,8 +232,8 @@ class MetricSuite(ComponentChecks, Suite):
         if not hasattr(data, "contrast"):
             skip("only with the suite's own datasets")
         batch = self._rows(range(COUNT))
-        with _evaluation(data) as given, _evaluation(data) as fresh:
-            other = evaluation_of(_other(data), given.cache)
+        with self._evaluation(data) as given, self._evaluation(data) as fresh:
+            other = self.evaluation(_other(data), given.cache)
             _measured(self.component(), other, [batch])
             found = _measured(self.component(), given, [batch])
             wanted = _measured(self.component(), fresh, [batch])
@@ -229,7 +241,7 @@ class MetricSuite(ComponentChecks, Suite):
 
     def test_no_samples_give_no_number(self) -> None:
         """Without rows, `compute` raises UserError or explains the value in the details."""
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             try:
                 results = _measured(self.component(), evaluation, [])
             except UserError:
@@ -246,7 +258,7 @@ class MetricSuite(ComponentChecks, Suite):
         batch = self._sampled(data)
         x = points_of(batch, data).clone()
         x[3].fill_(math.nan)
-        with _evaluation(data) as evaluation:
+        with self._evaluation(data) as evaluation:
             plain = _measured(self.component(), evaluation, [batch])
             if not self._reads_samples(plain, evaluation, data):
                 skip("it does not read the samples' values")
@@ -264,7 +276,7 @@ class MetricSuite(ComponentChecks, Suite):
         """Samples of another shape than the data's raise UserError."""
         data = self.data()
         batch = self._sampled(data)
-        with _evaluation(data) as evaluation:
+        with self._evaluation(data) as evaluation:
             plain = _measured(self.component(), evaluation, [batch])
             if not self._reads_samples(plain, evaluation, data):
                 skip("it does not read the samples' values")
@@ -287,7 +299,7 @@ class MetricSuite(ComponentChecks, Suite):
         of a single pass; or both refuse to measure this metric in parts.
         """
         first, second = self._rows(range(0, COUNT, 2)), self._rows(range(1, COUNT, 2))
-        with _evaluation(self.data()) as evaluation:
+        with self._evaluation(self.data()) as evaluation:
             whole = self.component()
             wanted = _measured(whole, evaluation, [first, second])
             halves = []
@@ -324,13 +336,6 @@ def _other(data: Dataset) -> Dataset:
     """Return the suite's own dataset with less contrast; any other dataset unchanged."""
     less: dict[str, Any] = {"contrast": 0.5} if hasattr(data, "contrast") else {}
     return replace(data, **less)
-
-
-@contextmanager
-def _evaluation(data: Dataset) -> Iterator[Evaluation]:
-    """Yield an evaluation with an empty cache, which is deleted afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield evaluation_of(data, Path(folder))
 
 
 def _measured(metric: Any, evaluation: Evaluation, batches: Any) -> dict[str, Result]:

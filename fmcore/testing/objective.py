@@ -12,6 +12,8 @@ from torch import Tensor
 from fmcore.interfaces.net import Batch
 from fmcore.interfaces.objective import Objective, Regression
 from fmcore.interfaces.path import AffinePath, Coefficients, Path, PathSample, Quantity
+from fmcore.interfaces.rows import Rows
+from fmcore.interfaces.space import Product, Space
 from fmcore.interfaces.tensors import append_dims
 from fmcore.testing.checks import (
     generator,
@@ -59,8 +61,11 @@ class ObjectiveSuite(ComponentChecks, Suite):
     def batch(self, n: int = 32, shape: tuple[int, ...] = (3,)) -> Batch:
         """A batch as training makes it, in float64."""
         path, objective, g = self.path(), self.component(), generator(4)
-        x0, x1 = (torch.randn((n, *shape), generator=g, dtype=torch.float64) for _ in range(2))
-        z = None if path.bridge() is None else torch.randn(x0.shape, generator=g).double()
+        if path.space.flat:
+            x0, x1 = (torch.randn((n, *shape), generator=g, dtype=torch.float64) for _ in range(2))
+            z = None if path.bridge() is None else torch.randn(x0.shape, generator=g).double()
+        else:
+            x0, x1, z = _drawn_on(path, n, shape)
         draws = {
             name: path.t_min + (path.t_max - path.t_min) * value.double()
             if name in objective.times
@@ -68,6 +73,21 @@ class ObjectiveSuite(ComponentChecks, Suite):
             for name, value in objective.draw(n, generator(0)).items()
         }
         return Batch(path, x0, x1, z, None, draws)
+
+    def outputs(self, x: Tensor, t: Tensor, until: Tensor) -> Tensor:
+        """Return what some network gives, a smooth function of everything, row by row, in the shape
+        that the objective asks for.
+        """
+        field = _some_field(x, t, until)
+        shape = self.component().output_shape(self.path(), tuple(x.shape[1:]))
+        if shape == x.shape[1:]:
+            return field
+        if shape[:-1] == x.shape[1:]:  # logits of each element
+            return (field.unsqueeze(-1) * torch.arange(1, shape[-1] + 1)).sin()
+        weights = torch.randn(
+            (field[0].numel(), math.prod(shape)), generator=generator(9), dtype=torch.float64
+        )
+        return (field.flatten(1) @ weights).sin().view(len(x), *shape)
 
     def test_predicts_a_known_quantity(self) -> None:
         """`prediction` is a quantity that fmcore knows."""
@@ -148,7 +168,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
         """`losses` gives the names of `loss_names` in their order, `(batch,)` each, finite, at
         least float32, and depends on the network."""
         objective, batch = self.component(), self.batch()
-        losses = objective.losses(FunctionNet(_some_field), batch.path, batch)
+        losses = objective.losses(FunctionNet(self.outputs), batch.path, batch)
         names, wanted = list(losses), list(objective.loss_names)
         require(names == wanted, f"losses are {names}; declared are {wanted}")
         for name, loss in losses.items():
@@ -160,7 +180,7 @@ class ObjectiveSuite(ComponentChecks, Suite):
     def test_losses_of_rows_are_independent(self) -> None:
         """Row i of every loss depends on row i of the batch alone."""
         objective, batch = self.component(), self.batch(8)
-        net = FunctionNet(_some_field)
+        net = FunctionNet(self.outputs)
         together = objective.losses(net, batch.path, batch)
         for name, loss in together.items():
             alone = [
@@ -171,11 +191,13 @@ class ObjectiveSuite(ComponentChecks, Suite):
     def test_losses_do_not_count_padding(self) -> None:
         """With a `mask` in the condition, the losses of a row are those of the row cut to the
         elements that exist."""
+        if isinstance(self.path().space, Product):
+            skip("rows of a product have parts and no padding")
         objective, whole = self.component(), self.batch(4, (2, 6))
         lengths = torch.tensor([6, 1, 4, 2])
         mask = (torch.arange(6) < lengths[:, None, None]).double()
         padded = replace(whole, x0=whole.x0 * mask, x1=whole.x1 * mask, condition={"mask": mask})
-        net = FunctionNet(_some_field)
+        net = FunctionNet(self.outputs)
         for i, length in enumerate(lengths.tolist()):
             row = replace(_row_of(padded, i), condition={"mask": mask[i : i + 1]})
             short = replace(
@@ -302,6 +324,27 @@ def _some_field(x: Tensor, t: Tensor, until: Tensor) -> Tensor:
     """A smooth function of everything, row by row."""
     time = append_dims((3 * t).sin() + (until - t).exp(), x).to(x.dtype)
     return (2 * x).sin() + time * x
+
+
+def _drawn_on(path: Path, n: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return noise, data and the draw of the bridge on a space that is not R^n; a row of a product
+    has the shape of the space.
+    """
+    space, rows, bridge = path.space, Rows(4, "objective", 0, range(n)), path.bridge()
+    shape = (space.size,) if isinstance(space, Product) else shape
+    x0 = path.noise().sample(rows, shape, dtype=torch.float64)
+    x1 = _points_of(space, Rows(5, "objective", 0, range(n)), shape)
+    z = None if bridge is None else bridge.sample(rows, shape, dtype=torch.float64)
+    return x0, x1, z
+
+
+def _points_of(space: Space, rows: Rows, shape: tuple[int, ...]) -> Tensor:
+    if isinstance(space, Product):
+        parts = {n: _points_of(s, rows, tuple(space.shapes[n])) for n, s in space.parts.items()}
+        return space.join(parts)
+    if space.flat:
+        return rows.normal(shape, torch.float64)
+    return space.uniform(rows, shape, torch.float64)
 
 
 def _row_of(batch: Batch, i: int) -> Batch:

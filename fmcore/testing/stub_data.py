@@ -126,6 +126,8 @@ def rows_of(data: Dataset, consumes: str, indices: Sequence[int]) -> MetricBatch
     batch = data.with_split("test").batch(indices)
     x1 = batch.pop("x1")
     continuous = data.levels is None
+    if not x1.is_floating_point() and continuous:
+        x1 = x1.float()  # samples of tokens are whole floating-point numbers
     # another example than the row itself: a distance from it must not be 0
     paired = torch.tensor([(i + 1) % data.length for i in indices], dtype=torch.int64)
     return MetricBatch(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
-from fmcore import ComponentError, Problem, Rows, Tokens, create
+from fmcore import ComponentError, Problem, Rows, Source, Tokens, create
 from fmcore_spaces.leap import Leap
 from fmcore_spaces.token_objectives import bound_rate, log_posterior
 
@@ -62,23 +63,104 @@ def distance(found, wanted):
     return float((found - wanted).abs().sum()) / 2
 
 
+class Chances:
+    """Given numbers in place of random ones, in the order in which a step asks for them: for the
+    jump, the token, the redraw and the redrawn token.
+    """
+
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+
+    def __len__(self):
+        return len(self.numbers[0])
+
+    device = torch.device("cpu")
+
+    def uniform(self, shape, dtype=torch.float32):
+        return self.numbers.pop(0).reshape(-1, *shape)
+
+
+@dataclass(frozen=True)
+class Skewed(Source):
+    """Noise with the probabilities of SKEW."""
+
+    def sample(self, rows, shape, condition=None, dtype=torch.float32):
+        return torch.searchsorted(SKEW.cumsum(0), rows.uniform(shape, torch.float64)).to(dtype)
+
+    def log_prob(self, x, condition=None):
+        return SKEW[x.long()].log().sum(1)
+
+
+def threshold(outcome, n):
+    """Return the number below which `outcome` holds, `(n,)`, by bisection to rounding."""
+    low, high = torch.zeros(n).double(), torch.ones(n).double()
+    for _ in range(54):
+        middle = (low + high) / 2
+        holds = outcome(middle)
+        low, high = torch.where(holds, middle, low), torch.where(holds, high, middle)
+    return (low + high) / 2
+
+
+def transition(solver, path, exact, step, is_last, states):
+    """Return the probability of each token after one step of the solver, `(states, tokens, 3)`,
+    from `states`, `(n, tokens)`: a step is a function of four numbers, and the probabilities are
+    the lengths of the intervals in which it gives each token.
+    """
+    n, tokens = states.shape
+    logits = exact.predict(states, torch.full((n,), step[0], dtype=torch.float64))
+    zero, one = torch.zeros(n, tokens).double(), torch.full((n, tokens), 1 - 1e-16).double()
+
+    def moved(jump, token, again, fresh):
+        rows = Chances(jump, token, again, fresh)
+        return solver._jumped(path, states, logits, step, rows, is_last)
+
+    def measure(outcome):
+        flat = threshold(lambda u: outcome(u.view(n, tokens)).flatten(), n * tokens)
+        return flat.view(n, tokens)
+
+    # the number that draws a token other than the present one, with and without a jump
+    ends = torch.where(moved(zero, zero, one, one) == states, one, zero)
+    jump = measure(lambda u: moved(u, ends, one, one) != states)
+    below = [measure(lambda u, k=k: moved(zero, u, one, one) <= k) for k in range(2)]
+    drawn = torch.stack([below[0], below[1] - below[0], 1 - below[1]], -1)
+    fresh = torch.where(moved(one, one, zero, zero) == states, one, zero)
+    if bool((moved(one, one, zero, fresh) == states).all()):  # no redraw in this step
+        again, redrawn = zero, torch.zeros_like(drawn)
+    else:
+        again = measure(lambda u: moved(one, one, u, fresh) != states)
+        below = [measure(lambda u, k=k: moved(one, one, zero, u) <= k) for k in range(2)]
+        redrawn = torch.stack([below[0], below[1] - below[0], 1 - below[1]], -1)
+    stay = torch.nn.functional.one_hot(states.long(), 3).double()
+    kept = (1 - jump)[..., None] * stay + jump[..., None] * drawn
+    return (1 - again)[..., None] * kept + again[..., None] * redrawn
+
+
 @pytest.mark.parametrize("noise", [0.0, 4.0])
 @pytest.mark.parametrize("steps", [1, 3, 8])
 @pytest.mark.parametrize("shares", [torch.ones(3).double() / 3, SKEW], ids=["uniform", "skew"])
 def test_a_single_token_has_its_exact_marginal_at_any_number_of_steps(shares, steps, noise):
     path = along(schedule="polynomial")
-    if shares is SKEW and noise:
-        pytest.skip("a redraw is from the path's own source, here the uniform one")
-    x0 = draws(shares, N)
-    times = [0.5] if steps > 1 else None
-    solution = Leap(steps=steps, noise=noise).solve(
-        Problem(Exact(path, Q, shares), x0, path=path, times=times)
+    if shares is SKEW:
+        path = replace(path, source=Skewed())
+    exact, solver = Exact(path, Q, shares), Leap(steps=steps, noise=noise)
+    states, found = torch.arange(3).double()[:, None], shares
+    for k in range(steps):
+        step = (k / steps, (k + 1) / steps)
+        found = found @ transition(solver, path, exact, step, k == steps - 1, states)[:, 0]
+        kappa = step[1] ** 2
+        torch.testing.assert_close(found, (1 - kappa) * shares + kappa * Q, atol=1e-12, rtol=0)
+
+
+def test_a_solve_draws_what_its_steps_say():
+    path = along(schedule="polynomial")
+    shares = torch.ones(3).double() / 3
+    exact = Exact(path, Q, shares)
+    solution = Leap(steps=3, noise=4.0).solve(
+        Problem(exact, draws(shares, N), path=path, times=[2 / 3])
     )
     assert distance(shares_of(solution.x), Q) < 4e-3
-    if times:
-        kappa = 0.25
-        wanted = (1 - kappa) * shares + kappa * Q
-        assert distance(shares_of(solution.trajectory[0]), wanted) < 4e-3
+    wanted = (1 - 4 / 9) * shares + 4 / 9 * Q
+    assert distance(shares_of(solution.trajectory[0]), wanted) < 4e-3
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0])
@@ -95,19 +177,21 @@ def test_the_share_of_masks_on_the_way_is_what_is_left(noise):
 
 
 def test_two_tokens_need_steps_to_have_their_joint_distribution():
-    path = along()
-    x0 = torch.cat([draws(torch.ones(3).double() / 3, N, p) for p in "ab"], 1)
+    path, shares = along(), torch.ones(3).double() / 3
+    # half of the dependence of JOINT
+    joint = (JOINT + JOINT.sum(1, keepdim=True) * JOINT.sum(0)) / 2
+    exact = Exact(path, joint, shares)
+    states = torch.cartesian_prod(torch.arange(3), torch.arange(3)).double()
     away = []
     for steps in (4, 16):
-        x = (
-            Leap(steps=steps)
-            .solve(Problem(Exact(path, JOINT, torch.ones(3).double() / 3), x0, path=path))
-            .x.long()
-        )
-        found = torch.bincount(3 * x[:, 0] + x[:, 1], minlength=9).double() / N
-        away.append(distance(found, JOINT.flatten()))
-    assert away[1] <= 0.04
-    assert away[0] > 2.5 * away[1]
+        found, solver = torch.full((9,), 1 / 9).double(), Leap(steps=steps)
+        for k in range(steps):
+            step = (k / steps, (k + 1) / steps)
+            each = transition(solver, path, exact, step, k == steps - 1, states)
+            found = found @ (each[:, 0, :, None] * each[:, 1, None, :]).flatten(1)
+        away.append(distance(found, joint.flatten()))
+    assert away[1] <= 0.025
+    assert 3 < away[0] / away[1] < 5
 
 
 def test_jumping_at_the_plain_rate_of_kappa_misses_the_marginal():
