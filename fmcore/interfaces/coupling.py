@@ -38,6 +38,8 @@ class Coupling(Options, ABC):
       the whole pool where `pool` > 1.  A coupling that weighs rows, such as unbalanced transport,
       may repeat and drop them on the sides that `marginals` does not name.  A row of x1 keeps its
       condition.
+    * With `symmetry`, rows keep their order, and a row of x0 may be moved by a transformation under
+      which the distributions of noise and of data do not change.
     * Where `cost` is declared, the pairs cost no more on average than independent ones.
     * A row of x0 that the source drew under a condition is paired with an equal condition, or
       `check` refuses that source.
@@ -48,6 +50,8 @@ class Coupling(Options, ABC):
 
     kind: ClassVar[str] = "coupling"
     independent: ClassVar[bool] = False
+    symmetry: ClassVar[bool] = False
+    """Whether rows of x0 are moved by a symmetry of noise and data."""
     marginals: ClassVar[tuple[str, ...]] = ("x0", "x1")
     """The sides whose distribution the pairs keep."""
 

@@ -65,6 +65,9 @@ class CouplingSuite(ComponentChecks, Suite):
             x0, x1 = _batch(self, shape)
             paired = self.pair(x0, x1)
             for name, given, found in (("x0", x0, paired.x0), ("x1", x1, paired.x1)):
+                if name == "x0" and self.component().symmetry:
+                    require(found.shape == given.shape, "x0 changed its shape")
+                    continue
                 require(
                     found.shape == given.shape,
                     f"{name} has shape {tuple(found.shape)}, should be {tuple(given.shape)}",

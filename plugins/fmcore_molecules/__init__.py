@@ -6,6 +6,12 @@ from fmcore import Register, hookimpl
 
 
 @hookimpl
+def register_couplings(register: Register) -> None:
+    """Register the couplings of proteins."""
+    register("aligned", "fmcore_molecules.aligned:Aligned", summary="noise turned to its fragment")
+
+
+@hookimpl
 def register_datasets(register: Register) -> None:
     """Register the data of proteins."""
     register("torsions", "fmcore_molecules.torsions:Torsions", summary="phi and psi of PDB files")

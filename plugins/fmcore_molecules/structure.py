@@ -62,6 +62,11 @@ class Structure(RowMetric):
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
         if batch.x is None:
             raise DataError("structure: the samples came without their points")
+        if tuple(batch.x.shape[1:]) != evaluation.data.shape:
+            raise DataError(
+                f"structure: the samples have shape {tuple(batch.x.shape[1:])}, and the data "
+                f"{evaluation.data.shape}"
+            )
         found = {"x": batch.x.float().cpu()}
         if "frozen_values" in batch.condition:
             found["given"] = batch.condition["frozen_values"].float().cpu()
@@ -71,6 +76,8 @@ class Structure(RowMetric):
         data = evaluation.data
         if not len(rows):
             raise DataError("structure: there is no sample to measure")
+        if not bool(rows["x"].isfinite().all()):
+            raise DataError("structure: a sample is not finite: it has no geometry")
         found, details = _measured(rows["x"], data, evaluation.train_data)
         if "given" in rows:
             found["recovery"], details["recovery"] = _recovery(rows, data, evaluation.train_data)

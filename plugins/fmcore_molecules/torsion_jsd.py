@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, final
@@ -55,7 +56,10 @@ class TorsionJSD(RowMetric):
             raise DataError("torsion_jsd: there is no sample to measure")
         real = histogram(_all(evaluation.data), self.bins)
         train = histogram(_all(evaluation.train_data), self.bins)
-        value = jensen_shannon(histogram(rows["angles"], self.bins), real)
+        # a histogram leaves out NaN, and would measure the other samples
+        finite = bool(rows["angles"].isfinite().all())
+        own = histogram(rows["angles"], self.bins)
+        value = jensen_shannon(own, real) if finite else math.nan
         provenance = {
             "count": len(rows),
             "bins": self.bins,

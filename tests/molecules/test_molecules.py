@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fmcore import DataError, Evaluation, MetricBatch, Rows, create
-from fmcore.testing import DatasetSuite
+from fmcore.testing import CouplingSuite, DatasetSuite
+from fmcore_molecules.aligned import Aligned, best_rotation
 from fmcore_molecules.frames import Frames
 from fmcore_molecules.geometry import (
     atoms_of_frames,
@@ -20,6 +21,7 @@ from fmcore_molecules.geometry import (
     frames_of,
     torsions_of,
 )
+from fmcore_molecules.links import LINK_FEATURES, link_features
 from fmcore_molecules.pdb import read_segments
 from fmcore_molecules.pdb_files import pdb_text
 from fmcore_molecules.peptides import Peptides, product_of
@@ -43,6 +45,20 @@ def folder(tmp_path_factory) -> Path:
     return chains(tmp_path_factory.mktemp("pdb"))
 
 
+SPACE = product_of(4)
+
+
+def points(n, purpose):
+    """Random fragments of 4 residues, float64."""
+    rows = Rows(0, purpose, 0, range(n))
+    frames = SPACE.parts["frame"].uniform(rows, (4, 3, 3), torch.float64)
+    angles = SPACE.parts["torsion"].uniform(rows, (4, 3), torch.float64)
+    letters = SPACE.parts["residue"].uniform(rows, (4,), torch.float64)
+    places = rows.normal((4, 3), torch.float64)
+    parts = {"position": places, "frame": frames, "torsion": angles, "residue": letters}
+    return SPACE.join(parts)
+
+
 class TestTorsions(DatasetSuite):
     @pytest.fixture(autouse=True)
     def _folder(self, folder):
@@ -50,6 +66,14 @@ class TestTorsions(DatasetSuite):
 
     def component(self):
         return Torsions(root=self.folder, held_out=0.3)
+
+
+class TestAligned(CouplingSuite):
+    def component(self):
+        return Aligned().on(SPACE)
+
+    def pairs(self, n, shape, seed=0):
+        return points(n, f"noise {seed}"), points(n, f"data {seed}")
 
 
 class TestPeptides(DatasetSuite):
@@ -215,3 +239,56 @@ def test_portraits_are_pdb_files_a_plot_and_a_picture(folder):
     found = data.portray(data.batch(range(9))["x1"], {})
     assert [p.suffix for p in found] == ["pdb"] * 16 + ["png", "png"]
     assert found[0].content.startswith(b"ATOM      1  N ")
+
+
+def turned(x, turn):
+    parts = SPACE.split(x)
+    moved = {"position": parts["position"] @ turn.mT, "frame": turn @ parts["frame"]}
+    return SPACE.join({**parts, **moved})
+
+
+def test_noise_that_is_a_turned_fragment_is_turned_back():
+    x1 = points(1, "data").expand(9, -1)
+    turns = SPACE.parts["frame"].uniform(Rows(0, "turn", 0, range(9)), (3, 3), torch.float64)
+    x0 = torch.cat([turned(x1[i : i + 1], turns[i]) for i in range(9)])
+    paired = Aligned().on(SPACE).pair(x0, x1, torch.Generator())
+    torch.testing.assert_close(paired.x0, x1, atol=1e-12, rtol=0)
+
+
+def test_the_best_rotation_beats_all_others_and_is_no_reflection():
+    rows = Rows(0, "points", 0, range(6))
+    p, goals = rows.normal((7, 3), torch.float64), rows.normal((7, 3), torch.float64)
+    best = best_rotation(p, goals)
+    torch.testing.assert_close(torch.linalg.det(best), torch.ones(6).double())
+    cost = (p @ best.mT - goals).square().sum((1, 2))
+    others = SPACE.parts["frame"].uniform(Rows(0, "q", 0, range(300)), (3, 3), torch.float64)
+    every = (p[:, None] @ others.mT - goals[:, None]).square().sum((2, 3))
+    assert bool((cost <= every.amin(1) + 1e-12).all())
+
+
+def test_links_of_an_ideal_chain_deviate_only_by_their_distance_of_ca():
+    torsions = torch.tensor([[-1.1, -0.7, 3.1]]).double().repeat(6, 1)[None]
+    frames, places = frames_of(atoms_of_torsions(torsions))
+    found = link_features(frames, places / 2, torsions, torch.zeros(1), 2.0)
+    assert found.shape == (1, 6, LINK_FEATURES)
+    # the distance of CA atoms is compared with 3.80, and that of this omega is 3.795
+    assert float(found.abs().max()) < 0.01
+    without = found.clone()
+    without[..., 10::15] = 0
+    assert float(without.abs().max()) < 1e-6
+
+
+def test_links_show_a_stretched_bond_and_a_false_torsion_in_units_of_the_noise():
+    torsions = torch.tensor([[-1.1, -0.7, 3.1]]).double().repeat(6, 1)[None]
+    frames, places = frames_of(atoms_of_torsions(torsions))
+    other = torsions.clone()
+    other[0, 2, 1] += 0.1
+    found = link_features(frames, places, other, torch.full((1,), 0.98), 1.0)
+    assert float(found[0, 2, 11]) == pytest.approx(-math.sin(0.1), abs=1e-6)
+    assert float(found[0, 2, 30 + 11]) == pytest.approx(math.asinh(-math.sin(0.1) / 0.04), abs=1e-4)
+    assert float(found[0, 4, 11]) == pytest.approx(0, abs=1e-6)
+    moved = places.clone()
+    moved[0, 3:] += frames[0, 2] @ torch.tensor([0.2, 0.0, 0.0]).double()
+    stretched = link_features(frames, moved, torsions, torch.zeros(1), 1.0)
+    assert float(stretched[0, 2, 0]) == pytest.approx(0.2, abs=1e-9)
+    torch.testing.assert_close(stretched[0, 3, 15:18].norm(), torch.tensor(0.2).double())
