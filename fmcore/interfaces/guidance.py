@@ -279,14 +279,16 @@ class Guided:
     def _blend(self, call: GuidedCall, inside: Tensor) -> Tensor:
         """Return the guided prediction in the rows `inside`, the strong one in the others."""
         guided = self.guidance.guide(call)
-        if guided.shape != call.x.shape:
+        # logits have another shape than x: a combination of two predictions has theirs
+        shaped = call.quantity in ("posterior", "parts")
+        if not shaped and guided.shape != call.x.shape:
             raise ComponentError(
                 f"{type(self.guidance).__name__}.guide returned shape {tuple(guided.shape)} for x "
                 f"of shape {tuple(call.x.shape)}: a prediction has the shape of x"
             )
         if self.guidance.interval == (0.0, 1.0):
             return guided
-        return torch.where(append_dims(inside, call.x), guided, call.predict())
+        return torch.where(append_dims(inside, guided), guided, call.predict())
 
 
 def _average_velocity(

@@ -150,6 +150,8 @@ class CouplingSuite(ComponentChecks, Suite):
             self.component().check(_FromConditionPath())
         except ComponentError:
             return
+        if self.component().symmetry:
+            skip("rows keep their order")
         x0, x1 = _batch(self, (2,))
         place = torch.arange(len(x0)).double()
         paired = self.pair(x0, x1, {"place": place})
