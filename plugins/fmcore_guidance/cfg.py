@@ -24,8 +24,8 @@ class CFG(Guidance):
     the conditions are dropped that training drops (`train.condition_dropout`).  Every quantity is
     the same affine function of the velocity, so guidance of data, noise, score or velocity gives
     the same flow.  Of tokens it is linear in the logits: the posterior is proportional to
-    p_strong^scale p_weak^(1 - scale), and a product guides each part so.  Source: Ho and Salimans 2022, arXiv 2207.12598, eq. 6; the interval is that of
-    Kynkäänniemi et al. 2024, arXiv 2404.07724.
+    p_strong^scale p_weak^(1 - scale).  Source: Ho and Salimans 2022, arXiv 2207.12598, eq. 6; the
+    interval is that of Kynkäänniemi et al. 2024, arXiv 2404.07724.
     """
 
     quantity: ClassVar[Quantity | None] = None

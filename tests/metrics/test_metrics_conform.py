@@ -69,8 +69,8 @@ class Wide(ImageDataset):
 
 DATA = {"ssim": Wide, "low_pass_error": Wide}
 
-# the reconstruction error needs an autoencoder, and metrics of other spaces than R^n such data:
-# they have tests of their own
+# the reconstruction error needs an autoencoder and has tests of its own; metrics of other spaces
+# than R^n are in test_metrics_of_spaces.py, with data of theirs
 NAMES = [
     entry.name
     for entry in registry().entries("metric")

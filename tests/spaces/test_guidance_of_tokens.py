@@ -38,21 +38,21 @@ def guided(scale, source="uniform", interval=(0.0, 1.0)):
 
 @pytest.mark.parametrize("scale", [0.0, 0.5, 2.0, 3.0])
 def test_a_guided_posterior_is_a_product_of_powers(scale):
-    x, t = torch.zeros(2, 4), torch.full((2,), 0.3)
+    x, t = torch.zeros(2, 4).double(), torch.full((2,), 0.3)
     found = guided(scale).predict(x, t, {"label": torch.zeros(2).long()}, "posterior").softmax(-1)
     wanted = STRONG**scale * WEAK ** (1 - scale)
     torch.testing.assert_close(found, (wanted / wanted.sum()).expand(2, 4, 3))
 
 
 def test_known_tokens_stay_known_under_guidance():
-    x, t = torch.tensor([[1.0, 3.0]]), torch.full((1,), 0.3)
+    x, t = torch.tensor([[1.0, 3.0]]).double(), torch.full((1,), 0.3)
     found = guided(2.5, "mask").predict(x, t, {"label": torch.zeros(1).long()}, "posterior")
     torch.testing.assert_close(found.softmax(-1)[0, 0], torch.tensor([0.0, 1.0, 0.0]).double())
 
 
 def test_outside_its_interval_a_posterior_is_that_of_the_label():
     field = guided(2.0, interval=(0.5, 1.0))
-    x, t = torch.zeros(2, 1), torch.tensor([0.3, 0.7])
+    x, t = torch.zeros(2, 1).double(), torch.tensor([0.3, 0.7])
     found = field.predict(x, t, {"label": torch.zeros(2).long()}, "posterior").softmax(-1)[:, 0]
     wanted = STRONG**2 / WEAK
     torch.testing.assert_close(found, torch.stack([STRONG, wanted / wanted.sum()]))
