@@ -68,4 +68,5 @@ def best_rotation(points: Tensor, goals: Tensor) -> Tensor:
     # the best orthogonal matrix may be a reflection: then the least singular direction is turned
     sign = torch.linalg.det(u @ vt)
     u = torch.cat([u[..., :2], u[..., 2:] * sign[:, None, None]], -1)
-    return u @ vt
+    turn: Tensor = u @ vt
+    return turn
