@@ -37,6 +37,9 @@ class Frames(VectorField):
     distance and rotation relative to itself; so nothing changes when the whole fragment turns.  The
     velocity of a position is turned out of the frame again, that of a frame is one in the body
     frame: both turn with the input.  Torsions get a velocity, amino acids logits.
+
+    With `links` a residue also reads how far its bonds to its neighbours are from ideal ones and
+    from its torsions, divided by the noise that is left: this ties positions, frames and torsions.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Frames(VectorField):
         depth: Annotated[int, Gt(0)] = 3,
         heads: Annotated[int, Gt(0)] = 4,
         pair_width: Annotated[int, Gt(0)] = 32,
+        links: bool = False,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         space: Space | None = None,
         output_shape: tuple[int, ...] | None = None,
@@ -63,6 +67,7 @@ class Frames(VectorField):
                 "model 'frames' needs residues as tokens, and heads must divide width"
             )
         self.space, self.width, self.classes_of_residues = space, width, tokens.classes
+        self.links = links
         length = space.shapes["residue"][0]
         self.output_shape = (length * (3 + 9 + 3 + tokens.classes),)
         if output_shape is not None and tuple(output_shape) != self.output_shape:
@@ -73,7 +78,7 @@ class Frames(VectorField):
             )
         self.position = nn.Parameter(torch.randn(length, width) / math.sqrt(width))
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        own = 3 + 12 + tokens.states + LINK_FEATURES
+        own = 3 + 12 + tokens.states + (LINK_FEATURES if links else 0)
         self.own = nn.Linear(own, width)
         pair = 3 + 9 + DISTANCES + 2 * NEAREST + 1
         self.pair = nn.Sequential(
@@ -89,13 +94,10 @@ class Frames(VectorField):
         parts = self.space.split(x)
         frames, places = parts["frame"], parts["position"]
         pairs = self.pair(self._pairs(frames, places))
-        own = torch.cat(
-            [
-                self._own(parts),
-                link_features(parts["frame"], parts["position"], parts["torsion"], t, SCALE),
-            ],
-            -1,
-        )
+        own = self._own(parts)
+        if self.links:
+            link = link_features(frames, places, parts["torsion"], t, SCALE)
+            own = torch.cat([own, link], -1)
         h = self.own(own) + self.position + self._time(t, x.dtype)[:, None]
         for gather, bias, block in zip(self.gather, self.bias, self.blocks, strict=True):
             h = block(h + gather(pairs).mean(2), bias(pairs).movedim(-1, 1))

@@ -167,10 +167,11 @@ def test_training_turns_fragments_and_keeps_their_shape(folder):
     data.space.require(turned, "turned fragments")
 
 
-def test_the_network_turns_with_its_input():
+@pytest.mark.parametrize("links", [False, True])
+def test_the_network_turns_with_its_input(links):
     torch.manual_seed(0)
     space = product_of(6)
-    net = Frames(shape=(space.size,), width=32, depth=2, space=space)
+    net = Frames(shape=(space.size,), width=32, depth=2, links=links, space=space)
     parts = space.split(Rows(0, "x", 0, range(4)).normal((space.size,)))
     rotation = create("space", "so3").uniform(Rows(0, "r", 0, range(4)), (6, 3, 3), torch.float32)
     parts = {**parts, "frame": rotation}
