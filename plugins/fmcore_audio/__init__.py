@@ -30,6 +30,11 @@ def register_datasets(register: Register) -> None:
         "fmcore_audio.audio_sr:AudioSR",
         summary="sounds and their low-passed copies, for bandwidth extension",
     )
+    register(
+        "spectra",
+        "fmcore_audio.spectra:Spectra",
+        summary="complex spectra of speech and their mel spectrograms, for a vocoder",
+    )
 
 
 @hookimpl
@@ -50,6 +55,11 @@ def register_models(register: Register) -> None:
         "fmcore_audio.wideband:Wideband",
         summary="bandwidth extension by dilated convolutions, for a few minutes on a CPU",
     )
+    register(
+        "spectrum_net",
+        "fmcore_audio.spectrum_net:SpectrumNet",
+        summary="mel spectrogram to complex spectrum by dilated convolutions",
+    )
 
 
 @hookimpl
@@ -59,6 +69,11 @@ def register_codecs(register: Register) -> None:
         "griffin_lim",
         "fmcore_audio.griffin_lim:GriffinLim",
         summary="sounds of spectrograms, without a trained vocoder",
+    )
+    register(
+        "band_replace",
+        "fmcore_audio.band_replace:BandReplace",
+        summary="sounds of another codec, with the input's band below the cutoff",
     )
 
 
