@@ -56,6 +56,11 @@ def register_models(register: Register) -> None:
         summary="bandwidth extension by dilated convolutions, for a few minutes on a CPU",
     )
     register(
+        "voicebox",
+        "fmcore_audio.voicebox:Voicebox",
+        summary="the network of FLowHigh: bandwidth extension by transformer or ConvNeXt layers",
+    )
+    register(
         "spectrum_net",
         "fmcore_audio.spectrum_net:SpectrumNet",
         summary="mel spectrogram to complex spectrum by dilated convolutions",
@@ -74,6 +79,16 @@ def register_codecs(register: Register) -> None:
         "band_replace",
         "fmcore_audio.band_replace:BandReplace",
         summary="sounds of another codec, with the input's band below the cutoff",
+    )
+    register(
+        "flow_vocoder",
+        "fmcore_audio.flow_vocoder:FlowVocoder",
+        summary="sounds of spectrograms, by another run that was trained for it",
+    )
+    register(
+        "hifigan",
+        "fmcore_audio.hifigan:Hifigan",
+        summary="sounds of spectrograms, by a published HiFi-GAN generator",
     )
 
 

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, final
@@ -64,8 +65,9 @@ class AudioSR(MelOptions, Dataset):
 
     Windows of `window` seconds follow one another; silent ones are left out, and files whose own
     rate is below `rate`, since they have nothing to learn from.  One file in ten, by a hash of its
-    name, is of the test split; with `held_out`, the files with one of these names in their path.
-    Files with a name of `leave_out` in their path are not used.
+    name, is of the test split; with `held_out`, the files that match one of these names.  Files
+    that match a name of `leave_out` are not used.  A name is that of the file, with or without its
+    suffix, or of a folder above it, and may have * and ?.
 
     With `low_rates`, the lowest and the highest, each training window is low-passed by `variants`
     random filters (see `LowPass.random`); test windows by the filter of `low_rate`.
@@ -157,7 +159,7 @@ class AudioSR(MelOptions, Dataset):
 
     def _has_name(self, file: Path, names: Sequence[str]) -> bool:
         place = file.relative_to(self.root)
-        return any(name in (*place.parts, place.stem) for name in names)
+        return any(fnmatchcase(x, name) for x in (*place.parts, place.stem) for name in names)
 
     def _is_test(self, file: Path) -> bool:
         if self.held_out:

@@ -15,6 +15,7 @@ from fmcore_audio.lsd import log_spectral_distance
 from fmcore_audio.mel import MelSpec
 from fmcore_audio.sound_windows import SoundWindows
 from fmcore_audio.sounds import read_channels, read_sound
+from fmcore_audio.voicebox import Voicebox
 from fmcore_audio.wideband import Wideband
 
 from .conftest import write_wav
@@ -70,6 +71,33 @@ class TestWideband(ModelSuite):
 
     def component(self):
         return Wideband(shape=self.shape, entries=self.entries, width=16, depth=2)
+
+
+class TestVoicebox(TestWideband):
+    def component(self):
+        return Voicebox(shape=self.shape, entries=self.entries, width=16, heads=2)
+
+
+class TestVoiceboxOfConvNext(TestWideband):
+    def component(self):
+        return Voicebox(shape=self.shape, entries=self.entries, layers="convnext", width=8, depth=3)
+
+
+def test_the_network_of_the_paper_has_two_layers_of_1024_channels():
+    with torch.device("meta"):
+        network = Voicebox(shape=(256, 200), entries={"low": ConditionSpec((256, 200))})
+    shapes = {name: tuple(value.shape) for name, value in network.named_parameters()}
+    assert shapes["inner.weight"] == (1024, 512)
+    assert shapes["near.weight"] == (1024, 1, 31)
+    assert shapes["layers.1.qkv.weight"] == (3072, 1024)
+    assert shapes["layers.1.query_norm.weight"] == (64,)
+
+
+@pytest.mark.parametrize("wrong", [{"width": 10, "heads": 4}, {"entries": {}}])
+def test_a_voicebox_that_does_not_fit_is_refused(wrong):
+    entries = {"low": ConditionSpec((6, 16))}
+    with pytest.raises(ComponentError, match=r"model\.width|data 'audio_sr'"):
+        Voicebox(**{"shape": (6, 16), "entries": entries, **wrong})
 
 
 def test_the_filter_keeps_what_is_below_and_removes_what_is_above():
