@@ -120,3 +120,18 @@ def register_metrics(register: Register) -> None:
         "fmcore_audio.lsd:LSDHF",
         summary="log-spectral distance above the cutoff",
     )
+    register(
+        "dnsmos",
+        "fmcore_audio.dnsmos:DNSMOS",
+        summary="opinion score of speech by DNSMOS, without a reference",
+    )
+    register(
+        "visqol",
+        "fmcore_audio.visqol:ViSQOL",
+        summary="opinion score of bandwidth extension by ViSQOL, against the recordings",
+    )
+    register(
+        "rtf",
+        "fmcore_audio.rtf:RealTimeFactor",
+        summary="seconds of computing for a second of sound",
+    )
