@@ -155,9 +155,11 @@ def vocoder(run: Run, count: int) -> dict[str, Any]:
     clips = [clip.wave(speech.rate) for clip in speech.clips()]
     mel = {k: getattr(speech, k) for k in ("rate", "n_fft", "hop", "mels", "mean", "std")}
     codecs: dict[str, Any] = {"griffin_lim": GriffinLim(**mel)}
+    option = fmcore.RunOption(run.folder.root)
     for steps in STEPS:
-        option = fmcore.RunOption(run.folder.root)
         codecs[f"flow_vocoder {steps}"] = FlowVocoder(run=option, steps=steps, **mel)
+    codecs["flow_vocoder 10, uncorrected"] = FlowVocoder(run=option, corrections=0, **mel)
+    codecs["griffin_lim, 4 rounds"] = GriffinLim(rounds=4, **mel)
     width = x1.shape[-1] * speech.hop
     truth = torch.stack([torch.nn.functional.pad(c[:width], (0, width - len(c))) for c in clips])
     exists = batch["mask"]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Annotated, ClassVar, final
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fmcore import (
@@ -23,6 +23,7 @@ from fmcore import (
     open_run,
 )
 from fmcore.runs.files import sha256_of_tensors
+from fmcore_audio.mel import MelSpec
 from fmcore_audio.spectra import Spectra
 from fmcore_audio.spectrogram_data import MelOptions
 
@@ -38,6 +39,9 @@ class FlowVocoder(MelOptions, Codec):
     """Decodes spectrograms, `(batch, mels, frames)`, normalised as the data's, to sounds, by the
     run `run` of data `spectra`, in `steps` Euler steps.
 
+    The flow decides the phases.  The spectrogram is known, so the sound's magnitudes are scaled
+    `corrections` times until it has that one: 0 leaves the sound as the flow gives it.
+
     The noise of a frame is a function of its place alone.  Frames outside the condition's `mask`
     are silent and not counted in `lengths`.  The options of the spectrogram must be those of the
     data, as for `griffin_lim`; `mean` and `std` may differ from the run's.
@@ -47,12 +51,13 @@ class FlowVocoder(MelOptions, Codec):
 
     run: RunOption = field(kw_only=True)
     steps: Annotated[int, Gt(0)] = 10
+    corrections: Annotated[int, Ge(0)] = 4
 
     @property
     def fingerprint(self) -> str:
         weights = sha256_of_tensors(self._on(torch.device("cpu")).model.state_dict())
-        facts = f"flow_vocoder {self.steps} {self.spec} {self.mean} {self.std} {weights}"
-        return hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()
+        facts = (self.steps, self.corrections, self.spec, self.mean, self.std, weights)
+        return hashlib.blake2b(repr(facts).encode(), digest_size=8).hexdigest()
 
     def decode(self, x: Tensor, condition: Condition | None = None) -> Decoded:
         mask = (condition or {}).get("mask")
@@ -80,6 +85,8 @@ class FlowVocoder(MelOptions, Codec):
         )
         spectrum = create("solver", "euler", nfe=self.steps).solve(problem).x
         wave = data.sound(spectrum)
+        for _ in range(self.corrections):
+            wave = corrected(self.spec, wave, mel.clamp(max=10.0).exp())
         return (wave * exists[:, 0].repeat_interleave(self.hop, 1)).clamp(-1, 1)
 
     @cached_property
@@ -108,3 +115,14 @@ class FlowVocoder(MelOptions, Codec):
             _ = self.data
             self._fields[device] = self.run.open(device)
         return self._fields[device]
+
+
+def corrected(spec: MelSpec, wave: Tensor, mel: Tensor) -> Tensor:
+    """Return `wave`, `(batch, samples)`, with the magnitudes of every frame scaled toward those
+    whose mel spectrogram is `mel`, `(batch, mels, frames)`, linear; the phases are kept.
+    """
+    spectrum, filters = spec.spectrum(wave), spec.filters.to(wave)
+    ratio = mel / (filters @ spectrum.abs()).clamp_min(spec.floor)
+    # a bin's gain is the mean of the ratios of the filters that cover it
+    gain = filters.T @ ratio / filters.sum(0)[:, None].clamp_min(1e-12)
+    return spec.sound(spectrum * gain)

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 import fmcore
 from fmcore import ComponentError, ConditionSpec, DataError, load_recipe
 from fmcore.testing import CodecSuite, DatasetSuite, ModelSuite
+from fmcore_audio.flow_vocoder import corrected
 from fmcore_audio.hifigan import Hifigan
+from fmcore_audio.mel import MelSpec
 from fmcore_audio.spectra import Spectra, as_channels, from_channels
 from fmcore_audio.spectrum_net import SpectrumNet
 from fmcore_audio.speech import Speech
@@ -123,6 +125,20 @@ def test_more_frames_do_not_change_the_first_ones(vocoder):
 def test_a_vocoder_of_other_spectrograms_is_refused(vocoder):
     with pytest.raises(ComponentError, match="train one on these"):
         flow_vocoder(vocoder, n_fft=512).decode(torch.zeros(1, 20, 12))
+
+
+def test_corrections_give_a_sound_the_spectrogram_and_keep_its_phases():
+    spec = MelSpec(16000, 256, 64, 20, 0, 8000)
+    generator = torch.Generator().manual_seed(0)
+    wave = 0.1 * torch.randn(1, 64 * 40, generator=generator)
+    wanted = 3 * spec.mel(wave).exp()
+    found = corrected(spec, wave, wanted)
+    inner = slice(200, -200)
+    error = (found - 3 * wave)[:, inner].norm() / (3 * wave)[:, inner].norm()
+    assert float(error) < 0.05
+    far = (spec.mel(0.5 * wave.roll(7, 1)) - wanted.log()).abs().mean()
+    near = (spec.mel(corrected(spec, 0.5 * wave.roll(7, 1), wanted)) - wanted.log()).abs().mean()
+    assert float(near) < 0.3 * float(far)
 
 
 CONFIG = {
