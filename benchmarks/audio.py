@@ -1,9 +1,9 @@
-"""What the networks of speech and sound reach, beside their floors and controls.
+"""What the networks of speech reach, with their floors and controls.
 
     python benchmarks/audio.py speech RUN     a run of speech_quick or speech
-    python benchmarks/audio.py audio_sr RUN   a run of audio_sr
 
-Prints a Markdown table.  The samples have the texts, or the low-passed sounds, of the test split.
+Prints a Markdown table.  The samples have the texts of the test split.  Bandwidth extension and
+vocoders: benchmarks/audio_sr.py.
 """
 
 from __future__ import annotations
@@ -19,22 +19,18 @@ from torch import Tensor
 import fmcore
 from fmcore import Evaluation, Field, MetricBatch, Problem, Rows, Run
 from fmcore.interfaces.codec import Decoded
-from fmcore_audio.audio_sr import AudioSR
-from fmcore_audio.lsd import LSDHF
-from fmcore_audio.mel_metrics import Detail
 
 STEPS = (1, 2, 4, 10)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["speech", "audio_sr"])
+    parser.add_argument("kind", choices=["speech"])
     parser.add_argument("run", type=FilePath)
     parser.add_argument("--count", type=int, default=40)
     chosen = parser.parse_args()
     run = fmcore.open_run(chosen.run)
-    rows = speech(run, chosen.count) if chosen.kind == "speech" else audio_sr(run, chosen.count)
-    for row in rows:
+    for row in speech(run, chosen.count):
         print(f"| {' | '.join(row)} |", flush=True)
 
 
@@ -65,25 +61,6 @@ def speech(run: Run, count: int) -> Iterator[list[str]]:
     yield ["Euler, 10, another text", *measured(run, solved(field, noise, prepared, 10)[0], wrong)]
 
 
-def audio_sr(run: Run, count: int) -> Iterator[list[str]]:
-    """The table of a run of bandwidth extension."""
-    test = run.components.data.with_split("test")
-    count = min(count, test.length)
-    batch = test.batch(range(count))
-    batch.pop("x1")
-    field = run.field()
-    z = Rows(0, "noise", 0, range(count)).normal(tuple(test.shape))
-    right, constant = batch["low"] + z, batch["low"] + 1e-4 * z
-
-    yield ["", "LSD-HF", "detail above the cutoff"]
-    yield ["---"] * 3
-    yield ["input", *measured_sr(run, batch["low"])]
-    for name, start in (("", right), (", wrong prior: scale 1e-4", constant)):
-        for steps in STEPS:
-            x, _ = solved(field, start, batch, steps)
-            yield [f"Euler, {steps}{name}", *measured_sr(run, x)]
-
-
 def solved(
     field: Field, start: Tensor, condition: dict[str, Tensor], steps: int
 ) -> tuple[Tensor, float]:
@@ -109,11 +86,6 @@ def measured(
             f"{values['detail']:.2f}", ""]  # fmt: skip
 
 
-def measured_sr(run: Run, x: Tensor) -> list[str]:
-    values = values_of(run, x, {}, None)
-    return [f"{values['lsd_hf']:.2f}", f"{values['detail']:.2f}"]
-
-
 def values_of(
     run: Run, x: Tensor, condition: dict[str, Tensor], decoded: Decoded | None
 ) -> dict[str, float]:
@@ -122,10 +94,7 @@ def values_of(
     test = components.data.with_split("test")
     evaluation = Evaluation(test, components.data, components.path, None, 0, 64, FilePath())
     found: dict[str, float] = {}
-    metrics = components.metrics()
-    if isinstance(test, AudioSR):  # whatever bands the run's recipe counts
-        metrics = [LSDHF(), Detail(first=test.first_band)]
-    for metric in metrics:
+    for metric in components.metrics():
         metric.begin(evaluation)
         metric.update(MetricBatch(torch.arange(len(x)), x, None, condition, decoded=decoded))
         found |= {name: result.value for name, result in metric.compute().items()}

@@ -65,6 +65,11 @@ class Codec(Options, ABC):
     """Whether the model works on latents; False: `encode` returns x1 as it is."""
 
     @property
+    def reads(self) -> frozenset[str]:
+        """The entries of the raw condition that `decode` needs."""
+        return frozenset()
+
+    @property
     def tolerance(self) -> float:
         """The largest root-mean-square error of decode(encode(x1)), in units of x1."""
         return 0.1

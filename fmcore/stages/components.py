@@ -279,6 +279,6 @@ class Components:
             train,
             self.sample,
             self.evaluate,
-            (self.objective, *self.metrics()),
+            (self.objective, *self.metrics(), *([] if self.codec is None else [self.codec])),
             self._read_by_other_runs(),
         )

@@ -30,6 +30,11 @@ def register_datasets(register: Register) -> None:
         "fmcore_audio.audio_sr:AudioSR",
         summary="sounds and their low-passed copies, for bandwidth extension",
     )
+    register(
+        "spectra",
+        "fmcore_audio.spectra:Spectra",
+        summary="complex spectra of speech and their mel spectrograms, for a vocoder",
+    )
 
 
 @hookimpl
@@ -50,6 +55,16 @@ def register_models(register: Register) -> None:
         "fmcore_audio.wideband:Wideband",
         summary="bandwidth extension by dilated convolutions, for a few minutes on a CPU",
     )
+    register(
+        "voicebox",
+        "fmcore_audio.voicebox:Voicebox",
+        summary="the network of FLowHigh: bandwidth extension by transformer or ConvNeXt layers",
+    )
+    register(
+        "spectrum_net",
+        "fmcore_audio.spectrum_net:SpectrumNet",
+        summary="mel spectrogram to complex spectrum by dilated convolutions",
+    )
 
 
 @hookimpl
@@ -59,6 +74,21 @@ def register_codecs(register: Register) -> None:
         "griffin_lim",
         "fmcore_audio.griffin_lim:GriffinLim",
         summary="sounds of spectrograms, without a trained vocoder",
+    )
+    register(
+        "band_replace",
+        "fmcore_audio.band_replace:BandReplace",
+        summary="sounds of another codec, with the input's band below the cutoff",
+    )
+    register(
+        "flow_vocoder",
+        "fmcore_audio.flow_vocoder:FlowVocoder",
+        summary="sounds of spectrograms, by another run that was trained for it",
+    )
+    register(
+        "hifigan",
+        "fmcore_audio.hifigan:Hifigan",
+        summary="sounds of spectrograms, by a published HiFi-GAN generator",
     )
 
 
@@ -89,4 +119,19 @@ def register_metrics(register: Register) -> None:
         "lsd_hf",
         "fmcore_audio.lsd:LSDHF",
         summary="log-spectral distance above the cutoff",
+    )
+    register(
+        "dnsmos",
+        "fmcore_audio.dnsmos:DNSMOS",
+        summary="opinion score of speech by DNSMOS, without a reference",
+    )
+    register(
+        "visqol",
+        "fmcore_audio.visqol:ViSQOL",
+        summary="opinion score of bandwidth extension by ViSQOL, against the recordings",
+    )
+    register(
+        "rtf",
+        "fmcore_audio.rtf:RealTimeFactor",
+        summary="seconds of computing for a second of sound",
     )

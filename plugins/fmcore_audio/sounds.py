@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fmcore import DataError
 
-__all__ = ["read_sound", "resampled", "sound_length"]
+__all__ = ["read_channels", "read_sound", "resampled", "sound_length", "sound_rate"]
 
 G722 = ".g722"
 """The suffix of files of ITU-T G.722 at 64 kbit/s: no header, 2 samples of 16 kHz in a byte."""
@@ -35,19 +35,37 @@ def sound_length(file: Path, rate: int) -> int:
         return _count(int(about.frames), int(about.samplerate), rate)
 
 
+def sound_rate(file: Path) -> int:
+    """Return the samples per second of `file`, from its header alone.
+
+    Raises DataError for a missing or corrupt file.
+    """
+    with _reading(file):
+        return G722_RATE if file.suffix == G722 else int(_soundfile().info(str(file)).samplerate)
+
+
 def read_sound(file: Path, rate: int) -> Tensor:
     """Return the sound in `file` at `rate` samples per second, `(samples,)`, float32 in [-1, 1].
 
-    Reads WAV of any number of bits, FLAC, Ogg and what else libsndfile knows, and G.722.  Several
-    channels are averaged.  Raises DataError for a missing, empty or corrupt file.
+    Several channels are averaged; otherwise as `read_channels`.
+    """
+    return read_channels(file, rate).mean(0)
+
+
+def read_channels(file: Path, rate: int) -> Tensor:
+    """Return the sound in `file` at `rate` samples per second, `(channels, samples)`, float32 in
+    [-1, 1].
+
+    Reads WAV of any number of bits, FLAC, Ogg and what else libsndfile knows, and G.722.  Raises
+    DataError for a missing, empty or corrupt file.
     """
     with _reading(file):
         if file.suffix == G722:
-            wave, own = _decoded_g722(file.read_bytes()), G722_RATE
+            wave, own = _decoded_g722(file.read_bytes())[None], G722_RATE
         else:
             values, own = _soundfile().read(str(file), dtype="float32", always_2d=True)
-            wave = torch.from_numpy(values.mean(1))
-    if not len(wave):
+            wave = torch.from_numpy(np.ascontiguousarray(values.T))
+    if not wave.shape[1]:
         raise DataError(f"{file}: holds no samples")
     if not bool(wave.isfinite().all()):
         raise DataError(f"{file}: has samples that are not finite")
@@ -55,13 +73,13 @@ def read_sound(file: Path, rate: int) -> Tensor:
 
 
 def resampled(wave: Tensor, own: int, rate: int) -> Tensor:
-    """Return `wave`, `(samples,)` at `own` samples per second, at `rate`, float32."""
+    """Return `wave`, `(..., samples)` at `own` samples per second, at `rate`, float32."""
     if own == rate:
         return wave.float()
     from scipy.signal import resample_poly
 
     common = math.gcd(own, rate)
-    values = resample_poly(wave.double().numpy(), rate // common, own // common)
+    values = resample_poly(wave.double().numpy(), rate // common, own // common, axis=-1)
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
