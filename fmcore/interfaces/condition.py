@@ -37,12 +37,14 @@ class ConditionSpec:
     """The declaration of one entry of a dataset's conditions.
 
     `shape` is that of one row.  A `droppable` entry has a null value, which training can use in
-    some rows and guidance in its weak branch: -1 for `int64`, 0 with a flag for `float32`.
+    some rows and guidance in its weak branch: -1 for `int64`, 0 with a flag for `float32`.  A
+    `record` is kept with the samples for metrics and pictures: no component has to read it.
     """
 
     shape: tuple[int, ...]
     dtype: Literal["float32", "int64", "bool"] = "float32"
     droppable: bool = False
+    record: bool = False
 
     def __post_init__(self) -> None:
         if self.droppable and self.dtype == "bool":

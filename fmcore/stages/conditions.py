@@ -220,7 +220,8 @@ def _read_entries(
     read = read_elsewhere.union(*(names for _, names in by_component))
     for guide in () if sample is None else sampling_readers(sample):
         read |= guide.reads
-    for name in sorted(entries.keys() - UNNAMED - ignored - read):
+    kept = {name for name, spec in entries.items() if spec.record}
+    for name in sorted(entries.keys() - UNNAMED - ignored - read - kept):
         yield (
             f"the data give the condition '{name}', and nothing reads it: set "
             f"model.conditions: [{name}] (for networks with that option), or "

@@ -13,6 +13,7 @@ from annotated_types import Gt
 from fmcore import DataError
 from fmcore_audio.sounds import sound_length
 from fmcore_audio.speech import Clip, SpeechData, is_held_out
+from fmcore_audio.text import LETTERS
 
 __all__ = ["Asterisk", "asterisk_files"]
 
@@ -49,7 +50,7 @@ class Asterisk(SpeechData):
         for name, text in asterisk_texts(self.root):
             spoken = self.alphabet.normal(text.translate(self.CLEANED))
             file = self.root / SOUNDS / f"{name}.g722"
-            unknown = set(spoken) - set(self.symbols)
+            unknown = set(spoken) - set(LETTERS if self.front_end != "characters" else self.symbols)
             if not spoken or spoken.startswith("[") or unknown or not file.is_file():
                 continue
             if is_held_out(spoken) == (self.split == "test"):

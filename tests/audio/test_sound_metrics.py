@@ -121,6 +121,13 @@ def test_distances_are_in_units_of_log_mel_values(evaluation):
     assert found == pytest.approx(1000 * evaluation.data.std, rel=1e-3)
 
 
+def test_whisper_refuses_a_list_of_words():
+    metric = fmcore.create("metric", "word_error", engine="whisper", words=("one", "two"))
+    data = fmcore.create("data", "spoken_digits")
+    with pytest.raises(ComponentError, match="whisper takes no list of words"):
+        metric.check(data, fmcore.create("path", "ot"))
+
+
 def test_word_error_refuses_data_without_texts():
     metric = fmcore.create("metric", "word_error")
     with pytest.raises(ComponentError, match="spoken texts"):
