@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "command_line", "main"]
 COMMANDS = {
     "run": Target("fmcore.cli.run:run", "Train, sample and evaluate, as a recipe describes."),
     "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
+    "samples": Target("fmcore.cli.samples:samples", "Export the samples of a run."),
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
     "measure": Target(
         "fmcore.cli.measure:measure", "Measure a folder of images, or other samples, without a run."
@@ -35,7 +36,9 @@ COMMANDS = {
     "benchmark": Target(
         "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."
     ),
-    "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
+    "recipes": Target(
+        "fmcore.cli.recipes:recipes", "List, show, check, copy, compare and write recipes."
+    ),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and create plugins."),
     "data": Target("fmcore.cli.data:data", "Describe data, and pack images for training."),
     "explain": Target(

@@ -91,7 +91,8 @@ class Dataset(ABC):
         if not names:
             numbers = f", from 0 to {self.classes - 1}" if self.classes else ""
             raise ComponentError(
-                f"label '{label}': the classes of this dataset have no names: give a number{numbers}"
+                f"label '{label}': the classes of this dataset have no names: give a number"
+                f"{numbers}"
             )
         more = f", ... ({len(names)} in all)" if len(names) > LISTED_NAMES else ""
         listed = ", ".join(names[:LISTED_NAMES])
@@ -126,7 +127,8 @@ class Dataset(ABC):
         those for several samples, a row for each.
 
         By default the values are numbers, nested lists or tensors of the entries' shapes; a label
-        may be the name of a class.  Raises ComponentError for a name that is not in `takes`, and for values that do not fit.
+        may be the name of a class.  Raises ComponentError for a name that is not in `takes`, and
+        for values that do not fit.
         """
         entries, found = self.entries, {}
         for name, value in given.items():

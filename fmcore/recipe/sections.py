@@ -159,9 +159,10 @@ class Sample:
     `weights` selects the moving average (`ema`), the weights of the last step (`raw`), an average
     by name (`ema:0.9999`, `power:0.05`), or the average of the `best` checkpoint.  `label`
     conditions all samples on one class, given by its number or its name; by default, sample i of a
-    model with labels has label i modulo the number of classes.  `condition` is where other conditions come from: sample i has
-    those of example i, modulo their number, of the split `train` or `test`; or all samples have the
-    given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    model with labels has label i modulo the number of classes.  `condition` is where other
+    conditions come from: sample i has those of example i, modulo their number, of the split `train`
+    or `test`; or all samples have the given values, by name.  `path` is an affine path to sample
+    along other than the one trained on.
     `temperature` multiplies the first noise, which must be Gaussian: below 1, less variety.
     `guidance` changes the field of the samples; the first of several is the innermost.
     """

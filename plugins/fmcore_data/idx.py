@@ -50,8 +50,8 @@ class IDX(StoredImages):
     """Gray images in `root`: `train-` and `t10k-` `images-idx3-ubyte` and `labels-idx1-ubyte`; of a
     file and its `.gz`, the `.gz` is read.
 
-    The classes of Fashion-MNIST have names.  The default `root` is where Debian's package dataset-fashion-mnist puts Fashion-MNIST: 60,000 +
-    10,000 images of 28x28 in ten classes.
+    The default `root` is where Debian's package dataset-fashion-mnist puts Fashion-MNIST: 60,000 +
+    10,000 images of 28x28 in ten classes, which have names.
     """
 
     root: FilePath = FASHION
