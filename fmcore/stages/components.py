@@ -27,15 +27,20 @@ from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path
 from fmcore.interfaces.randomness import stream_seed
+from fmcore.recipe.parts import run_options
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.sections import Bound, Evaluate, Sample, Train
 from fmcore.registry.kinds import AUTO
+from fmcore.runs.folder import RunFolder
 from fmcore.runs.trackers import require_trackers
 from fmcore.stages.conditions import check_conditions
 from fmcore.training.batches import Batches
 from fmcore.training.ema import width_of
 
-__all__ = ["MAX_VALIDATION_SAMPLES", "Components"]
+__all__ = ["FIELD_SECTIONS", "MAX_VALIDATION_SAMPLES", "Components"]
+
+FIELD_SECTIONS = ("objective", "sample")
+"""Sections whose options of type RunOption are fields, used at this run's states."""
 
 MAX_VALIDATION_SAMPLES = 1000
 """Samples measured during training, unless `train.evaluate.count` is given."""
@@ -223,6 +228,19 @@ class Components:
             "or give its options on the command line"
         )
 
+    def _read_by_other_runs(self) -> frozenset[str]:
+        """The conditions that the networks of teachers and guiding runs read."""
+        found: frozenset[str] = frozenset()
+        for key, option in run_options(self.recipe).items():
+            if key.partition(".")[0] in FIELD_SECTIONS:
+                try:
+                    other = Components.of(RunFolder.open(option.run, lambda _: None).recipe())
+                except FmcoreError:  # `check_runs` reports a run that cannot be opened
+                    continue
+                if other.planned_model is not None:
+                    found |= other.planned_model.reads
+        return found
+
     def check(self, measures: bool = True) -> None:
         """Refuse what cannot work, before anything is computed or written.
 
@@ -262,4 +280,5 @@ class Components:
             self.sample,
             self.evaluate,
             (self.objective, *self.metrics()),
+            self._read_by_other_runs(),
         )

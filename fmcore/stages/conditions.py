@@ -56,18 +56,20 @@ def check_conditions(
     sample: Sample | None,
     evaluate: Evaluate | None,
     readers: Iterable[Reader] = (),
+    read_elsewhere: frozenset[str] = frozenset(),
 ) -> None:
     """Raise ComponentError with every reason why these do not agree on conditions.
 
-    `readers` are the other components that may read conditions.  `model` may be on the meta device;
-    None where it cannot be built there, and then only its training can find out.
+    `readers` are the other components that may read conditions, `read_elsewhere` the entries that
+    networks of other runs read, whose own checks refuse what is missing.  `model` may be on the
+    meta device; None where it cannot be built there, and then only its training can find out.
     """
     if model is None:
         return
     entries = dict(data.entries)
     reasons = [
         *_labels(model, data, train, evaluate),
-        *_read_entries(model, path, entries, train, sample, tuple(readers)),
+        *_read_entries(model, path, entries, train, sample, tuple(readers), read_elsewhere),
         *([] if train is None else _dropout(model, entries, train)),
         *([] if sample is None else _sampled_labels(model, data, sample)),
         *([] if sample is None else _sampled_entries(model, path, data, train, sample)),
@@ -189,6 +191,7 @@ def _read_entries(
     train: Train | None,
     sample: Sample | None,
     readers: Sequence[Reader],
+    read_elsewhere: frozenset[str],
 ) -> Iterator[str]:
     ignored = frozenset(() if train is None else train.ignore_conditions)
     for name in sorted(ignored - entries.keys()):
@@ -214,7 +217,7 @@ def _read_entries(
         )
     if train is None:
         return
-    read = frozenset[str]().union(*(names for _, names in by_component))
+    read = read_elsewhere.union(*(names for _, names in by_component))
     for guide in () if sample is None else sampling_readers(sample):
         read |= guide.reads
     for name in sorted(entries.keys() - UNNAMED - ignored - read):

@@ -21,7 +21,7 @@ from fmcore.interfaces.run_option import RunOption
 from fmcore.recipe.create import create
 from fmcore.recipe.parts import run_options
 from fmcore.runs.folder import RunFolder
-from fmcore.stages.components import Components
+from fmcore.stages.components import FIELD_SECTIONS, Components
 from fmcore.stages.conditions import classes_of
 from fmcore.stages.weights import trained_field
 from fmcore.training.ema import BEST, width_of
@@ -30,9 +30,6 @@ __all__ = ["check_runs", "open_run_option", "refuse_own_run", "teachers", "weigh
 
 TRAINING_SECTIONS = ("objective", "coupling", "train")
 """Sections whose runs are needed to train, not to sample or to measure."""
-
-FIELD_SECTIONS = ("objective", "sample")
-"""Sections whose runs are fields that are compared with the run's own."""
 
 MAX_NAMED = 4
 """Names of weights in a message."""

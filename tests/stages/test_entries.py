@@ -115,6 +115,17 @@ class ReadsOne(Metric):
         return {}
 
 
+def test_what_the_network_of_a_guiding_run_reads_needs_no_other_reader(run, tiny, tmp_path):
+    own = [*CONDITIONED, "model.conditions=[]", "train.condition_dropout={}"]
+    guided = f"sample.guidance=[{{name: autoguidance, scale: 2, weak: {run.folder.root}}}]"
+    recipe = load_recipe(tiny, [*own, guided, "sample.condition=test"])
+    made = fmcore.run(recipe, out=tmp_path / "guided", device="cpu", quiet=True)
+    assert shard(made)["x"].shape == (20, 2)
+    missing = guided.replace(str(run.folder.root), str(tmp_path / "nothing"))
+    with pytest.raises(ComponentError, match="'c', and nothing reads it"):
+        Components.of(load_recipe(tiny, [*own, missing])).check()
+
+
 def test_what_a_metric_reads_needs_no_other_reader(tiny):
     unread = ["model.conditions=[]", "train.condition_dropout={}"]
     components = Components.of(load_recipe(tiny, [*CONDITIONED, *unread]))
