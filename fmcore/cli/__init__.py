@@ -33,6 +33,9 @@ COMMANDS = {
     "compare": Target("fmcore.cli.compare:compare", "Compare the results of runs."),
     "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
+    "table2": Target(
+        "fmcore.cli.table2:table2", "The paper's Table 2 on a recipe of super-resolution."
+    ),
     "benchmark": Target(
         "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."
     ),
