@@ -205,7 +205,7 @@ def _steps(plan: Plan, seconds: float, budget: float) -> float:
 
 def _rounded(steps: int) -> int:
     """Return `steps` with two digits, rounded down."""
-    unit = 10 ** max(0, len(str(max(steps, 0))) - 2)
+    unit = int(10 ** max(0, len(str(max(steps, 0))) - 2))
     return steps // unit * unit
 
 
