@@ -32,9 +32,10 @@ from torch import Tensor
 from fmcore import Problem, create, load_recipe
 from fmcore.benchmark.axes import ComponentSpec
 from fmcore.benchmark.figure_options import FigureOptions
+from fmcore.benchmark.method_runs import MethodRun
 from fmcore.benchmark.table1 import table1
 from fmcore.benchmark.table1_methods import METHODS
-from fmcore.benchmark.table1_tables import FigureData, MethodRun
+from fmcore.benchmark.table1_tables import FigureData
 from fmcore.interfaces.randomness import noise_of
 from fmcore.report.markdown import markdown_table
 from fmcore.report.plots.method_curves import Panel

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fmcore.benchmark.figure_options import FigureOptions, checkpoint_overrides
-from fmcore.benchmark.sweep import SweepRun, sweep
+from fmcore.benchmark.method_runs import MethodRun, require_metrics, require_names, run_methods
 from fmcore.benchmark.table1_figures import FigureRun, measure_figures
 from fmcore.benchmark.table1_methods import METHODS
 from fmcore.benchmark.table1_page import write_table1_page
 from fmcore.benchmark.table1_panels import FIGURES, figure_panels, notes_on
-from fmcore.benchmark.table1_tables import FigureData, MethodRun, Table1, panel_table
-from fmcore.errors import ComponentError, did_you_mean
+from fmcore.benchmark.table1_tables import FigureData, Table1, panel_table
 from fmcore.recipe.recipe import Recipe
 from fmcore.report.plots.method_curves import STYLES, save_panels
 from fmcore.runs.files import write_json, write_text
@@ -43,36 +42,26 @@ def table1(
     runs are made in parallel, each in its own process.  Raises ComponentError for an unknown
     method, and for a recipe without metrics.
     """
-    for method in methods:
-        if method not in METHODS:
-            hint = did_you_mean(method, METHODS) or ";"
-            raise ComponentError(f"no method '{method}'{hint} methods: {', '.join(METHODS)}")
-    if not recipe.values["evaluate"]:
-        raise ComponentError(
-            f"recipe '{recipe.name}' has no metrics, which are the columns of the table: "
-            "add some, as in evaluate='{metrics: [nll, nfe]}'"
-        )
+    require_names(methods, METHODS)
+    require_metrics(recipe)
     if figures is not None:
         figures.resolve(recipe)  # so that wrong options are refused before anything is trained
-    plan = [(method, seed) for seed in seeds for method in methods]
-    groups = [[_sweep_run(recipe, out, method, seed)] for method, seed in plan]
-    results = sweep(groups, jobs=jobs, device=device, quiet=quiet, emit=emit)
-    runs = [
-        MethodRun(method, seed, result.run.folder, result.results, result.failure)
-        for (method, seed), (result,) in zip(plan, results, strict=True)
-    ]
-    order = list(methods)
-    runs.sort(key=lambda run: (order.index(run.method), run.seed))
+    checkpoints = checkpoint_overrides(recipe)
+    runs = run_methods(
+        recipe,
+        out,
+        {method: [*METHODS[method].overrides, *checkpoints] for method in methods},
+        {method: METHODS[method].title for method in methods},
+        seeds,
+        jobs=jobs,
+        device=device,
+        quiet=quiet,
+        emit=emit,
+    )
     data = None if figures is None else _figure_data(figures, recipe, runs, out, device, quiet)
     finished = Table1(recipe, runs, data)
     _write(finished, out)
     return finished
-
-
-def _sweep_run(recipe: Recipe, out: Path, method: str, seed: int) -> SweepRun:
-    overrides = [*METHODS[method].overrides, f"seed={seed}", *checkpoint_overrides(recipe)]
-    title = f"{METHODS[method].title}, seed {seed}"
-    return SweepRun(title, recipe.override(overrides), out / method / f"seed-{seed}")
 
 
 def _figure_data(

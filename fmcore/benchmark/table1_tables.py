@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
+from fmcore.benchmark.method_runs import MethodRun, how_made
 from fmcore.benchmark.run_tables import spread_text
 from fmcore.benchmark.table1_methods import METHODS, Reported, reported
 from fmcore.benchmark.table1_panels import FIGURES
@@ -17,24 +17,12 @@ from fmcore.report.markdown import markdown_table
 from fmcore.report.numbers import MARK_NOTE, is_flawed
 from fmcore.report.plots.method_curves import Panel
 
-__all__ = ["FigureData", "MethodRun", "Table1", "panel_table"]
+__all__ = ["FigureData", "Table1", "panel_table"]
 
 Spread = tuple[float, float | None]
 """Mean and standard deviation over seeds; None for one seed."""
 
 Table = tuple[list[str], list[list[str]]]
-
-
-@final
-@dataclass(frozen=True)
-class MethodRun:
-    """One method with one seed: its run folder, and its results or the message of its failure."""
-
-    method: str
-    seed: int
-    folder: Path
-    results: Mapping[str, Any]
-    failure: str = ""
 
 
 @final
@@ -159,13 +147,7 @@ class Table1:
     @property
     def how(self) -> str:
         """How the runs were made, in a sentence."""
-        train = self.recipe.values["train"] or {}
-        seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in self.runs}))
-        over = "mean ± standard deviation over seeds" if "," in seeds else "seed"
-        return (
-            f"{self.recipe.name}: {train.get('steps')} steps of {train.get('batch_size')}, one "
-            f"network for all; {over} {seeds}."
-        )
+        return how_made(self.recipe, self.runs)
 
     def _results(self, method: str, metric: str) -> list[Mapping[str, Any]]:
         own = [run.results for run in self.runs if run.method == method]

@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "command_line", "main"]
 COMMANDS = {
     "run": Target("fmcore.cli.run:run", "Train, sample and evaluate, as a recipe describes."),
     "sample": Target("fmcore.cli.sample:sample", "Draw samples from a finished run again."),
+    "samples": Target("fmcore.cli.samples:samples", "Export the samples of a run."),
     "evaluate": Target("fmcore.cli.evaluate:evaluate", "Measure a finished run again."),
     "measure": Target(
         "fmcore.cli.measure:measure", "Measure a folder of images, or other samples, without a run."
@@ -32,10 +33,15 @@ COMMANDS = {
     "compare": Target("fmcore.cli.compare:compare", "Compare the results of runs."),
     "report": Target("fmcore.cli.report:report", "Write the page of a run again."),
     "table1": Target("fmcore.cli.table1:table1", "The paper's Table 1 on a recipe's data."),
+    "table2": Target(
+        "fmcore.cli.table2:table2", "The paper's Table 2 on a recipe of super-resolution."
+    ),
     "benchmark": Target(
         "fmcore.cli.benchmark:benchmark", "Measure solvers, or the runs of a recipe, over axes."
     ),
-    "recipes": Target("fmcore.cli.recipes:recipes", "List, show, check, copy and compare recipes."),
+    "recipes": Target(
+        "fmcore.cli.recipes:recipes", "List, show, check, copy, compare and write recipes."
+    ),
     "plugins": Target("fmcore.cli.plugins:plugins", "List, show, check and create plugins."),
     "data": Target("fmcore.cli.data:data", "Describe data, and pack images for training."),
     "explain": Target(

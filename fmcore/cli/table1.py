@@ -9,8 +9,8 @@ import click
 
 from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import complain, table
+from fmcore.cli.method_axes import numbers, split_axes
 from fmcore.cli.options import plugin_option, quiet_option
-from fmcore.errors import UserError
 
 __all__ = ["table1"]
 
@@ -80,17 +80,16 @@ def table1(
     from fmcore.benchmark.table1_methods import METHODS
     from fmcore.recipe.load import load_recipe
 
-    axes = dict(o.split("=", 1) for o in overrides if o.startswith(("methods=", "seeds=")))
-    rest = [o for o in overrides if not o.startswith(("methods=", "seeds="))]
+    axes, rest = split_axes(overrides)
     loaded = load_recipe(recipe, rest)
     folder = out or Path("runs") / "table1" / loaded.name
     made = make(
         loaded,
         folder,
         methods=axes["methods"].split(",") if "methods" in axes else list(METHODS),
-        seeds=_numbers("seeds=", axes.get("seeds", str(loaded.values["seed"]))),
+        seeds=numbers("seeds=", axes.get("seeds", str(loaded.values["seed"]))),
         figures=FigureOptions(
-            _numbers("--budgets ", budgets) if budgets else BUDGETS,
+            numbers("--budgets ", budgets) if budgets else BUDGETS,
             ComponentSpec("metric", metric) if metric else None,
             samples,
         )
@@ -113,12 +112,3 @@ def table1(
         complain(f"{', '.join(p.title for p in panels)}: {folder / name}.png, .svg, .pdf")
     if made.failures:
         raise SystemExit(1)
-
-
-def _numbers(what: str, text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise UserError(
-            f"{what}{text}: give whole numbers separated by commas: {what}1,2,3"
-        ) from None

@@ -25,6 +25,10 @@ Split = Literal["train", "test"]
 """The part of a dataset: `train` is for training, `test` is held out."""
 
 
+LISTED_NAMES = 20
+"""Names of classes in a message."""
+
+
 @dataclass(frozen=True)
 class Dataset(ABC):
     """A finite set of examples in a fixed order.
@@ -66,6 +70,44 @@ class Dataset(ABC):
         return 0
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class, in order of its number; () for classes without names.
+
+        Reading it opens no file that `classes` does not open.
+        """
+        return ()
+
+    @final
+    def class_number(self, label: int | str) -> int:
+        """Return the number of a class given by its number or its name.
+
+        Raises ComponentError for a name that is not in `class_names`; a number is not checked.
+        """
+        if isinstance(label, int):
+            return label
+        names = self.class_names
+        if label in names:
+            return names.index(label)
+        if not names:
+            numbers = f", from 0 to {self.classes - 1}" if self.classes else ""
+            raise ComponentError(
+                f"label '{label}': the classes of this dataset have no names: give a number"
+                f"{numbers}"
+            )
+        more = f", ... ({len(names)} in all)" if len(names) > LISTED_NAMES else ""
+        listed = ", ".join(names[:LISTED_NAMES])
+        hint = did_you_mean(label, names)
+        raise ComponentError(
+            f"no class '{label}'{f'{hint} Classes' if hint else '; classes'}: {listed}{more}"
+        )
+
+    @final
+    def label_text(self, number: int) -> str:
+        """Return the name of a class, or `label N` for one without a name."""
+        names = self.class_names
+        return names[number] if 0 <= number < len(names) else f"label {number}"
+
+    @property
     def entries(self) -> Mapping[str, ConditionSpec]:
         """The conditions that `batch` gives, by name: `label` where `classes` > 0.
 
@@ -84,8 +126,9 @@ class Dataset(ABC):
         """Turn the values that a user gives for one sample into entries, `(1, *shape)` each; or
         those for several samples, a row for each.
 
-        By default the values are numbers, nested lists or tensors of the entries' shapes.  Raises
-        ComponentError for a name that is not in `takes`, and for values that do not fit.
+        By default the values are numbers, nested lists or tensors of the entries' shapes; a label
+        may be the name of a class.  Raises ComponentError for a name that is not in `takes`, and
+        for values that do not fit.
         """
         entries, found = self.entries, {}
         for name, value in given.items():
@@ -94,6 +137,8 @@ class Dataset(ABC):
                     did_you_mean(name, entries) or f"; conditions: {', '.join(entries) or 'none'}"
                 )
                 raise ComponentError(f"{type(self).__name__} takes no condition '{name}'{hint}")
+            if name == "label" and isinstance(value, str):
+                value = self.class_number(value)
             found[name] = encoded(name, entries[name], value)
         label = found.get("label")
         if label is not None and self.classes and not 0 <= int(label) < self.classes:
@@ -212,9 +257,9 @@ class ImageDataset(Dataset):
     def portray(
         self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None
     ) -> list[Portrait]:
-        """Return a PNG of each image at its own size; the caption gives the label."""
+        """Return a PNG of each image at its own size; the caption names its class."""
         labels = condition.get("label")
-        captions = [""] * len(x) if labels is None else [f"label {int(n)}" for n in labels]
+        captions = [""] * len(x) if labels is None else [self.label_text(int(n)) for n in labels]
         return [
             Portrait.picture(image, self.levels, caption)
             for image, caption in zip(x, captions, strict=True)

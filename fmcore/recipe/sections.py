@@ -158,10 +158,11 @@ class Sample:
     the others are drawn batch by batch when they are measured.  `seed` defaults to the recipe's.
     `weights` selects the moving average (`ema`), the weights of the last step (`raw`), an average
     by name (`ema:0.9999`, `power:0.05`), or the average of the `best` checkpoint.  `label`
-    conditions all samples on one class; by default, sample i of a model with labels has label i
-    modulo the number of classes.  `condition` is where other conditions come from: sample i has
-    those of example i, modulo their number, of the split `train` or `test`; or all samples have the
-    given values, by name.  `path` is an affine path to sample along other than the one trained on.
+    conditions all samples on one class, given by its number or its name; by default, sample i of a
+    model with labels has label i modulo the number of classes.  `condition` is where other
+    conditions come from: sample i has those of example i, modulo their number, of the split `train`
+    or `test`; or all samples have the given values, by name.  `path` is an affine path to sample
+    along other than the one trained on.
     `temperature` multiplies the first noise, which must be Gaussian: below 1, less variety.
     `guidance` changes the field of the samples; the first of several is the innermost.
     """
@@ -172,7 +173,7 @@ class Sample:
     batch_size: Positive = 256
     seed: int | None = None
     weights: str = "ema"
-    label: Count | None = None
+    label: Count | str | None = None
     condition: Literal["train", "test"] | dict[str, ConditionValue] | None = None
     path: Path | None = None
     temperature: Annotated[float, Gt(0)] = 1.0

@@ -34,6 +34,7 @@ OF_TRAINING = ("loss", MEASURED.rstrip("/"))
 
 DENSITY = "The density of the samples at times from noise (left) to data; last, the dataset."
 COMPARISON = "Of each sample: the images given, the sample, and the true image if known."
+REAL = "Images of the dataset, of the same classes as the samples."
 FILMSTRIP = "The same samples at several times: noise first, data last."
 DURING_TRAINING = "With the averaged weights of these steps; details are in evaluations/."
 
@@ -42,6 +43,7 @@ def pictures(run: RunContents, omitted: list[str]) -> list[Picture]:
     """Return pictures of samples, densities and trajectories."""
     makers: tuple[tuple[str, Callable[[], Picture | None]], ...] = (
         ("the sample grid", lambda: _still(run, "grid", "Samples", "The first samples.")),
+        ("the grid of data", lambda: _still(run, "data", "Data", REAL)),
         ("the comparison", lambda: _still(run, "comparison", "Comparison", COMPARISON)),
         ("the density", lambda: _still(run, "density", "Density", DENSITY, wide=True)),
         ("the animation", lambda: _animation(run)),

@@ -71,7 +71,7 @@ def check_conditions(
         *_labels(model, data, train, evaluate),
         *_read_entries(model, path, entries, train, sample, tuple(readers), read_elsewhere),
         *([] if train is None else _dropout(model, entries, train)),
-        *([] if sample is None else _sampled_labels(model, sample)),
+        *([] if sample is None else _sampled_labels(model, data, sample)),
         *([] if sample is None else _sampled_entries(model, path, data, train, sample)),
         *([] if sample is None else _guidance(model, path, train, sample)),
     ]
@@ -244,14 +244,22 @@ def _dropout(
             yield f"train.condition_dropout.{name}: the network does not read '{name}'"
 
 
-def _sampled_labels(model: VectorField, sample: Sample) -> Iterator[str]:
+def _sampled_labels(model: VectorField, data: Dataset, sample: Sample) -> Iterator[str]:
     classes = classes_of(model)
-    if sample.label is not None and not classes:
+    if sample.label is None:
+        return
+    if not classes:
         yield (
             f"sample.label is {sample.label}, and the network reads no labels: train with "
             "model.classes: auto, or leave out sample.label"
         )
-    elif sample.label is not None and sample.label >= classes:
+        return
+    try:
+        label = data.class_number(sample.label)
+    except ComponentError as error:
+        yield f"sample.label: {error}"
+        return
+    if label >= classes:
         yield (
             f"sample.label is {sample.label}, and the network has {classes} classes: give a label "
             f"from 0 to {classes - 1}"

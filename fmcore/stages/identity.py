@@ -126,6 +126,7 @@ def _first_start(
             "length": data.length,
             "shape": list(data.shape),
             "levels": data.levels,
+            **({"classes": list(data.class_names)} if data.class_names else {}),
         },
         "processes": processes,
         **surroundings,

@@ -7,6 +7,7 @@ depend on it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar
@@ -39,6 +40,9 @@ FILM_IMAGES, FILM_TIMES = 8, 11
 DENSITY_POINTS, DENSITY_TIMES = 4096, 6
 PATH_POINTS, PATH_TIMES = 200, 41
 COMPARED = 16
+SEARCHED = 1000
+"""Examples among which those of the samples' classes are chosen."""
+
 PREVIEW_POINTS = 1024
 PREVIEW_FILES = 4
 """Sounds or texts of one preview; pictures are one grid."""
@@ -80,7 +84,8 @@ def illustrate_samples(sampler: Sampler, folder: RunFolder) -> None:
         # one picture may show all samples: a plot has no grid and no film
         if _are_pictures(found) and len(found) == count:
             file = root / "grid.png"
-            attempt("the sample grid", lambda: save_grid(file, found, columns=8), folder)
+            attempt("the sample grid", lambda: save_grid(file, found, 8, captions=True), folder)
+            attempt("the grid of data", lambda: _real(sampler, count, folder), folder)
             attempt("the comparison", lambda: _comparison(sampler, folder), folder)
             attempt("the trajectories", lambda: _film(sampler, folder), folder)
     elif _in_the_plane(data):
@@ -128,6 +133,40 @@ def _portraits(sampler: Sampler, count: int, folder: RunFolder) -> list[Portrait
     drawn = shards.first(min(count, shards.kept()[-1].stop))
     decoded = decoded_from(sampler.components.codec, drawn)
     return sampler.components.data.portray(drawn["x"], conditions_in(drawn), decoded)
+
+
+def _real(sampler: Sampler, count: int, folder: RunFolder) -> None:
+    """Draw examples of the data next to the samples: for sample i one of the same class, if it has
+    a class, else one of `count` that are evenly spread.
+    """
+    data, root = sampler.components.data, folder.samples
+    labels = (sampler.condition(range(count)) or {}).get("label")
+    spread = [i * data.length // count for i in range(count)]
+    batch = data.batch(sorted(set(spread)))
+    if labels is not None and "label" in batch:
+        many = range(0, data.length, max(1, data.length // SEARCHED))
+        batch = data.batch(list(many))
+        chosen = _of_classes(batch["label"].tolist(), labels.tolist())
+        batch = {name: value[chosen] for name, value in batch.items()}
+    pictures = data.portray(batch["x1"], {k: v for k, v in batch.items() if k != "x1"})
+    if _are_pictures(pictures):
+        save_grid(root / "data.png", pictures, 8, captions=True)
+
+
+def _of_classes(labels: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """Return for each wanted class a row with that label, different ones while there are some;
+    classes without a row are left out.
+    """
+    rows: dict[int, list[int]] = {}
+    for row, label in enumerate(labels):
+        rows.setdefault(label, []).append(row)
+    used: Counter[int] = Counter()
+    found = []
+    for label in wanted:
+        if label in rows:
+            found.append(rows[label][used[label] % len(rows[label])])
+            used[label] += 1
+    return found
 
 
 def _portrayed(sampler: Sampler, x: Tensor, indices: Sequence[int]) -> list[Portrait]:

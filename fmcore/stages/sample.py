@@ -119,7 +119,8 @@ class Sampler:
         given = self._given(indices)
         classes, label = getattr(self.field.model, "classes", 0), self.settings.label
         if classes and (label is not None or "label" not in given):
-            cyclic = [i % classes if label is None else label for i in indices]
+            number = None if label is None else self.components.data.class_number(label)
+            cyclic = [i % classes if number is None else number for i in indices]
             given["label"] = torch.tensor(cyclic)
         return with_flags(given, self.components.entries) or None
 

@@ -22,6 +22,18 @@ __all__ = ["CIFAR10"]
 SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
 NAMES = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
+CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py")
 REMEDY = (
     "fetch cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and "
@@ -52,7 +64,11 @@ class CIFAR10(StoredImages):
 
     @property
     def classes(self) -> int:
-        return 10
+        return len(CLASSES)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return CLASSES
 
     def _open(self) -> Images:
         root = find_root(self.root)

@@ -14,6 +14,7 @@ from fmcore_data.storage import Arrays, Images, StoredImages
 __all__ = ["Digits"]
 
 HELD_OUT = 297
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @final
@@ -36,7 +37,11 @@ class Digits(StoredImages):
 
     @property
     def classes(self) -> int:
-        return 10
+        return len(NAMES)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return NAMES
 
     def _open(self) -> Images:
         try:

@@ -46,13 +46,21 @@ class Files(ABC):
 class Encoded(Images):
     """`files`, decoded by `decoder`; without `image_size` all must have the size of the first."""
 
-    def __init__(self, files: Files, decoder: Decoder, labels: Labels | None, classes: int) -> None:
+    def __init__(
+        self,
+        files: Files,
+        decoder: Decoder,
+        labels: Labels | None,
+        classes: int,
+        names: tuple[str, ...] = (),
+    ) -> None:
         if files.count == 0:
             raise DataError("there are no images to read")
         self.files = files
         self.decoder = decoder
         self.labels = labels
         self.classes = classes
+        self.names = names
         self.shape = self._pixels(0).shape
 
     @property
@@ -104,8 +112,10 @@ class EncodedImages(StoredImages):
         size = self.image_size
         return super().shape if size is None else (self.channels, size, size)
 
-    def _decoded(self, files: Files, labels: Labels | None, classes: int) -> Encoded:
-        return Encoded(files, Decoder(self.image_size, self.channels), labels, classes)
+    def _decoded(
+        self, files: Files, labels: Labels | None, classes: int, names: tuple[str, ...] = ()
+    ) -> Encoded:
+        return Encoded(files, Decoder(self.image_size, self.channels), labels, classes, names)
 
 
 def number_by_name(names: list[str], classes: list[str]) -> Labels:

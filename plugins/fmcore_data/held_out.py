@@ -70,6 +70,7 @@ class Subset(Images):
         self.rows = rows
         self.shape = images.shape
         self.classes = images.classes
+        self.names = images.names
         self.labels: Labels | None = None if images.labels is None else images.labels[rows]
 
     @property

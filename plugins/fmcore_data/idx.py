@@ -23,6 +23,21 @@ __all__ = ["IDX", "read_idx"]
 UNSIGNED_BYTE = 0x08
 DEFLATE_LIMIT = 1032  # no deflate stream expands further, so that a header cannot promise more
 FASHION = FilePath("/usr/share/datasets/fashion-mnist")
+FASHION_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+"""Source: Xiao et al. 2017, "Fashion-MNIST" (arXiv 1708.07747), table 2."""
+FASHION_LABELS = (9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9)
+"""The first training labels: the files of MNIST and of Fashion-MNIST have the same names."""
 REMEDY = (
     "install Fashion-MNIST (apt-get install dataset-fashion-mnist), or set data.root=FOLDER to "
     "the folder of the files"
@@ -36,7 +51,7 @@ class IDX(StoredImages):
     file and its `.gz`, the `.gz` is read.
 
     The default `root` is where Debian's package dataset-fashion-mnist puts Fashion-MNIST: 60,000 +
-    10,000 images of 28x28 in ten classes.
+    10,000 images of 28x28 in ten classes, which have names.
     """
 
     root: FilePath = FASHION
@@ -58,7 +73,8 @@ class IDX(StoredImages):
         # Classes are those of the train labels: a small test file may lack one.
         known = read_idx(self._file("train-labels-idx1-ubyte"), dimensions=1)
         classes = int(max(known.max(initial=0), labels.max(initial=0))) + 1
-        return Arrays(pixels[:, None], labels.astype(np.int64), classes)
+        names = FASHION_NAMES if tuple(known[: len(FASHION_LABELS)]) == FASHION_LABELS else ()
+        return Arrays(pixels[:, None], labels.astype(np.int64), classes, names)
 
     def _file(self, name: str) -> FilePath:
         root = resolve_root(self.root)

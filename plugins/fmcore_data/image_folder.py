@@ -65,7 +65,7 @@ class ImageFolder(EncodedImages):
         # Classes are numbered as in the train split: the test split may lack some.
         known = paths if parts.train in (None, own) else self._paths(parts.train or [], parts)
         labels, classes = self._labels(paths, known, place)
-        return self._decoded(_Paths(place, paths), labels, classes)
+        return self._decoded(_Paths(place, paths), labels, len(classes), classes)
 
     def _paths(self, own: list[FilePath], parts: Parts) -> list[str]:
         (place,) = own
@@ -81,11 +81,11 @@ class ImageFolder(EncodedImages):
 
     def _labels(
         self, paths: list[str], known: list[str], place: FilePath
-    ) -> tuple[Labels | None, int]:
-        """The label of each of `paths`, among the classes of the files `known`."""
+    ) -> tuple[Labels | None, tuple[str, ...]]:
+        """The label of each of `paths`, and the names of the classes of the files `known`."""
         names, classes = [self._class(path) for path in paths], {*map(self._class, known)}
         if classes == {""}:
-            return None, 0
+            return None, ()
         if "" in names:
             raise DataError(
                 f"{place / paths[names.index('')]} has no class, but others have: "
@@ -95,7 +95,7 @@ class ImageFolder(EncodedImages):
             raise DataError(
                 f"{place} has classes that the train split lacks: {unknown[:LISTED_CLASSES]}"
             )
-        return number_by_name(names, sorted(classes)), len(classes)
+        return number_by_name(names, sorted(classes)), tuple(sorted(classes))
 
     def _class(self, path: str) -> str:
         """The name of a file's class; empty if nothing names it."""

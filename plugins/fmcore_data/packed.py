@@ -96,4 +96,4 @@ class PackedImages(StoredImages):
 
     def _open(self) -> Images:
         packed = self._packed
-        return Arrays(packed.pixels, packed.labels, packed.classes)
+        return Arrays(packed.pixels, packed.labels, packed.classes, packed.names)

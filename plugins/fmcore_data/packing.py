@@ -56,6 +56,9 @@ class Packed:
     codec: str = ""
     """The fingerprint of the codec of the latents."""
 
+    names: tuple[str, ...] = ()
+    """The names of the classes."""
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -70,6 +73,7 @@ class _Entry:
     description: str
     latent_shape: tuple[int, ...] = ()
     codec: str = ""
+    names: tuple[str, ...] = ()
 
 
 def pack(
@@ -135,6 +139,7 @@ def unpacked(root: Path, split: Split) -> Packed:
         entry.description,
         latents,
         entry.codec,
+        entry.names,
     )
 
 
@@ -159,7 +164,7 @@ def _write(
     pixels = _array(file, (count, *shape), np.uint8)
     fingerprint = image_fingerprint(count, shape, labels, lambda rows: pixels[rows])
     facts = (count, shape, data.levels, data.classes, labels is not None)
-    entry = _Entry(*facts, fingerprint, data.description)
+    entry = _Entry(*facts, fingerprint, data.description, names=data.class_names)
     if codec is None or not count:
         return entry
     latent_shape = _encode(data, codec, folder / f"{data.split}.latents.npy", progress)
@@ -218,15 +223,15 @@ def _entry(root: Path, split: Split) -> _Entry:
 def _checked(entry_json: Any, file: Path) -> _Entry:
     """Return the entry of a split.  Raises DataError unless `pack` could have written it."""
     try:
-        latent = tuple(entry_json.get("latent_shape", ()))
-        entry = _Entry(
-            **{**entry_json, "shape": tuple(entry_json["shape"]), "latent_shape": latent}
-        )
+        # absent in folders packed by earlier versions
+        listed = {k: tuple(entry_json.get(k, ())) for k in ("latent_shape", "names")}
+        entry = _Entry(**{**entry_json, "shape": tuple(entry_json["shape"]), **listed})
     except (AttributeError, TypeError, KeyError) as error:
         raise DataError(f"{file} is damaged: {error}") from error
     numbers = (entry.count, *entry.shape, *entry.latent_shape, entry.classes, entry.levels)
     sound = all(type(number) is int and number >= 0 for number in numbers)
-    texts = all(isinstance(t, str) for t in (entry.fingerprint, entry.description, entry.codec))
+    words = (entry.fingerprint, entry.description, entry.codec, *entry.names)
+    texts = all(isinstance(t, str) for t in words) and len(entry.names) in (0, entry.classes)
     few = sound and 2 <= entry.levels <= 256 and entry.classes <= MOST_CLASSES
     if not (few and texts and len(entry.shape) == 3):
         raise DataError(f"{file} is damaged: it describes no images of 256 levels")

@@ -25,12 +25,13 @@ Labels = npt.NDArray[np.int64]
 class Images(ABC):
     """`count` images of `shape`, (channels, height, width), uint8, in a fixed order.
 
-    `labels` are class numbers below `classes`, or None.
+    `labels` are class numbers below `classes`, or None; `names` are those of the classes, or ().
     """
 
     shape: tuple[int, ...]
     labels: Labels | None
     classes: int
+    names: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -46,7 +47,14 @@ class Images(ABC):
 class Arrays(Images):
     """Images in one array `(count, *shape)`, in memory or memory-mapped."""
 
-    def __init__(self, pixels: Pixels, labels: Labels | None, classes: int = 0) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        labels: Labels | None,
+        classes: int = 0,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self.names = names
         self.pixels = pixels
         self.shape = pixels.shape[1:]
         self.labels = labels
@@ -87,6 +95,10 @@ class StoredImages(ImageDataset):
     @property
     def classes(self) -> int:
         return self._images.classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._images.names
 
     @property
     def length(self) -> int:

@@ -75,6 +75,10 @@ class SuperResolution(ImageDataset):
         return self.of.classes
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.of.class_names
+
+    @property
     def entries(self) -> Mapping[str, ConditionSpec]:
         low = ConditionSpec(self.low_shape, droppable=True)
         try:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from fmcore import ComponentError, load_recipe
+from fmcore.benchmark.method_runs import MethodRun
 from fmcore.benchmark.table1 import table1
 from fmcore.benchmark.table1_methods import METHODS, reported
-from fmcore.benchmark.table1_tables import MethodRun, Table1
+from fmcore.benchmark.table1_tables import Table1
 
 
 def test_every_method_is_trained_as_the_paper_defines_it(tiny, tmp_path):

@@ -37,12 +37,14 @@ def size_of(picture):
 def test_show_prints_count_shape_values_classes_and_fingerprint(fmcore):
     code, out, _ = fmcore("data", "show", "digits")
     assert code == 0
-    assert out.splitlines()[:6] == [
+    assert out.splitlines()[:7] == [
         "digits, train",
         "  count        1500",
         "  shape        1x8x8",
         "  values       uint8, 17 levels",
         "  classes      10",
+        "  class names  0 zero, 1 one, 2 two, 3 three, 4 four, 5 five, 6 six, 7 seven, 8 eight, "
+        "9 nine",
         "  fingerprint  edf8515fd93f6052",
     ]
 

@@ -7,7 +7,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks/results"
-NAMES = ["training_step", "trainer_overhead", "loader", "minibatch_ot", "bridge"]
+NAMES = [
+    "training_step",
+    "trainer_overhead",
+    "loader",
+    "minibatch_ot",
+    "bridge",
+    "super_resolution",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,3 +33,12 @@ def test_the_page_has_the_measured_numbers():
     assert f"{overhead['checkerboard']['ratio']:.2f} (" in page
     for row in overhead["moving_average"].values():
         assert f"{row['ratio']:.2f}" in page
+
+
+def test_the_table_of_super_resolution_has_the_measured_numbers():
+    page = (ROOT / "docs/images.md").read_text(encoding="utf-8")
+    results = json.loads((RESULTS / "super_resolution.json").read_text(encoding="utf-8"))["results"]
+    formats = {"psnr": ".2f", "ssim": ".3f", "low_pass_error": ".3f", "fd_lite0": ".0f"}
+    for kind, seeds in results.items():
+        cells = (", ".join(f"{s[m]:{f}}" for s in seeds.values()) for m, f in formats.items())
+        assert f"| {kind} | {' | '.join(cells)} |" in page

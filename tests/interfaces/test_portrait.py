@@ -47,11 +47,11 @@ def test_what_is_no_picture_or_sound_is_refused():
         Portrait(b"", "../x")
 
 
-def test_images_are_portrayed_with_their_labels():
+def test_images_are_portrayed_with_the_names_of_their_classes():
     data = create("data", "digits")
     batch = data.batch([0, 5])
     portraits = data.portray(batch["x1"], {"label": batch["label"]})
-    assert [p.caption for p in portraits] == [f"label {int(n)}" for n in batch["label"]]
+    assert [p.caption for p in portraits] == [data.class_names[n] for n in batch["label"]]
     assert pixels(portraits[1]).shape == (8, 8)
 
 

@@ -131,12 +131,12 @@ def test_images_have_files_a_grid_and_a_film(tmp_path):
     run = fmcore.run(tmp_path / "recipe.yaml", out=tmp_path / "run", device="cpu", quiet=True)
     samples = run.folder.samples
     captions = [caption for _, caption in read_portraits(samples)]
-    assert captions == ["label 0", "label 1", "label 2", "label 3"]
-    for name in ("0003.png", "grid.png", "trajectories.png", "trajectories.webp"):
+    assert captions == ["zero", "one", "two", "three"]
+    for name in ("0003.png", "grid.png", "data.png", "trajectories.png", "trajectories.webp"):
         assert (samples / name).is_file()
     assert (samples / "progress" / "step-000000002.png").is_file()
     page = (run.folder.root / "report.html").read_text()
-    assert page.count('<img src="data:image/png') + page.count('<img src="data:image/webp') == 5
+    assert page.count('<img src="data:image/png') + page.count('<img src="data:image/webp') == 6
 
 
 def test_what_a_codec_that_only_decodes_makes_is_heard_and_measured(tmp_path):

@@ -21,6 +21,7 @@ __all__ = ["show"]
 
 IMAGES = 64  # a grid of 8 rows
 COLUMNS = 8
+NAMES = 20  # class names on the screen
 POINTS = 10_000
 
 
@@ -58,7 +59,8 @@ def show(source: str, settings: tuple[str, ...], picture: Path | None, as_json: 
         for split, own in splits.items():
             click.echo(f"{name}, {split}")
             for key, value in _facts(own).items():
-                click.echo(f"  {key:<12} {value}")
+                text = _listed(value) if isinstance(value, list) else value
+                click.echo(f"  {key:<12} {text}")
     if picture is not None:
         _save(picture, data)
         click.echo(f"picture      {picture}", err=as_json)
@@ -93,9 +95,16 @@ def _facts(data: Dataset) -> dict[str, Any]:
         "shape": "x".join(map(str, data.shape)),
         "values": "float32" if data.levels is None else f"uint8, {data.levels} levels",
         "classes": data.classes or "no labels",
+        **({"class names": list(data.class_names)} if data.class_names else {}),
         "fingerprint": data.fingerprint,
     }
     return facts | ({"description": data.description} if data.description else {})
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first names, with their numbers, which `sample.label` accepts too."""
+    more = f", ... ({len(names)} in all; --json lists them)" if len(names) > NAMES else ""
+    return ", ".join(f"{i} {name}" for i, name in enumerate(names[:NAMES])) + more
 
 
 def _save(picture: Path, data: Dataset) -> None:

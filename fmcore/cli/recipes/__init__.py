@@ -1,4 +1,4 @@
-"""`fmcore recipes`: list, show, check, copy and compare recipes."""
+"""`fmcore recipes`: list, show, check, copy, compare and write recipes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = {
     ),
     "check": Target("fmcore.cli.recipes.check:check", "Report every error in recipes."),
     "cp": Target("fmcore.cli.recipes.cp:cp", "Copy a recipe, to edit it."),
+    "new": Target("fmcore.cli.recipes.new:new", "Write a recipe for a folder of images."),
     "diff": Target("fmcore.cli.recipes.diff:diff", "Compare the values of two recipes."),
 }
 
@@ -25,14 +26,15 @@ COMMANDS = {
     targets=COMMANDS,
     default="ls",
     guess=guess_recipe,
-    short_help="List, show, check, copy and compare recipes.",
+    short_help="List, show, check, copy, compare and write recipes.",
 )
 def recipes() -> None:
-    """List, show, check, copy and compare recipes; without a command, list.
+    """List, show, check, copy, compare and write recipes; without a command, list.
 
     RECIPE is a file, or the name of a recipe of fmcore or of a plugin.
 
     \b
       fmcore recipes                          all recipes that have a name
       fmcore recipes show digits              one of them, with all values
+      fmcore recipes new --data flowers       one that fits a folder of images
     """
