@@ -30,6 +30,10 @@ class BatchState:
     `element_weights`, where the condition has a `mask`, are those of the elements in a mean square:
     it is over the elements with mask 1.
 
+    `history`, `(width, n, *shape)`, are the last velocities of a multistep method, the newest first,
+    `history_times` their times, `history_count` how many of them are valid, and `history_div` their
+    divergences.
+
     `condition` and `probes` belong to the sample; `logdet` and `k_div` exist where the divergence
     is integrated, `trajectory`, `(width, times, *shape)`, where states at given times are.
     """
@@ -53,6 +57,10 @@ class BatchState:
     k_div: Tensor | None = None
     logdet: Tensor | None = None
     trajectory: Tensor | None = None
+    history: Tensor | None = None
+    history_times: Tensor | None = None
+    history_count: Tensor | None = None
+    history_div: Tensor | None = None
     all_running: bool = False
     all_ended: bool = False
 

@@ -33,9 +33,13 @@ RMS error over running samples; a few hard samples then exceed the tolerance."""
 @final
 @dataclass(frozen=True)
 class AdaptiveOptions:
-    """What the integration loop reads of an adaptive solver (see `AdaptiveSolver`)."""
+    """What the integration loop reads of an adaptive solver (see `AdaptiveSolver`).
 
-    tableau: Tableau
+    A method has a `tableau`, or is an Adams method of up to `history` velocities.
+    """
+
+    tableau: Tableau | None
+    history: int
     controller: Controller
     rtol: float
     atol: float
@@ -50,7 +54,17 @@ class AdaptiveOptions:
     @property
     def nfe_per_attempt(self) -> int:
         """Evaluations of one attempted step; the velocity at its start is known already."""
-        return self.tableau.completed.stages - 1
+        return 1 if self.tableau is None else self.tableau.completed.stages - 1
+
+    @property
+    def error_order(self) -> int:
+        """The order of the estimated error of a step: 1 + that of the lower of both methods."""
+        return self.history + 1 if self.tableau is None else self.tableau.embedded_order + 1
+
+    @property
+    def start_order(self) -> int:
+        """The same for the first step, at which a multistep method has one velocity."""
+        return 2 if self.tableau is None else self.error_order
 
     @property
     def is_shared(self) -> bool:

@@ -52,11 +52,12 @@ class ErrorControl:
         self.options, self.on_host, self.time_dtype = options, on_host, time_dtype
         self.arithmetic = arithmetic_of(0.0 if on_host else x0.new_empty((), dtype=time_dtype))
         self._h_min, self._zero = self.arithmetic.number(h_min), self.arithmetic.number(0.0)
-        self._order = options.tableau.embedded_order + 1
+        self._order = options.start_order
         like_ratio = 0.0 if on_host else x0.new_empty(())
-        self._judge = options.controller.bind(arithmetic_of(like_ratio), self._order)
+        self._judge = options.controller.bind(arithmetic_of(like_ratio), options.error_order)
         elements = math.prod(x0.shape[1:])
-        self._weights = _error_weights(options.tableau.completed, elements)
+        self._rms = elements**-0.5
+        self._weights, self._div_weights = _both_weights(options.tableau, elements)
         self._atol = constant(options.atol, x0.dtype, x0.device)
         self._logdet_atol, self._logdet_rtol = _logdet_tolerance(options, augmentation, elements)
         self._infinity = constant(math.inf, x0.dtype, x0.device)
@@ -76,8 +77,24 @@ class ErrorControl:
         is NaN if no running sample has a finite one.  On the host the mask is None where all
         samples run and are finite.
         """
+        error, div_error = _weighted(self._weights, k), None
+        if state.logdet is not None:
+            div_error = _weighted_divergences(self._div_weights, divergences)
+        return self._ratio(state, x_new, error, div_error, h)
+
+    def ratio_of(
+        self, state: BatchState, x_new: Tensor, error: Tensor, div_error: Tensor | None, h: Any
+    ) -> tuple[Any, Tensor | None]:
+        """Return the same from the `error` of the mean velocity of a step, `(width, *shape)`, and
+        that of its mean divergence, `(width, columns)`.
+        """
+        return self._ratio(state, x_new, error * self._rms, div_error, h)
+
+    def _ratio(
+        self, state: BatchState, x_new: Tensor, error: Tensor, div_error: Tensor | None, h: Any
+    ) -> tuple[Any, Tensor | None]:
         control = self.options.step_control
-        error = self._scaled_error(state.x, x_new, k)
+        error = self._scaled(state.x, x_new, error)
         if state.element_weights is not None:
             error.mul_(state.element_weights)
         if state.all_running and control == "batch_rms" and state.logdet is None:
@@ -85,9 +102,9 @@ class ErrorControl:
             if math.isfinite(ratio):
                 return ratio, None
         rows: Tensor = torch.linalg.vector_norm(as_rows(error), dim=1)
-        if state.logdet is not None:
+        if state.logdet is not None and div_error is not None:
             # The larger one, so that neither state nor integral hides the error of the other.
-            rows = torch.maximum(rows, self._logdet_error(state.logdet, divergences))
+            rows = torch.maximum(rows, self._logdet_error(state.logdet, div_error))
         rows = rows.mul_(h)
         if state.all_running and control == "batch_max":
             ratio = float(rows.amax())
@@ -197,27 +214,20 @@ class ErrorControl:
         # A broken sample must not stop the others; its own first step rejects.
         return h if healthy is None else h.nan_to_num_(nan=1e-6)
 
-    def _scaled_error(self, x: Tensor, x_new: Tensor, k: Sequence[Tensor]) -> Tensor:
-        """Return the error over its tolerance and the step size; a sample's 2-norm is its RMS."""
+    def _scaled(self, x: Tensor, x_new: Tensor, error: Tensor) -> Tensor:
+        """Return `error`, in place, over its tolerance."""
         largest = torch.maximum(x.abs(), x_new.abs())
         # The larger of both ends, as in HNW II.4: where x crosses 0, its start alone would demand
         # an error far below that of the steps around it.
         tolerance = torch.add(self._atol, largest, alpha=self.options.rtol)
-        (stage, weight), *rest = self._weights
-        error = k[stage] * weight
-        for stage, weight in rest:
-            error.add_(k[stage], alpha=weight)
         return error.div_(tolerance)
 
-    def _logdet_error(self, logdet: Tensor, divergences: Sequence[Tensor | None]) -> Tensor:
+    def _logdet_error(self, logdet: Tensor, error: Tensor) -> Tensor:
         """Return the error of the integral over its tolerance and the step size, `(width,)`; of
         several probes the RMS.
         """
-        # In the weights, so that the 2-norm over the probes is an RMS.
-        scale = logdet.shape[1] ** -0.5
-        weights = _error_weights(self.options.tableau.completed, 1)
-        terms = ((weight * scale, divergences[stage]) for stage, weight in weights)
-        error = sum(weight * div for weight, div in terms if div is not None)
+        # So that the 2-norm over the probes is an RMS.
+        error = error * logdet.shape[1] ** -0.5
         tolerance = logdet.abs().mul_(self._logdet_rtol).add_(self._logdet_atol)
         found: Tensor = torch.linalg.vector_norm(error / tolerance, dim=1)
         return found
@@ -266,6 +276,27 @@ def mask_weights(mask: Tensor, x: Tensor) -> Tensor:
 def nonzero(weights: Sequence[Any]) -> Weights:
     """Return the weights that are not zero, with their stages."""
     return tuple((stage, float(weight)) for stage, weight in enumerate(weights) if weight != 0)
+
+
+def _weighted(weights: Weights, k: Sequence[Tensor]) -> Tensor:
+    """Return the sum of the stages by their weights."""
+    (stage, weight), *rest = weights
+    error = k[stage] * weight
+    for stage, weight in rest:
+        error.add_(k[stage], alpha=weight)
+    return error
+
+
+def _weighted_divergences(weights: Weights, divergences: Sequence[Tensor | None]) -> Any:
+    terms = ((weight, divergences[stage]) for stage, weight in weights)
+    return sum(weight * div for weight, div in terms if div is not None)
+
+
+def _both_weights(tableau: Tableau | None, elements: int) -> tuple[Weights, Weights]:
+    """Return the weights of the error of the state, and of the divergence; none without tableau."""
+    if tableau is None:
+        return (), ()
+    return _error_weights(tableau.completed, elements), _error_weights(tableau.completed, 1)
 
 
 def _logdet_tolerance(

@@ -16,6 +16,7 @@ from torch import Tensor
 from fmcore.interfaces.problem import Problem, Solution, SolverProgress, Stats, Status
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.controller import AdaptiveOptions
+from fmcore.solving.adaptive.multistep import MultistepStepper
 from fmcore.solving.adaptive.replay import TimeInterval, replay
 from fmcore.solving.adaptive.step import Stepper
 from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of
@@ -65,7 +66,9 @@ class _AdaptiveSolve:
         self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
         # Every attempt is looked at anyway: deciding on the host costs no further wait.
         on_host = options.is_shared and self.flag_reader.every == 1 and not self.flag_reader.late
-        self.stepper = Stepper(options, problem, self.x0, self.t0, self.t1, on_host=on_host)
+        on_host = on_host and not options.history  # the weights of a history are tensors
+        kind = MultistepStepper if options.history else Stepper
+        self.stepper = kind(options, problem, self.x0, self.t0, self.t1, on_host=on_host)
         self.limit, self.exhausted = _attempt_limit(options)
         self.steps = 0
         self.started = 0  # samples that are or were active

@@ -1,4 +1,4 @@
-"""Adaptive solvers: an embedded Runge-Kutta pair whose step sizes follow its error estimate."""
+"""Adaptive solvers: a pair of methods whose step sizes follow its error estimate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ __all__ = ["AdaptiveSolver"]
 
 @dataclass(frozen=True)
 class AdaptiveSolver(Solver):
-    """An adaptive solver; an author sets `tableau`, one with embedded weights.
+    """An adaptive solver; an author sets `tableau`, one with embedded weights, or
+    `history`, the number of past velocities of an Adams method.
 
     A step is accepted if its error, over atol + rtol max(|x|, |x_new|), has an RMS of at most 1
     over the elements of a sample.  `step_control` sets which samples share a step size (see
@@ -40,6 +41,7 @@ class AdaptiveSolver(Solver):
     """
 
     tableau: ClassVar[Tableau]
+    history: ClassVar[int] = 0
 
     rtol: Annotated[float, Ge(0)] = 1e-5
     atol: Annotated[float, Ge(0)] = 1e-5
@@ -82,9 +84,10 @@ class AdaptiveSolver(Solver):
         return self._options().nfe_per_attempt
 
     def facts(self) -> Mapping[str, str]:
-        tableau = self.tableau
+        lower = self._options().error_order - 1
+        order = self.history + 1 if self.history else self.tableau.order
         own = {
-            "order": f"{tableau.order}({tableau.embedded_order})",
+            "order": f"{order}({lower})",
             "evaluations": f"{self.nfe_per_attempt} an attempted step, and 2 at the start",
             "grid": "none: steps follow the error",
         }
@@ -94,6 +97,10 @@ class AdaptiveSolver(Solver):
         return space.continuous
 
     def solve(self, problem: Problem) -> Solution:
+        if self.history and problem.grad != "none":
+            raise ComponentError(
+                f"{label_of(self)} gives no gradients: use another adaptive solver, such as 'dopri5'"
+            )
         options = self._options()
         solution = solve_on_space(problem, lambda given: integrate_adaptive(options, given))
         if self.throw:
@@ -102,7 +109,8 @@ class AdaptiveSolver(Solver):
 
     def _options(self) -> AdaptiveOptions:
         return AdaptiveOptions(
-            tableau=self.tableau,
+            tableau=None if self.history else self.tableau,
+            history=self.history,
             controller=self.controller,
             rtol=self.rtol,
             atol=self.atol,

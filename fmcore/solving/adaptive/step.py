@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from fmcore.solving.tableau import Tableau
 
 __all__ = ["Stepper"]
 
+_COMPLETED_EULER = Tableau(a=[], b=[1], order=1).completed
+
 
 class Step(NamedTuple):
     """An attempted step: its start, its signed length and the time left after it, each `(width,)`
@@ -35,7 +37,6 @@ class Step(NamedTuple):
     accepted: Tensor
 
 
-@final
 class Stepper:
     """Starts samples of `problem` at t0 and advances them towards t1, in place.
 
@@ -67,7 +68,8 @@ class Stepper:
             options, x0, self.augmentation, self.time_dtype, h_min, on_host=on_host
         )
         self.end = self.control.arithmetic.number(t1)
-        self.tableau = options.tableau.completed
+        # An Adams method has no stages; its stepper reads none of these.
+        self.tableau = _COMPLETED_EULER if options.tableau is None else options.tableau.completed
         self.rows = _stage_weights(self.tableau)
         self.fractions = [float(c) for c in self.tableau.c[1:]]
         self.nodes = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
