@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from statistics import mean, stdev
@@ -169,18 +168,14 @@ def vocoder(run: Run, count: int) -> dict[str, Any]:
         "recordings": lambda: Decoded(truth[: len(x1)], speech.rate, lengths)
     }
     for name, codec in codecs.items():
-        codec.decode(x1[:1], {"mask": exists[:1]})  # opens the run
         decoders[name] = lambda codec=codec: codec.decode(x1, batch)
     for name, decode in decoders.items():
-        begun = time.perf_counter()
         decoded = decode()
-        seconds = time.perf_counter() - begun
         again = torch.stack([speech.normal(wave) for wave in decoded.values])
         far = (log_spectral_distance(again * exists * speech.std, x1 * exists * speech.std)
                * exists.shape[-1] / exists.sum((1, 2)))  # fmt: skip
         row = value_of(WordError(words=DIGITS), speech, x1, batch, decoded)
         row |= {"lsd": float(far.mean()), "pesq": similarity(truth, decoded, speech.rate)}
-        row["seconds a second"] = seconds / (float(lengths.sum()) / speech.rate)
         found[name] = {k: round(v, 3) for k, v in row.items()}
         print(name, found[name], flush=True)
     return found
