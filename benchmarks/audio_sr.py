@@ -110,7 +110,6 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
     one_step = solved(run.field(), batch["low"] + z, batch, 1)
     flat = x1.clone()
     flat[:, test.first_band :] = noise[:, test.first_band :] + level
-    blurred = torch.nn.functional.avg_pool1d(x1, 9, 1, 4, count_include_pad=False)
     sounds: dict[str, tuple[Tensor, Tensor]] = {
         "truth": (x1, real),
         "low-passed": (batch["low"], batch["sound"]),
@@ -118,7 +117,6 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
         "constant noise above": (flat, codec.decode(flat, batch).values),
         "audio_sr, 1 step": (one_step, codec.decode(one_step, batch).values),
         "whole through Griffin-Lim": (x1, codec.of.decode(x1).values),
-        "blurred, through Griffin-Lim": (blurred, codec.of.decode(blurred).values),
     }
     found: dict[str, Any] = {"count": count}
     for name, (x, sound) in sounds.items():
