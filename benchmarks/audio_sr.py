@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from statistics import mean, stdev
@@ -111,7 +110,6 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
     one_step = solved(run.field(), batch["low"] + z, batch, 1)
     flat = x1.clone()
     flat[:, test.first_band :] = noise[:, test.first_band :] + level
-    blurred = torch.nn.functional.avg_pool1d(x1, 9, 1, 4, count_include_pad=False)
     sounds: dict[str, tuple[Tensor, Tensor]] = {
         "truth": (x1, real),
         "low-passed": (batch["low"], batch["sound"]),
@@ -119,7 +117,6 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
         "constant noise above": (flat, codec.decode(flat, batch).values),
         "audio_sr, 1 step": (one_step, codec.decode(one_step, batch).values),
         "whole through Griffin-Lim": (x1, codec.of.decode(x1).values),
-        "blurred, through Griffin-Lim": (blurred, codec.of.decode(blurred).values),
     }
     found: dict[str, Any] = {"count": count}
     for name, (x, sound) in sounds.items():
@@ -169,18 +166,14 @@ def vocoder(run: Run, count: int) -> dict[str, Any]:
         "recordings": lambda: Decoded(truth[: len(x1)], speech.rate, lengths)
     }
     for name, codec in codecs.items():
-        codec.decode(x1[:1], {"mask": exists[:1]})  # opens the run
         decoders[name] = lambda codec=codec: codec.decode(x1, batch)
     for name, decode in decoders.items():
-        begun = time.perf_counter()
         decoded = decode()
-        seconds = time.perf_counter() - begun
         again = torch.stack([speech.normal(wave) for wave in decoded.values])
         far = (log_spectral_distance(again * exists * speech.std, x1 * exists * speech.std)
                * exists.shape[-1] / exists.sum((1, 2)))  # fmt: skip
         row = value_of(WordError(words=DIGITS), speech, x1, batch, decoded)
         row |= {"lsd": float(far.mean()), "pesq": similarity(truth, decoded, speech.rate)}
-        row["seconds a second"] = seconds / (float(lengths.sum()) / speech.rate)
         found[name] = {k: round(v, 3) for k, v in row.items()}
         print(name, found[name], flush=True)
     return found
