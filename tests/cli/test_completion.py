@@ -33,7 +33,7 @@ def offered(line: str) -> list[str]:
 def test_commands_are_offered():
     assert offered("fmcore ") == list(COMMANDS)
     assert offered("fmcore rec") == ["recipes"]
-    assert offered("fmcore recipes ") == ["ls", "show", "check", "cp", "diff"]
+    assert offered("fmcore recipes ") == ["ls", "show", "check", "cp", "new", "diff"]
 
 
 def test_recipes_are_offered_by_name():
