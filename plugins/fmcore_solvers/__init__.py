@@ -78,9 +78,7 @@ def register_solvers(register: Register) -> None:
     register(
         "dopri8", "fmcore_solvers.embedded:Dopri8", summary="adaptive, 8(7), 13 NFE an attempt"
     )
-    register(
-        "adams", "fmcore_solvers.adams:Adams", summary="adaptive, 5(4), 1 NFE an attempt"
-    )
+    register("adams", "fmcore_solvers.adams:Adams", summary="adaptive, 5(4), 1 NFE an attempt")
     for name, component, summary in (
         ("dopri5", "Dopri5", "Dormand-Prince 5(4)"),
         ("dopri8", "Dopri8", "Prince-Dormand 8(7)"),

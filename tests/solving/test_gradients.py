@@ -17,7 +17,8 @@ from fmcore.solving import AdaptiveSolver, Augmentation, FixedSolver, Stochastic
 OURS = [
     entry.name
     for entry in registry().entries("solver")
-    if issubclass(entry.load(), AdaptiveSolver | FixedSolver) and not getattr(entry.load(), "history", 0)
+    if issubclass(entry.load(), AdaptiveSolver | FixedSolver)
+    and not getattr(entry.load(), "history", 0)
 ]
 ADAPTIVE = [
     name for name in OURS if issubclass(registry().entry("solver", name).load(), AdaptiveSolver)
