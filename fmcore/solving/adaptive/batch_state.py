@@ -30,7 +30,7 @@ class BatchState:
     `element_weights`, where the condition has a `mask`, are those of the elements in a mean square:
     it is over the elements with mask 1.
 
-    `history`, `(width, n, *shape)`, are the last velocities of a multistep method, the newest first,
+    `history`, `(width, n, *shape)`, are the last velocities of a multistep method, newest first,
     `history_times` their times, `history_count` how many of them are valid, and `history_div` their
     divergences.
 

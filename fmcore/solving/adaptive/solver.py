@@ -99,7 +99,8 @@ class AdaptiveSolver(Solver):
     def solve(self, problem: Problem) -> Solution:
         if self.history and problem.grad != "none":
             raise ComponentError(
-                f"{label_of(self)} gives no gradients: use another adaptive solver, such as 'dopri5'"
+                f"{label_of(self)} gives no gradients: use another adaptive solver, "
+                "such as 'dopri5'"
             )
         options = self._options()
         solution = solve_on_space(problem, lambda given: integrate_adaptive(options, given))
