@@ -14,7 +14,6 @@ from typing import final
 import torch
 from torch import Tensor
 
-from fmcore.interfaces.tensors import as_rows
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.step import Stepper
 
@@ -36,7 +35,7 @@ def adams_weights(nodes: Tensor, count: Tensor, theta: Tensor) -> Tensor:
     system = torch.where(used.unsqueeze(2), equations, unit)
     integrals = theta.unsqueeze(1) ** (powers.view(1, -1, 1) + 1) / (powers.view(1, -1, 1) + 1)
     # Unlike solve, solve_ex does not wait for the device to check the matrix.
-    found = torch.linalg.solve_ex(system, integrals * used.unsqueeze(2)).result
+    found: Tensor = torch.linalg.solve_ex(system, integrals * used.unsqueeze(2)).result
     return found.transpose(1, 2)
 
 
@@ -96,11 +95,11 @@ class MultistepStepper(Stepper):
             passed = passed & ((asked - self.t1) * self.sign + left <= 0)
             theta = ((asked - begun) / length.unsqueeze(1)).expand(state.width, -1)
             weights = adams_weights(nodes, count + 1, theta).to(self.dtype)
-            moved = (weights @ velocities.flatten(2)).view_as(state.trajectory)
+            moved = (weights @ velocities.view(*velocities.shape[:2], -1)).view_as(state.trajectory)
             states = state.x.unsqueeze(1) + scale.unsqueeze(1) * moved
             passed = passed.view(state.width, -1, *self.column[1:])
             state.trajectory = torch.where(passed, states, state.trajectory)
-        if state.logdet is not None and divergences is not None:
+        if state.logdet is not None and divergences is not None and state.history_div is not None:
             added = length.to(self.dtype).view(-1, 1) * _combined(corrector, divergences)
             state.logdet = torch.where(rows, state.logdet + added, state.logdet)
             mask = rows.unsqueeze(2)
@@ -117,5 +116,5 @@ class MultistepStepper(Stepper):
 
 def _combined(weights: Tensor, values: Tensor) -> Tensor:
     """Return the sums of `values`, `(batch, n, *shape)`, by `weights`, `(batch, n)`."""
-    rows = weights.to(values.dtype).unsqueeze(1) @ values.flatten(2)
-    return rows.view(len(values), *values.shape[2:]) if values.ndim > 2 else as_rows(rows)
+    rows = weights.to(values.dtype).unsqueeze(1) @ values.view(*values.shape[:2], -1)
+    return rows.view(len(values), *values.shape[2:])
