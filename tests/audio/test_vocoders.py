@@ -135,7 +135,8 @@ def test_corrections_give_a_sound_the_spectrogram_and_keep_its_phases():
     found = corrected(spec, wave, wanted)
     inner = slice(200, -200)
     error = (found - 3 * wave)[:, inner].norm() / (3 * wave)[:, inner].norm()
-    assert float(error) < 0.05
+    # 0 Hz and 8 kHz are in no band and keep their size: 2/3 of the norm of 1 to 2 in 129 bins
+    assert float(error) < 2 / 3 * (2 / 129) ** 0.5
     far = (spec.mel(0.5 * wave.roll(7, 1)) - wanted.log()).abs().mean()
     near = (spec.mel(corrected(spec, 0.5 * wave.roll(7, 1), wanted)) - wanted.log()).abs().mean()
     assert float(near) < 0.3 * float(far)
