@@ -7,6 +7,7 @@ The folder holds runs/ (a run per combination, resumed or reused), runs.csv, ben
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from fmcore.benchmark.trained_problem import check_metrics
 from fmcore.errors import FmcoreError, RecipeError
 from fmcore.recipe.load import load_recipe
 from fmcore.recipe.recipe import Recipe
+from fmcore.registry import registry
 from fmcore.runs.files import write_json, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.provenance import environment
@@ -122,6 +124,29 @@ def benchmark_recipe(
         finished = RecipeBenchmark(folder, report, solvers)
         _write(finished, environment(config.torch_device))
     return finished
+
+
+def list_commands(
+    source: str | Path, axes: Sequence[str] = (), *, out: Path | None = None, device: str = "cpu"
+) -> list[str]:
+    """Return the `fmcore run` command of each combination of `axes`, for a job scheduler.
+
+    Once they have run, `benchmark_recipe` with the same arguments finds their folders finished and
+    computes only its tables.  A combination that is refused is a comment with the reason.
+    """
+    recipe = load_recipe(source, partial=True)
+    given = read_recipe_axes(axes, recipe)
+    folder = Path("runs") / "benchmark" / recipe.name if out is None else out
+    plugins = [word for p in registry().plugins if p.file for word in ("--plugin", p.file)]
+    lines = []
+    for plan in (_planned(source, recipe.name, c, folder) for c in given.combinations()):
+        if plan.run is None:
+            lines.append(f"# {plan.combination}: {' '.join(plan.reason.split())}")
+            continue
+        words = ["fmcore", "run", str(source), *plan.combination.overrides]
+        words += ["--out", str(plan.run.folder), "--device", device, *plugins]
+        lines.append(shlex.join(words))
+    return lines
 
 
 def _planned(source: str | Path, name: str, combination: Combination, folder: Path) -> _PlannedRun:

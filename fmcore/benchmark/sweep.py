@@ -6,6 +6,7 @@ to be sampled and evaluated in other ways.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from fmcore.recipe.recipe import Recipe
 from fmcore.registry import registry
 from fmcore.runs.files import atomic, write_text
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.signals import PARENT
 from fmcore.stages.run import run
 
 __all__ = ["SweepResult", "SweepRun", "sweep"]
@@ -59,18 +61,26 @@ def sweep(
     `expect:` is a warning in the log of the run, not a failure.  Raises Interrupted if stopped.
     """
 
+    children: set[subprocess.Popen[str]] = set()
+
     def make(group: Sequence[SweepRun]) -> list[SweepResult]:
-        return list(_run_group(group, jobs > 1, device, quiet, emit))
+        return list(_run_group(group, children if jobs > 1 else None, device, quiet, emit))
 
     if jobs == 1:
         return [make(group) for group in groups]
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(make, groups))
+        try:
+            return list(pool.map(make, groups))
+        except BaseException:
+            # the pool waits for its threads, and these for their runs: they save and end
+            for child in tuple(children):
+                child.terminate()
+            raise
 
 
 def _run_group(
     group: Sequence[SweepRun],
-    in_processes: bool,
+    children: set[subprocess.Popen[str]] | None,
     device: str | None,
     quiet: bool,
     emit: Callable[[str], None],
@@ -81,8 +91,10 @@ def _run_group(
         try:
             if trained is not None:
                 _copy_network(trained, planned)
-            make = _run_in_process if in_processes else _run_here
-            make(planned, device, quiet)
+            if children is None:
+                _run_here(planned, device, quiet)
+            else:
+                _run_in_process(planned, device, children)
         except FmcoreError as error:
             # by exit code: the error of another process arrives without its class
             if error.exit_code == Interrupted.exit_code:
@@ -103,7 +115,9 @@ def _run_here(planned: SweepRun, device: str | None, quiet: bool) -> None:
         RunFolder(planned.folder, lambda line: None).log(f"warning: {missed}")
 
 
-def _run_in_process(planned: SweepRun, device: str | None, quiet: bool) -> None:
+def _run_in_process(
+    planned: SweepRun, device: str | None, children: set[subprocess.Popen[str]]
+) -> None:
     # outside the run folder, which must hold nothing before its recipe.yaml
     place = planned.folder.with_name(f"{planned.folder.name}.recipe")
     file = place / f"{planned.recipe.name}.yaml"
@@ -111,11 +125,18 @@ def _run_in_process(planned: SweepRun, device: str | None, quiet: bool) -> None:
     command = [sys.executable, "-m", "fmcore", "run", str(file), "--out", str(planned.folder), "-q"]
     command += ["--device", device] if device else []
     command += [word for p in registry().plugins if p.file for word in ("--plugin", p.file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode in (0, ExpectationError.exit_code):
+    # a killed benchmark must not leave runs behind that nothing collects
+    own = {**os.environ, PARENT: str(os.getpid())}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=own
+    ) as child:
+        children.add(child)
+        _, errors = child.communicate()
+        children.discard(child)
+    if child.returncode in (0, ExpectationError.exit_code):
         return
-    message = done.stderr.strip() or f"exit code {done.returncode}"
-    if done.returncode == Interrupted.exit_code:
+    message = errors.strip() or f"exit code {child.returncode}"
+    if child.returncode == Interrupted.exit_code:
         raise Interrupted(message.splitlines()[-1])
     raise FmcoreError(message.rpartition("error: ")[2])
 

@@ -35,6 +35,12 @@ SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
     help="Folder of the results; by default runs/benchmark/HASH, for a RECIPE runs/benchmark/NAME.",
 )
 @click.option("--jobs", default=1, type=click.IntRange(1), help="Parallel runs of a RECIPE; 1.")
+@click.option(
+    "--list",
+    "listed",
+    is_flag=True,
+    help="Print a `fmcore run` command for each run of a RECIPE, for a job scheduler.",
+)
 @click.option("--device", metavar="DEVICE", default="cpu", help="cpu (default) or cuda.")
 @click.option("--threads", default=1, type=click.IntRange(1), help="Threads of torch; 1.")
 @click.option("--repeats", default=5, type=click.IntRange(1), help="FieldTimer rounds a cell; 5.")
@@ -52,6 +58,7 @@ def benchmark(
     axes: tuple[str, ...],
     out: Path | None,
     jobs: int,
+    listed: bool,
     device: str,
     threads: int,
     repeats: int,
@@ -71,8 +78,9 @@ def benchmark(
       fmcore benchmark closed-form path=ot,vp solver=midpoint,unipc,dopri5 nfe=8,16,32
       fmcore benchmark runs/digits/20260101-120000 solver=euler,midpoint metrics=fd_lite0
       fmcore benchmark checkerboard path=ot,vp seed=0,1 train.steps=500
+      fmcore benchmark checkerboard path=ot,vp seed=0,1 --list | parallel
     """
-    from fmcore.benchmark.recipes import benchmark_recipe, is_recipe
+    from fmcore.benchmark.recipes import benchmark_recipe, is_recipe, list_commands
     from fmcore.benchmark.solvers import benchmark as measure
 
     shared: dict[str, Any] = {
@@ -87,6 +95,12 @@ def benchmark(
         names = [CLOSED_FORM, *(recipe.name for recipe in list_recipes())]
         if similar_to(target, names) == CLOSED_FORM:
             raise UserError(f"no recipe and no run '{target}'; did you mean '{CLOSED_FORM}'?")
+    if listed:
+        if not is_recipe(target):
+            raise UserError(f"--list needs a recipe: the solvers on '{target}' are one process")
+        for line in list_commands(target, axes, out=out, device=device):
+            click.echo(line)
+        return
     if is_recipe(target):
         _print_runs(benchmark_recipe(target, axes, jobs=jobs, emit=complain, **shared), as_json)
         return

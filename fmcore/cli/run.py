@@ -47,6 +47,9 @@ def run(
       fmcore run digits --out runs/first        (again: resumes where it stopped)
       fmcore run cifar10 --dry-run              (what it would take)
     """
+    from fmcore.runs.signals import end_with_parent
+
+    end_with_parent()  # before the imports that take long
     from fmcore import stages
     from fmcore.recipe.load import load_recipe
 

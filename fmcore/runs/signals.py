@@ -6,7 +6,10 @@ what Slurm sends ahead of a time limit where `--signal=USR1@SECONDS` asks for it
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +19,21 @@ from typing import final
 
 from fmcore.errors import Interrupted
 
-__all__ = ["STOPPING", "StopRequest", "interruptible", "raise_if_stopped", "stop_on_signal"]
+__all__ = [
+    "PARENT",
+    "STOPPING",
+    "StopRequest",
+    "end_with_parent",
+    "interruptible",
+    "raise_if_stopped",
+    "stop_on_signal",
+]
+
+PARENT = "FMCORE_PARENT"
+"""The environment variable with the process that a run belongs to: it must not outlive it."""
+
+SET_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -93,6 +110,20 @@ def interruptible() -> Iterator[None]:
                 raise KeyboardInterrupt from error
             raise
     if request:
+        raise KeyboardInterrupt
+
+
+def end_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when that of FMCORE_PARENT ends, also by SIGKILL.
+
+    Raises KeyboardInterrupt if it has ended already.  Without the variable, or on another system,
+    nothing happens.
+    """
+    parent = os.environ.pop(PARENT, "")  # not for processes that this one starts
+    if not parent.isdigit() or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != int(parent):
         raise KeyboardInterrupt
 
 

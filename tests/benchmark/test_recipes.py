@@ -1,6 +1,7 @@
 """Benchmarks over the keys of a recipe."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,31 @@ def test_the_command_suggests_a_key_for_an_unknown_one(file, capsys):
 
     assert call("steps=1,2") == 2
     assert "did you mean 'train.steps'?" in capsys.readouterr().err
+
+
+def test_the_commands_of_a_list_make_the_runs_of_the_benchmark(file, tmp_path, capsys):
+    out, axes = tmp_path / "out", ["path=ot,vp", "train.steps=2"]
+    command = ["benchmark", str(file), *axes, "--out", str(out), "--list"]
+    assert command_line.main(command, standalone_mode=False) is None
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:2] == ["fmcore", "run"]
+        command_line.main([*words[1:], "-q"], standalone_mode=False)
+    trained = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/checkpoints/*.safetensors")}
+    assert len(trained) == 2
+    found = go(file, axes, out)
+    assert {p: p.stat().st_mtime_ns for p in trained} == trained
+    assert [row.reason for row in found.runs.rows] == ["", ""]
+
+
+def test_a_list_names_what_is_refused_and_needs_a_recipe(file, tmp_path, capsys):
+    command_line.main(["benchmark", str(file), "path=ot", "train.lr=-1,1e-3", "--list"],
+                      standalone_mode=False)  # fmt: skip
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("# train.lr=-1: ")
+    assert second.startswith("fmcore run ")
+    ask = ["benchmark", "closed-form", "--list"]
+    assert exit_code_of(lambda: command_line.main(ask, standalone_mode=False)) == 2
+    assert "--list needs a recipe" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -107,3 +109,37 @@ def test_handlers_are_restored():
     with stop_on_signal():
         assert signal.getsignal(signal.SIGUSR1) != before
     assert signal.getsignal(signal.SIGUSR1) == before
+
+
+BELONGING = """
+import os, sys, time
+from fmcore.runs.signals import end_with_parent
+end_with_parent()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+STARTING = """
+import os, subprocess, sys
+own = {**os.environ, "FMCORE_PARENT": str(os.getpid())}
+subprocess.run([sys.executable, "-c", sys.argv[1]], env=own)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a call of Linux")
+def test_a_process_ends_with_the_one_that_it_belongs_to():
+    command = [sys.executable, "-c", STARTING, BELONGING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.kill()
+        # the other process holds the pipe too: it is closed when both have ended
+        assert parent.stdout.read() == ""
+
+
+def test_a_process_whose_parent_has_ended_already_does_not_start(monkeypatch):
+    if sys.platform.startswith("linux"):
+        monkeypatch.setenv("FMCORE_PARENT", "1999999999")
+        done = subprocess.run([sys.executable, "-c", BELONGING], capture_output=True, check=False)
+        assert done.returncode != 0
+        assert b"KeyboardInterrupt" in done.stderr
