@@ -132,14 +132,17 @@ def list_commands(
     """Return the `fmcore run` command of each combination of `axes`, for a job scheduler.
 
     Once they have run, `benchmark_recipe` with the same arguments finds their folders finished and
-    computes only its tables.  A combination that is refused is a comment with the reason.
+    computes only its tables.  A combination that is refused is a comment with the reason.  Raises
+    RecipeError for wrong axes, and if all combinations are invalid.
     """
     recipe = load_recipe(source, partial=True)
     given = read_recipe_axes(axes, recipe)
     folder = Path("runs") / "benchmark" / recipe.name if out is None else out
     plugins = [word for p in registry().plugins if p.file for word in ("--plugin", p.file)]
+    planned = [_planned(source, recipe.name, c, folder) for c in given.combinations()]
+    _require_a_run(planned)
     lines = []
-    for plan in (_planned(source, recipe.name, c, folder) for c in given.combinations()):
+    for plan in planned:
         if plan.run is None:
             lines.append(f"# {plan.combination}: {' '.join(plan.reason.split())}")
             continue
@@ -173,14 +176,20 @@ def _run_folder(folder: Path, combination: Combination, recipe: Recipe) -> Path:
 
 def _checked_solver_axes(given: RecipeAxes, planned: Sequence[_PlannedRun]) -> Axes | None:
     """Return the axes of the solvers, checked before anything is trained."""
-    runs = [plan.run for plan in planned if plan.run is not None]
-    if not runs:
-        raise RecipeError(list(dict.fromkeys(plan.reason for plan in planned)))
+    runs = _require_a_run(planned)
     if not given.solving:
         return None
     axes = read_axes(given.solving, RUN_AXES, leave_out="problem dim path seed")
     check_metrics(axes.metrics, Components.of(runs[0].recipe))
     return axes
+
+
+def _require_a_run(planned: Sequence[_PlannedRun]) -> list[SweepRun]:
+    """Return the runs of valid combinations; raise RecipeError with the reasons if none is."""
+    runs = [plan.run for plan in planned if plan.run is not None]
+    if not runs:
+        raise RecipeError(list(dict.fromkeys(plan.reason for plan in planned)))
+    return runs
 
 
 def _groups(runs: Sequence[SweepRun]) -> list[list[SweepRun]]:

@@ -157,3 +157,6 @@ def test_a_list_names_what_is_refused_and_needs_a_recipe(file, tmp_path, capsys)
     ask = ["benchmark", "closed-form", "--list"]
     assert exit_code_of(lambda: command_line.main(ask, standalone_mode=False)) == 2
     assert "--list needs a recipe" in capsys.readouterr().err
+    ask = ["benchmark", str(file), "path=ott", "--list"]
+    assert exit_code_of(lambda: command_line.main(ask, standalone_mode=False)) == 2
+    assert "did you mean 'ot'" in capsys.readouterr().err

@@ -35,7 +35,9 @@ FEWEST_STEPS = 1500
 
 SHORTEST = 50
 SMALLEST_BATCH = 16
-COUNT, NFE = 256, 40
+COUNTS, NFE = (256, 64), 40
+"""Samples of the recipe: the second where the first would take more than half of the time."""
+
 GUIDED = 2  # evaluations of the network for one of the guided field
 SHARE_FORWARD = 1 / 3  # of a training step: a backward pass costs two forward passes
 
@@ -50,6 +52,7 @@ class Plan:
     mult: list[int]
     batch: int
     steps: int = 100
+    count: int = COUNTS[0]
 
     @property
     def labelled(self) -> bool:
@@ -189,6 +192,8 @@ def _in_time(plan: Plan, minutes: float, device: str | None) -> tuple[Plan, floa
         estimate = seconds * _cost(larger, device, probe=False)[1] / flops
         if width == WIDTHS[-1] or budget >= FEWEST_STEPS * estimate:
             break
+    if _sampling(larger) * estimate > budget / 2:
+        larger = replace(larger, count=COUNTS[1])
     while larger.batch > SMALLEST_BATCH and _steps(larger, estimate, budget) < FEWEST_STEPS:
         larger, estimate = replace(larger, batch=larger.batch // 2), estimate / 2
     if larger != plan:
@@ -199,8 +204,13 @@ def _in_time(plan: Plan, minutes: float, device: str | None) -> tuple[Plan, floa
 
 def _steps(plan: Plan, seconds: float, budget: float) -> float:
     """Return the steps that fit into the budget together with the samples, both in seconds."""
-    evaluations = COUNT * NFE * (GUIDED if plan.labelled else 1)
-    return budget / seconds - evaluations * SHARE_FORWARD / plan.batch
+    return budget / seconds - _sampling(plan)
+
+
+def _sampling(plan: Plan) -> float:
+    """Return the training steps that take as long as the samples."""
+    evaluations = plan.count * NFE * (GUIDED if plan.labelled else 1)
+    return evaluations * SHARE_FORWARD / plan.batch
 
 
 def _rounded(steps: int) -> int:
@@ -238,12 +248,13 @@ def _text(plan: Plan, minutes: float, seconds: float, name: str, to: Path) -> st
     lr = "1.0e-3" if plan.width <= 32 else "4.0e-4"
     held_out = plan.options.get("held_out")
     short = plan.steps <= SHORTEST
-    takes = f"{SHORTEST} steps, the fewest: more than" if short else "For about"
-    reference = "test" if data.with_split("test").length >= COUNT else "train"
+    takes = f"{SHORTEST} steps, the fewest: with the samples more than" if short else "For about"
+    unit = "minute" if minutes == 1 else "minutes"
+    reference = "test" if data.with_split("test").length >= plan.count else "train"
     guidance = ", guidance: [{name: cfg, scale: 1.5}]" if labelled else ""
     lines = [
         f"# {name}: {data.length} images of {shape}{classes}.   fmcore run {to}",
-        f"# {takes} {minutes:g} minutes on the machine that wrote it: {seconds:.2g} s a step.",
+        f"# {takes} {minutes:g} {unit} on the machine that wrote it: {seconds:.2g} s a step.",
         *([f"# Classes: {names}. Sample one of them with sample.label=NAME."] if names else []),
         "seed: 0",
         *(
@@ -269,7 +280,7 @@ def _text(plan: Plan, minutes: float, seconds: float, name: str, to: Path) -> st
         f"lr_schedule: {{name: cosine, warmup: {min(100, plan.steps // 10)}}}, grad_clip: 1.0, "
         f"ema: {ema}{', label_dropout: 0.1' if labelled else ''}}}",
         *(["# guidance: above 1, clearer classes and less variety"] if labelled else []),
-        f"sample: {{solver: {{name: midpoint, nfe: {NFE}}}, count: {COUNT}{guidance}}}",
+        f"sample: {{solver: {{name: midpoint, nfe: {NFE}}}, count: {plan.count}{guidance}}}",
         f"# fd_lite0: a distance to the {reference} images, in features of a small network; lower "
         "is better",
         f"evaluate: {{metrics: [{{name: fd_lite0, reference: {reference}}}, nfe]}}",
