@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, ClassVar, final
+from typing import Annotated, final
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
 from fmcore import (
-    Codec,
     ComponentError,
-    Condition,
-    Decoded,
     Predictor,
     Problem,
     RunOption,
@@ -24,18 +21,15 @@ from fmcore import (
 )
 from fmcore.runs.files import sha256_of_tensors
 from fmcore_audio.mel import MelSpec
+from fmcore_audio.mel_decoder import MelDecoder
 from fmcore_audio.spectra import Spectra
-from fmcore_audio.spectrogram_data import MelOptions
 
 __all__ = ["FlowVocoder"]
-
-CHUNK = 16
-"""Rows decoded at once: their spectra are several times larger than the states."""
 
 
 @final
 @dataclass(frozen=True)
-class FlowVocoder(MelOptions, Codec):
+class FlowVocoder(MelDecoder):
     """Decodes spectrograms, `(batch, mels, frames)`, normalised as the data's, to sounds, by the
     run `run` of data `spectra`, in `steps` Euler steps.
 
@@ -47,8 +41,6 @@ class FlowVocoder(MelOptions, Codec):
     data, as for `griffin_lim`; `mean` and `std` may differ from the run's.
     """
 
-    encodes: ClassVar[bool] = False
-
     run: RunOption = field(kw_only=True)
     steps: Annotated[int, Gt(0)] = 10
     corrections: Annotated[int, Ge(0)] = 4
@@ -59,19 +51,7 @@ class FlowVocoder(MelOptions, Codec):
         facts = (self.steps, self.corrections, self.spec, self.mean, self.std, weights)
         return hashlib.blake2b(repr(facts).encode(), digest_size=8).hexdigest()
 
-    def decode(self, x: Tensor, condition: Condition | None = None) -> Decoded:
-        mask = (condition or {}).get("mask")
-        exists = x.new_ones(len(x), 1, x.shape[-1]) if mask is None else mask.to(x)
-        with torch.no_grad():
-            parts = [
-                self._sound(x[i : i + CHUNK].float(), exists[i : i + CHUNK].float())
-                for i in range(0, len(x), CHUNK)
-            ]
-        lengths = (exists.sum((1, 2)) * self.hop).long()
-        empty = x.new_zeros(0, x.shape[-1] * self.hop)
-        return Decoded(torch.cat(parts) if parts else empty, self.rate, lengths)
-
-    def _sound(self, x: Tensor, exists: Tensor) -> Tensor:
+    def sound(self, x: Tensor, exists: Tensor) -> Tensor:
         data, flow = self.data, self._on(x.device)
         floor = torch.tensor(self.spec.floor).log()
         mel = torch.where(exists > 0, x * self.std + self.mean, floor.to(x))

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, final
+from typing import Annotated, final
 
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from fmcore import Codec, Condition, Decoded
 from fmcore_audio.mel import MelSpec
-from fmcore_audio.spectrogram_data import MelOptions
+from fmcore_audio.mel_decoder import MelDecoder
 
 __all__ = ["GriffinLim", "magnitudes", "with_phase"]
 
 LOUDEST = 0.99
 """Sounds above it are scaled down to it, since files clip at 1."""
 
-CHUNK = 16
-"""Rows decoded at once: their spectra are several times larger than the states."""
-
 
 @final
 @dataclass(frozen=True)
-class GriffinLim(MelOptions, Codec):
+class GriffinLim(MelDecoder):
     """Decodes spectrograms, `(batch, mels, frames)`, normalised as the data's, to sounds.
 
     Magnitudes are the non-negative least-squares solution of the mel filters, by `inversions`
@@ -34,25 +30,11 @@ class GriffinLim(MelOptions, Codec):
     spectrogram must be those of the data: in a recipe, `rate: ${data.rate}`.
     """
 
-    encodes: ClassVar[bool] = False
-
     rounds: Annotated[int, Gt(0)] = 32
     inversions: Annotated[int, Gt(0)] = 60
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.99
 
-    def decode(self, x: Tensor, condition: Condition | None = None) -> Decoded:
-        mask = (condition or {}).get("mask")
-        exists = x.new_ones(len(x), 1, x.shape[-1]) if mask is None else mask.to(x)
-        with torch.no_grad():
-            parts = [
-                self._sound(x[i : i + CHUNK].float(), exists[i : i + CHUNK].float())
-                for i in range(0, len(x), CHUNK)
-            ]
-        lengths = (exists.sum((1, 2)) * self.hop).long()
-        empty = x.new_zeros(0, x.shape[-1] * self.hop)
-        return Decoded(torch.cat(parts) if parts else empty, self.rate, lengths)
-
-    def _sound(self, x: Tensor, exists: Tensor) -> Tensor:
+    def sound(self, x: Tensor, exists: Tensor) -> Tensor:
         mel = (x * self.std + self.mean).clamp(max=10.0).exp()
         found = magnitudes(self.spec, mel, self.inversions) * exists
         wave = with_phase(self.spec, found, self.rounds, self.momentum)

@@ -14,16 +14,16 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from fmcore import Codec, ComponentError, Condition, DataError, Decoded
+from fmcore import ComponentError, DataError
 from fmcore_audio.hifigan_net import HifiganConfig, HifiganGenerator, folded
-from fmcore_audio.spectrogram_data import MelOptions
+from fmcore_audio.mel_decoder import MelDecoder
 
 __all__ = ["Hifigan"]
 
 
 @final
 @dataclass(frozen=True)
-class Hifigan(MelOptions, Codec):
+class Hifigan(MelDecoder):
     """Decodes spectrograms, `(batch, mels, frames)`, normalised as the data's, to sounds, by the
     generator in the checkpoint `file`.
 
@@ -35,7 +35,7 @@ class Hifigan(MelOptions, Codec):
     Source: Kong et al. 2020 (arXiv 2010.05646).
     """
 
-    encodes: ClassVar[bool] = False
+    CHUNK: ClassVar[int] = 1  # the last layers have hundreds of numbers for each sample
 
     file: Path = field(kw_only=True)
 
@@ -45,19 +45,11 @@ class Hifigan(MelOptions, Codec):
         digest.update(repr((self.config, self.spec, self.mean, self.std)).encode())
         return digest.hexdigest()
 
-    def decode(self, x: Tensor, condition: Condition | None = None) -> Decoded:
-        mask = (condition or {}).get("mask")
-        exists = x.new_ones(len(x), 1, x.shape[-1]) if mask is None else mask.to(x)
+    def sound(self, x: Tensor, exists: Tensor) -> Tensor:
         floor = torch.tensor(self.spec.floor).log()
-        mel = torch.where(exists > 0, x.float() * self.std + self.mean, floor.to(x))
-        with torch.no_grad():
-            generator = self._on(x.device)
-            # one at a time: the last layers have hundreds of numbers for each sample
-            rows = [generator(row[None]) for row in mel]
-        empty = x.new_zeros(0, x.shape[-1] * self.hop)
-        wave = torch.cat(rows) if rows else empty
-        wave = wave * exists[:, 0].repeat_interleave(self.hop, 1)
-        return Decoded(wave, self.rate, (exists.sum((1, 2)) * self.hop).long())
+        mel = torch.where(exists > 0, x * self.std + self.mean, floor.to(x))
+        wave: Tensor = self._on(x.device)(mel)
+        return wave * exists[:, 0].repeat_interleave(self.hop, 1)
 
     @cached_property
     def config(self) -> HifiganConfig:
