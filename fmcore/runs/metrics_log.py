@@ -21,9 +21,6 @@ MEASURED = "evaluate/"
 
 CRC = "crc32"
 
-_sorted = json.JSONEncoder(sort_keys=True)
-"""Kept, since `json.dumps` with options makes an encoder for every line."""
-
 
 def _ignore(line: str) -> None:
     """Drop a warning."""
@@ -69,7 +66,7 @@ def _text(line: Mapping[str, Any]) -> str:
 
 
 def _crc(line: Mapping[str, Any]) -> str:
-    return f"{zlib.crc32(_sorted.encode(dict(line)).encode()):08x}"
+    return f"{zlib.crc32(json.dumps(dict(line), sort_keys=True).encode()):08x}"
 
 
 def _line_in(text: str) -> dict[str, Any] | None:
