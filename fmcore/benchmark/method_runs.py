@@ -33,7 +33,8 @@ def run_methods(
     titles: Mapping[str, str],
     seeds: Sequence[int],
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "process",
     device: str | None = None,
     quiet: bool = False,
     emit: Callable[[str], None] = print,
@@ -54,7 +55,7 @@ def run_methods(
         ]
         for method, seed in plan
     ]
-    results = sweep(groups, jobs=jobs, device=device, quiet=quiet, emit=emit)
+    results = sweep(groups, jobs=jobs, engine=engine, device=device, quiet=quiet, emit=emit)
     runs = [
         MethodRun(method, seed, result.run.folder, result.results, result.failure)
         for (method, seed), (result,) in zip(plan, results, strict=True)

@@ -22,7 +22,7 @@ from fmcore.benchmark.recipe_axes import Combination, RecipeAxes, read_recipe_ax
 from fmcore.benchmark.results_csv import ResultsCsv, Row
 from fmcore.benchmark.run_tables import RunRow, RunsReport
 from fmcore.benchmark.solvers import CLOSED_FORM, RUN_AXES, along_own_path
-from fmcore.benchmark.sweep import SweepResult, SweepRun, sweep
+from fmcore.benchmark.sweep import SweepResult, SweepRun, check_engine, sweep
 from fmcore.benchmark.tables import SolversReport
 from fmcore.benchmark.trained_problem import check_metrics
 from fmcore.errors import FmcoreError, RecipeError
@@ -91,7 +91,8 @@ def benchmark_recipe(
     axes: Sequence[str] = (),
     *,
     out: Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "process",
     device: str = "cpu",
     threads: int = 1,
     repeats: int = 5,
@@ -102,9 +103,10 @@ def benchmark_recipe(
     """Run the recipe `source` for every combination of `axes`, such as "path=ot,vp"; with axes of
     solvers, such as "solver=euler,rk4", measure those on each network.
 
-    An invalid combination is a row with the reason.  Raises RecipeError for wrong axes, and if all
-    combinations are invalid.
+    `jobs` and `engine` are those of `sweep`.  An invalid combination is a row with the reason.
+    Raises RecipeError for wrong axes or an unknown engine, and if all combinations are invalid.
     """
+    check_engine(engine)
     recipe = load_recipe(source, partial=True)
     given = read_recipe_axes(axes, recipe)
     folder = Path("runs") / "benchmark" / recipe.name if out is None else out
@@ -113,7 +115,9 @@ def benchmark_recipe(
     config = BenchmarkConfig(device, threads, repeats, reference_tol, quiet)
     with RunFolder(folder).claimed():
         runs = [plan.run for plan in planned if plan.run is not None]
-        groups = sweep(_groups(runs), jobs=jobs, device=device, quiet=quiet, emit=emit)
+        groups = sweep(
+            _groups(runs), jobs=jobs, engine=engine, device=device, quiet=quiet, emit=emit
+        )
         by_folder = {result.run.folder: result for group in groups for result in group}
         rows = [_row(plan, by_folder) for plan in planned]
         report = RunsReport(given.varied, rows, _description(recipe.name, given))

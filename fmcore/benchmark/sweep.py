@@ -6,35 +6,29 @@ to be sampled and evaluated in other ways.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from fmcore.errors import ExpectationError, FmcoreError, Interrupted
-from fmcore.recipe.recipe import Recipe
-from fmcore.registry import registry
-from fmcore.runs.files import atomic, write_text
+from fmcore.benchmark.engines import (
+    Engine,
+    InProcess,
+    Processes,
+    RunningMember,
+    SweepRun,
+    read_engine,
+)
+from fmcore.benchmark.submitit_engine import Submitit
+from fmcore.benchmark.sweep_status import SweepStatus, sweep_status
+from fmcore.errors import FmcoreError, Interrupted
+from fmcore.runs.files import atomic
 from fmcore.runs.folder import RunFolder
-from fmcore.runs.signals import PARENT
-from fmcore.stages.run import run
 
-__all__ = ["SweepResult", "SweepRun", "sweep"]
-
-
-@final
-@dataclass(frozen=True)
-class SweepRun:
-    """A run to be made: its title, recipe and folder."""
-
-    title: str
-    recipe: Recipe
-    folder: Path
+__all__ = ["SweepResult", "SweepRun", "check_engine", "sweep"]
 
 
 @final
@@ -47,54 +41,88 @@ class SweepResult:
     failure: str = ""
 
 
+_Making = Generator[RunningMember, None, list[SweepResult]]
+"""Yields each run of a group once it is started, is resumed when it has ended, and returns the
+results.
+"""
+
+
+def check_engine(engine: str) -> None:
+    """Raise UserError for an unknown engine, or one whose package is missing."""
+    _engine(engine, None, None, quiet=True)
+
+
 def sweep(
     groups: Sequence[Sequence[SweepRun]],
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "process",
     device: str | None = None,
     quiet: bool = False,
     emit: Callable[[str], None] = print,
 ) -> list[list[SweepResult]]:
-    """Make every run of `groups`; with `jobs` > 1 that many groups in parallel, a process per run.
+    """Make every run of `groups`, `jobs` groups at a time.
 
-    A failed run is a result with its message, and the others continue.  A missed bound under
-    `expect:` is a warning in the log of the run, not a failure.  Raises Interrupted if stopped.
+    `engine` is `process` (this one, or with `jobs` > 1 a process for each run) or `submitit` (a job
+    for each run, by default all groups at a time).  A failed run is a result with its message, and
+    the others continue.  A missed bound under `expect:` is a warning in the log of the run, not a
+    failure.  Raises Interrupted if stopped.
     """
+    chosen = _engine(engine, jobs, device, quiet)
+    limit = jobs or (len(groups) if isinstance(chosen, Submitit) else 1)
+    total, elsewhere = sum(map(len, groups)), not isinstance(chosen, InProcess)
+    with sweep_status(total, elsewhere=elsewhere, quiet=quiet, emit=emit) as status:
+        return _make([_group(group, chosen, status) for group in groups], limit, chosen.pause)
 
-    children: set[subprocess.Popen[str]] = set()
 
-    def make(group: Sequence[SweepRun]) -> list[SweepResult]:
-        return list(_run_group(group, children if jobs > 1 else None, device, quiet, emit))
+def _engine(text: str, jobs: int | None, device: str | None, quiet: bool) -> Engine:
+    name, options = read_engine(text)
+    if name == "submitit":
+        return Submitit(device, options)
+    return InProcess(device, quiet) if jobs in (None, 1) else Processes(device)
 
-    if jobs == 1:
-        return [make(group) for group in groups]
-    with ThreadPoolExecutor(jobs) as pool:
+
+def _make(groups: Sequence[_Making], limit: int, pause: float) -> list[list[SweepResult]]:
+    """Return the results of all groups, of which at most `limit` are made at a time."""
+    results: dict[int, list[SweepResult]] = {}
+    waiting, running = deque(enumerate(groups)), dict[int, tuple[_Making, RunningMember]]()
+
+    def resume(number: int, group: _Making) -> None:
+        running.pop(number, None)
         try:
-            return list(pool.map(make, groups))
-        except BaseException:
-            # the pool waits for its threads, and these for their runs: they save and end
-            for child in tuple(children):
-                child.terminate()
-            raise
+            running[number] = (group, next(group))
+        except StopIteration as end:
+            results[number] = end.value
+
+    try:
+        while waiting or running:
+            while waiting and len(running) < limit:
+                resume(*waiting.popleft())
+            for number, (group, member) in tuple(running.items()):
+                if member.ended():
+                    resume(number, group)
+            if running:
+                time.sleep(pause)
+    except BaseException:
+        for _, member in running.values():
+            member.stop()
+        for _, member in running.values():
+            member.join()
+        raise
+    return [results[number] for number in range(len(groups))]
 
 
-def _run_group(
-    group: Sequence[SweepRun],
-    children: set[subprocess.Popen[str]] | None,
-    device: str | None,
-    quiet: bool,
-    emit: Callable[[str], None],
-) -> Iterator[SweepResult]:
+def _group(group: Sequence[SweepRun], engine: Engine, status: SweepStatus) -> _Making:
     trained: Path | None = None
+    made: list[SweepResult] = []
     for planned in group:
-        emit(planned.title)
+        status.started(planned.title)
         try:
             if trained is not None:
                 _copy_network(trained, planned)
-            if children is None:
-                _run_here(planned, device, quiet)
-            else:
-                _run_in_process(planned, device, children)
+            member = engine.start(planned)
+            yield member
+            member.check()
         except FmcoreError as error:
             # by exit code: the error of another process arrives without its class
             if error.exit_code == Interrupted.exit_code:
@@ -102,43 +130,13 @@ def _run_group(
                     f"stopped at {planned.title}; finished work is saved.  "
                     "To resume, give the same command"
                 ) from error
-            yield SweepResult(planned, {}, str(error))
+            made.append(SweepResult(planned, {}, str(error)))
         else:
             trained = trained or planned.folder
-            yield SweepResult(planned, RunFolder(planned.folder, lambda line: None).results())
-
-
-def _run_here(planned: SweepRun, device: str | None, quiet: bool) -> None:
-    try:
-        run(planned.recipe, out=planned.folder, device=device, quiet=quiet)
-    except ExpectationError as missed:
-        RunFolder(planned.folder, lambda line: None).log(f"warning: {missed}")
-
-
-def _run_in_process(
-    planned: SweepRun, device: str | None, children: set[subprocess.Popen[str]]
-) -> None:
-    # outside the run folder, which must hold nothing before its recipe.yaml
-    place = planned.folder.with_name(f"{planned.folder.name}.recipe")
-    file = place / f"{planned.recipe.name}.yaml"
-    write_text(file, planned.recipe.to_yaml())
-    command = [sys.executable, "-m", "fmcore", "run", str(file), "--out", str(planned.folder), "-q"]
-    command += ["--device", device] if device else []
-    command += [word for p in registry().plugins if p.file for word in ("--plugin", p.file)]
-    # a killed benchmark must not leave runs behind that nothing collects
-    own = {**os.environ, PARENT: str(os.getpid())}
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=own
-    ) as child:
-        children.add(child)
-        _, errors = child.communicate()
-        children.discard(child)
-    if child.returncode in (0, ExpectationError.exit_code):
-        return
-    message = errors.strip() or f"exit code {child.returncode}"
-    if child.returncode == Interrupted.exit_code:
-        raise Interrupted(message.splitlines()[-1])
-    raise FmcoreError(message.rpartition("error: ")[2])
+            results = RunFolder(planned.folder, lambda line: None).results()
+            made.append(SweepResult(planned, results))
+        status.ended(planned.title, made[-1].failure)
+    return made
 
 
 def _copy_network(trained: Path, planned: SweepRun) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fmcore.benchmark.figure_options import FigureOptions, checkpoint_overrides
 from fmcore.benchmark.method_runs import MethodRun, require_metrics, require_names, run_methods
+from fmcore.benchmark.sweep import check_engine
 from fmcore.benchmark.table1_figures import FigureRun, measure_figures
 from fmcore.benchmark.table1_methods import METHODS
 from fmcore.benchmark.table1_page import write_table1_page
@@ -30,7 +31,8 @@ def table1(
     methods: Sequence[str] = tuple(METHODS),
     seeds: Sequence[int] = (0,),
     figures: FigureOptions | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "process",
     device: str | None = None,
     quiet: bool = False,
     emit: Callable[[str], None] = print,
@@ -38,10 +40,11 @@ def table1(
     """Train or resume every method and seed, then write table1.md, .tex, .json and .html into
     `out`; with `figures` also measure and draw the figures.
 
-    A failed run is a line below the table, and the others continue.  With `jobs` > 1 that many
-    runs are made in parallel, each in its own process.  Raises ComponentError for an unknown
-    method, and for a recipe without metrics.
+    A failed run is a line below the table, and the others continue.  `jobs` and `engine` are those
+    of `sweep`.  Raises ComponentError for an unknown method, and for a recipe without metrics, and
+    RecipeError for an unknown engine.
     """
+    check_engine(engine)
     require_names(methods, METHODS)
     require_metrics(recipe)
     if figures is not None:
@@ -54,6 +57,7 @@ def table1(
         {method: METHODS[method].title for method in methods},
         seeds,
         jobs=jobs,
+        engine=engine,
         device=device,
         quiet=quiet,
         emit=emit,

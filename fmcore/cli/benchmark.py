@@ -9,7 +9,13 @@ import click
 
 from fmcore.cli.completing import axis_keys, benchmark_targets
 from fmcore.cli.console import complain, print_json, table
-from fmcore.cli.options import json_option, plugin_option, quiet_option
+from fmcore.cli.options import (
+    engine_option,
+    jobs_option,
+    json_option,
+    plugin_option,
+    quiet_option,
+)
 from fmcore.errors import UserError, similar_to
 from fmcore.recipe.catalog import list_recipes
 
@@ -34,7 +40,8 @@ SPARE = ("grid", "order", "µs/NFE outside", "waits/NFE")
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the results; by default runs/benchmark/HASH, for a RECIPE runs/benchmark/NAME.",
 )
-@click.option("--jobs", default=1, type=click.IntRange(1), help="Parallel runs of a RECIPE; 1.")
+@jobs_option
+@engine_option
 @click.option(
     "--list",
     "listed",
@@ -57,7 +64,8 @@ def benchmark(
     target: str,
     axes: tuple[str, ...],
     out: Path | None,
-    jobs: int,
+    jobs: int | None,
+    engine: str,
     listed: bool,
     device: str,
     threads: int,
@@ -102,16 +110,17 @@ def benchmark(
             click.echo(line)
         return
     if is_recipe(target):
-        _print_runs(benchmark_recipe(target, axes, jobs=jobs, emit=complain, **shared), as_json)
+        made = benchmark_recipe(target, axes, jobs=jobs, engine=engine, emit=complain, **shared)
+        _print_runs(made, as_json)
         return
-    made = measure(target, axes, emit=_ignore if quiet else complain, **shared)
+    found = measure(target, axes, emit=_ignore if quiet else complain, **shared)
     if as_json:
-        print_json(made.report.json())
+        print_json(found.report.json())
     else:
-        _print_tables(made.report)
-    _print_refused(made.report.refused)
+        _print_tables(found.report)
+    _print_refused(found.report.refused)
     files = "cells.csv, benchmark.json, .md, .tex, .html, .png and .pdf"
-    complain(f"written to {made.folder}: {files}")
+    complain(f"written to {found.folder}: {files}")
 
 
 def _print_runs(made: RecipeBenchmark, as_json: bool) -> None:

@@ -16,7 +16,15 @@ from fmcore.registry import registry
 from fmcore.registry.hooks import RECIPE
 from fmcore.registry.kinds import KINDS
 
-__all__ = ["changes_option", "json_option", "kind_option", "plugin_option", "quiet_option"]
+__all__ = [
+    "changes_option",
+    "engine_option",
+    "jobs_option",
+    "json_option",
+    "kind_option",
+    "plugin_option",
+    "quiet_option",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -54,6 +62,22 @@ json_option: Decorator = click.option(
 quiet_option: Decorator = click.option(
     "--quiet", "-q", is_flag=True, help="Show no progress; warnings and errors stay."
 )
+
+jobs_option: Decorator = click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Parallel runs of a recipe; by default 1, with --engine submitit all.",
+)
+
+engine_option: Decorator = click.option(
+    "--engine",
+    metavar="ENGINE",
+    default="process",
+    help="process (default), or submitit: each run is a job of Slurm; it needs the extra 'slurm'. "
+    "Options: '{name: submitit, timeout_min: 60, slurm_partition: gpu}'.",
+)
+"""For commands that make many runs."""
 
 changes_option: Decorator = click.option(
     "--accept-changes",

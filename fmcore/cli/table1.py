@@ -10,7 +10,7 @@ import click
 from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import complain, table
 from fmcore.cli.method_axes import numbers, split_axes
-from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.options import engine_option, jobs_option, plugin_option, quiet_option
 
 __all__ = ["table1"]
 
@@ -49,7 +49,8 @@ __all__ = ["table1"]
     type=click.IntRange(2),
     help="Samples for each point of the figures; by default the recipe's, at most 2000.",
 )
-@click.option("--jobs", default=1, type=click.IntRange(1), help="Parallel runs; 1.")
+@jobs_option
+@engine_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
 @plugin_option
 @quiet_option
@@ -61,7 +62,8 @@ def table1(
     budgets: str | None,
     metric: str | None,
     samples: int | None,
-    jobs: int,
+    jobs: int | None,
+    engine: str,
     device: str | None,
     quiet: bool,
 ) -> None:
@@ -96,6 +98,7 @@ def table1(
         if figures
         else None,
         jobs=jobs,
+        engine=engine,
         device=device,
         quiet=quiet,
         emit=complain,

@@ -10,7 +10,7 @@ import click
 from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import complain, table
 from fmcore.cli.method_axes import numbers, split_axes
-from fmcore.cli.options import plugin_option, quiet_option
+from fmcore.cli.options import engine_option, jobs_option, plugin_option, quiet_option
 
 __all__ = ["table2"]
 
@@ -29,7 +29,8 @@ __all__ = ["table2"]
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the runs and the table; by default runs/table2/RECIPE.",
 )
-@click.option("--jobs", default=1, type=click.IntRange(1), help="Parallel runs; 1.")
+@jobs_option
+@engine_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
 @plugin_option
 @quiet_option
@@ -37,7 +38,8 @@ def table2(
     recipe: str,
     overrides: tuple[str, ...],
     out: Path | None,
-    jobs: int,
+    jobs: int | None,
+    engine: str,
     device: str | None,
     quiet: bool,
 ) -> None:
@@ -62,6 +64,7 @@ def table2(
         methods=axes.get("methods", "regression,flow").split(","),
         seeds=numbers("seeds=", axes.get("seeds", str(loaded.values["seed"]))),
         jobs=jobs,
+        engine=engine,
         device=device,
         quiet=quiet,
         emit=complain,

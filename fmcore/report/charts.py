@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup, escape
+
+from fmcore.report.plots.long_curve import Numbers, envelope, smooth
 
 __all__ = ["PALETTE", "chart_svg", "histogram", "lines", "tip"]
 
@@ -24,12 +25,9 @@ INK = "#010203"
 """A colour that the SVG replaces by the page's text colour; nothing else has it."""
 
 WIDTH, HEIGHT = 4.6, 2.7  # inches: as wide as a phone, so that the text is not scaled
-MAX_POINTS = 600
+COLUMNS = 300
+"""Of a curve; a page holds at most two points of each, however long the training was."""
 BINS = 32
-SMOOTHING = 0.02
-"""The share of the curve that the bold line averages to each side."""
-
-Numbers = npt.NDArray[np.float64]
 
 
 def lines(
@@ -43,11 +41,12 @@ def lines(
     if not any(len(values) for _, values in finite):
         raise ValueError("no finite value")
     for i, (steps, values) in enumerate(finite):
-        color, smooth = PALETTE[i % len(PALETTE)], _smooth(values)
-        shown = slice(None, None, max(1, len(values) // MAX_POINTS))
+        color, mean = PALETTE[i % len(PALETTE)], smooth(values)
         if len(series) == 1:
+            shown = envelope(steps, values, COLUMNS)
             axis.plot(steps[shown], values[shown], color=color, alpha=0.35, linewidth=0.8)
-        axis.plot(steps[shown], smooth[shown], color=color, linewidth=1.6)
+        shown = envelope(steps, mean, COLUMNS)
+        axis.plot(steps[shown], mean[shown], color=color, linewidth=1.6)
     ends = [np.quantile(v, [0, 0.98]) for _, v in finite if len(v)]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
@@ -117,16 +116,6 @@ def _finite(steps: Sequence[float], values: Sequence[float]) -> tuple[Numbers, N
     at, found = np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
     kept = np.isfinite(found)
     return at[kept], found[kept]
-
-
-def _smooth(values: Numbers) -> Numbers:
-    """Return a centred mean, narrower near the ends, by one running sum."""
-    half = round(len(values) * SMOOTHING)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    at = np.arange(len(values))
-    first, last = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    mean: Numbers = (sums[last] - sums[first]) / (last - first)
-    return mean
 
 
 def _sheet() -> tuple[Any, Any]:

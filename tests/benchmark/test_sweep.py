@@ -3,7 +3,7 @@
 import pytest
 
 from fmcore import load_recipe
-from fmcore.benchmark import sweep as stage
+from fmcore.benchmark import engines as stage
 from fmcore.benchmark.sweep import SweepRun, sweep
 from fmcore.errors import ExpectationError, Interrupted, TrainingError
 from fmcore.runs.files import write_json

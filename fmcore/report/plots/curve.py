@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from fmcore.report.plots.figure import figure
+from fmcore.report.plots.long_curve import SMOOTHING, smooth
 
 __all__ = ["save_curve"]
-
-SMOOTHING = 0.02
-"""The share of the run that the bold line averages to each side."""
 
 
 def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -28,15 +26,10 @@ def save_curve(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         ):
             values = np.array([line[key] for line in lines], dtype=float)
             axis.plot(steps, values, alpha=0.3)
-            axis.plot(steps, _smooth(values), color="C0", linewidth=2)
+            half = max(1, round(len(values) * SMOOTHING))
+            axis.plot(steps, smooth(values, half), color="C0", linewidth=2)
             axis.set(xlabel="step", ylabel=name)
             axis.grid(alpha=0.3)
             axis.set_ylim(
                 *np.quantile(values, [0, 0.98]) * (0.95, 1.05)
             )  # without the first steps, whose loss would flatten the rest
-
-
-def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return a centred mean, narrower near the ends, where fewer values exist."""
-    half = max(1, round(len(values) * SMOOTHING))
-    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
