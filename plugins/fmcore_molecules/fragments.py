@@ -44,19 +44,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Fragments(Dataset):
-    """All fragments of `residues` neighbouring residues of the segments that `members` gives.
-
-    Parts of a row: `position`, the CA atoms in units of 3.17 Å from their centre; `frame`, the
-    rotation of each residue; `torsion`, its phi, psi and omega; `residue`, its amino acid.
-    Training turns each fragment by a random rotation.  A share of `held_out` is held out.
-
-    `receptor` > 0 gives the condition `receptor`, `(receptor, 14)`: position, frame, amino acid and
-    existence of the residues of other chains whose CA is within 10 Å of one of the fragment; of
-    more the nearest.  Positions are then from the centre of these residues, and `origin`, in Å,
-    records it.  Fragments without such a residue are left out.
-
-    `freeze` gives a part of the fragment as a condition (`frozen`) in a share of `freeze_share` of
-    the training rows: `structure` all but the amino acids, `sequence` the amino acids.
+    """All fragments of `residues` neighbouring residues of the segments that `members` gives; the
+    options are explained in data 'peptides'.
     """
 
     portrayed: ClassVar[int] = 1024
@@ -107,11 +96,10 @@ class Fragments(Dataset):
     @property
     @final
     def fingerprint(self) -> str:
-        found = {s.chain: s for m in self._members for s in (m.segment, *m.others)}
+        # each segment once: one may be the receptor of several
+        read = {id(s): s for m in self._members for s in (m.segment, *m.others)}
         pockets = (self.receptor,) if self.receptor else ()
-        segments = tuple(m.segment for m in self._members)
-        read = tuple(found.values()) if self.receptor else segments
-        return digest(read, "peptides 1", self.residues, self.freeze, *pockets)
+        return digest(tuple(read.values()), "peptides 1", self.residues, self.freeze, *pockets)
 
     @final
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:

@@ -28,10 +28,13 @@ DOWNLOAD = (
 @final
 @dataclass(frozen=True)
 class PPBench(Fragments):
-    """The peptides of PPBench2024, with `receptor` in the pockets of their receptors.
+    """Fragments of the peptides of PPBench2024, as rows of data 'peptides'; with `receptor` in the
+    pockets of their receptors.
 
     `root` is the unpacked folder: each complex is a folder with `peptide.pdb` and `receptor.pdb`.
-    Whole complexes are held out.  Source: Lin et al. 2024 (arXiv 2405.06642).
+    Whole complexes are held out.  The other options are those of data 'peptides'.
+
+    Source: Lin et al. 2024 (arXiv 2405.06642).
     """
 
     def members(self) -> Iterator[Member]:
