@@ -218,7 +218,8 @@ class Fragments(Dataset):
         frames, positions = frames_of(atoms)
         windows = positions.unfold(0, n, 1).movedim(-1, 1)
         kept = torch.ones(len(windows), dtype=torch.bool)
-        origins, pockets = windows.mean(1), {}
+        pockets: dict[str, Tensor] = {}
+        origins = windows.mean(1)
         if self.receptor:
             kept, pockets = self._pockets(windows, member.others)
             origins = pockets["origin"]

@@ -182,7 +182,8 @@ class Frames(VectorField):
             return None
         receptor = Receptor.of(given.to(places.dtype))
         pairs = torch.cat(_seen(frames, places, receptor.frame, receptor.position), -1)
-        return self.pocket(receptor, pairs)
+        found: _SeenReceptor = self.pocket(receptor, pairs)
+        return found
 
 
 def _receptor_alone(

@@ -55,8 +55,8 @@ class PPBench(Fragments):
             raise DataError(f"data 'ppbench': {place}. {DOWNLOAD}")
         found: dict[str, dict[str, list[Segment]]] = defaultdict(lambda: defaultdict(list))
         for segment in read_segments(self.root):
-            place = PurePosixPath(segment.file)
-            found[str(place.parent)][place.name].append(segment)
+            file = PurePosixPath(segment.file)
+            found[str(file.parent)][file.name].append(segment)
         complexes = {name: files for name, files in found.items() if PEPTIDE in files}
         if not complexes:
             raise DataError(f"data 'ppbench': {self.root} holds no file {PEPTIDE}. {DOWNLOAD}")
