@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -28,9 +29,19 @@ __all__ = ["CouplingSuite"]
 
 BATCH = 24
 
+MOVED = 2000
+"""Rows whose moments are compared with those of the noise."""
+
+DEVIATIONS = 5.0
+"""Standard errors that a moment may be off: of a few hundred, none is by chance."""
+
 
 class CouplingSuite(ComponentChecks, Suite):
-    """Override `component()` to build the coupling, and `pairs` if x0 or x1 must be special."""
+    """Override `component()` to build the coupling, and `pairs` if x0 or x1 must be special.
+
+    A coupling with `symmetry` is also checked on `symmetric_pairs`: override it if the symmetry is
+    none of rotations of points in R^3.
+    """
 
     interface = Coupling
 
@@ -39,6 +50,20 @@ class CouplingSuite(ComponentChecks, Suite):
         g = generator(3 + seed)
         x0 = torch.randn((n, *shape), generator=g, dtype=torch.float64)
         return x0, 2 * torch.randn((n, *shape), generator=g, dtype=torch.float64) + 1
+
+    def symmetric_pairs(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return `n` rows of noise and of data, both distributions with the coupling's symmetry.
+
+        By default four normal points in R^3 and one tetrahedron, uniformly rotated, `(n, 4, 3)`
+        float64.
+        """
+        g = generator(17)
+        x0 = torch.randn((n, 4, 3), generator=g, dtype=torch.float64)
+        corners = torch.tensor([[0.0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 0, 1]], dtype=torch.float64)
+        turns = torch.linalg.qr(torch.randn((n, 3, 3), generator=g, dtype=torch.float64))
+        # the signs make Q uniform over orthogonal matrices, and the determinant over rotations
+        turn = turns.Q * turns.R.diagonal(dim1=1, dim2=2).sign()[:, None]
+        return x0, corners @ (turn * torch.linalg.det(turn)[:, None, None]).mT
 
     def pair(
         self, x0: Tensor, x1: Tensor, condition: Condition | None = None, seed: int = 0
@@ -81,6 +106,32 @@ class CouplingSuite(ComponentChecks, Suite):
                     "a coupling permutes rows and does not draw with replacement, or leaves "
                     f"'{name}' out of its `marginals`",
                 )
+
+    def test_a_symmetry_keeps_the_order_of_rows(self) -> None:
+        """With `symmetry`, x1 is returned as it was given, row by row."""
+        x0, x1 = self._symmetric_rows(BATCH)
+        require_equal(self.pair(x0, x1).x1, x1, "x1 of a coupling with `symmetry`")
+
+    def test_a_symmetry_keeps_the_distribution_of_noise(self) -> None:
+        """With `symmetry`, the moved rows of x0 have the first and second moments of the noise, on
+        data whose distribution has that symmetry."""
+        x0, x1 = self._symmetric_rows(MOVED)
+        before, after = (_moments(x.flatten(1)) for x in (x0, self.pair(x0, x1).x0))
+        change = after - before
+        mean, error = change.mean(0), change.std(0) / math.sqrt(len(change))
+        # rounding moves a row that its symmetry leaves as it is
+        worst = ((mean.abs() - 1e-9).clamp_min(0) / (error + 1e-12)).max()
+        require(
+            bool(worst <= DEVIATIONS),
+            f"a moment of the moved x0 is {float(worst):.3g} standard errors from that of the "
+            "noise: move rows of x0 only by transformations under which the distributions of noise "
+            "and data do not change, or leave `symmetry` False",
+        )
+
+    def _symmetric_rows(self, n: int) -> tuple[Tensor, Tensor]:
+        if not self.component().symmetry:
+            skip(f"{type(self.component()).__name__} declares no symmetry")
+        return self.symmetric_pairs(n * max(1, self.component().pool))
 
     def test_pairs_cost_no_more_than_independent_ones(self) -> None:
         """Where `cost` is declared, it is `(batch,)`, and its mean over the pairs is at most that
@@ -161,6 +212,11 @@ class CouplingSuite(ComponentChecks, Suite):
             paired_place,
             "the condition that x0 was drawn from, compared with the one it is paired with",
         )
+
+
+def _moments(x: Tensor) -> Tensor:
+    """Return the values of each row, their squares and the products of neighbours."""
+    return torch.cat([x, x.square(), x[:, 1:] * x[:, :-1]], 1)
 
 
 def _batch(suite: CouplingSuite, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, Tensor]:

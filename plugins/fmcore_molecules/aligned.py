@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fmcore import ComponentError, Condition, Coupling, Dataset, Pairing, Path, Product, Space
-from fmcore_molecules.peptides import PARTS, product_of
+from fmcore_molecules.fragment_space import PARTS, product_of
 
 __all__ = ["Aligned", "best_rotation"]
 

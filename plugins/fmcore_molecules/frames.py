@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, final
 
 import torch
@@ -10,9 +13,19 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fmcore import ComponentError, Condition, Product, Space, Tokens, VectorField
+from fmcore import (
+    ComponentError,
+    Condition,
+    ConditionSpec,
+    Product,
+    Space,
+    Tokens,
+    VectorField,
+)
+from fmcore_molecules.fragment_space import PARTS, SCALE
 from fmcore_molecules.links import LINK_FEATURES, link_features
-from fmcore_molecules.peptides import PARTS, SCALE
+from fmcore_molecules.pdb import RESIDUES
+from fmcore_molecules.receptor import ROW, Receptor
 
 __all__ = ["Frames"]
 
@@ -27,6 +40,9 @@ FARTHEST = 5.0
 NEAREST = 32
 """Distances along the chain that a pair distinguishes."""
 
+NO_ENTRIES: Mapping[str, ConditionSpec] = MappingProxyType({})
+"""No entries: the default where the framework gives none."""
+
 
 @final
 class Frames(VectorField):
@@ -40,6 +56,9 @@ class Frames(VectorField):
 
     With `links` a residue also reads how far its bonds to its neighbours are from ideal ones and
     from its torsions, divided by the noise that is left: this ties positions, frames and torsions.
+
+    With `conditions: [receptor]` each block attends to the residues of a receptor too, seen in the
+    same way.  Nothing changes when fragment and receptor turn together.
     """
 
     def __init__(
@@ -52,6 +71,8 @@ class Frames(VectorField):
         pair_width: Annotated[int, Gt(0)] = 32,
         links: bool = False,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        conditions: tuple[str, ...] = (),
+        entries: Mapping[str, ConditionSpec] = NO_ENTRIES,
         space: Space | None = None,
         output_shape: tuple[int, ...] | None = None,
     ) -> None:
@@ -76,6 +97,7 @@ class Frames(VectorField):
                 "residues: use objective 'product' with 'flow_matching' for the first three and "
                 "'cross_entropy' for residues"
             )
+        self.read_entries = _receptor_alone(conditions, entries)
         self.position = nn.Parameter(torch.randn(length, width) / math.sqrt(width))
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         own = 3 + 12 + tokens.states + (LINK_FEATURES if links else 0)
@@ -89,6 +111,13 @@ class Frames(VectorField):
         self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 3 + 3 + 3 + tokens.classes)
+        # last, so that the weights without a receptor are drawn as before
+        if self.read_entries:
+            self.pocket = _Pocket(width, pair_width, heads, depth)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return super().reads | self.read_entries
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         parts = self.space.split(x)
@@ -99,8 +128,17 @@ class Frames(VectorField):
             link = link_features(frames, places, parts["torsion"], t, SCALE)
             own = torch.cat([own, link], -1)
         h = self.own(own) + self.position + self._time(t, x.dtype)[:, None]
-        for gather, bias, block in zip(self.gather, self.bias, self.blocks, strict=True):
-            h = block(h + gather(pairs).mean(2), bias(pairs).movedim(-1, 1))
+        seen = self._receptor(frames, places, condition)
+        for i, (gather, bias, block) in enumerate(
+            zip(self.gather, self.bias, self.blocks, strict=True)
+        ):
+            h = h + gather(pairs).mean(2)
+            weights, keys = bias(pairs), None
+            if seen is not None:
+                added, others = self.pocket.layer(i, seen)
+                h, keys = h + added, seen.residues
+                weights = torch.cat([weights, others], 2)
+            h = block(h, weights.movedim(-1, 1), keys)
         heads = self.head(self.norm(h))
         place, turn, torsion, residue = heads.split([3, 3, 3, self.classes_of_residues], -1)
         outputs = {
@@ -129,22 +167,114 @@ class Frames(VectorField):
 
     def _pairs(self, frames: Tensor, places: Tensor) -> Tensor:
         """Return the features of residue j seen from residue i, `(batch, n, n, features)`."""
-        apart = places[:, None] - places[:, :, None]
-        seen = torch.einsum("bikj,bilk->bilj", frames, apart)
-        # the square first: the gradient of a length is NaN at 0, on the diagonal
-        distance = (apart.square().sum(-1, keepdim=True) + 1e-6).sqrt()
-        centres = torch.linspace(0, FARTHEST, DISTANCES, dtype=places.dtype, device=places.device)
-        bumps = torch.exp(-((distance - centres) * DISTANCES / FARTHEST).square() / 2)
-        relative = torch.einsum("bikj,blkm->biljm", frames, frames).flatten(3)
+        seen = _seen(frames, places, frames, places)
         index = torch.arange(places.shape[1], device=places.device)
         chain = (index[None] - index[:, None]).clamp(-NEAREST, NEAREST) + NEAREST
         near = F.one_hot(chain, 2 * NEAREST + 1).to(places.dtype).expand(len(places), -1, -1, -1)
-        return torch.cat([seen, relative, bumps, near], -1)
+        return torch.cat([*seen, near], -1)
+
+    def _receptor(
+        self, frames: Tensor, places: Tensor, condition: Condition | None
+    ) -> _SeenReceptor | None:
+        """Return the receptor as the residues see it; None without one."""
+        given = (condition or {}).get("receptor") if self.read_entries else None
+        if given is None:
+            return None
+        receptor = Receptor.of(given.to(places.dtype))
+        pairs = torch.cat(_seen(frames, places, receptor.frame, receptor.position), -1)
+        found: _SeenReceptor = self.pocket(receptor, pairs)
+        return found
+
+
+def _receptor_alone(
+    conditions: tuple[str, ...], entries: Mapping[str, ConditionSpec]
+) -> frozenset[str]:
+    """Return the entries that `conditions` names; ComponentError unless it is the receptor."""
+    for name in conditions:
+        if name != "receptor":
+            raise ComponentError(
+                f"model 'frames' reads the condition 'receptor', and `conditions` names '{name}'"
+            )
+        if name not in entries:
+            raise ComponentError(
+                "model 'frames': the data give no condition 'receptor': set data.receptor, the "
+                "number of its residues"
+            )
+        if len(entries[name].shape) != 2 or entries[name].shape[1] != ROW:
+            raise ComponentError(
+                f"model 'frames' reads a receptor of shape (residues, {ROW}), and the data give "
+                f"{entries[name].shape}"
+            )
+    return frozenset(conditions)
+
+
+def _seen(
+    frames: Tensor, places: Tensor, other_frames: Tensor, other_places: Tensor
+) -> list[Tensor]:
+    """Return direction, rotation and distance of each other residue, `(batch, n, others, ...)`, in
+    the frame of each residue.
+    """
+    apart = other_places[:, None] - places[:, :, None]
+    seen = torch.einsum("bikj,bilk->bilj", frames, apart)
+    # the square first: the gradient of a length is NaN at 0, on the diagonal
+    distance = (apart.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+    centres = torch.linspace(0, FARTHEST, DISTANCES, dtype=places.dtype, device=places.device)
+    bumps = torch.exp(-((distance - centres) * DISTANCES / FARTHEST).square() / 2)
+    relative = torch.einsum("bikj,blkm->biljm", frames, other_frames).flatten(3)
+    return [seen, relative, bumps]
+
+
+@final
+@dataclass(frozen=True)
+class _SeenReceptor:
+    """Channels of the receptor's residues, `(batch, m, width)`, of their pairs with residues of the
+    fragment, `(batch, n, m, pair_width)`, and which exist, `(batch, 1, m, 1)`.
+    """
+
+    residues: Tensor
+    pairs: Tensor
+    exists: Tensor
+
+
+@final
+class _Pocket(nn.Module):
+    """The layers that read a receptor."""
+
+    def __init__(self, width: int, pair_width: int, heads: int, depth: int) -> None:
+        super().__init__()
+        self.own = nn.Sequential(
+            nn.Linear(len(RESIDUES) + 3, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.pair = nn.Sequential(
+            nn.Linear(3 + 9 + DISTANCES, pair_width),
+            nn.SiLU(),
+            nn.Linear(pair_width, pair_width),
+            nn.SiLU(),
+        )
+        self.gather = nn.ModuleList(nn.Linear(pair_width, width) for _ in range(depth))
+        self.bias = nn.ModuleList(nn.Linear(pair_width, heads) for _ in range(depth))
+
+    def forward(self, receptor: Receptor, pairs: Tensor) -> _SeenReceptor:
+        # the place in its own frame does not change when all turn
+        place = (receptor.frame.mT @ receptor.position.unsqueeze(-1)).squeeze(-1)
+        residues = self.own(torch.cat([receptor.letters(), place], -1))
+        return _SeenReceptor(residues, self.pair(pairs), receptor.exists[:, None, :, None])
+
+    def layer(self, i: int, seen: _SeenReceptor) -> tuple[Tensor, Tensor]:
+        """Return what block `i` adds to the residues, `(batch, n, width)`, and the bias of
+        its attention to the receptor's, `(batch, n, m, heads)`.
+        """
+        count = seen.exists.sum(2).clamp_min(1)
+        added = self.gather[i](seen.pairs).masked_fill(~seen.exists, 0).sum(2) / count
+        bias: Tensor = self.bias[i](seen.pairs).masked_fill(~seen.exists, -math.inf)
+        return added, bias
 
 
 @final
 class _Block(nn.Module):
-    """Self-attention with a bias of its logits, and two layers, each added to its input."""
+    """Attention to the residues and to `others`, `(batch, m, width)`, with a bias of its logits,
+    and two layers, each added to its input.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -156,12 +286,14 @@ class _Block(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
         )
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, others: Tensor | None = None) -> Tensor:
         n, width = x.shape[1:]
+        read = x if others is None else torch.cat([x, others], 1)
         q, k, v = (
-            part.view(-1, n, self.heads, width // self.heads).transpose(1, 2)
-            for part in self.qkv(self.before(x)).chunk(3, -1)
+            part.unflatten(-1, (self.heads, width // self.heads)).transpose(1, 2)
+            for part in self.qkv(self.before(read)).chunk(3, -1)
         )
+        q = q[:, :, :n]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.layers(self.after(x))  # type: ignore[no-any-return]

@@ -22,7 +22,16 @@ from torch import Tensor
 
 from fmcore import DataError
 
-__all__ = ["ATOMS", "RESIDUES", "Segment", "digest", "is_held_out", "read_segments"]
+__all__ = [
+    "ATOMS",
+    "RESIDUES",
+    "Segment",
+    "digest",
+    "is_held_out",
+    "read_file",
+    "read_segments",
+    "unknown_residues",
+]
 
 RESIDUES = (
     "ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE",
@@ -54,13 +63,21 @@ LARGEST = 64_000_000
 @dataclass(frozen=True)
 class Segment:
     """A part of a chain without gaps: `atoms` are the positions of N, CA and C in Å, `(n, 3, 3)`
-    float32, `residues` the amino acids, `(n,)` int64 indices of RESIDUES.  `chain` names the file
-    and the chain.
+    float32, `residues` the amino acids, `(n,)` int64 indices of RESIDUES.  `chain` names the file,
+    by its path in the folder, and the chain: FILE:LETTER.
     """
 
     chain: str
     atoms: Tensor
     residues: Tensor
+
+    @property
+    def file(self) -> str:
+        return self.chain.rpartition(":")[0]
+
+    @property
+    def letter(self) -> str:
+        return self.chain.rpartition(":")[2]
 
 
 @lru_cache(maxsize=4)
@@ -77,6 +94,35 @@ def read_segments(root: Path | None) -> tuple[Segment, ...]:
     if not segments:
         raise DataError(f"{place} holds no protein chain: {ADVICE}")
     return tuple(segments)
+
+
+def read_file(file: Path) -> tuple[Segment, ...]:
+    """Return the segments of one PDB file.
+
+    Raises DataError for a file that cannot be read and for one without a whole residue.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    text = _text(content, str(file))
+    segments = tuple(_segments_of(file.name, text))
+    if not segments:
+        raise DataError(
+            f"{file} holds no amino acid with the atoms N, CA and C in ATOM lines: give a PDB file "
+            "of proteins"
+        )
+    return segments
+
+
+def unknown_residues(file: Path) -> list[str]:
+    """Return the residues of `file` whose names are not those of the 20 amino acids and that have a
+    CA atom in an ATOM line, as `CHAIN:NAME NUMBER`.
+    """
+    lines = _text(file.read_bytes(), str(file)).splitlines()
+    atoms = [line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"]
+    unknown = [line for line in atoms if line[17:20] not in RESIDUES]
+    return [f"{line[21].strip()}:{line[17:20].strip()} {line[22:27].strip()}" for line in unknown]
 
 
 def is_held_out(chain: str, share: float) -> bool:
@@ -109,7 +155,7 @@ def _files(place: Path) -> Iterator[tuple[str, str]]:
         found = sorted(f for f in place.rglob("*") if f.name.endswith(SUFFIXES) and f.is_file())
         for file in found:
             if file.name not in BROKEN:
-                yield file.name, _text(file.read_bytes(), str(file))
+                yield file.relative_to(place).as_posix(), _text(file.read_bytes(), str(file))
         return
     if not place.exists():
         raise DataError(f"{place} does not exist: {ADVICE}")

@@ -22,8 +22,8 @@ from fmcore import (
     RowMetric,
     RowValues,
 )
+from fmcore_molecules.fragment_space import PARTS, SCALE
 from fmcore_molecules.geometry import atoms_of_frames, torsions_of
-from fmcore_molecules.peptides import PARTS, SCALE
 from fmcore_molecules.ramachandran import histogram, jensen_shannon
 
 __all__ = ["Structure"]
@@ -68,7 +68,8 @@ class Structure(RowMetric):
                 f"{evaluation.data.shape}"
             )
         found = {"x": batch.x.float().cpu()}
-        if "frozen_values" in batch.condition:
+        frozen = batch.condition.get("frozen")
+        if frozen is not None and not bool(_space(evaluation.data).split(frozen)["residue"].any()):
             found["given"] = batch.condition["frozen_values"].float().cpu()
         return found
 

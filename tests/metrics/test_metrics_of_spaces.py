@@ -13,8 +13,8 @@ from torch import nn
 from fmcore import Dataset, Evaluation, Field, Rows, Tokens, VectorField, create
 from fmcore.registry import registry
 from fmcore.testing import MetricSuite, run_suite
+from fmcore_molecules.fragment_space import SCALE, product_of
 from fmcore_molecules.geometry import atoms_of_torsions, frames_of
-from fmcore_molecules.peptides import SCALE, product_of
 
 
 @dataclass(frozen=True)

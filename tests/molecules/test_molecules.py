@@ -13,6 +13,7 @@ import torch
 from fmcore import DataError, Evaluation, MetricBatch, Rows, create
 from fmcore.testing import CouplingSuite, DatasetSuite
 from fmcore_molecules.aligned import Aligned, best_rotation
+from fmcore_molecules.fragment_space import product_of
 from fmcore_molecules.frames import Frames
 from fmcore_molecules.geometry import (
     atoms_of_frames,
@@ -24,7 +25,7 @@ from fmcore_molecules.geometry import (
 from fmcore_molecules.links import LINK_FEATURES, link_features
 from fmcore_molecules.pdb import read_segments
 from fmcore_molecules.pdb_files import pdb_text
-from fmcore_molecules.peptides import Peptides, product_of
+from fmcore_molecules.peptides import Peptides
 from fmcore_molecules.ramachandran import histogram, jensen_shannon
 from fmcore_molecules.torsions import Torsions
 
@@ -35,7 +36,7 @@ def chains(folder: Path, count: int = 24, length: int = 14) -> Path:
         rows = Rows(i, "chain", 0, range(1))
         angles = torch.tensor([-1.05, -0.8, math.pi]) + 0.2 * rows.normal((length, 3))[0]
         letters = rows.integers(20, (length,))[0]
-        text = pdb_text(atoms_of_torsions(angles), letters)
+        text = pdb_text((atoms_of_torsions(angles), letters))
         (folder / f"chain{i:02d}.pdb").write_text(text)
     return folder
 
@@ -75,6 +76,12 @@ class TestAligned(CouplingSuite):
     def pairs(self, n, shape, seed=0):
         return points(n, f"noise {seed}"), points(n, f"data {seed}")
 
+    def symmetric_pairs(self, n):
+        # one fragment, uniformly rotated
+        turns = SPACE.parts["frame"].uniform(Rows(0, "turn", 0, range(n)), (3, 3), torch.float64)
+        one = points(1, "data").expand(n, -1)
+        return points(n, "noise"), turned(one, turns[:, None])
+
 
 class TestPeptides(DatasetSuite):
     @pytest.fixture(autouse=True)
@@ -112,7 +119,7 @@ def test_a_written_pdb_file_is_read_again(tmp_path):
     (file,) = chains(tmp_path, count=1).glob("*.pdb")
     (segment,) = read_segments(tmp_path)
     assert len(segment.residues) == 14
-    assert pdb_text(segment.atoms, segment.residues) == file.read_text()
+    assert pdb_text((segment.atoms, segment.residues)) == file.read_text()
 
 
 def test_a_chain_is_cut_where_residues_are_missing(tmp_path):
@@ -244,7 +251,9 @@ def test_portraits_are_pdb_files_a_plot_and_a_picture(folder):
 
 def turned(x, turn):
     parts = SPACE.split(x)
-    moved = {"position": parts["position"] @ turn.mT, "frame": turn @ parts["frame"]}
+    # one rotation for each row, or one for all
+    whole = turn.squeeze(1) if turn.ndim == 4 else turn
+    moved = {"position": parts["position"] @ whole.mT, "frame": turn @ parts["frame"]}
     return SPACE.join({**parts, **moved})
 
 

@@ -173,6 +173,56 @@ class PartsConditions(Right):
         pass
 
 
+@dataclass(frozen=True)
+class Turns(Coupling):
+    """Turns each row of noise, points in R^3, towards its row of data.  Others it leaves alone."""
+
+    symmetry = True
+
+    def check(self, path, data=None):
+        if path.noise().conditional:
+            raise ComponentError("would part x0 from its condition")
+
+    def pair(self, x0, x1, generator, condition=None):
+        return Pairing(self.moved(x0, x1) if x0.shape[-1] == 3 else x0, x1, condition)
+
+    def moved(self, x0, x1):
+        u, _, vt = torch.linalg.svd(x1.mT @ x0)
+        return x0 @ (u @ vt).mT
+
+
+@dataclass(frozen=True)
+class TurnsToOneDirection(Turns):
+    """Turns the first point of each row to the first axis: the density of the noise is the same at
+    every moved row, and its distribution is not."""
+
+    def moved(self, x0, x1):
+        length = x0[:, :1].norm(dim=-1, keepdim=True)
+        axis = torch.eye(3, dtype=x0.dtype)[:1]
+        # the reflection that swaps the direction of the point and the axis
+        normal = x0[:, :1] / length - axis
+        normal = normal / normal.norm(dim=-1, keepdim=True)
+        return x0 - 2 * (x0 @ normal.mT) * normal
+
+
+@dataclass(frozen=True)
+class MovesHalfway(Turns):
+    """Moves noise towards its data, which is no symmetry of the noise."""
+
+    def moved(self, x0, x1):
+        return (x0 + x1) / 2
+
+
+@dataclass(frozen=True)
+class TurnsAndShuffles(Turns):
+    """Pairs rows of other places too."""
+
+    def pair(self, x0, x1, generator, condition=None):
+        order = torch.randperm(len(x1), generator=generator)
+        moved = condition and {k: v[order] for k, v in condition.items()}
+        return super().pair(x0[order], x1[order], generator, moved)
+
+
 WRONG = {
     Unfrozen: {"is_a_frozen_dataclass_of_its_interface", "round_trip_through_a_recipe"},
     Swallows: {"options_are_closed_and_typed", "round_trip_through_a_recipe"},
@@ -188,6 +238,9 @@ WRONG = {
     DropsTheDtype: {"dtypes_are_kept"},
     GlobalGenerator: {"randomness_comes_from_the_generator_alone"},
     Pretends: {"independent_coupling_ignores_the_values"},
+    TurnsToOneDirection: {"a_symmetry_keeps_the_distribution_of_noise"},
+    MovesHalfway: {"a_symmetry_keeps_the_distribution_of_noise"},
+    TurnsAndShuffles: {"a_symmetry_keeps_the_order_of_rows"},
     PartsConditions: {"conditional_noise_keeps_its_condition_or_is_refused"},
 }
 
@@ -204,7 +257,7 @@ def failures(cls):
     return {r.name.removeprefix("test_"): r.message for r in results(cls) if not r.passed}
 
 
-@pytest.mark.parametrize("cls", [Right, Blind, Unbalanced])
+@pytest.mark.parametrize("cls", [Right, Blind, Unbalanced, Turns])
 def test_a_right_coupling_passes_every_check(cls):
     assert failures(cls) == {}
 
