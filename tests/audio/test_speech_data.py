@@ -12,7 +12,7 @@ from fmcore.testing import DatasetSuite
 from fmcore_audio.asterisk import SOUNDS, TEXTS, Asterisk
 from fmcore_audio.sounds import read_sound, sound_length
 from fmcore_audio.speech import Speech, is_held_out
-from fmcore_audio.spoken_digits import DIGITS, SpokenDigits, digit_strings
+from fmcore_audio.spoken_digits import DIGITS, SpokenDigits, digit_strings, phoneme_starts
 from fmcore_audio.text import Symbols, sentences
 
 from .conftest import tone, write_8_bit, write_wav
@@ -199,3 +199,17 @@ def test_blanks_are_between_all_symbols():
 
 def test_sentences_end_at_marks_before_a_space():
     assert sentences("One. Two? 3.5 is; four!") == ["One.", "Two?", "3.5 is;", "four!"]
+
+
+@needs_espeak
+def test_the_phonemes_of_a_text_begin_in_order_within_its_sound():
+    data = SpokenDigits(count=2, held_out=1)
+    texts = digit_strings(3, 0)
+    waves = [clip.wave(data.rate) for clip in data.clips()]
+    for text, phonemes, wave in zip(texts, phoneme_starts(texts, data.rate), waves, strict=False):
+        starts = [at for _, at in phonemes]
+        assert starts == sorted(set(starts))
+        assert starts[0] == 0
+        assert starts[-1] < len(wave)
+        # a vowel, which espeak-ng marks as stressed, in each digit
+        assert sum("'" in name for name, _ in phonemes) == len(text.split())
