@@ -6,10 +6,10 @@ import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, Self, final
 
 import torch
 from annotated_types import Gt
@@ -215,6 +215,8 @@ class SpeechData(MelOptions, Dataset):
             return super().encode(given)
         texts = [text] if isinstance(text, str) else text
         parts = [self._spoken(part) for whole in texts for part in sentences(whole) or [""]]
+        for part in parts:
+            self._require_known(part)
         rows = [self._padded(part) for part in parts]
         found = {"text": torch.stack(rows), "mask": torch.ones(len(rows), 1, self.shape[-1])}
         found |= self._letters(parts)
@@ -225,10 +227,39 @@ class SpeechData(MelOptions, Dataset):
             found["pace"] = torch.full((len(rows),), float(pace))
         return found
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The symbols of the texts of this split, sorted, and the number of clips left out."""
+        clips, left_out = self._usable
+        symbols = {symbol for clip in clips for symbol in self.alphabet.symbols(clip.text)}
+        return {"symbols": sorted(symbols), "left_out": left_out}
+
+    def recalled(self, facts: Mapping[str, Any]) -> Self:
+        """Return the data, whose `encode` refuses symbols that no text of the train split has."""
+        if "symbols" not in facts:
+            return self
+        found = replace(self)
+        found.__dict__["_trained"] = frozenset(facts["symbols"])
+        return found
+
+    @property
+    def _known(self) -> frozenset[str]:
+        """The symbols that a user's text may have."""
+        return self.__dict__.get("_trained", frozenset(self.alphabet.names))
+
+    def _require_known(self, text: str) -> None:
+        for symbol in self.alphabet.symbols(text):
+            if symbol not in self._known:
+                known = " ".join(map(repr, sorted(self._known)))
+                raise ComponentError(
+                    f"no text of the train split has the symbol {symbol!r} of '{text}'; symbols: "
+                    f"{known}"
+                )
+
     def _spoken(self, sentence: str) -> str:
-        """Return the sentence without the mark at its end, where that is no symbol."""
+        """Return the sentence without the mark at its end, where training had no such symbol."""
         end = sentence[-1:]
-        return sentence[:-1] if end in set(".!?;") - set(self.alphabet.names) else sentence
+        return sentence[:-1] if end in set(".!?;") - self._known else sentence
 
     def _padded(self, text: str) -> Tensor:
         indices = self.alphabet.indices(text)
