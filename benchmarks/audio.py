@@ -5,6 +5,7 @@
     python benchmarks/audio.py speed RUN
     python benchmarks/audio.py padding RUN
     python benchmarks/audio.py alignment
+    python benchmarks/audio.py picture RUN             draws docs/pictures/speech.png
 
 Writes a part of benchmarks/results/speech.json, and prints it.  The samples have the texts of the
 test split.  Bandwidth extension and vocoders: benchmarks/audio_sr.py.
@@ -13,6 +14,7 @@ test split.  Bandwidth extension and vocoders: benchmarks/audio_sr.py.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import time
 from pathlib import Path as FilePath
@@ -32,6 +34,7 @@ from fmcore_audio.spoken_digits import DIGITS, SpokenDigits, digit_strings, phon
 from fmcore_audio.word_error import WordError
 
 RESULTS = FilePath(__file__).parent / "results" / "speech.json"
+PICTURE = FilePath(__file__).parents[1] / "docs" / "pictures" / "speech.png"
 
 STEPS = (1, 2, 4, 10)
 REPEATS = 3
@@ -40,13 +43,17 @@ Condition = dict[str, Tensor]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["speech", "one_step", "speed", "padding", "alignment"])
+    parts = ["speech", "one_step", "speed", "padding", "alignment", "picture"]
+    parser.add_argument("part", choices=parts)
     parser.add_argument("runs", type=FilePath, nargs="*")
     parser.add_argument("--count", type=int, default=40)
     chosen = parser.parse_args()
     runs = [fmcore.open_run(folder) for folder in chosen.runs]
     if not runs and chosen.part != "alignment":
         parser.error(f"part {chosen.part} measures a run: name its folder")
+    if chosen.part == "picture":
+        picture(runs[0])
+        return
     found: dict[str, Any] = {
         "speech": lambda: speech(runs, chosen.count),
         "one_step": lambda: one_step(runs, chosen.count),
@@ -184,9 +191,10 @@ def one_step(runs: list[Run], count: int) -> dict[str, Any]:
 
 
 def speed(run: Run, count: int) -> dict[str, Any]:
-    """Return seconds of computing for a second of sound, one text at a time: the shortest of
+    """Return CPU seconds for a second of sound, one text at a time on one thread: the least of
     several repeats of the field alone, and of text encoder, field and decoder.
     """
+    torch.set_num_threads(1)  # the CPU time of several threads would not be their wall time
     test: Any = run.components.data.with_split("test")
     codec = run.components.codec
     assert codec is not None
@@ -215,14 +223,14 @@ def speed(run: Run, count: int) -> dict[str, Any]:
 def spoken(
     field: Field, codec: Any, noise: Tensor, given: Condition, steps: int
 ) -> tuple[float, float, int, float]:
-    """Speak one text: seconds of the field, of all, samples of the sound, and evaluations."""
-    begun = time.perf_counter()
+    """Speak one text: CPU seconds of the field, of all, samples of the sound, and evaluations."""
+    begun = time.process_time()
     said = dict(field.prepare(given) or {})
-    start = time.perf_counter()
+    start = time.process_time()
     solution = solved(field, noise * said["mask"], said, steps)
-    alone = time.perf_counter() - start
+    alone = time.process_time() - start
     decoded = codec.decode(solution.x, said)
-    whole = time.perf_counter() - begun
+    whole = time.process_time() - begun
     return alone, whole, int(decoded.lengths[0]), float(solution.stats.nfe[0])
 
 
@@ -291,6 +299,55 @@ def phoneme_means(data: SpokenDigits, starts: list[list[tuple[str, float]]]) -> 
         for (name, _), begin, end in zip(phonemes, cuts, cuts[1:], strict=False):
             frames.setdefault(name, []).append(mel[:, begin:end])
     return {name: torch.cat(parts, 1).mean(1) for name, parts in frames.items()}
+
+
+def picture(run: Run) -> None:
+    """Draw two texts: recording, sample and mean spectrogram at the recording's durations, and the
+    alignment of the recording.
+    """
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    texts = Texts(run, 2)
+    timed = texts.timed()
+    ten = solved(texts.field, texts.true_noise, timed, 10).x
+    rows = {"recording": texts.x1, "10 steps": ten, "mean": timed["mu"]}
+    figure = Figure(figsize=(9, 7.4), layout="constrained")
+    axes = figure.subplots(4, texts.count, squeeze=False, height_ratios=[1, 1, 1, 1.8])
+    aligned = alignments(texts)
+    for column, text in enumerate(texts.data.texts(texts.given)):
+        frames = int(texts.given["mask"][column].sum())
+        seconds = frames * texts.data.hop / texts.data.rate
+        for row, (name, x) in enumerate(rows.items()):
+            axis = axes[row, column]
+            axis.imshow(x[column, :, :frames], origin="lower", aspect="auto", cmap="magma",
+                        vmin=-2, vmax=2.5, extent=(0, seconds, 0, texts.data.mels))  # fmt: skip
+            axis.set_xticks([])
+            axis.set_title(text if row == 0 else "", fontsize=9)
+            axis.set_ylabel(f"{name}\nmel band" if column == 0 else "", fontsize=8)
+        axis = axes[3, column]
+        axis.imshow(aligned[column, : len(text), :frames], aspect="auto", cmap="Greys",
+                    interpolation="nearest", extent=(0, seconds, len(text), 0))  # fmt: skip
+        axis.set_yticks([i + 0.5 for i in range(len(text))], list(text.replace(" ", "_")))
+        axis.tick_params(labelsize=6)
+        axis.set_ylabel("alignment\nsymbol" if column == 0 else "", fontsize=8)
+        axis.set_xlabel("seconds", fontsize=8)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=80)
+    # a palette of 64 colours takes a third of the space
+    Image.open(drawn).convert("RGB").quantize(64).save(PICTURE, optimize=True)
+
+
+def alignments(texts: Texts) -> Tensor:
+    """Return the best alignments of the recordings, `(batch, symbols, frames)`."""
+    model: Any = texts.field.model
+    text = texts.given["text"]
+    symbols = (text > 0)[:, None].float()
+    with torch.no_grad():
+        mu, _ = model.encode(text, symbols)
+    mask = texts.given["mask"]
+    scores = log_likelihoods(mu, texts.x1 * mask)
+    return best_alignment(scores, symbols.sum((1, 2)), mask.sum((1, 2)))
 
 
 def solved(

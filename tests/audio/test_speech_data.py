@@ -105,7 +105,7 @@ def test_a_table_in_another_encoding_is_refused_and_a_mark_before_it_is_skipped(
     (tmp_path / "metadata.csv").write_bytes("b|seven\n".encode("utf-8-sig"))
     assert Speech(root=tmp_path, split=split, **SMALL).length == 1
     (tmp_path / "metadata.csv").write_bytes("b|na\u00efve\n".encode("latin-1"))
-    with pytest.raises(DataError, match="is not UTF-8 text .*: save it as UTF-8"):
+    with pytest.raises(DataError, match=r"is not UTF-8 text .*: save it as UTF-8"):
         print(Speech(root=tmp_path, **SMALL).length)
 
 
