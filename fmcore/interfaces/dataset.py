@@ -179,6 +179,21 @@ class Dataset(ABC):
         """The name of a known dataset with this content, in one line; empty if there is none."""
         return ""
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What run.json records of this split besides its length and shape, as JSON values, such as
+        the symbols of its texts; {} by default.
+        """
+        return {}
+
+    def recalled(self, facts: Mapping[str, Any]) -> Self:
+        """Return the data of a run that recorded `facts` of its train split, for `encode` to refuse
+        what training did not have.
+
+        `facts` is {} of a run that recorded none.  By default the data unchanged.
+        """
+        return self
+
     @classmethod
     def recognizes(cls, place: Path) -> bool:
         """Whether the file or folder `place` can be read with `root=place` as the only option.

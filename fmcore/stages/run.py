@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -352,6 +352,8 @@ def _opened(
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
+    data = components.data.recalled(folder.facts().get("data", {}))
+    components = replace(components, data=data)
     components.check(measures=section != "sample")  # other samples may be drawn without a truth
     check_runs(components, training=False)
     accelerator = accelerator_for(components, device)

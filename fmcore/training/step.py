@@ -83,7 +83,7 @@ class Step(nn.Module):
             if batch.condition is not None and "mask" in batch.condition:
                 # elements that do not exist are 0 at every time
                 batch = replace(batch, x0=batch.x0 * batch.condition["mask"])
-            net = _BoundNet(self, batch.condition, prepared.condition)
+            net = _BoundNet(self, batch.condition, prepared.condition, (condition, x1))
             losses = {**self.objective.losses(net, self.path, batch), **prepared.losses}
             if tuple(losses) != self.loss_names:
                 raise ComponentError(
@@ -110,11 +110,15 @@ class Step(nn.Module):
 @final
 @dataclass(frozen=True)
 class _BoundNet:
-    """The network with one batch's condition (see `Net`)."""
+    """The network with one batch's condition (see `Net`).
+
+    `whole` is the condition and x1 as they were before the network cut the batch.
+    """
 
     step: Step
     raw: Condition | None
     prepared: Condition | None
+    whole: tuple[Condition | None, Tensor]
     weights: Mapping[str, Tensor] | None = None  # other weights than the network's own
 
     def __call__(self, x: Tensor, t: Tensor, *, until: Tensor | None = None) -> Tensor:
@@ -152,9 +156,11 @@ class _BoundNet:
 
     def without(self, *names: str) -> Net:
         raw = without(self.raw, names)
+        whole = (without(self.whole[0], names), self.whole[1])
         with self.step.autocast(next(self.step.model.parameters()).device):
-            prepared = self.step.model.prepare(raw)
-        return replace(self, raw=raw, prepared=prepared.condition)
+            # with x1 and before the cut, as in the step: its places must be those of the batch
+            prepared = self.step.model.prepare(*whole)
+        return replace(self, raw=raw, prepared=prepared.condition, whole=whole)
 
     def averaged(self) -> Net:
         if self.step.average is None:
@@ -198,7 +204,7 @@ class _BoundNet:
             return self.raw
         call: Any = _Prepare(model)
         named = {f"model.{name}": tensor for name, tensor in (self.weights or {}).items()}
-        condition: Condition | None = torch.func.functional_call(call, named, (self.raw,))
+        condition: Condition | None = torch.func.functional_call(call, named, self.whole)
         return condition
 
     @contextmanager
@@ -283,8 +289,8 @@ class _Prepare(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, raw: Condition | None) -> Condition | None:
-        return self.model.prepare(raw).condition
+    def forward(self, raw: Condition | None, x1: Tensor) -> Condition | None:
+        return self.model.prepare(raw, x1).condition
 
 
 def loss_names(objective: Objective, model: VectorField) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fmcore import ComponentError, ConditionSpec
-from fmcore_audio.spoken_field import SpokenField
-from fmcore_audio.text_encoder import ChannelNorm, DurationNet, TextEncoder, sinusoids
+from fmcore_audio.spoken_field import SpokenField, time_layers
+from fmcore_audio.text_encoder import ChannelNorm, DurationNet, TextEncoder
 
 __all__ = ["Matcha", "masked_group_norm", "rotated"]
 
@@ -28,7 +28,9 @@ class Matcha(SpokenField):
     of `heads` heads with rotary positions.  Frames: a U-Net of `width` channels at two resolutions,
     of residual blocks with group normalisation and transformer blocks.  Unlike in the released
     code, statistics and attention see existing frames alone, so padding does not matter.
-    `segment` frames of each clip are used in training; null uses all.
+    `segment` frames of each clip are used in training; null uses all.  `time_scale` is the highest
+    frequency of the time embedding, in radians from noise to data: the paper has 1000, flow maps
+    (`span`, set by the framework) need about 3.
     """
 
     def __init__(
@@ -43,8 +45,11 @@ class Matcha(SpokenField):
         width: Annotated[int, Gt(0)] = 256,
         middle: Annotated[int, Gt(0)] = 2,
         segment: Annotated[int, Gt(0)] | None = None,
+        span: bool = False,
+        time_scale: Annotated[float, Gt(0)] = 1000.0,
     ) -> None:
         super().__init__("matcha", shape, entries, segment)
+        self.features, self.time_scale, self.span = width, time_scale, span
         if text_width % (2 * heads) or width % GROUPS or width % (2 * heads):
             raise ComponentError(
                 f"model 'matcha': text_width ({text_width}) and width ({width}) must be multiples "
@@ -58,10 +63,7 @@ class Matcha(SpokenField):
         )
         self.means = nn.Conv1d(text_width, self.mels, 1)
         self.durations = DurationNet(text_width, width)
-        self.features = width
-        self.time = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
-        )
+        self.time = time_layers(width, 4 * width, width)
         self.down = nn.ModuleList([Stage(2 * self.mels, width, heads), Stage(width, width, heads)])
         self.downsample = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.middle = nn.ModuleList(Stage(width, width, heads) for _ in range(middle))
@@ -69,6 +71,7 @@ class Matcha(SpokenField):
         self.upsample = nn.ConvTranspose1d(width, width, 4, stride=2, padding=1)
         self.last = ResBlock(width, width)
         self.outer = nn.Conv1d(width, self.mels, 1)
+        self.span_time = time_layers(width, 4 * width, width) if span else None
 
     @property
     def embedding_size(self) -> int:
@@ -80,11 +83,11 @@ class Matcha(SpokenField):
             hidden = layer(hidden, mask)
         return self.means(hidden) * mask, self.durations(hidden, mask)
 
-    def denoise(self, x: Tensor, t: Tensor, mu: Tensor, mask: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, t: Tensor, until: Tensor, mu: Tensor, mask: Tensor) -> Tensor:
         frames = x.shape[-1]
         pad = (0, frames % 2)
         x, mu, mask = (F.pad(value, pad) for value in (x, mu, mask))
-        time = self.time(sinusoids(t, self.features).to(x.dtype))
+        time = self.embedded(t, until).to(x.dtype)
         half = mask[..., ::2]
         fine = self.down[0](torch.cat([x, mu], 1), time, mask)
         coarse = self.down[1](self.downsample(fine * mask) * half, time, half)

@@ -98,7 +98,10 @@ def _reading(file: Path) -> Iterator[None]:
     except DataError:
         raise
     except (OSError, RuntimeError, ValueError) as error:  # soundfile's errors are RuntimeErrors
-        raise DataError(f"{file}: cannot be read as a sound: {error}") from error
+        reason = getattr(error, "error_string", str(error)).rstrip(".")  # without the path again
+        raise DataError(
+            f"{file}: cannot be read as a sound ({reason}): replace or remove it"
+        ) from error
 
 
 def _decoded_g722(content: bytes) -> Tensor:

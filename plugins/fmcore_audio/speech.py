@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, Self, final
 
 import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from fmcore import ComponentError, ConditionSpec, DataError, Dataset, Decoded, Portrait
+from fmcore import (
+    ComponentError,
+    ConditionSpec,
+    DataError,
+    Dataset,
+    Decoded,
+    FmcoreWarning,
+    Portrait,
+)
 from fmcore_audio.sounds import read_sound, sound_length
 from fmcore_audio.spectrogram_data import MULTIPLE, MelOptions, mel_portraits
 from fmcore_audio.text import LETTERS, FrontEnd, Symbols, sentences
@@ -37,7 +46,7 @@ HELD_OUT = 10
 class Clip:
     """A recording: its text, its length in samples, and where it is.
 
-    `source` is a file, or the waveform itself.
+    `source` is a file, or the waveform itself; `name` is what messages call the clip.
     """
 
     text: str
@@ -81,6 +90,9 @@ class SpeechData(MelOptions, Dataset):
 
     OWN: ClassVar[tuple[str, ...]] = ("text", "pace")
 
+    WARNS: ClassVar[bool] = False
+    """Whether clips that are left out are worth a warning: those of a user are."""
+
     @abstractmethod
     def clips(self) -> Sequence[Clip]:
         """Return the clips of this split, in a fixed order, however long."""
@@ -115,11 +127,24 @@ class SpeechData(MelOptions, Dataset):
         every = self.clips()
         self.alphabet.learn(clip.text for clip in every)
         kept = [clip for clip in every if self._fits(clip)]
+        if not every:
+            raise DataError(
+                f"split '{self.split}' has no clips: one text in ten, by a hash of it, is of the "
+                "test split, the others of the train split; add recordings"
+            )
         if not kept:
             raise DataError(
                 f"none of the {len(every)} clips of split '{self.split}' fits: set "
                 f"data.max_seconds (now {self.max_seconds:g}) or data.max_text (now "
                 f"{self.max_text}) higher"
+            )
+        if len(kept) < len(every) and self.WARNS:
+            warnings.warn(
+                f"{len(every) - len(kept)} of {len(every)} clips of split '{self.split}' are left "
+                "out: they are longer than data.max_seconds, their texts are longer than "
+                "data.max_text, or they have fewer frames than symbols",
+                FmcoreWarning,
+                stacklevel=2,
             )
         return kept, len(every) - len(kept)
 
@@ -127,7 +152,9 @@ class SpeechData(MelOptions, Dataset):
         try:
             symbols = len(self.alphabet.indices(clip.text))
         except ComponentError as error:
-            raise DataError(f"{clip.name or 'a clip'}: {error}; set data.symbols") from error
+            raise DataError(
+                f"{clip.name or 'a clip'}: {error}: correct the text, or set data.symbols"
+            ) from error
         frames = self.spec.frames(clip.samples)
         if self.front_end != "characters" and len(clip.text) > 2 * self.max_text:
             return False
@@ -215,6 +242,8 @@ class SpeechData(MelOptions, Dataset):
             return super().encode(given)
         texts = [text] if isinstance(text, str) else text
         parts = [self._spoken(part) for whole in texts for part in sentences(whole) or [""]]
+        for part in parts:
+            self._require_known(part)
         rows = [self._padded(part) for part in parts]
         found = {"text": torch.stack(rows), "mask": torch.ones(len(rows), 1, self.shape[-1])}
         found |= self._letters(parts)
@@ -225,10 +254,39 @@ class SpeechData(MelOptions, Dataset):
             found["pace"] = torch.full((len(rows),), float(pace))
         return found
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The symbols of the texts of this split, sorted, and the number of clips left out."""
+        clips, left_out = self._usable
+        symbols = {symbol for clip in clips for symbol in self.alphabet.symbols(clip.text)}
+        return {"symbols": sorted(symbols), "left_out": left_out}
+
+    def recalled(self, facts: Mapping[str, Any]) -> Self:
+        """Return the data, whose `encode` refuses symbols that no text of the train split has."""
+        if "symbols" not in facts:
+            return self
+        found = replace(self)
+        found.__dict__["_trained"] = frozenset(facts["symbols"])
+        return found
+
+    @property
+    def _known(self) -> frozenset[str]:
+        """The symbols that a user's text may have."""
+        return self.__dict__.get("_trained", frozenset(self.alphabet.names))
+
+    def _require_known(self, text: str) -> None:
+        for symbol in self.alphabet.symbols(text):
+            if symbol not in self._known:
+                known = " ".join(map(repr, sorted(self._known)))
+                raise ComponentError(
+                    f"no text of the train split has the symbol {symbol!r} of '{text}'; symbols: "
+                    f"{known}"
+                )
+
     def _spoken(self, sentence: str) -> str:
-        """Return the sentence without the mark at its end, where that is no symbol."""
+        """Return the sentence without the mark at its end, where training had no such symbol."""
         end = sentence[-1:]
-        return sentence[:-1] if end in set(".!?;") - set(self.alphabet.names) else sentence
+        return sentence[:-1] if end in set(".!?;") - self._known else sentence
 
     def _padded(self, text: str) -> Tensor:
         indices = self.alphabet.indices(text)
@@ -281,6 +339,8 @@ class Speech(SpeechData):
 
     root: Path = Path()
 
+    WARNS: ClassVar[bool] = True
+
     SUFFIXES: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".g722")
 
     def clips(self) -> Sequence[Clip]:
@@ -291,16 +351,19 @@ class Speech(SpeechData):
                 "(keithito.com/LJ-Speech-Dataset): set data.root=FOLDER"
             )
         found = []
-        for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(_lines(table), 1):
             if not line.strip():
                 continue
             name, *texts = line.split("|")
             if not texts:
                 raise DataError(f"{table}, line {number}: should be NAME|TEXT, is '{line[:60]}'")
+            if not texts[-1].strip():
+                raise DataError(f"{table}, line {number}: the text of '{name}' is empty")
             if is_held_out(self.alphabet.normal(texts[-1])) != (self.split == "test"):
                 continue
             file = self._sound(name, table, number)
-            found.append(Clip(texts[-1], sound_length(file, self.rate), file, name))
+            where = f"{table}, line {number}"
+            found.append(Clip(texts[-1], sound_length(file, self.rate), file, where))
         return found
 
     def _sound(self, name: str, table: Path, number: int) -> Path:
@@ -309,6 +372,15 @@ class Speech(SpeechData):
             if file.is_file():
                 return file
         raise DataError(f"{table}, line {number}: there is no wavs/{name}.wav in {self.root}")
+
+
+def _lines(table: Path) -> list[str]:
+    try:
+        return table.read_text(encoding="utf-8-sig").splitlines()  # spreadsheets write a mark first
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{table}: is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
+        ) from error
 
 
 def _is_text(given: str | list[Any]) -> bool:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fmcore import ConditionSpec
-from fmcore_audio.spoken_field import SpokenField
-from fmcore_audio.text_encoder import ChannelNorm, DurationNet, TextEncoder, sinusoids
+from fmcore_audio.spoken_field import SpokenField, time_layers
+from fmcore_audio.text_encoder import ChannelNorm, DurationNet, TextEncoder
 
 __all__ = ["SpeechSmall"]
 
@@ -32,6 +32,9 @@ class SpeechSmall(SpokenField):
     Each layer normalises every frame by itself, and time scales and shifts the result.  Training
     uses `segment` frames of each clip, at random; null uses all.  `symbols` is the number of text
     indices, with padding.
+
+    `time_scale` is the highest frequency of the time embedding, in radians from noise to data.
+    Flow maps (`span`, set by the framework) need about 3.
     """
 
     def __init__(
@@ -45,18 +48,22 @@ class SpeechSmall(SpokenField):
         text_width: Annotated[int, Gt(0)] = 64,
         text_depth: Annotated[int, Gt(0)] = 4,
         segment: Annotated[int, Gt(0)] | None = 64,
+        span: bool = False,
+        time_scale: Annotated[float, Gt(0)] = FASTEST,
     ) -> None:
         super().__init__("speech_small", shape, entries, segment)
+        self.features, self.time_scale, self.span = FEATURES, time_scale, span
         self.encoder = TextEncoder(symbols, text_width, text_depth)
         self.means = nn.Conv1d(text_width, self.mels, 1)
         self.durations = DurationNet(text_width, text_width)
-        self.time = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.time = time_layers(FEATURES, width, width)
         self.inner = nn.Conv1d(2 * self.mels, width, 1)
         self.layers = nn.ModuleList(
             DilatedLayer(width, DILATIONS[i % len(DILATIONS)]) for i in range(depth)
         )
         self.norm = ChannelNorm(width)
         self.outer = nn.Conv1d(width, self.mels, 1)
+        self.span_time = time_layers(FEATURES, width, width) if span else None
 
     @property
     def embedding_size(self) -> int:
@@ -66,8 +73,8 @@ class SpeechSmall(SpokenField):
         hidden = self.encoder(text, mask)
         return self.means(hidden) * mask, self.durations(hidden, mask)
 
-    def denoise(self, x: Tensor, t: Tensor, mu: Tensor, mask: Tensor) -> Tensor:
-        time = F.silu(self.time(sinusoids(t, FEATURES, FASTEST).to(x.dtype)))
+    def denoise(self, x: Tensor, t: Tensor, until: Tensor, mu: Tensor, mask: Tensor) -> Tensor:
+        time = F.silu(self.embedded(t, until).to(x.dtype))
         hidden = self.inner(torch.cat([x, mu], 1))
         for layer in self.layers:
             hidden = layer(hidden, time, mask)

@@ -71,9 +71,45 @@ def digit_strings(count: int, seed: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def phoneme_starts(texts: Sequence[str], rate: int) -> list[list[tuple[str, float]]]:
+    """Return the phonemes of each text, as the dataset speaks it, with the sample at `rate` where
+    each begins; the first begins at 0.
+
+    The texts must be the dataset's first ones: what espeak-ng speaks depends on those before.
+    """
+    content = _espeak(texts, "phonemes")
+    own = struct.unpack("<i", content[-4:])[0]
+    found, place = [], 0
+    for _ in texts:
+        samples, place = _samples(content, place)
+        (count,) = struct.unpack_from("<i", content, place)
+        events = [
+            struct.unpack_from("<i8s", content, place + 4 + 12 * i) for i in range(int(count))
+        ]
+        place += 4 + 12 * int(count)
+        begin, end = _sounding(resampled(samples, own, rate))
+        # pauses, whose names begin with _, are no phonemes
+        named = ((raw.rstrip(b"\0").decode(), sample * rate / own) for sample, raw in events)
+        inside = [(name, max(0.0, at - begin)) for name, at in named if name[0] != "_" and at < end]
+        found.append([(inside[0][0], 0.0), *inside[1:]])
+    return found
+
+
 # datasets of equal options in one process share the sounds
 @lru_cache(maxsize=4)
 def _spoken(texts: tuple[str, ...], rate: int) -> tuple[Tensor, ...]:
+    content = _espeak(texts)
+    own = struct.unpack("<i", content[-4:])[0]
+    waves, place = [], 0
+    for _ in texts:
+        samples, place = _samples(content, place)
+        wave = resampled(samples, own, rate)
+        waves.append(wave[slice(*_sounding(wave))].clone())
+    return tuple(waves)
+
+
+def _espeak(texts: Sequence[str], *words: str) -> bytes:
+    """Return what the process of espeak-ng writes (see espeak_process.py)."""
     if importlib.util.find_spec("espeakng_loader") is None:
         raise DataError(
             "data 'spoken_digits' needs espeak-ng: pip install 'fmcore-flow[audio]' (it has no "
@@ -81,24 +117,24 @@ def _spoken(texts: tuple[str, ...], rate: int) -> tuple[Tensor, ...]:
         )
     program = Path(__file__).with_name("espeak_process.py")
     done = subprocess.run(
-        [sys.executable, str(program)],
+        [sys.executable, str(program), *words],
         input=json.dumps(texts).encode(),
         capture_output=True,
         check=False,
     )
     if done.returncode:
         raise DataError(f"espeak-ng failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
-    own = struct.unpack("<i", done.stdout[-4:])[0]
-    waves, place = [], 0
-    for _ in texts:
-        (size,) = struct.unpack_from("<i", done.stdout, place)
-        samples = np.frombuffer(done.stdout, "<i2", size, place + 4)
-        waves.append(_trimmed(resampled(torch.from_numpy(samples / 2**15), own, rate)))
-        place += 4 + 2 * size
-    return tuple(waves)
+    return done.stdout
 
 
-def _trimmed(wave: Tensor) -> Tensor:
-    """Return the sound without the silence at both ends, below 1/100 of its peak."""
+def _samples(content: bytes, place: int) -> tuple[Tensor, int]:
+    """Return the sound that begins at byte `place`, in [-1, 1], and the byte after it."""
+    (size,) = struct.unpack_from("<i", content, place)
+    samples = np.frombuffer(content, "<i2", size, place + 4)
+    return torch.from_numpy(samples / 2**15), place + 4 + 2 * int(size)
+
+
+def _sounding(wave: Tensor) -> tuple[int, int]:
+    """Return the first sample above 1/100 of the peak, and the one after the last."""
     loud = (wave.abs() > wave.abs().max() / 100).nonzero()
-    return wave[int(loud[0]) : int(loud[-1]) + 1].clone() if len(loud) else wave
+    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(wave))

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from fmcore import ComponentError, Condition, ConditionSpec, Prepared, VectorField
 from fmcore_audio.alignment import best_alignment, by_durations, log_likelihoods
+from fmcore_audio.text_encoder import sinusoids
 
-__all__ = ["SpokenField"]
+__all__ = ["SpokenField", "time_layers"]
 
 MOST_LOG = 6.0
 """The greatest log duration: 400 frames.  An untrained network must not ask for more memory."""
@@ -30,11 +31,22 @@ class SpokenField(VectorField):
     `prior` the mean over elements of (x1 - mu)^2 / 2 + log(2 pi) / 2.  In sampling they are
     max(1, round(w / pace)), and `mask` follows from them.
 
+    With `span` the network has a second time, and trains for the objectives of flow maps.
+
     Padding symbols have the index 0 and may be anywhere.  Source: Mehta et al. 2023, Matcha-TTS
     (arXiv 2309.03199).
     """
 
     loss_names = ("duration", "prior")
+
+    features: int
+    """The number of sinusoids of time."""
+
+    time_scale: float
+    """The highest frequency of the time embedding, in radians from noise to data."""
+
+    time: nn.Module
+    span_time: nn.Module | None
 
     def __init__(
         self,
@@ -65,8 +77,21 @@ class SpokenField(VectorField):
         """
 
     @abstractmethod
-    def denoise(self, x: Tensor, t: Tensor, mu: Tensor, mask: Tensor) -> Tensor:
-        """Return the prediction, `(batch, mels, frames)`; `mask` is `(batch, 1, frames)`."""
+    def denoise(self, x: Tensor, t: Tensor, until: Tensor, mu: Tensor, mask: Tensor) -> Tensor:
+        """Return the prediction, `(batch, mels, frames)`; `mask` is `(batch, 1, frames)`.  `until`,
+        `(batch,)`, is t without `span`.
+        """
+
+    def embedded(self, t: Tensor, until: Tensor) -> Tensor:
+        """Return the embedding of two times, `(batch,)` each, `(batch, width)`."""
+        found: Tensor = self.time(self._sinusoids(t))
+        if self.span_time is not None:
+            found = found + self.span_time(self._sinusoids(until - t))
+        return found
+
+    def _sinusoids(self, t: Tensor) -> Tensor:
+        features = sinusoids(t, self.features, self.time_scale)
+        return features.to(next(self.parameters()).dtype)
 
     def prepare(self, condition: Condition | None, x1: Tensor | None = None) -> Prepared:
         if condition is None:
@@ -135,14 +160,27 @@ class SpokenField(VectorField):
         cut = {name: _cut(value, start, self.segment) for name, value in prepared.items()}
         return Prepared(cut, losses, (start, self.segment))
 
-    def forward(self, x: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+        *,
+        until: Tensor | None = None,
+    ) -> Tensor:
+        until = t if until is None else until
         if condition is None or "mu" not in condition:  # of a dry run, or the null condition
-            return self.denoise(x, t, torch.zeros_like(x), torch.ones_like(x[:, :1]))
+            return self.denoise(x, t, until, torch.zeros_like(x), torch.ones_like(x[:, :1]))
         mu, mask = condition["mu"].to(x.dtype), condition["mask"].to(x.dtype)
         frames = x.shape[-1] if mask.is_meta else trimmed(mask)
         own = slice(frames)
-        y = self.denoise(x[..., own] * mask[..., own], t, mu[..., own], mask[..., own])
+        y = self.denoise(x[..., own] * mask[..., own], t, until, mu[..., own], mask[..., own])
         return nn.functional.pad(y, (0, x.shape[-1] - frames))
+
+
+def time_layers(features: int, hidden: int, width: int) -> nn.Sequential:
+    """Return two layers, from sinusoids of time to an embedding."""
+    return nn.Sequential(nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, width))
 
 
 def trimmed(mask: Tensor, multiple: int = 4) -> int:

@@ -7,12 +7,12 @@ import importlib.util
 import pytest
 import torch
 
-from fmcore import ComponentError, DataError
+from fmcore import ComponentError, DataError, FmcoreWarning
 from fmcore.testing import DatasetSuite
 from fmcore_audio.asterisk import SOUNDS, TEXTS, Asterisk
 from fmcore_audio.sounds import read_sound, sound_length
 from fmcore_audio.speech import Speech, is_held_out
-from fmcore_audio.spoken_digits import DIGITS, SpokenDigits, digit_strings
+from fmcore_audio.spoken_digits import DIGITS, SpokenDigits, digit_strings, phoneme_starts
 from fmcore_audio.text import Symbols, sentences
 
 from .conftest import tone, write_8_bit, write_wav
@@ -23,6 +23,7 @@ needs_espeak = pytest.mark.skipif(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*are left out")  # by some of the options that a law changes
 class TestSpeech(DatasetSuite):
     @pytest.fixture(autouse=True)
     def _root(self, recordings, tmp_path):
@@ -73,7 +74,8 @@ def test_a_clip_with_fewer_frames_than_symbols_is_left_out(recordings, tmp_path)
     write_wav(tmp_path / "wavs" / "b.wav", tone(0.5, 300))
     (tmp_path / "metadata.csv").write_text("a|seven\nb|seven\n")
     data = Speech(root=tmp_path, split="test" if is_held_out("seven") else "train", **SMALL)
-    assert (data.length, data.left_out) == (1, 1)
+    with pytest.warns(FmcoreWarning, match="1 of 2 clips of split .* left out"):
+        assert (data.length, data.left_out) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,9 @@ def test_a_clip_with_fewer_frames_than_symbols_is_left_out(recordings, tmp_path)
     [
         ("a", "line 1: should be NAME"),
         ("a|one", "there is no wavs/a.wav"),
-        ("b|na\u00efve", "'\u00ef'"),
+        ("b|na\u00efve", r"metadata.csv, line 1: .* '\u00ef'"),
+        ("b|", "line 1: the text of 'b' is empty"),
+        ("", "has no clips"),
     ],
 )
 def test_a_line_that_does_not_fit_is_named(tmp_path, line, named):
@@ -92,6 +96,17 @@ def test_a_line_that_does_not_fit_is_named(tmp_path, line, named):
     split = "test" if is_held_out(text) else "train"
     with pytest.raises(DataError, match=named):
         print(Speech(root=tmp_path, split=split, **SMALL).length)
+
+
+def test_a_table_in_another_encoding_is_refused_and_a_mark_before_it_is_skipped(tmp_path):
+    (tmp_path / "wavs").mkdir()
+    write_wav(tmp_path / "wavs" / "b.wav", tone(0.5, 300))
+    split = "test" if is_held_out("seven") else "train"
+    (tmp_path / "metadata.csv").write_bytes("b|seven\n".encode("utf-8-sig"))
+    assert Speech(root=tmp_path, split=split, **SMALL).length == 1
+    (tmp_path / "metadata.csv").write_bytes("b|na\u00efve\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"is not UTF-8 text .*: save it as UTF-8"):
+        print(Speech(root=tmp_path, **SMALL).length)
 
 
 def test_stereo_is_averaged_and_8_bits_are_read(tmp_path):
@@ -199,3 +214,17 @@ def test_blanks_are_between_all_symbols():
 
 def test_sentences_end_at_marks_before_a_space():
     assert sentences("One. Two? 3.5 is; four!") == ["One.", "Two?", "3.5 is;", "four!"]
+
+
+@needs_espeak
+def test_the_phonemes_of_a_text_begin_in_order_within_its_sound():
+    data = SpokenDigits(count=2, held_out=1)
+    texts = digit_strings(3, 0)
+    waves = [clip.wave(data.rate) for clip in data.clips()]
+    for text, phonemes, wave in zip(texts, phoneme_starts(texts, data.rate), waves, strict=False):
+        starts = [at for _, at in phonemes]
+        assert starts == sorted(set(starts))
+        assert starts[0] == 0
+        assert starts[-1] < len(wave)
+        # a vowel, which espeak-ng marks as stressed, in each digit
+        assert sum("'" in name for name, _ in phonemes) == len(text.split())

@@ -1,12 +1,15 @@
 """The networks of speech: the model suite, durations and losses in closed form."""
 
+from functools import partial
 from typing import ClassVar
 
 import pytest
 import torch
 
-from fmcore import ComponentError, ConditionSpec
+import fmcore
+from fmcore import ComponentError, ConditionSpec, Objective
 from fmcore.testing import ModelSuite
+from fmcore.training.step import Step
 from fmcore_audio.matcha import Matcha, masked_group_norm, rotated
 from fmcore_audio.speech_small import SpeechSmall
 
@@ -172,3 +175,89 @@ def test_a_table_of_fewer_symbols_than_the_text_is_refused():
 def test_data_without_text_are_refused():
     with pytest.raises(ComponentError, match=r"needs spectrograms.*text and mask"):
         SpeechSmall(shape=(3, 8, 8), entries={})
+
+
+def padded_texts():
+    """Return the condition of three texts, of 16, 9 and 5 frames."""
+    text = torch.tensor([[1, 2, 3, 0, 0], [2, 2, 0, 0, 0], [3, 0, 0, 0, 0]])
+    mask = (torch.arange(16) < torch.tensor([[16], [9], [5]]))[:, None].float()
+    return {"text": text, "mask": mask}
+
+
+def flow_map(factory):
+    """A network of two times, whose last layer is not zero."""
+    torch.manual_seed(0)
+    return factory(shape=SHAPE, entries=ENTRIES, symbols=4, width=16, text_width=8, span=True)
+
+
+@pytest.mark.parametrize("factory", [SpeechSmall, partial(Matcha, layers=1, middle=1)])
+def test_the_second_time_changes_the_output_of_a_flow_map_alone(factory):
+    model = flow_map(factory).eval()
+    x = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(0))
+    t, until = torch.tensor([0.2, 0.3]), torch.tensor([0.9, 0.3])
+    with torch.no_grad():
+        seen, apart = model(x, t), model(x, t, until=until)
+    torch.testing.assert_close(apart[1], seen[1])
+    assert float((apart[0] - seen[0]).abs().max()) > 1e-4
+    plain = small()
+    torch.testing.assert_close(plain(x, t, until=until), plain(x, t))
+    assert not any(name.startswith("span") for name in plain.state_dict())
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [("mean_flow", {}), ("improved_mean_flow", {}), ("shortcut", {"target": "average"})],
+)
+@pytest.mark.parametrize("factory", [SpeechSmall, partial(Matcha, layers=1, middle=1)])
+def test_a_flow_map_of_speech_trains_with_masks_and_the_networks_losses(factory, objective):
+    name, options = objective
+    model, path = flow_map(factory), fmcore.create("path", "ot")
+    trained = fmcore.create("objective", name, **options)
+    step = Step(model, trained, path, average=model.state_dict)
+    condition = padded_texts()
+    mask = condition["mask"]
+    generator = torch.Generator().manual_seed(0)
+    x0, x1 = torch.randn(2, 3, *SHAPE, generator=generator)
+    draws = trained.draw(3, generator)
+
+    def losses(hidden):
+        """Return the losses where what the mask hides has these values."""
+        outside = hidden * (1 - mask)
+        return step(x0 * mask + outside, x1 * mask + outside, None, condition, draws)
+
+    total, means = losses(0.0)
+    assert step.loss_names[-2:] == ("duration", "prior")
+    torch.testing.assert_close(losses(5.0)[1], means)
+    total.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    assert model.span_time[0].weight.grad.abs().sum() > 0
+    assert model.encoder.embedding.weight.grad.abs().sum() > 0
+
+
+class Asks(Objective):
+    """Keeps the network as the objectives see it."""
+
+    prediction = "velocity"
+    loss_names = ("own",)
+    net = None
+
+    def draw(self, n, generator, part=(0, 1)):
+        return {}
+
+    def losses(self, net, path, batch):
+        self.net = net
+        return {"own": batch.x1.new_zeros(len(batch.x1))}
+
+
+def test_the_average_is_evaluated_on_the_frames_and_the_segment_of_the_step():
+    model, asks = small(segment=8), Asks()
+    step = Step(model, asks, fmcore.create("path", "ot"), average=model.state_dict)
+    condition = {**padded_texts(), "draw/segment": torch.tensor([0.9, 0.5, 0.2])}
+    generator = torch.Generator().manual_seed(0)
+    x0, x1 = torch.randn(2, 3, *SHAPE, generator=generator)
+    step(x0, x1, None, condition, {})
+    x, t = torch.randn(3, 6, 8, generator=generator), torch.full((3,), 0.5)
+    with torch.no_grad():
+        wanted, found = asks.net(x, t), asks.net.averaged()(x, t)
+    # weights as in the network: another alignment, or another segment, would change the result
+    torch.testing.assert_close(found, wanted)

@@ -1,5 +1,6 @@
 """Runs of speech from a recipe: sounds on disk, a user's text as one file, resuming, refusals."""
 
+import json
 import wave
 from dataclasses import replace
 
@@ -91,10 +92,18 @@ def test_a_users_text_changes_nothing_in_the_run(run, tmp_path):
     assert after == before
 
 
+def test_the_run_records_the_symbols_of_the_train_split(run):
+    facts = json.loads((run.folder.root / "run.json").read_text())["data"]
+    clips = run.components.data.clips()
+    assert facts["symbols"] == sorted({c for clip in clips for c in clip.text})
+    assert facts["left_out"] == 0
+
+
 @pytest.mark.parametrize(
     ("text", "file", "error", "named"),
     [
         ("tone 7", "a.wav", ComponentError, "unknown symbol '7' at place 6"),
+        ("a tone.", "a.wav", ComponentError, "no text of the train split has the symbol 'a'"),
         ("tone", "a.txt", RunError, r"written as \.png, \.wav"),
         ("tone", "missing/a.wav", RunError, "there is no folder"),
     ],
