@@ -62,6 +62,7 @@ class StopRequest:
         self._raised = float("-inf")
         self._imports = _imports_in(inspect.currentframe())  # of the code that opened this
         self._alarm: Callable[[int, FrameType | None], object] | int | None = None
+        self._timer = (0.0, 0.0)  # that of the program, before the looks
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -88,13 +89,15 @@ class StopRequest:
     def _look_again(self) -> None:
         if self._alarm is None:
             self._alarm = signal.signal(signal.SIGALRM, self._raise_after_imports) or signal.SIG_DFL
-            signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS)
+            wait = SECONDS_BETWEEN_LOOKS
+            self._timer = signal.setitimer(signal.ITIMER_REAL, wait, wait)
 
     def forget_alarm(self) -> None:
         """End the looks for the end of an import, if there are any."""
         if self._alarm is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)  # first: the default action ends the process
             signal.signal(signal.SIGALRM, self._alarm)
+            signal.setitimer(signal.ITIMER_REAL, *self._timer)
             self._alarm = None
 
     @contextmanager
