@@ -1,13 +1,14 @@
 """Sample quality at few evaluations on images: MeanFlow and flow matching, Fashion-MNIST.
 
-    python benchmarks/few_steps_images.py --root FOLDER [--seconds 480] [--seed 0] [--dir DIR]
+    python benchmarks/few_steps_images.py --root FOLDER [--steps 3000] [--seed 0] [--dir DIR]
 
-Each objective trains the network of recipes/fashion_meanflow.yaml for the same CPU seconds on one
-thread; a step of MeanFlow costs more, so that it takes fewer. The number of steps is set from the
-time of the first ones. Quality is `fd_lite0` of 1,000 samples with the labels 0 .. 9 in turn
-against the 10,000 held-out images, from the same noise for each solver. `flow_matching` is sampled
-by `euler` and by `midpoint`, the others by `flow_map`. `data` is the distance of 1,000 training
-images. Writes results/few_steps_images.json.
+Each objective trains the network of recipes/fashion_meanflow.yaml for the same CPU time on one
+thread: `--steps` are those of flow matching, and the others take as many as fit into the same time
+by the medians of their steps, so that one busy moment of the machine decides nothing.  Quality is
+`fd_lite0` of 1,000 samples with the labels 0 .. 9 in turn against the 10,000 held-out images, from
+the same noise for each solver.  `flow_matching` is sampled by `euler` and by `midpoint`, the others
+by `flow_map`.  `data` is the distance of 1,000 training images.  The same command reuses finished
+runs in DIR.  Writes results/few_steps_images.json.
 
 Data: FOLDER with the four IDX files, as in the Debian package dataset-fashion-mnist.
 """
@@ -18,7 +19,9 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -29,46 +32,57 @@ import fmcore
 from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.randomness import noise_of
 from fmcore.runs.files import write_json
+from fmcore.training.step import Step
 
 SOLVERS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "flow_matching": {"euler": (4, 8), "midpoint": (4, 8, 16, 64)},
     "mean_flow": {"flow_map": (1, 2, 4)},
-    "flow_matching": {"euler": (4, 8, 16), "midpoint": (4, 8, 16, 64)},
 }
 OBJECTIVES = {
-    "mean_flow": (),
-    "flow_matching": ("objective={name: flow_matching, time: stratified}",),
+    "flow_matching": "objective={name: flow_matching, time: stratified}",
+    "mean_flow": "objective={name: mean_flow, power: 1, apart: 0.25}",
 }
 SAMPLES = 1000
-TIMED = 20
-"""Steps that are timed to choose the number of steps."""
+TIMED = 16
+"""Steps whose median is the cost of a step."""
 RESULTS = Path(__file__).parent / "results" / "few_steps_images.json"
 
 
-def steps_within(given: argparse.Namespace, overrides: list[str]) -> int:
-    """Return the number of steps that use the CPU seconds of the budget."""
-    trial = given.dir / "timing"
-    short = ["evaluate=null", "sample=null", "train.checkpoint_every=100000"]
-    took = []
-    for steps in (TIMED // 4, TIMED + TIMED // 4):
-        recipe = fmcore.load_recipe(
-            "fashion_meanflow", [*overrides, *short, f"train.steps={steps}"]
-        )
-        began = time.process_time()
-        fmcore.run(recipe, out=trial / f"{len(overrides)}-{steps}", device="cpu", quiet=True)
-        took.append(time.process_time() - began)
-    return int(given.seconds / ((took[1] - took[0]) / TIMED))
+def recipe_of(given: argparse.Namespace, objective: str, steps: int) -> fmcore.Recipe:
+    """Return the recipe of one training, without samples and metrics."""
+    overrides = [f"data.root={given.root}", f"seed={given.seed}", OBJECTIVES[objective]]
+    more = [f"train.steps={steps}", "train.checkpoint_every=200", "evaluate=null", "sample=null"]
+    return fmcore.load_recipe("fashion_meanflow", [*overrides, *more])
 
 
-def trained(given: argparse.Namespace, objective: str) -> tuple[fmcore.Run, dict[str, Any]]:
-    """Train one objective within the budget."""
-    overrides = [f"data.root={given.root}", f"seed={given.seed}", *OBJECTIVES[objective]]
-    steps = steps_within(given, overrides)
-    recipe = fmcore.load_recipe(
-        "fashion_meanflow", [*overrides, f"train.steps={steps}", "evaluate=null", "sample=null"]
-    )
-    began = time.process_time()
-    run = fmcore.run(recipe, out=given.dir / f"{objective}-{given.seed}", device="cpu", quiet=True)
-    return run, {"steps": steps, "cpu_seconds": round(time.process_time() - began, 1)}
+def step_seconds(given: argparse.Namespace, objective: str) -> float:
+    """Return the median CPU time of a training step."""
+    times: list[float] = []
+    forward = Step.forward
+
+    def timed(self: Step, *arguments: Any) -> tuple[Tensor, Tensor]:
+        times.append(time.process_time())
+        return forward(self, *arguments)
+
+    Step.forward = timed  # type: ignore[method-assign]
+    try:
+        recipe = recipe_of(given, objective, TIMED)
+        fmcore.run(recipe, out=given.dir / "timing" / objective, device="cpu", quiet=True)
+    finally:
+        Step.forward = forward  # type: ignore[method-assign]
+    return median(second - first for first, second in pairwise(times))
+
+
+def plan(given: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return the steps of each objective and the time of one, as measured the first time."""
+    file = given.dir / "steps.json"
+    if not file.exists():
+        cost = {name: step_seconds(given, name) for name in OBJECTIVES}
+        budget = given.steps * cost["flow_matching"]
+        found = {k: {"steps": int(budget / v), "step_seconds": v} for k, v in cost.items()}
+        write_json(file, found)
+    planned: dict[str, dict[str, float]] = json.loads(file.read_text(encoding="utf-8"))
+    return planned
 
 
 def distance(data: Any, levels: Tensor, cache: Path) -> float:
@@ -109,17 +123,19 @@ def samples(run: fmcore.Run, solver: str, nfe: int) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="folder of the IDX files")
-    parser.add_argument("--seconds", type=float, default=480.0, help="CPU seconds of each training")
+    parser.add_argument("--steps", type=int, default=3000, help="steps of flow matching")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dir", type=Path, default=Path("runs/few_steps_images"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    table: dict[str, Any] = {}
+    planned, table = plan(given), dict[str, Any]()
     for objective, solvers in SOLVERS.items():
-        run, facts = trained(given, objective)
+        recipe = recipe_of(given, objective, int(planned[objective]["steps"]))
+        out = given.dir / f"{objective}-{given.seed}"
+        run = fmcore.run(recipe, out=out, device="cpu", quiet=True)
         data = run.components.data
         cache = given.dir / "cache"
-        table[objective] = facts | {
+        table[objective] = planned[objective] | {
             solver: {str(n): distance(data, samples(run, solver, n), cache) for n in nfe}
             for solver, nfe in solvers.items()
         }
@@ -129,7 +145,6 @@ def main() -> None:
         RESULTS,
         {
             "machine": machine(),
-            "seconds": given.seconds,
             "seed": given.seed,
             "samples": SAMPLES,
             "data": distance(data, first, cache),

@@ -1,4 +1,4 @@
-"""The HTML page of compared runs."""
+"""The HTML page of compared runs: of `fmcore compare`, and of the paper's Table 2."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fmcore.benchmark.compare import (
     compare,
     differing_keys,
 )
+from fmcore.benchmark.table2 import Table2
 from fmcore.recipe.load import read_values
 from fmcore.report.charts import PALETTE, lines
 from fmcore.report.facts import leaves
@@ -22,9 +23,18 @@ from fmcore.report.rendering import write_page
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
 
-__all__ = ["write_comparison_page"]
+__all__ = ["write_comparison_page", "write_table2_page"]
 
 PICTURES = ("grid.png", "density.png")
+
+LEAD = (
+    "A column for every metric. Values that were computed in different ways are in separate "
+    "columns."
+)
+LEAD_TABLE2 = (
+    "A regression and a flow with the same network and number of steps, next to the numbers that "
+    "the paper prints."
+)
 
 LOSS_SECTIONS = ("data", "path", "objective", "coupling")
 """Sections of the recipe that define the loss, and so the scale of its values."""
@@ -35,22 +45,63 @@ def write_comparison_page(
 ) -> None:
     """Write the comparison of `folders` to `file`: numbers, settings, curves and samples."""
     found = compare(folders) if comparison is None else comparison
-    omitted: list[str] = []
     ways = [_describe_way(column) for column in found.columns]
     first = 1 + len(found.settings)  # the numbers come first: they are what readers look for
-    write_page(
+    _write(
         file,
-        "comparison.html",
+        folders,
+        found.runs,
+        PICTURES,
+        command="fmcore compare",
         title=f"{len(found.runs)} runs compared",
+        lead=LEAD,
         heads=["run", *found.headings(), *found.settings],
         rows=[[row[0], *row[first:], *row[1:first]] for row in found.rows()],
         ways=list(zip(found.headings(), ways, strict=True)),
         notes=found.notes,
-        runs=[(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(found.runs)],
+    )
+
+
+def write_table2_page(file: Path, table: Table2) -> None:
+    """Write Table 2 to `file`: the table, how it was made, and the curves and samples of its runs.
+
+    Failed runs have a line and no curve.
+    """
+    runs = [run for run in table.runs if not run.failure]
+    heads, rows = table.table()
+    _write(
+        file,
+        [RunFolder.open(run.folder) for run in runs],
+        [f"{run.method}, seed {run.seed}" for run in runs],
+        ("comparison.png",),
+        command="fmcore table2",
+        title=f"Table 2 on {table.recipe.name}",
+        lead=LEAD_TABLE2,
+        heads=heads,
+        rows=rows,
+        ways=[("ours", table.how)],
+        notes=table.notes,
+    )
+
+
+def _write(
+    file: Path,
+    folders: Sequence[RunFolder],
+    names: Sequence[str],
+    pictures: Sequence[str],
+    **content: Any,
+) -> None:
+    """Write a page with the table in `content`, and curves and pictures of the runs `names`."""
+    omitted: list[str] = []
+    write_page(
+        file,
+        "comparison.html",
+        runs=[(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(names)],
         curve=attempt("the curves", lambda: _curve(folders), omitted),
         curve_warning=attempt("the losses", lambda: _loss_warning(folders), omitted),
-        pictures=[p for folder in folders for p in _pictures(folder, omitted)],
+        pictures=[p for folder in folders for p in _pictures(folder, pictures, omitted)],
         omitted=omitted,
+        **content,
     )
 
 
@@ -91,9 +142,9 @@ def _curve(folders: Sequence[RunFolder]) -> Chart | None:
     return Chart("Training loss", "Smoothed.", lines("losses", series, "loss"))
 
 
-def _pictures(folder: RunFolder, omitted: list[str]) -> list[Picture]:
+def _pictures(folder: RunFolder, names: Sequence[str], omitted: list[str]) -> list[Picture]:
     found = []
-    for name in PICTURES:
+    for name in names:
         file = folder.samples / name
         data = attempt(str(file), lambda file=file: data_uri(file), omitted)  # type: ignore[misc]
         if data is not None:

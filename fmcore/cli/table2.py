@@ -11,6 +11,7 @@ from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import complain, table
 from fmcore.cli.method_axes import numbers, split_axes
 from fmcore.cli.options import engine_option, jobs_option, plugin_option, quiet_option
+from fmcore.cli.output_file import OutputFile
 
 __all__ = ["table2"]
 
@@ -29,6 +30,12 @@ __all__ = ["table2"]
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the runs and the table; by default runs/table2/RECIPE.",
 )
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=OutputFile(".html", ".htm"),
+    help="Also write an HTML page with the curves and samples of the runs.",
+)
 @jobs_option
 @engine_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or mps; by default the best available.")
@@ -38,6 +45,7 @@ def table2(
     recipe: str,
     overrides: tuple[str, ...],
     out: Path | None,
+    html: Path | None,
     jobs: int | None,
     engine: str,
     device: str | None,
@@ -50,7 +58,7 @@ def table2(
 
     \b
       fmcore table2 digits_superres seeds=0,1
-      fmcore table2 fashion_superres train.steps=400
+      fmcore table2 fashion_superres train.steps=400 --html table2.html
     """
     from fmcore.benchmark.table2 import table2 as make
     from fmcore.recipe.load import load_recipe
@@ -77,5 +85,10 @@ def table2(
     else:
         click.echo(made.markdown(), nl=False)
     complain(f"written to {folder}: table2.md, .tex and .json")
+    if html is not None:
+        from fmcore.benchmark.compare_page import write_table2_page
+
+        write_table2_page(html, made)
+        complain(f"written to {html}")
     if made.failures:
         raise SystemExit(1)

@@ -76,8 +76,13 @@ class Net(Protocol):
         dx: Tensor,
         dt: Tensor,
         duntil: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The output, with its graph, and its derivative along (dx, dt, duntil), without one."""
+        """The output, with its graph, and its derivative along (dx, dt, duntil), without one.
+
+        `rows`, `(batch,)` bool, are those whose derivative the objective uses, by default all; the
+        derivative of the others is undefined but finite.
+        """
 
     def without(self, *names: str) -> Net:
         """The same network with these entries of the condition replaced by their null values.

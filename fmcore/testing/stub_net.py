@@ -36,6 +36,7 @@ class FunctionNet:
         dx: Tensor,
         dt: Tensor,
         duntil: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         end = t if until is None else until
         if duntil is None:

@@ -136,6 +136,7 @@ class _BoundNet:
         dx: Tensor,
         dt: Tensor,
         duntil: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         # Two passes.  A forward-mode pass that keeps a graph fails with fused attention, with
         # recomputed activations and with bfloat16 convolutions, and undoes torch.compile.
@@ -145,14 +146,37 @@ class _BoundNet:
         if until is not None:
             points.append(until.detach())
             tangents.append(torch.zeros_like(until) if duntil is None else duntil.detach())
+        used = self._used(rows)
+        net = self if used is None else self._at(used)
+        if used is not None:
+            points, tangents = ([part[used] for part in parts] for parts in (points, tangents))
         with (
             torch.no_grad(),
             sdpa_kernel(SDPBackend.MATH),
             torch.compiler.set_stance("force_eager"),
             _same_random_numbers(state, x.device),
         ):
-            _, derivative = jvp(self._function(), tuple(points), tuple(tangents))
+            _, derivative = jvp(net._function(), tuple(points), tuple(tangents))
+        if used is not None:
+            derivative = torch.zeros_like(value).index_copy_(0, used, derivative.to(value.dtype))
         return value, derivative
+
+    def _used(self, rows: Tensor | None) -> Tensor | None:
+        """Return the indices of the rows to differentiate; None for all."""
+        # On a GPU the number of rows would have to be read from the device, which waits for it;
+        # with dropout the rows left would get other masks than in the first pass.
+        if rows is None or rows.device.type != "cpu" or self.step.has_dropout:
+            return None
+        used = rows.nonzero()[:, 0]
+        # under FSDP every process must run the network, also one without such rows
+        return used if len(used) else used.new_zeros(1)
+
+    def _at(self, used: Tensor) -> _BoundNet:
+        """Return the network with the condition of the rows `used`."""
+        prepared = self.prepared
+        if prepared is not None:
+            prepared = {name: value[used] for name, value in prepared.items()}
+        return replace(self, prepared=prepared)
 
     def without(self, *names: str) -> Net:
         raw = without(self.raw, names)

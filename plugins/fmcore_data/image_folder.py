@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Literal, final
 
 from fmcore import DataError
+from fmcore_data.class_table import read_class_table
 from fmcore_data.decoding import SUFFIXES
 from fmcore_data.encoded import EncodedImages, Files, number_by_name
 from fmcore_data.held_out import read_part
@@ -33,17 +35,26 @@ class ImageFolder(EncodedImages):
     """The image files below the folders of the splits in `root`, or below `root`, sorted by path.
 
     `labels` chooses what names the class of a file: its `folder` (as in ImageNet and torchvision),
-    its own `name` up to the first `_` (as in guided-diffusion's flat folders), or nothing.  Classes
-    are numbered in order of name, those of the test split as in the train split.  Hidden files are
-    skipped; links are followed.  For `splits` and `held_out` see docs/data.md.
+    its own `name` up to the first `_` (as in guided-diffusion's flat folders), or nothing.  `table`
+    is a CSV or JSON file with the class of each file instead, and `table_keys` are its columns of
+    files and classes; by default those of Hugging Face's `metadata.csv`.  Classes are numbered in
+    order of name, those of the test split as in the train split.  Hidden files are skipped; links
+    are followed.  For `splits` and `held_out` see docs/data.md.
     """
 
     labels: Literal["folder", "name", "none"] = "folder"
+    table: FilePath | None = None
+    table_keys: tuple[str, str] = ("file_name", "label")
 
     @classmethod
     def recognizes(cls, place: FilePath) -> bool:
         # Not deeper than ROOT/train/CLASS/FILE: other formats contain image files somewhere too.
         return place.is_dir() and has_file(place, SUFFIXES, depth=3)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.table is not None and self.labels == "name":
+            raise DataError("data.labels=name and data.table both name the classes: give one")
 
     def _open(self) -> Images:
         root = find_root(self.root)
@@ -83,9 +94,15 @@ class ImageFolder(EncodedImages):
         self, paths: list[str], known: list[str], place: FilePath
     ) -> tuple[Labels | None, tuple[str, ...]]:
         """The label of each of `paths`, and the names of the classes of the files `known`."""
-        names, classes = [self._class(path) for path in paths], {*map(self._class, known)}
+        class_of = self._class if self.table is None else _by_table(self.table, self.table_keys)
+        names, classes = [class_of(path) for path in paths], {*map(class_of, known)}
         if classes == {""}:
             return None, ()
+        if "" in names and self.table is not None:
+            raise DataError(
+                f"data.table: '{self.table}' has no class for {names.count('')} of {len(names)} "
+                f"files, such as {paths[names.index('')]}"
+            )
         if "" in names:
             raise DataError(
                 f"{place / paths[names.index('')]} has no class, but others have: "
@@ -103,6 +120,12 @@ class ImageFolder(EncodedImages):
             return path.partition("/")[0] if "/" in path else ""
         name = path.rpartition("/")[2]
         return name.partition("_")[0] if self.labels == "name" and "_" in name else ""
+
+
+def _by_table(file: FilePath, keys: tuple[str, str]) -> Callable[[str], str]:
+    """Return the class of a path below the folder by a table of paths or of names."""
+    table = read_class_table(file.expanduser(), keys)
+    return lambda path: table.get(path) or table.get(path.rpartition("/")[2], "")
 
 
 @final

@@ -9,6 +9,7 @@ GUIDANCE = {
     "cfg_zero": ("cfg_zero:CFGZero", "classifier-free with an optimal scale and a zero start"),
     "apg": ("apg:APG", "classifier-free without oversaturation: projected, with a norm threshold"),
     "autoguidance": ("autoguidance:Autoguidance", "away from the field of a weaker run"),
+    "blend": ("blend:Blend", "between two classes: a weighted mean of their fields"),
     "replacement": ("replacement:Replacement", "posterior: the measured part of the data replaced"),
     "dps": ("dps:DPS", "posterior: diffusion posterior sampling"),
     "pgdm": ("pgdm:PGDM", "posterior: pseudoinverse guidance"),
@@ -19,6 +20,7 @@ OPERATORS = {
     "mask": ("mask:Mask", "some elements measured, the others hidden: inpainting"),
     "downsample": ("downsample:Downsample", "means of squares of pixels: super-resolution"),
     "blur": ("blur:Blur", "a Gaussian blur of images"),
+    "grey": ("grey:Grey", "the mean over the channels: colouring"),
     "linear": ("linear:Linear", "a matrix, for points"),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from fmcore import ComponentError, ConditionSpec, Operator, Rows
@@ -17,6 +17,9 @@ __all__ = ["encode_measurement", "measured", "read_matrix", "read_measurement"]
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """By content, not by suffix: Pillow gives PostScript to Ghostscript, which runs it."""
+
+EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
+"""Pillow's modes of at most 8 bits a channel."""
 
 
 def measured(operator: Operator, x1: Tensor, rows: Rows) -> Tensor:
@@ -39,19 +42,24 @@ def read_measurement(value: Any, shape: tuple[int, ...]) -> Any:
     """Return the measurement in the file `value`; a value that is no text as it is.
 
     A picture has the points -1 (black) to 1 (white), in colour for three channels and in gray for
-    one; `.npy` holds the numbers themselves.  Raises ComponentError for a file that cannot be read,
-    and for a size other than that of `shape`.
+    one; transparent pixels are blended with white, as in datasets.  `.npy` holds the numbers
+    themselves.  Raises ComponentError for a file that cannot be read, and for a size other than
+    that of `shape`.
     """
     if not isinstance(value, str | Path):
         return value
     file = Path(value).expanduser()
+    if file.is_dir():
+        raise ComponentError(f"measurement: '{value}' is a folder: give a picture or a file .npy")
     if not file.is_file():
         raise ComponentError(f"measurement: there is no file '{value}'")
-    found = _array(file) if file.suffix == ".npy" else _picture(file, shape)
+    if file.suffix != ".npy":
+        return _picture(file, shape)
+    found = _array(file)
     if tuple(found.shape) != tuple(shape):
         raise ComponentError(
             f"measurement: '{value}' has the shape {_size(found.shape)}, and the operator measures "
-            f"{_size(shape)}: bring it to that size"
+            f"{_size(shape)}: save an array of that shape"
         )
     return found
 
@@ -71,12 +79,36 @@ def _picture(file: Path, shape: tuple[int, ...]) -> Tensor:
         )
     try:
         with Image.open(file, formats=FORMATS) as image:
-            upright = ImageOps.exif_transpose(image).convert("L" if shape[0] == 1 else "RGB")
-            pixels = np.asarray(upright, dtype=np.float32)
+            if image.mode not in EIGHT_BIT:  # Pillow clips 16 bits to 8 without a warning
+                raise ComponentError(
+                    f"measurement: '{file}' has more than 8 bits a channel (mode {image.mode}): "
+                    "convert it first, or give its numbers as a file .npy"
+                )
+            flat = _flat(ImageOps.exif_transpose(image), "L" if shape[0] == 1 else "RGB")
+            pixels = np.asarray(flat, dtype=np.float32)
+    except UnidentifiedImageError as error:  # whose own message repeats the file
+        raise ComponentError(
+            f"measurement: '{file}' is no picture of a known format ({', '.join(FORMATS)}), and "
+            "its name does not end in .npy"
+        ) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ComponentError(f"measurement: '{file}' is no picture: {error}") from error
+        raise ComponentError(f"measurement: '{file}' cannot be read: {error}") from error
+    if pixels.shape[:2] != tuple(shape[1:]):
+        raise ComponentError(
+            f"measurement: '{file}' is {pixels.shape[1]}x{pixels.shape[0]} pixels, and the "
+            f"operator measures {shape[2]}x{shape[1]}: resize it"
+        )
     levels = torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)
     return levels / 127.5 - 1
+
+
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image in `mode`, blended with white where it is transparent."""
+    if not image.has_transparency_data:
+        return image.convert(mode)
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert(mode)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -35,7 +35,7 @@ class ImprovedMeanFlow(TwoTimes):
         target = self.velocity(net, batch, sample.xt, sample.ut, t)
         with torch.no_grad():
             v = net(sample.xt, t, until=t).to(target.dtype)
-        u, dudt = net.jvp(sample.xt, t, until, dx=v, dt=torch.ones_like(t))
+        u, dudt = net.jvp(sample.xt, t, until, dx=v, dt=torch.ones_like(t), rows=until > t)
         vt = u.to(target.dtype) - append_dims(until - t, v).to(v.dtype) * dudt
         error = batch.mean((vt - target).square())
         return {"improved_mean_flow": self.weighted(error)}

@@ -33,7 +33,7 @@ class MeanFlow(TwoTimes):
         t, until = batch.draws["t"], batch.draws["until"]
         sample = batch.at(t)
         v = self.velocity(net, batch, sample.xt, sample.ut, t)
-        u, dudt = net.jvp(sample.xt, t, until, dx=v, dt=torch.ones_like(t))
+        u, dudt = net.jvp(sample.xt, t, until, dx=v, dt=torch.ones_like(t), rows=until > t)
         # the MeanFlow identity: u = v + (until - t) du/dt
         target = v + append_dims(until - t, v).to(v.dtype) * dudt
         error = batch.mean((u.to(v.dtype) - target).square())

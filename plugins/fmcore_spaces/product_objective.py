@@ -179,6 +179,7 @@ class _Given:
         dx: Tensor,
         dt: Tensor,
         duntil: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         raise _only_output("derivatives of the network")
 

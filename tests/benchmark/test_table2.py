@@ -7,6 +7,7 @@ import json
 import pytest
 
 from fmcore import ComponentError, load_recipe
+from fmcore.benchmark.compare_page import write_table2_page
 from fmcore.benchmark.method_runs import MethodRun
 from fmcore.benchmark.table2 import METHODS, Table2, table2
 
@@ -48,6 +49,11 @@ def test_a_regression_and_a_flow_are_trained_beside_the_numbers_of_the_paper(tmp
     assert "of ImageNet" in page
     assert (tmp_path / "table2.tex").is_file()
     assert len(json.loads((tmp_path / "table2.json").read_text())["cells"]) == 2
+    write_table2_page(tmp_path / "table2.html", made)
+    html = (tmp_path / "table2.html").read_text()
+    assert "Table 2 on digits_superres" in html
+    assert "regression, seed 0" in html
+    assert html.count("data:image/png") == 2  # the comparison of each run
 
 
 def test_the_papers_own_data_need_no_note_and_a_failed_run_is_a_line(tmp_path):

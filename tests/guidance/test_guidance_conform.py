@@ -48,6 +48,11 @@ class TestAutoguidance(GuidanceSuite):
         return create("guidance", "autoguidance", scale=2.0, weak=self.weak)
 
 
+class TestBlend(GuidanceSuite):
+    def component(self):
+        return create("guidance", "blend", label=2, weight=0.25)
+
+
 class TestReplacement(GuidanceSuite):
     def component(self):
         return create("guidance", "replacement", operator={"name": "mask", "coordinates": [1]})
@@ -108,6 +113,11 @@ class TestBlur(OperatorSuite):
         return create("operator", "blur", width=0.8)
 
 
+class TestGrey(OperatorSuite):
+    def component(self):
+        return create("operator", "grey")
+
+
 class TestLinear(OperatorSuite):
     def component(self):
         return create("operator", "linear", matrix=MATRIX)
@@ -148,9 +158,9 @@ def weak_run(tmp_path_factory):
 def test_every_registered_component_is_among_the_suites(kind):
     tested = {
         "guidance": {
-            *("cfg", "cfg_zero", "apg", "autoguidance"),
+            *("cfg", "cfg_zero", "apg", "autoguidance", "blend"),
             *("replacement", "dps", "pgdm", "mmps"),
         },
-        "operator": {"mask", "downsample", "blur", "linear"},
+        "operator": {"mask", "downsample", "blur", "grey", "linear"},
     }
     assert set(registry().names(kind)) == tested[kind]

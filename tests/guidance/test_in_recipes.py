@@ -47,7 +47,7 @@ def run(tmp_path_factory):
             "sample.guidance={scale: 2, drop: [label]}",  # the form of earlier versions
             "sample.guidance: expected a list of guidance (names, or mappings with `name`) or "
             "null, got a mapping; a list is written [{name: NAME, scale: 2, drop: ...}], with a "
-            "NAME of apg, autoguidance, cfg, cfg_zero, dps, mmps, pgdm, replacement",
+            "NAME of apg, autoguidance, blend, cfg, cfg_zero, dps, mmps, pgdm, replacement",
         ),
         (
             "sample.guidance=[{name: cfg, scale: 2, interval: [0, 2]}]",

@@ -26,7 +26,7 @@ class TwoBranches:
     def __call__(self, x: Tensor, t: Tensor, *, until: Tensor | None = None) -> Tensor:
         return torch.full_like(x, self.null if self.dropped else self.own)
 
-    def jvp(self, x, t, until=None, *, dx, dt, duntil=None):
+    def jvp(self, x, t, until=None, *, dx, dt, duntil=None, rows=None):
         return self(x, t, until=until), torch.zeros_like(x)
 
     def without(self, *names: str):

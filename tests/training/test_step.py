@@ -130,6 +130,26 @@ def test_the_derivative_is_that_of_central_differences():
     assert not derivative.requires_grad
 
 
+@pytest.mark.parametrize("used", [[1, 2], [], [0, 1, 2, 3]])
+def test_the_derivative_of_the_rows_that_are_used_does_not_depend_on_the_others(used):
+    model = mlp(span=True, classes=3).double()
+    g = torch.Generator().manual_seed(1)
+    x, dx = (torch.randn(N, 2, generator=g, dtype=torch.float64) for _ in range(2))
+    t, until = (torch.rand(N, generator=g, dtype=torch.float64) for _ in range(2))
+    rows = torch.zeros(N, dtype=torch.bool)
+    rows[used] = True
+
+    def ask(net, batch):
+        every = net.jvp(x, t, until, dx=dx, dt=torch.ones_like(t))
+        return every, net.jvp(x, t, until, dx=dx, dt=torch.ones_like(t), rows=rows)
+
+    label = torch.tensor([0, 1, 2, 1])
+    (value, wanted), (again, found) = seen(ask, model=model, condition={"label": label})
+    torch.testing.assert_close(again, value)
+    torch.testing.assert_close(found[rows], wanted[rows])
+    assert bool(found.isfinite().all())
+
+
 def test_the_second_time_stays_where_no_direction_is_given():
     model = mlp(span=True).double()
     x, t = torch.ones(N, 2, dtype=torch.float64), torch.full((N,), 0.3, dtype=torch.float64)
