@@ -77,7 +77,7 @@ def speech(runs: list[Run], count: int) -> dict[str, Any]:
         row: {name: [seed[row][name] for seed in seeds] for name in seeds[0][row]}
         for row in seeds[0]
     }
-    return {"seeds": [run.recipe["seed"] for run in runs], "count": count, "rows": rows,
+    return {"seeds": [run.recipe.values["seed"] for run in runs], "count": count, "rows": rows,
             "bounds": bounds(rows)}  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def one_step(runs: list[Run], count: int) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for run in runs:
         texts = Texts(run, count)
-        name = run.recipe["objective"]["name"]
+        name = run.recipe.values["objective"]["name"]
         solver = "flow_map" if texts.field.model.span else "euler"
         for steps in STEPS:
             x = solved(texts.field, texts.noise, texts.said, steps, solver).x

@@ -237,6 +237,10 @@ class SpeechData(MelOptions, Dataset):
         """Turn `text`, and `pace` in [0.2, 5], into entries, a row for each sentence."""
         other = given.keys() - {*self.OWN}
         text = given.get("text")
+        if isinstance(text, bool | int | float):
+            raise ComponentError(
+                f"condition 'text' is {text!r}, should be a text: write numbers in words"
+            )
         # the base class refuses other names, with a hint, and takes indices
         if other or not isinstance(text, str | list) or not _is_text(text):
             return super().encode(given)

@@ -198,6 +198,7 @@ def test_a_users_text_is_cut_into_sentences():
         ({"text": " "}, "the text is empty"),
         ({"text": "one " * 20}, r"data\.max_text is 32"),
         ({"text": "one", "pace": 9}, "from 0.2 to 5"),
+        ({"text": 7}, "should be a text: write numbers in words"),
         ({"txet": "one"}, "did you mean 'text'"),
     ],
 )
