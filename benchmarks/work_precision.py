@@ -4,7 +4,8 @@
 
 Each RUN is a run folder.  The truth is `dopri8` at 1e-9 in float64, with the same weights; solvers
 run in float32, in batches of 1024.  The error is the RMS over samples and elements.  Evaluations
-per sample at an error are interpolated between tolerances, linearly in the logarithms.
+per sample at an error are interpolated between tolerances, linearly in the logarithms.  Runs that
+are not given keep their rows in the file.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ def main() -> None:
     )
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    results = {"machine": machine(), "count": given.count, "runs": {}}
+    old = json.loads(given.out.read_text()) if given.out.exists() else {}
+    results: dict[str, Any] = {"machine": machine(), "counts": {}, "runs": {}, **old}
     for run in given.runs:
+        results["counts"][run.name] = given.count
         results["runs"][run.name] = measured = measure(run, given.count)
         given.out.write_text(json.dumps(results, indent=2) + "\n")
         for name, row in measured.items():
@@ -76,6 +79,19 @@ def point(field: Any, x0: Any, truth: Any, path: Any, name: str, tol: float) -> 
         nfe += float(solution.stats.nfe.sum())
         squares += float((solution.x.double() - known).square().sum())
     return nfe / len(x0), math.sqrt(squares / truth.numel())
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """Return the rows of the table of docs/solvers.md."""
+    lines = []
+    for run, rows in results["runs"].items():
+        recipe, _, path = run.partition("-")
+        for name, row in rows.items():
+            solver = name.replace("torchdiffeq:", "torchdiffeq ") if ":" in name else f"`{name}`"
+            pairs = zip(row["nfe_at_error"], row["ratio"], strict=True)
+            cells = (f"{nfe:.0f} ({ratio:.2f})" if nfe else "" for nfe, ratio in pairs)
+            lines.append(f"| {recipe}, `{path}` | {solver} | {' | '.join(cells)} |")
+    return lines
 
 
 def nfe_at(curve: list[tuple[float, float]], error: float) -> float | None:

@@ -43,14 +43,15 @@ class Plugin:
     sha256: str = ""
 
     @classmethod
-    def of(cls, point: EntryPoint) -> Plugin:
-        """Return the plugin of an entry point."""
-        if point.dist is None:
-            return cls(point.name, "unknown")
-        try:
-            return cls(point.name, point.dist.version, _canonical(point.dist.name))
-        except Exception:  # without metadata; the exception depends on the version of Python
-            return cls(point.name, "unknown")
+    def of(cls, point: EntryPoint, known: dict[int, tuple[str, str]]) -> Plugin:
+        """Return the plugin of an entry point.
+
+        `known` keeps version and name by distribution: reading its metadata takes milliseconds.
+        """
+        key = id(point.dist)  # alive as long as its entry points
+        if key not in known:
+            known[key] = _version_and_name(point.dist)
+        return cls(point.name, *known[key])
 
     @property
     def built_in(self) -> bool:
@@ -100,7 +101,8 @@ def _describe_damage(distribution: Distribution, error: Exception) -> Failure:
 
 def select(points: Iterable[EntryPoint], allow: str = "") -> Selection:
     """Select plugins by the allow-list; of plugins that share a name, only a built-in one."""
-    found = sorted(((Plugin.of(p), p) for p in points), key=lambda pair: _sort_key(pair[0]))
+    known: dict[int, tuple[str, str]] = {}
+    found = sorted(((Plugin.of(p, known), p) for p in points), key=lambda pair: _sort_key(pair[0]))
     failures = _report_unknown(allow, [plugin for plugin, _ in found])
     claimed = Counter(plugin.name for plugin, _ in found)
     chosen: list[tuple[Plugin, EntryPoint]] = []
@@ -155,6 +157,16 @@ def _report_same_name(plugin: Plugin, plugins: Iterable[Plugin]) -> Failure:
     others = [p.distribution for p in plugins if p.name == plugin.name]
     text = f"{len(others)} distributions have a plugin of this name: {', '.join(others)}"
     return Failure(plugin.name, plugin.version, text)
+
+
+def _version_and_name(distribution: Distribution | None) -> tuple[str, str]:
+    if distribution is None:
+        return "unknown", ""
+    try:
+        metadata = distribution.metadata
+        return metadata["Version"], _canonical(metadata["Name"])
+    except Exception:  # without metadata; the exception depends on the version of Python
+        return "unknown", ""
 
 
 def _canonical(name: str) -> str:

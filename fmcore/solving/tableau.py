@@ -91,10 +91,7 @@ class Tableau:
 
     def phi(self, tree: Tree) -> NDArray[np.float64]:
         """Return the elementary weight of `tree` at each stage, `(stages,)`, in float64."""
-        a = np.zeros((self.stages, self.stages))
-        for i, row in enumerate(self.a):
-            a[i, : len(row)] = [float(w) for w in row]
-        return _phi(tree, a)
+        return _phi(tree, self._matrix(), {})
 
     def defect(self, order: int, *, embedded: bool = False) -> float:
         """Return the largest |sum_i b_i phi_i - 1/gamma| over all trees of at most `order` nodes,
@@ -102,7 +99,9 @@ class Tableau:
         """
         weights = np.array([float(w) for w in self._weights(embedded)])
         every = (tree for n in range(1, order + 1) for tree in trees(n))
-        return max(abs(float(weights @ self.phi(tree)) - 1 / gamma(tree)) for tree in every)
+        # every tree of order n is made of smaller ones: each is computed once
+        a, known = self._matrix(), dict[Tree, NDArray[np.float64]]()
+        return max(abs(float(weights @ _phi(tree, a, known)) - 1 / gamma(tree)) for tree in every)
 
     def exact_defect(self, order: int, *, embedded: bool = False) -> Fraction:
         """Return the same in exact arithmetic: 0 for a method given in exact fractions."""
@@ -115,6 +114,12 @@ class Tableau:
             )
             for tree in every
         )
+
+    def _matrix(self) -> NDArray[np.float64]:
+        a = np.zeros((self.stages, self.stages))
+        for i, row in enumerate(self.a):
+            a[i, : len(row)] = [float(w) for w in row]
+        return a
 
     def _weights(self, embedded: bool) -> tuple[Fraction, ...]:
         return self.embedded if embedded and self.embedded is not None else self.b
@@ -147,8 +152,13 @@ def _fractions(values: Sequence[Number]) -> tuple[Fraction, ...]:
     return tuple(Fraction(value) for value in values)
 
 
-def _phi(tree: Tree, a: NDArray[np.float64]) -> NDArray[np.float64]:
-    weights = np.ones(len(a))
-    for subtree in tree:
-        weights = weights * (a @ _phi(subtree, a))
-    return weights
+def _phi(
+    tree: Tree, a: NDArray[np.float64], known: dict[Tree, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the elementary weights of `tree`; those of its subtrees are kept in `known`."""
+    if tree not in known:
+        weights = np.ones(len(a))
+        for subtree in tree:
+            weights = weights * (a @ _phi(subtree, a, known))
+        known[tree] = weights
+    return known[tree]

@@ -112,3 +112,14 @@ def test_samples_of_the_likelihood_benchmark_are_of_the_mixture():
     assert points.shape == (script["POINTS"], 2)
     mean = torch.tensor(one.means[0], dtype=torch.float64)
     assert torch.allclose(points.mean(0), mean, atol=5 * one.stds[0] / len(points) ** 0.5)
+
+
+def test_the_table_of_work_and_precision_has_the_measured_numbers():
+    report = json.loads((ROOT / "benchmarks/results/work_precision.json").read_text("utf-8"))
+    script = runpy.run_path(str(ROOT / "benchmarks/work_precision.py"), run_name="work")
+    heads = "| network | solver | at 6e-3 | at 6e-4 | at 6e-5 |\n|---|---|---|---|---|\n"
+    printed = PAGE.partition(heads)[2].partition("\n\n")[0].splitlines()
+    assert printed == script["table"](report)
+    assert len(printed) == 4 * 5
+    ratios = [r for rows in report["runs"].values() for r in rows["adams"]["ratio"]]
+    assert f"it needs {min(ratios):.2f} to {max(ratios):.2f} of the" in " ".join(PAGE.split())
