@@ -22,6 +22,9 @@ from fmcore import create
 STRENGTH = 2.0
 """The counts that the smoothing adds."""
 
+TEMPERATURES = (0.8, 0.6)
+"""Temperatures of drawing, besides 1."""
+
 OUT = Path(__file__).parent / "results" / "spaces.json"
 
 
@@ -49,17 +52,22 @@ def main() -> None:
         }
     report = {"machine": machine(), "rows": rows, "three_gram": old.get("three_gram")}
     if given.three_gram:
-        report["three_gram"] = three_gram()
+        found: dict[str, object] = {**three_gram()}
+        found["in_training_list_at_temperature"] = {
+            str(t): three_gram(temperature=t)["in_training_list"] for t in TEMPERATURES
+        }
+        report["three_gram"] = found
     given.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"{given.out}\n")
 
 
-def three_gram(drawn: int = 20_000) -> dict[str, float]:
+def three_gram(drawn: int = 20_000, temperature: float = 1.0) -> dict[str, float]:
     """Return the bits per letter of the held-out words under a 3-gram, and the shares of words
     drawn from it that are in the training list and in both lists.
 
     Each of the 8 positions has its own probabilities given the two tokens before it, smoothed
     towards those given one token, and these towards those given none, by `STRENGTH` counts each.
+    Words are drawn with the probabilities to the power of 1 / temperature.
     """
     train, test = (create("data", "words").with_split(s) for s in ("train", "test"))
     known, new = (d.batch(range(d.length))["x1"].numpy() for d in (train, test))
@@ -78,7 +86,7 @@ def three_gram(drawn: int = 20_000) -> dict[str, float]:
             shares = smoothed / smoothed.sum(1, keepdims=True)
         order = min(place, 2)
         bits -= np.log2(shares[_before(new, place, order, tokens), new[:, place]])
-        below = shares[_before(words, place, order, tokens)].cumsum(1)
+        below = (shares[_before(words, place, order, tokens)] ** (1 / temperature)).cumsum(1)
         chance = rng.random((drawn, 1)) * below[:, -1:]
         words[:, place] = (below <= chance).sum(1)
     listed = {row.tobytes() for row in known.astype(int)}

@@ -44,6 +44,12 @@ class Aligned(Coupling):
             raise ComponentError(
                 f"dataset {type(data).__name__} comes in pairs of x0 and x1: use coupling 'paired'"
             )
+        # given its receptor, a fragment has no uniform rotation, and turned noise would follow it
+        if data is not None and "receptor" in data.entries:
+            raise ComponentError(
+                "coupling 'aligned' needs fragments whose rotation is uniform, and a receptor "
+                "determines it: use coupling 'independent', or set data.receptor=0"
+            )
 
     def pair(
         self, x0: Tensor, x1: Tensor, generator: torch.Generator, condition: Condition | None = None

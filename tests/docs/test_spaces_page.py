@@ -61,3 +61,12 @@ def test_the_page_has_the_figures_of_the_3_gram() -> None:
     text = re.sub(r"\s+", " ", PAGE)
     assert f"A smoothed 3-gram has {found['bits']:.3f} bits a letter" in text
     assert f"{found['in_training_list']:.3f} of its words are in the training list" in text
+
+
+def test_the_page_has_the_words_of_other_temperatures() -> None:
+    text = re.sub(r"\s+", " ", PAGE)
+    for temperature in ("0.8", "0.6"):
+        row = REPORT["rows"][f"words_1_temperature_{temperature}"]
+        own = row["results"]["ngram_validity"]["value"]
+        other = REPORT["three_gram"]["in_training_list_at_temperature"][temperature]
+        assert re.search(rf"{temperature}`? gives {own:.3f} \(3-gram {other:.3f}\)", text)

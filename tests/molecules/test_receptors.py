@@ -256,6 +256,13 @@ def test_conditions_that_the_network_cannot_read_are_refused(name, message):
         Frames(shape=(SPACE.size,), space=SPACE, conditions=(name,))
 
 
+def test_noise_is_not_turned_to_a_fragment_whose_receptor_is_given():
+    coupling = create("coupling", "aligned").on(SPACE)
+    coupling.check(PATH, Peptides(residues=5))
+    with pytest.raises(ComponentError, match="a receptor determines it"):
+        coupling.check(PATH, Peptides(residues=5, receptor=6))
+
+
 # Frozen parts.
 
 PATH = create(
