@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fmcore.errors import ComponentError
 from fmcore.interfaces.condition import PRESENT, ConditionReader
+from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.field import Predictor, require_score
 from fmcore.interfaces.model import VectorField
 from fmcore.interfaces.options import Options
@@ -68,6 +69,14 @@ class Guidance(Options, ConditionReader, ABC):
         An option called `drop` overrides this; the framework sets it where it is None.
         """
         return ()
+
+    def with_classes(self, data: Dataset) -> Guidance:
+        """Return the guidance with the names of classes in its options replaced by their numbers;
+        by default, itself.
+
+        Raises ComponentError for a name that is no class of `data`.
+        """
+        return self
 
     def check(self, path: Path) -> None:
         """Raise ComponentError with the reason if a field along `path` cannot be guided."""

@@ -73,7 +73,7 @@ def check_conditions(
         *([] if train is None else _dropout(model, entries, train)),
         *([] if sample is None else _sampled_labels(model, data, sample)),
         *([] if sample is None else _sampled_entries(model, path, data, train, sample)),
-        *([] if sample is None else _guidance(model, path, train, sample)),
+        *([] if sample is None else _guidance(model, path, data, train, sample)),
     ]
     if reasons:
         raise ComponentError("\n".join(reasons))
@@ -306,11 +306,14 @@ def _sampled_entries(
             )
 
 
-def _guidance(model: VectorField, path: Path, train: Train | None, sample: Sample) -> Iterator[str]:
+def _guidance(
+    model: VectorField, path: Path, data: Dataset, train: Train | None, sample: Sample
+) -> Iterator[str]:
     for i, guidance in enumerate(sample.guidance or ()):
         key = f"sample.guidance.{i}"
         try:
             guidance.check(sample.path or path)
+            guidance.with_classes(data)
         except ComponentError as error:
             yield f"{key}: {error}"
         names = dropped_names(model, guidance, train)

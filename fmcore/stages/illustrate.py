@@ -103,7 +103,7 @@ def preview(
     if not plane and type(components.data).portray is Dataset.portray:
         return
     device = next(field.model.parameters()).device
-    guided = wrap_path_and_guidance(field, settings, components.train)
+    guided = wrap_path_and_guidance(field, settings, components)
     sampler = Sampler(components, settings, guided, device)
     # the same noises at every step, so that the pictures show the network and not the noise
     indices = range(min(settings.count, PREVIEW_POINTS if plane else components.data.portrayed))

@@ -29,15 +29,16 @@ def sampling_field(
 ) -> tuple[Predictor, Checkpoint]:
     """Return the trained field, with the path and guidance of the settings, and its checkpoint."""
     trained, checkpoint = shared_field(components, folder, settings.weights, device)
-    return wrap_path_and_guidance(trained, settings, components.train), checkpoint
+    return wrap_path_and_guidance(trained, settings, components), checkpoint
 
 
 def wrap_path_and_guidance(
-    trained: Predictor, settings: Sample, train: Train | None = None
+    trained: Predictor, settings: Sample, components: Components
 ) -> Predictor:
     """Return the trained field along `settings.path`, guided by `settings.guidance`.
 
-    `train` names the conditions that training dropped.
+    `components.train` names the conditions that training dropped, and `components.data` the
+    classes.
     """
     field = trained
     if settings.path is not None:
@@ -45,7 +46,7 @@ def wrap_path_and_guidance(
         settings.solver.check(along)
         field = change_schedule(field, along)
     for guidance in settings.guidance or ():
-        field = _guided(field, guidance, train)
+        field = _guided(field, guidance.with_classes(components.data), components.train)
     return field
 
 

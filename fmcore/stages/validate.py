@@ -81,7 +81,7 @@ class Validator:
     def _drawn(self, field: Field) -> Iterator[list[MetricBatch]]:
         """Yield the samples in the main process, a batch of every process at a time."""
         device, settings = _device(field), self._sample
-        guided = wrap_path_and_guidance(field, settings, self.components.train)
+        guided = wrap_path_and_guidance(field, settings, self.components)
         sampler = Sampler(self.components, settings, guided, device)
         ranges = _ranges(self.settings.count or 0, settings.batch_size)
         paired = settings.condition == self.settings.split

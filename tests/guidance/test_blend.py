@@ -51,7 +51,20 @@ def test_the_mean_moves_between_the_classes_and_the_covariance_stays(weight):
 def test_samples_without_a_label_and_classes_that_do_not_exist_are_refused():
     path = create("path", "linear")
     field = create("guidance", "blend", label=3).wrap(field_of(Classes(path), path))
-    with pytest.raises(ComponentError, match=r"label 3 is not a class of the network, 0 \.\. 2"):
+    with pytest.raises(ComponentError, match=r"label 3 is not a class, 0 \.\. 2"):
         field.prepare({"label": torch.zeros(2, dtype=torch.long)})
     with pytest.raises(ComponentError, match=r"no label: train with model\.classes: auto"):
         field.prepare(None)
+
+
+def test_the_other_class_may_have_a_name():
+    data = create("data", "digits")
+    assert create("guidance", "blend", label="seven").with_classes(data).label == 7
+    with pytest.raises(ComponentError, match="no class 'sevn'; did you mean 'seven'"):
+        create("guidance", "blend", label="sevn").with_classes(data)
+    with pytest.raises(ComponentError, match=r"label 12 is not a class, 0 \.\. 9"):
+        create("guidance", "blend", label=12).with_classes(data)
+    path = create("path", "linear")
+    field = create("guidance", "blend", label="seven").wrap(field_of(Classes(path), path))
+    with pytest.raises(ComponentError, match=r"call with_classes\(data\) first"):
+        field.prepare({"label": torch.zeros(2, dtype=torch.long)})

@@ -86,6 +86,14 @@ def test_wrong_options_are_refused_where_they_are_given(override, message):
             "PnPFlow reads the condition 'measurement'",
         ),
         (
+            ["model.classes=auto", "sample.guidance=[{name: blend, label: ten}]"],
+            "sample.guidance.0: no class 'ten'",
+        ),
+        (
+            ["sample.guidance=[{name: blend, label: one}]"],
+            "Blend reads the condition 'label'",
+        ),
+        (
             ["sample.guidance=[{name: mmps, operator: {name: downsample, factor: 3}}]"],
             "height and width must be multiples of 3",
         ),
