@@ -276,8 +276,8 @@ class SpeechData(MelOptions, Dataset):
     @property
     def _known(self) -> frozenset[str]:
         """The symbols that a user's text may have."""
-        known: frozenset[str] = self.__dict__.get("_trained", frozenset(self.alphabet.names))
-        return known
+        found: frozenset[str] = self.__dict__.get("_trained", frozenset(self.alphabet.names))
+        return found
 
     def _require_known(self, text: str) -> None:
         for symbol in self.alphabet.symbols(text):
