@@ -114,17 +114,17 @@ def bounds(rows: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, Any]]
 def one_seed(run: Run, count: int) -> dict[str, dict[str, float]]:
     """Return the numbers of one run, row by row."""
     texts = Texts(run, count)
-    fine = solved(texts.field, texts.noise, texts.said, 50).x
+    fine = solved(texts.field, texts.noise, texts.prepared, 50).x
     found = {"recording": texts.measured(texts.x1, texts.given)}
-    states = {"mean spectrogram": texts.said["mu"], "noise": texts.noise}
+    states = {"mean spectrogram": texts.prepared["mu"], "noise": texts.noise}
     for steps in STEPS:
-        states[f"Euler {steps}"] = solved(texts.field, texts.noise, texts.said, steps).x
+        states[f"Euler {steps}"] = solved(texts.field, texts.noise, texts.prepared, steps).x
     for name, x in states.items():
-        found[name] = texts.measured(x, {**texts.given, "mask": texts.said["mask"]})
+        found[name] = texts.measured(x, {**texts.given, "mask": texts.prepared["mask"]})
         if name != "noise":  # its distance is that of two independent draws
-            found[name]["to 50 steps"] = distance(x, fine, texts.said["mask"]) * texts.data.std
+            found[name]["to 50 steps"] = distance(x, fine, texts.prepared["mask"]) * texts.data.std
         print(name, found[name], flush=True)
-    other = {**texts.given, "text": texts.given["text"].roll(1, 0), "mask": texts.said["mask"]}
+    other = {**texts.given, "text": texts.given["text"].roll(1, 0), "mask": texts.prepared["mask"]}
     errors = texts.measured(states["Euler 10"], other)
     found["Euler 10, another text"] = {"word_error": errors["word_error"]}
     # with the durations of the recordings, samples and recordings have the same frames
@@ -147,9 +147,9 @@ class Texts:
         self.x1 = self.given.pop("x1")
         prepared = self.field.prepare(self.given)
         assert prepared is not None
-        self.said: Condition = dict(prepared)
+        self.prepared: Condition = dict(prepared)
         self.drawn = Rows(0, "noise", 0, range(self.count)).normal(tuple(self.data.shape))
-        self.noise = self.drawn * self.said["mask"]
+        self.noise = self.drawn * self.prepared["mask"]
         self.true_noise = self.drawn * self.given["mask"]
 
     def timed(self) -> Condition:
@@ -182,8 +182,8 @@ def one_step(runs: list[Run], count: int) -> dict[str, Any]:
         name = run.recipe.values["objective"]["name"]
         solver = "flow_map" if texts.field.model.span else "euler"
         for steps in STEPS:
-            x = solved(texts.field, texts.noise, texts.said, steps, solver).x
-            found = texts.measured(x, {**texts.given, "mask": texts.said["mask"]})
+            x = solved(texts.field, texts.noise, texts.prepared, steps, solver).x
+            found = texts.measured(x, {**texts.given, "mask": texts.prepared["mask"]})
             row = {k: round(v, 3) for k, v in found.items()}
             rows[f"{name}, {steps}"] = row
             print(name, solver, steps, row, flush=True)
@@ -225,11 +225,11 @@ def spoken(
 ) -> tuple[float, float, int, float]:
     """Speak one text: CPU seconds of the field, of all, samples of the sound, and evaluations."""
     begun = time.process_time()
-    said = dict(field.prepare(given) or {})
+    prepared = dict(field.prepare(given) or {})
     start = time.process_time()
-    solution = solved(field, noise * said["mask"], said, steps)
+    solution = solved(field, noise * prepared["mask"], prepared, steps)
     alone = time.process_time() - start
-    decoded = codec.decode(solution.x, said)
+    decoded = codec.decode(solution.x, prepared)
     whole = time.process_time() - begun
     return alone, whole, int(decoded.lengths[0]), float(solution.stats.nfe[0])
 
@@ -239,19 +239,19 @@ def padding(run: Run) -> dict[str, Any]:
     standard deviation of the samples.
     """
     texts = Texts(run, 8)
-    together = solved(texts.field, texts.noise, texts.said, 10).x
+    together = solved(texts.field, texts.noise, texts.prepared, 10).x
     differences = []
     for i in range(texts.count):
         given = {name: value[i : i + 1] for name, value in texts.given.items()}
-        said = dict(texts.field.prepare(given) or {})
-        frames = int(said["mask"].sum())
-        cut = {name: value[..., :frames] for name, value in said.items()}
+        prepared = dict(texts.field.prepare(given) or {})
+        frames = int(prepared["mask"].sum())
+        cut = {name: value[..., :frames] for name, value in prepared.items()}
         alone = solved(texts.field, texts.noise[i : i + 1, :, :frames], cut, 10).x
         differences.append(float((alone - together[i : i + 1, :, :frames]).abs().max()))
-    exists = texts.said["mask"].expand_as(together) > 0
+    exists = texts.prepared["mask"].expand_as(together) > 0
     return {
         "rows": texts.count,
-        "frames": [int(n) for n in texts.said["mask"].sum((1, 2))],
+        "frames": [int(n) for n in texts.prepared["mask"].sum((1, 2))],
         "difference": max(differences) / float(together[exists].std()),
         "bound": 1e-4,
     }
