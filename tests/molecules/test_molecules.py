@@ -145,7 +145,7 @@ def test_archives_and_compressed_files_are_read(tmp_path):
     torch.testing.assert_close(found[0][0].atoms, found[1][0].atoms)
 
 
-@pytest.mark.parametrize("content", [b"", b"not an archive", gzip.compress(b"no tar")])
+@pytest.mark.parametrize("content", [b"", b"not an archive", gzip.compress(b"no tar", mtime=0)])
 def test_what_is_no_archive_is_refused_with_the_download(tmp_path, content):
     file = tmp_path / "mine.tar.gz"
     file.write_bytes(content)
