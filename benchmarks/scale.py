@@ -279,14 +279,18 @@ def in_a_process(series: Series, point: int) -> dict[str, float]:
 
 
 def exponents(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the fitted exponents, and those between the last two points, of time and memory."""
-    work = [math.log(row["work"]) for row in rows]
+    """Return the fitted exponents, and those between the last two points, of time and memory.
+
+    The first of several points is what memory is measured above: it does not count there.
+    """
+    later = rows[1:] if len(rows) > 2 else rows
     costs = {
-        "time": [math.log(row["cpu_s"]) for row in rows],
-        "memory": [math.log(max(row["mib"], 1.0)) for row in rows],
+        "time": [(row["work"], row["cpu_s"]) for row in rows],
+        "memory": [(row["work"], max(row["mib"], 1.0)) for row in later],
     }
     found = {}
-    for name, values in costs.items():
+    for name, pairs in costs.items():
+        work, values = ([math.log(value) for value in own] for own in zip(*pairs, strict=True))
         found[name] = statistics.linear_regression(work, values).slope
         found[f"{name}_last"] = (values[-1] - values[-2]) / (work[-1] - work[-2])
     return found
@@ -300,7 +304,7 @@ def table(report: Mapping[str, Any]) -> list[str]:
         points = f"{number(rows[0]['point'])} to {number(rows[-1]['point'])}"
         points += " px" if series.power == 2 else ""
         time_s = " to ".join(f"{rows[i]['cpu_s']:.2g}" for i in (0, -1))
-        mib = " to ".join(f"{rows[i]['mib']:.0f}" for i in (0, -1))
+        mib = " to ".join(f"{rows[i]['mib']:.0f}" for i in (1 if len(rows) > 2 else 0, -1))
         slopes = [f"{fit[k]:.2f} ({fit[f'{k}_last']:.2f})" for k in ("time", "memory")]
         cells = (series.work, points, series.seconds, time_s, slopes[0], mib, slopes[1])
         lines.append(f"| {' | '.join(cells)} |")
