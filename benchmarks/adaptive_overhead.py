@@ -5,8 +5,9 @@
 The loop below is what a script without fmcore would have: one step size for the whole batch, the
 classical controller, no statuses, limits, dense output, gradients or divergences.  fmcore's
 `dopri5` with one step size for the batch does the same work; with one for each sample it does
-more.  All take turns; each time is CPU time a call of the field, without the field itself (-x),
-and the median over the rounds.  Takes less than a minute on one core.
+more, as does `adams`, whose weights depend on the last steps.  All take turns; each time is CPU
+time a call of the field, without the field itself (-x), and the median over the rounds.
+Takes less than a minute on one core.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ from fmcore import Problem, create
 
 TOLERANCE = 1e-7
 SHAPES = {"(64, 2)": (64, 2), "(64, 3, 32, 32)": (64, 3, 32, 32)}
-WAYS = ("per_sample", "batch_rms")
+WAYS = {
+    "per_sample": ("dopri5", "per_sample"),
+    "batch_rms": ("dopri5", "batch_rms"),
+    "adams": ("adams", "per_sample"),
+}
 # Dormand and Prince 1980; the last stage is at the new point, so that the next step reuses it.
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 STAGES = (
@@ -75,8 +80,8 @@ def loop(x: Tensor) -> tuple[Tensor, int]:
     return x, calls
 
 
-def ours(x: Tensor, step_control: str) -> Callable[[], tuple[Tensor, int]]:
-    solver = create("solver", "dopri5", rtol=TOLERANCE, atol=TOLERANCE, step_control=step_control)
+def ours(x: Tensor, name: str, step_control: str) -> Callable[[], tuple[Tensor, int]]:
+    solver = create("solver", name, rtol=TOLERANCE, atol=TOLERANCE, step_control=step_control)
     problem = Problem(negative, x)
 
     def solve() -> tuple[Tensor, int]:
@@ -97,7 +102,7 @@ def field_us(x: Tensor, calls: int) -> float:
 def compare(shape: tuple[int, ...], repeats: int) -> dict[str, Any]:
     """Return microseconds a call outside the field, and the ratios to the loop."""
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    ways = {"loop": lambda: loop(x), **{way: ours(x, way) for way in WAYS}}
+    ways = {"loop": lambda: loop(x), **{n: ours(x, *way) for n, way in WAYS.items()}}
     solves = 10 if x.numel() < 1000 else 2
     spent: dict[str, list[float]] = {name: [] for name in [*ways, "field"]}
     found = {}

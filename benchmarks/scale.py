@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/scale.py [SERIES...] [--out FILE]
 
-Each point is measured in a process of its own, forked after the imports: its CPU seconds, and the
-growth of its memory above that of the imports.  The exponent p of a growth ~ work^p is the slope of
-a line through the logarithms; memory below 1 MiB counts as 1 MiB.  Series that are not named keep
+Each point is measured in a process of its own: its CPU seconds, and the growth of its memory after
+a first measurement of the smallest point.  The exponent p of a growth ~ work^p is the slope of a
+line through the logarithms; memory below 1 MiB counts as 1 MiB.  Series that are not named keep
 their rows in the file.  Takes less than 10 minutes on one core.
 """
 
@@ -102,8 +102,6 @@ def batches(data: Dataset, size: int) -> Batches:
 
 def step_seconds(size: int, batch: int) -> float:
     """Return the CPU seconds of a training step of a U-Net with 32 channels."""
-    trainer_of(16, 1).train_step()  # imports
-    memory_from_here()
     trainer = trainer_of(size, batch)
     trainer.train_step()
     began = time.process_time()
@@ -152,7 +150,6 @@ def of_samples(count: int) -> float:
     """Return the CPU seconds of `fmcore sample`, files and pictures included."""
     with tempfile.TemporaryDirectory() as folder:
         run = fmcore.run(recipe_in(folder), out=Path(folder, "run"), quiet=True)
-        memory_from_here()
         began = time.process_time()
         options = [f"count={count}", "batch_size=1000"]
         fmcore.sample(run, options, to=Path(folder, "more"), quiet=True)
@@ -257,6 +254,9 @@ def memory_from_here() -> None:
 
 
 def measure_here(series: Series, point: int, result: Any) -> None:
+    if series is not SERIES["processes"]:
+        # a forked process has few of the pages of its libraries yet, which are not of the work
+        series.measure(series.points[0])
     memory_from_here()
     seconds = series.measure(point)
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -264,7 +264,7 @@ def measure_here(series: Series, point: int, result: Any) -> None:
 
 
 def in_a_process(series: Series, point: int) -> dict[str, float]:
-    """Return the CPU seconds, and the MiB above those of the imports; of processes that it
+    """Return the CPU seconds, and the MiB above those of the smallest point; of processes that it
     started, all MiB of the largest.
     """
     context = multiprocessing.get_context("fork")
@@ -279,14 +279,18 @@ def in_a_process(series: Series, point: int) -> dict[str, float]:
 
 
 def exponents(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the fitted exponents, and those between the last two points, of time and memory."""
-    work = [math.log(row["work"]) for row in rows]
+    """Return the fitted exponents, and those between the last two points, of time and memory.
+
+    The first of several points is what memory is measured above: it does not count there.
+    """
+    later = rows[1:] if len(rows) > 2 else rows
     costs = {
-        "time": [math.log(row["cpu_s"]) for row in rows],
-        "memory": [math.log(max(row["mib"], 1.0)) for row in rows],
+        "time": [(row["work"], row["cpu_s"]) for row in rows],
+        "memory": [(row["work"], max(row["mib"], 1.0)) for row in later],
     }
     found = {}
-    for name, values in costs.items():
+    for name, pairs in costs.items():
+        work, values = ([math.log(value) for value in own] for own in zip(*pairs, strict=True))
         found[name] = statistics.linear_regression(work, values).slope
         found[f"{name}_last"] = (values[-1] - values[-2]) / (work[-1] - work[-2])
     return found
@@ -300,7 +304,7 @@ def table(report: Mapping[str, Any]) -> list[str]:
         points = f"{number(rows[0]['point'])} to {number(rows[-1]['point'])}"
         points += " px" if series.power == 2 else ""
         time_s = " to ".join(f"{rows[i]['cpu_s']:.2g}" for i in (0, -1))
-        mib = " to ".join(f"{rows[i]['mib']:.0f}" for i in (0, -1))
+        mib = " to ".join(f"{rows[i]['mib']:.0f}" for i in (1 if len(rows) > 2 else 0, -1))
         slopes = [f"{fit[k]:.2f} ({fit[f'{k}_last']:.2f})" for k in ("time", "memory")]
         cells = (series.work, points, series.seconds, time_s, slopes[0], mib, slopes[1])
         lines.append(f"| {' | '.join(cells)} |")

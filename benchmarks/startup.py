@@ -26,8 +26,11 @@ RESULTS = Path(__file__).parent / "results" / "startup.json"
 FMCORE = ["-m", "fmcore"]
 OPTIONS = ["train.steps=1", "sample.count=8", "evaluate.metrics=[nfe]", "evaluate.count=8"]
 SHORT = ["run", "checkerboard", *OPTIONS, "expect={}", "-q"]
+STEP = "import torch; p = torch.zeros(2, requires_grad=True); torch.optim.Adam([p]).step()"
+"""The first step of an optimiser imports most of torch's compiler, in any training."""
 COMMANDS = {
     "import torch": ["-c", "import torch"],
+    "import torch, Adam.step": ["-c", STEP],
     "fmcore --help": [*FMCORE, "--help"],
     "fmcore recipes check digits": [*FMCORE, "recipes", "check", "digits"],
     "fmcore recipes show digits": [*FMCORE, "recipes", "show", "digits"],

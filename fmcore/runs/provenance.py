@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -40,8 +41,11 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    known = {d.metadata["Name"]: d.version for d in metadata.distributions()}
-    return {name: known[name] for name in PACKAGES if name in known}
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _plugins() -> dict[str, str]:

@@ -79,7 +79,7 @@ def test_the_overhead_of_the_adaptive_loop_is_the_measured_one():
     name = "benchmarks/results/adaptive_overhead.json"
     shapes = json.loads((ROOT / name).read_text(encoding="utf-8"))["shapes"]
     text = " ".join(PAGE.split())
-    for way in ("batch_rms", "per_sample"):
+    for way in ("batch_rms", "per_sample", "adams"):
         small, images = (f"{rows[way]['ratio']:.2f}" for rows in shapes.values())
         assert f"{small} and {images}" in text
 
