@@ -55,6 +55,7 @@ def write_comparison_page(
         command="fmcore compare",
         title=f"{len(found.runs)} runs compared",
         lead=LEAD,
+        spread="± is one standard error.",
         heads=["run", *found.headings(), *found.settings],
         rows=[[row[0], *row[first:], *row[1:first]] for row in found.rows()],
         ways=list(zip(found.headings(), ways, strict=True)),
@@ -77,6 +78,7 @@ def write_table2_page(file: Path, table: Table2) -> None:
         command="fmcore table2",
         title=f"Table 2 on {table.recipe.name}",
         lead=LEAD_TABLE2,
+        spread="",  # a standard deviation over seeds, which `how` explains
         heads=heads,
         rows=rows,
         ways=[("ours", table.how)],

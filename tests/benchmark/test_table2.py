@@ -53,6 +53,7 @@ def test_a_regression_and_a_flow_are_trained_beside_the_numbers_of_the_paper(tmp
     html = (tmp_path / "table2.html").read_text()
     assert "Table 2 on digits_superres" in html
     assert "regression, seed 0" in html
+    assert "standard error" not in html
     assert html.count("data:image/png") == 2  # the comparison of each run
 
 

@@ -14,6 +14,7 @@ NAMES = [
     "minibatch_ot",
     "bridge",
     "super_resolution",
+    "reflow",
 ]
 
 
@@ -42,3 +43,26 @@ def test_the_table_of_super_resolution_has_the_measured_numbers():
     for kind, seeds in results.items():
         cells = (", ".join(f"{s[m]:{f}}" for s in seeds.values()) for m, f in formats.items())
         assert f"| {kind} | {' | '.join(cells)} |" in page
+
+
+def test_the_table_of_reflow_has_the_measured_numbers():
+    page = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    found = json.loads((RESULTS / "reflow.json").read_text(encoding="utf-8"))["sliced_w2"]
+    for name, row in (("first flow", "first"), ("after reflow", "reflow")):
+        cells = [f"{error:.3f}" for error in found[row].values()]
+        assert f"| {name} | {' | '.join(cells)} |" in page
+        assert f"| {name}, distilled | {found[f'{row}, distilled']['1']:.3f} |" in page
+    # what the text claims
+    assert found["reflow"]["1"] < found["first"]["32"]
+    assert found["reflow, distilled"]["1"] > found["reflow"]["1"]
+
+
+def test_the_patterns_of_super_resolution_are_those_that_the_page_states():
+    found = json.loads((RESULTS / "super_resolution.json").read_text(encoding="utf-8"))["results"]
+    flow, regression = (list(found[kind].values()) for kind in ("flow", "regression"))
+    for own, other in zip(flow, regression, strict=True):
+        assert own["psnr"] < other["psnr"]
+        assert own["ssim"] < other["ssim"]
+        assert own["low_pass_error"] < 0.05
+    holds = [a["fd_lite0"] < b["fd_lite0"] for a, b in zip(flow, regression, strict=True)]
+    assert holds == [False, True]
