@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     from fmcore.recipe.load import load_recipe
     from fmcore.recipe.recipe import Recipe
     from fmcore.runs.checkpoint import load_into
-    from fmcore.stages.run import Run, evaluate, open_run, run, sample
+    from fmcore.stages.opened_run import Run, open_run
+    from fmcore.stages.run import evaluate, run, sample
 
 _LAZY: dict[str, str] = {
     name: module
@@ -119,7 +120,8 @@ _LAZY: dict[str, str] = {
         "fmcore.interfaces.optimizer": ("OptimizerFactory",),
         "fmcore.interfaces.time": ("StratifiedTime", "Time", "UniformTime"),
         "fmcore.interfaces.time_sampling": ("stratified_times", "uniform_times"),
-        "fmcore.stages.run": ("Run", "evaluate", "open_run", "run", "sample"),
+        "fmcore.stages.opened_run": ("Run", "open_run"),
+        "fmcore.stages.run": ("evaluate", "run", "sample"),
     }.items()
     for name in names
 }

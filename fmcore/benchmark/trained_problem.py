@@ -35,7 +35,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.runs.progress import progress
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import held_out
-from fmcore.stages.sample import Sampler
+from fmcore.stages.sampler import Sampler
 from fmcore.stages.weights import trained_field, weights_of
 
 __all__ = ["TrainedProblem", "check_metrics"]

@@ -13,13 +13,29 @@ from typing import Any, final
 from fmcore.errors import REMEDIES, RecipeError
 from fmcore.recipe.catalog import SUFFIXES, current_folder, display_path, find_recipe
 from fmcore.recipe.merging import merge
-from fmcore.recipe.nodes import Diagnostics, MappingNode, Mark, Node, ScalarNode, to_python
+from fmcore.recipe.nodes import (
+    COMMAND_LINE,
+    Diagnostics,
+    MappingNode,
+    Mark,
+    Node,
+    ScalarNode,
+    to_python,
+)
 from fmcore.recipe.options import to_node
 from fmcore.recipe.overrides import parse_overrides
 from fmcore.recipe.recipe import Recipe, resolve
 from fmcore.recipe.yaml import MAX_BYTES, read_bytes
 
-__all__ = ["Layer", "compose", "copy_recipe", "load_layers", "load_recipe", "read_values"]
+__all__ = [
+    "Layer",
+    "compose",
+    "copy_recipe",
+    "load_layers",
+    "load_recipe",
+    "overridden_options",
+    "read_values",
+]
 
 MAX_LAYERS = 20
 
@@ -197,3 +213,16 @@ def read_values(file: Path) -> dict[str, Any]:
     values: dict[str, Any] = to_python(_read(file, diagnostics))
     diagnostics.raise_any()
     return values
+
+
+def overridden_options(recipe: Recipe) -> list[str]:
+    """Return the options that the command line changed.
+
+    Bounds are not among them, nor values that the recipe requires from the command line.
+    """
+    keys = [k for k, origin in recipe.origins.items() if origin == str(COMMAND_LINE)]
+    keys = [k for k in keys if k.partition(".")[0] != "expect"]
+    if not keys or not recipe.values["expect"] or recipe.path is None:
+        return keys
+    required = load_recipe(recipe.path, partial=True).missing
+    return [k for k in keys if not any(k == r or k.startswith(f"{r}.") for r in required)]

@@ -7,12 +7,13 @@ what Slurm sends ahead of a time limit where `--signal=USR1@SECONDS` asks for it
 from __future__ import annotations
 
 import ctypes
+import inspect
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import final
@@ -40,15 +41,27 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 SECONDS_TO_UNWIND = 3.0
 """Time that an interrupted command has to clean up before a repeated signal interrupts it again."""
 
+SECONDS_BETWEEN_LOOKS = 0.05
+"""How often a signal that came during an import looks whether the import has ended."""
+
+IMPORT_FILE = "<frozen importlib._bootstrap>"
+"""The file name in the frames of Python's import."""
+
 
 @final
 class StopRequest:
-    """The signal of STOPPING that has come, if any: true once there is one."""
+    """The signal of STOPPING that has come, if any: true once there is one.
+
+    With `at_once` a signal raises KeyboardInterrupt, during an import at its end: an import that is
+    cut off leaves broken modules, and in compiled parts of torch it ends the process by SIGABRT.
+    """
 
     def __init__(self, at_once: bool = False) -> None:
         self.signal: signal.Signals | None = None
         self._at_once = at_once
         self._raised = float("-inf")
+        self._imports = _imports_in(inspect.currentframe())  # of the code that opened this
+        self._alarm: Callable[[int, FrameType | None], object] | int | None = None
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -58,11 +71,31 @@ class StopRequest:
         self.signal = self.signal or signal.Signals(number)
         if number == signal.SIGINT and repeated:  # Ctrl-C twice: at once, in a loop too
             raise KeyboardInterrupt
+        self._raise_after_imports(number, frame)
+
+    def _raise_after_imports(self, number: int, frame: FrameType | None) -> None:
         # Clusters repeat their signals, also while a stopped command cleans up; but a library may
         # have swallowed the first KeyboardInterrupt, so later ones count again.
-        if self._at_once and time.monotonic() - self._raised > SECONDS_TO_UNWIND:
-            self._raised = time.monotonic()
-            raise KeyboardInterrupt
+        if not self._at_once or time.monotonic() - self._raised <= SECONDS_TO_UNWIND:
+            return
+        if _imports_in(frame) > self._imports:
+            self._look_again()
+            return
+        self.forget_alarm()
+        self._raised = time.monotonic()
+        raise KeyboardInterrupt
+
+    def _look_again(self) -> None:
+        if self._alarm is None:
+            self._alarm = signal.signal(signal.SIGALRM, self._raise_after_imports) or signal.SIG_DFL
+            signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS)
+
+    def forget_alarm(self) -> None:
+        """End the looks for the end of an import, if there are any."""
+        if self._alarm is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._alarm)
+            self._alarm = None
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -137,6 +170,15 @@ def raise_if_stopped() -> None:
         raise KeyboardInterrupt
 
 
+def _imports_in(frame: FrameType | None) -> int:
+    """Return how many frames of `frame` and its callers belong to Python's import."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == IMPORT_FILE
+        frame = frame.f_back
+    return count
+
+
 _requests: list[StopRequest] = []
 """The requests of the contexts that are open, the innermost last."""
 
@@ -151,6 +193,7 @@ def _handling(request: StopRequest) -> Iterator[StopRequest]:
     try:
         yield request
     finally:
+        request.forget_alarm()
         _requests.remove(request)
         for number, handler in before.items():
             # None is a handler that was not installed by Python

@@ -34,7 +34,8 @@ from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.metric_stream import MetricRunner, Stream
 from fmcore.stages.origin import measured_on, origin_of, recorded
-from fmcore.stages.sample import conditions_in, decoded_from, sampler_of
+from fmcore.stages.sample import sampler_of
+from fmcore.stages.shard_entries import conditions_in, decoded_from
 from fmcore.stages.weights import shared_field, weights_of
 
 __all__ = ["as_measured", "check_expectations", "evaluate", "held_out", "missed_bounds", "on_cpu"]

@@ -32,7 +32,9 @@ from fmcore.runs.portraits import write_portraits
 from fmcore.runs.samples import Shards
 from fmcore.runs.signals import raise_if_stopped
 from fmcore.stages.components import Components
-from fmcore.stages.sample import Sampler, conditions_in, decoded_from, wrap_path_and_guidance
+from fmcore.stages.sampler import Sampler
+from fmcore.stages.sampling_field import wrap_path_and_guidance
+from fmcore.stages.shard_entries import conditions_in, decoded_from
 
 __all__ = ["attempt", "illustrate_samples", "illustrate_training", "preview"]
 

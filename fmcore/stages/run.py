@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -19,18 +14,15 @@ import torch
 
 from fmcore.errors import Interrupted, RunError
 from fmcore.flow.budget import budget_note
-from fmcore.flow.field import Field
 from fmcore.flow.reflow import write_pairs
-from fmcore.interfaces.html import html_table
-from fmcore.recipe.load import load_recipe
-from fmcore.recipe.nodes import COMMAND_LINE
+from fmcore.recipe.load import load_recipe, overridden_options
 from fmcore.recipe.overrides import require_list
 from fmcore.recipe.recipe import Recipe
 from fmcore.recipe.typed_words import require_whole
 from fmcore.registry import registry
-from fmcore.report.numbers import value_text
 from fmcore.report.page import write_report
 from fmcore.runs.distributed import Distributed
+from fmcore.runs.emit import to_stderr, warnings_to_stderr
 from fmcore.runs.files import sha256_of, write_text
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
@@ -38,102 +30,26 @@ from fmcore.runs.signals import interruptible, raise_if_stopped
 from fmcore.stages.components import Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.dry_run import require_disk, require_memory
-from fmcore.stages.evaluate import check_expectations, missed_bounds
 from fmcore.stages.evaluate import evaluate as evaluate_stage
 from fmcore.stages.identity import identity_of, record_start
 from fmcore.stages.illustrate import illustrate_samples, illustrate_training
+from fmcore.stages.opened_run import Run
 from fmcore.stages.other_runs import check_runs, refuse_own_run
-from fmcore.stages.sample import Sampler, provenance_of, sampling_field, shards_of
 from fmcore.stages.sample import sample as sample_stage
 from fmcore.stages.sample_file import write_file
+from fmcore.stages.sampler import Sampler
+from fmcore.stages.sampling_field import sampling_field
 from fmcore.stages.train import train as train_stage
-from fmcore.stages.weights import shared_field, trained_field
+from fmcore.stages.variants import adopt_variant, sample_root
 from fmcore.training.checks import check_training
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Run", "evaluate", "open_run", "pairs", "run", "sample", "sample_file"]
+__all__ = ["evaluate", "pairs", "run", "sample", "sample_file"]
 
 RESUME_WITH_OUT = "give the same command with --out {root}"
 RESUME_HINT = "give the same command again"
-MAX_NAME = 80
-"""Letters of the name of a folder of variants."""
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class Run:
-    """A run: its folder, and what can be read from it.
-
-    Nothing is read before it is asked for.  A run can be given where a function takes its folder.
-    """
-
-    folder: RunFolder
-    _built: Components | None = None
-
-    def __fspath__(self) -> str:
-        return str(self.folder.root)
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.folder.root)!r})"
-
-    def _repr_html_(self) -> str:
-        results = {name: value_text(result) for name, result in self.results.items()}
-        rows = {
-            "recipe": self.recipe.name,
-            "steps": max(self.folder.checkpoints.steps(), default=0),
-        }
-        return html_table(repr(self), rows | results)
-
-    @property
-    def recipe(self) -> Recipe:
-        """The complete recipe of the run."""
-        return self.folder.recipe()
-
-    # a property that keeps its value: results and samples can be read without the run's plugins
-    @cached_property
-    def components(self) -> Components:
-        """The components of the recipe.  Raises RecipeError or ComponentError if one is missing."""
-        return self._built or Components.of(self.recipe)
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """The value, error and provenance of each metric; {} before `evaluate`."""
-        return self.folder.results()
-
-    def field(self, weights: str = "ema", device: str = "cpu") -> Field:
-        """Return the trained velocity field, in evaluation mode."""
-        return trained_field(self.components, self.folder, weights, device)[0]
-
-    def nfe(self) -> list[int]:
-        """Return the NFE of every sample that is kept."""
-        counts = [t["nfe"] for _, t in Shards.on_disk(self.folder.samples).all()]
-        return [int(n) for n in torch.cat(counts)]
-
-    def samples(self, n: int | None = None) -> torch.Tensor:
-        """Return the first `n` samples, or all that are on disk: uint8 levels of images, else
-        float32 points, `(n, *shape)`.
-
-        Raises RunError for more than `sample.keep_on_disk` left on disk.
-        """
-        shards = Shards.on_disk(self.folder.samples)
-        return shards.first(shards.kept()[-1].stop if n is None else n)["x"]
-
-    def check_expectations(self) -> None:
-        """Raise ExpectationError if a result is outside the recipe's `expect:` bounds.
-
-        A recipe with options of the command line is another experiment than the one that the bounds
-        were written for: there, each missed bound is a warning.
-        """
-        overridden = self.folder.facts().get("overridden")
-        if not overridden:
-            check_expectations(self.components, self.results)
-            return
-        for line in missed_bounds(self.components, self.results):
-            self.folder.log(
-                f"warning: {line}; expected for the recipe without {', '.join(overridden)}"
-            )
 
 
 @final
@@ -161,14 +77,6 @@ class _Job:
     def evaluate(self) -> None:
         device = self.accelerator.device
         evaluate_stage(self.components, self.folder, device, self.processes, self.quiet)
-
-
-def open_run(root: str | os.PathLike[str]) -> Run:
-    """Return the run in the folder `root`; nothing is computed, and files are read when needed.
-
-    Raises RunError if the folder holds no run.
-    """
-    return Run(RunFolder.open(Path(root), _warnings_only))
 
 
 def run(
@@ -203,7 +111,7 @@ def run(
         require_memory(components, accelerator)
         require_disk(components, Path("runs") if out is None else Path(out))
         processes = Distributed()
-        emit = _warnings_only if quiet else _to_stderr
+        emit = warnings_to_stderr if quiet else to_stderr
         held.enter_context(processes.reporting_lost())
 
         def claim() -> Path:
@@ -211,7 +119,9 @@ def run(
             # locked before anything is written: of several starts on one folder one succeeds
             held.enter_context(folder.claimed())
             refuse_own_run(components, folder.root)
-            folder.adopt(complete, {"recipe": complete.name, "overridden": _overridden(complete)})
+            folder.adopt(
+                complete, {"recipe": complete.name, "overridden": overridden_options(complete)}
+            )
             if folder.parent is not None:
                 raise RunError(
                     f"{folder.root}: holds samples of the run {folder.parent}: use fmcore sample "
@@ -249,7 +159,11 @@ def sample(
     with interruptible(), ExitStack() as held:
         opened = _opened(root, "sample", overrides, device, quiet)
         held.enter_context(opened.processes.reporting_lost())
-        chosen = opened.processes.on_main(lambda: _sample_root(opened, overrides, to))
+        chosen = opened.processes.on_main(
+            lambda: sample_root(
+                opened.folder, opened.components, overrides, to, opened.accelerator.device
+            )
+        )
         require_disk(opened.components, chosen)
         parent = opened.folder
         folder = parent
@@ -263,7 +177,7 @@ def sample(
             held.enter_context(folder.claimed())
             # the parent is only read, so it is not locked: it may be training meanwhile
             if folder is not parent:
-                _adopt_variant(job, parent)
+                adopt_variant(folder, job.components, parent)
             device = job.accelerator.device
             _record(folder, job.components, device, job.processes, accept_changes)
 
@@ -434,7 +348,7 @@ def _opened(
     """Return the run at `root` with `overrides` of one section."""
     require_list(overrides)
     require_whole(overrides)
-    folder = RunFolder.open(Path(root), _warnings_only if quiet else _to_stderr)
+    folder = RunFolder.open(Path(root), warnings_to_stderr if quiet else to_stderr)
     full = tuple(o if o.startswith(f"{section}.") else f"{section}.{o}" for o in overrides)
     recipe = folder.recipe()
     components = Components.of(recipe.override(full) if full else recipe)
@@ -445,57 +359,6 @@ def _opened(
     folder = RunFolder(folder.root, folder.emit, processes.is_main)
     folder.remember(recipe)
     return _Job(Run(folder, components), accelerator, processes, quiet)
-
-
-def _sample_root(job: _Job, overrides: Sequence[str], to: str | Path | None) -> Path:
-    """Return the folder that samples go to: the run's own if nothing there would be replaced."""
-    settings, folder = job.components.sample, job.folder
-    if settings is None:
-        raise job.components.missing("sample")
-    if to is not None and Path(to).resolve() != folder.root.resolve():
-        return Path(to)
-    # the samples' provenance holds the step, so the checkpoint has to be known; sampling reuses
-    # the network
-    _, checkpoint = shared_field(job.components, folder, settings.weights, job.accelerator.device)
-    provenance = provenance_of(job.components, settings, checkpoint)
-    if not overrides or not shards_of(settings, folder).would_replace(provenance):
-        return folder.root
-    if to is not None:
-        raise RunError(f"{folder.root}: has other samples: give another folder with --to")
-    return folder.root / "variants" / _name_of(overrides)
-
-
-def _name_of(overrides: Sequence[str]) -> str:
-    """Return a folder's name for `overrides`, readable where they are short and plain."""
-    text = ",".join(overrides)
-    name = re.sub(r"[^A-Za-z0-9=.,_+-]+", "-", text)[:MAX_NAME].strip(".-")
-    # a shortened name gets a hash of all options, so that no two share a folder
-    exact = name == text
-    return name if exact else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def _adopt_variant(job: _Job, parent: RunFolder) -> None:
-    """Make the job's folder one of samples drawn with the network of `parent`."""
-    folder, components = job.folder, job.components
-    network = parent.parent or parent.root
-    # relative, so that a run and its variants can be moved together
-    above = os.path.relpath(network.resolve(), folder.root.resolve())
-    facts = {**parent.facts(), "recipe": components.recipe.name, "checkpoints_of": above}
-    # what is of the parent's own files and stages, not of its training
-    for own in ("sha256", "seconds", "measured", "history"):
-        facts.pop(own, None)
-    facts |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "command": sys.argv}
-    # what the parent was trained with is compared with what is there now; runs that these sampling
-    # options name are not the parent's
-    identity = dict(facts.get("identity", {}))
-    if components.recipe.values["sample"] != parent.recipe().values["sample"]:
-        identity = {k: v for k, v in identity.items() if not k.startswith("run.sample.")}
-    facts["identity"] = identity
-    known = facts.get("overridden", [])
-    facts["overridden"] = list(dict.fromkeys([*known, *_overridden(components.recipe)]))
-    folder.adopt(components.recipe, facts)
-    if folder.parent is None or folder.parent.resolve() != network.resolve():
-        raise RunError(f"{folder.root}: is no folder of samples of {network}; give another --to")
 
 
 def _record(
@@ -521,19 +384,6 @@ def _copy(file: Path, to: Path) -> None:
     write_text(copy, source)
 
 
-def _overridden(recipe: Recipe) -> list[str]:
-    """Return the options that the command line changed.
-
-    Bounds are not among them, nor values that the recipe requires from the command line.
-    """
-    keys = [k for k, origin in recipe.origins.items() if origin == str(COMMAND_LINE)]
-    keys = [k for k in keys if k.partition(".")[0] != "expect"]
-    if not keys or not recipe.values["expect"] or recipe.path is None:
-        return keys
-    required = load_recipe(recipe.path, partial=True).missing
-    return [k for k in keys if not any(k == r or k.startswith(f"{r}.") for r in required)]
-
-
 @contextmanager
 def _timed(folder: RunFolder, stage: str, how: str = RESUME_WITH_OUT) -> Iterator[None]:
     """Add the seconds of a stage to run.json, also of one that was stopped."""
@@ -557,12 +407,3 @@ def _stoppable(folder: RunFolder, stage: str, how: str = RESUME_WITH_OUT) -> Ite
         raise Interrupted(
             f"stopped in {stage}; what is done is saved.  To resume, {how.format(root=folder.root)}"
         ) from stopped
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _warnings_only(line: str) -> None:
-    if line.startswith("warning:"):
-        _to_stderr(line)

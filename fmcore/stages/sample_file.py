@@ -13,7 +13,8 @@ from fmcore.interfaces.portrait import Portrait
 from fmcore.runs.files import atomic
 from fmcore.stages.components import Components
 from fmcore.stages.conditions import own_values
-from fmcore.stages.sample import Sampler, decoded_from
+from fmcore.stages.sampler import Sampler
+from fmcore.stages.shard_entries import decoded_from
 
 __all__ = ["write_file"]
 

@@ -28,7 +28,9 @@ from fmcore.runs.signals import StopRequest
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import as_measured, held_out, on_cpu
 from fmcore.stages.origin import measured_on, origin_of, recorded
-from fmcore.stages.sample import Sampler, codec_facts, wrap_path_and_guidance
+from fmcore.stages.sample import codec_facts
+from fmcore.stages.sampler import Sampler
+from fmcore.stages.sampling_field import wrap_path_and_guidance
 
 __all__ = ["Validator", "best_step"]
 

@@ -1,10 +1,13 @@
 """A signal stops a command once, at a safe point, and is never lost."""
 # ruff: noqa: PT012  # what is tested is that the block is left by the signal
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,6 +97,74 @@ def test_an_error_that_follows_a_swallowed_signal_is_reported_as_the_interruptio
         swallow(signal.SIGTERM)
         raise RecursionError
     assert isinstance(caught.value.__cause__, RecursionError)
+
+
+SLOW_MODULE = """
+import os, signal
+from sent import numbers
+for number in numbers:
+    os.kill(os.getpid(), number)
+finished = True
+"""
+
+
+@pytest.fixture
+def slow_module(tmp_path, monkeypatch):
+    """Return a function that imports a module which sends signals to its own process."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "sending.py").write_text(SLOW_MODULE)
+
+    def load(*numbers):
+        monkeypatch.setitem(sys.modules, "sent", SimpleNamespace(numbers=numbers))
+        monkeypatch.delitem(sys.modules, "sending", raising=False)
+        return importlib.import_module("sending")
+
+    yield load
+    sys.modules.pop("sending", None)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_an_import_is_finished_before_a_signal_interrupts(slow_module, number):
+    """One that is cut off leaves broken modules, and ends the process inside compiled code."""
+    alarm = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        loaded = slow_module(number)
+        time.sleep(60)  # until the next look
+        pytest.fail("the signal was lost")
+    assert loaded.finished
+    assert signal.getsignal(signal.SIGALRM) == alarm
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_signal_during_the_last_import_is_raised_at_the_end(slow_module):
+    loaded = None
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        loaded = slow_module(signal.SIGTERM)
+    assert loaded.finished
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_second_control_c_cuts_an_import_off(slow_module):
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        slow_module(signal.SIGINT, signal.SIGINT)
+        pytest.fail("the second signal was deferred")
+    assert "sending" not in sys.modules
+
+
+RUN_ON_IMPORT = """
+import os, signal
+from fmcore.runs.signals import interruptible
+with interruptible():
+    os.kill(os.getpid(), signal.SIGTERM)
+    reached = True
+"""
+
+
+def test_a_module_that_runs_a_command_on_import_is_interrupted_at_once(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "running.py").write_text(RUN_ON_IMPORT + "    raise AssertionError\n")
+    with pytest.raises(KeyboardInterrupt):
+        importlib.import_module("running")
 
 
 def test_an_error_without_a_signal_and_a_reported_interruption_pass_through():

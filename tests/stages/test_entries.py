@@ -27,7 +27,7 @@ from fmcore.interfaces.model import Prepared
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.conditions import check_conditions
-from fmcore.stages.sample import Sampler
+from fmcore.stages.sampler import Sampler
 from fmcore.training.batches import Batches
 
 MATRIX = torch.tensor([[1.0, 0.5], [-0.5, 1.0]])

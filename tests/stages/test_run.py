@@ -11,7 +11,7 @@ import fmcore
 from fmcore import RunError, load_recipe, stages
 from fmcore.errors import CheckpointError, ExpectationError, Interrupted, TrainingError
 from fmcore.runs.folder import RunFolder
-from fmcore.stages.sample import Sampler
+from fmcore.stages.sampler import Sampler
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fmcore.report.page import make_report
 from fmcore.runs.files import sha256_of
 from fmcore.runs.partial_metrics import PartialMetrics
 from fmcore.runs.samples import Shards
-from fmcore.stages.sample import Sampler
+from fmcore.stages.sampler import Sampler
 
 RECIPE = """
 seed: 3

@@ -16,7 +16,7 @@ from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import MAX_VALIDATION_SAMPLES, Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import evaluate
-from fmcore.stages.run import Run
+from fmcore.stages.opened_run import Run
 from fmcore.stages.train import train
 from fmcore.stages.validate import Validator, best_step
 from fmcore.stages.weights import trained_field

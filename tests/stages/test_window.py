@@ -8,7 +8,8 @@ import torch
 import fmcore
 from fmcore import create, load_recipe, stages
 from fmcore.runs.samples import Shards
-from fmcore.stages.sample import Sampler, sampling_field, shards_per_solve, with_refill
+from fmcore.stages.sampler import Sampler, shards_per_solve, with_refill
+from fmcore.stages.sampling_field import sampling_field
 
 
 @pytest.fixture(scope="module")
