@@ -126,7 +126,8 @@ class SpeechData(MelOptions, Dataset):
         """The clips that fit, and the number of those that do not."""
         every = self.clips()
         self.alphabet.learn(clip.text for clip in every)
-        kept = [clip for clip in every if self._fits(clip)]
+        fits = [self._fits(clip) for clip in every]
+        kept = [clip for clip, fit in zip(every, fits, strict=True) if fit]
         if not every:
             raise DataError(
                 f"split '{self.split}' has no clips: one text in ten, by a hash of it, is of the "
@@ -139,10 +140,11 @@ class SpeechData(MelOptions, Dataset):
                 f"{self.max_text}) higher"
             )
         if len(kept) < len(every) and self.WARNS:
+            first = every[fits.index(False)]
             warnings.warn(
                 f"{len(every) - len(kept)} of {len(every)} clips of split '{self.split}' are left "
-                "out: they are longer than data.max_seconds, their texts are longer than "
-                "data.max_text, or they have fewer frames than symbols",
+                f"out, first that of {first.name}: they are longer than data.max_seconds, their "
+                "texts are longer than data.max_text, or they have fewer frames than symbols",
                 FmcoreWarning,
                 stacklevel=2,
             )

@@ -74,7 +74,7 @@ def test_a_clip_with_fewer_frames_than_symbols_is_left_out(recordings, tmp_path)
     write_wav(tmp_path / "wavs" / "b.wav", tone(0.5, 300))
     (tmp_path / "metadata.csv").write_text("a|seven\nb|seven\n")
     data = Speech(root=tmp_path, split="test" if is_held_out("seven") else "train", **SMALL)
-    with pytest.warns(FmcoreWarning, match="1 of 2 clips of split .* left out"):
+    with pytest.warns(FmcoreWarning, match=r"1 of 2 clips .* left out, first that of .*, line 1:"):
         assert (data.length, data.left_out) == (1, 1)
 
 

@@ -1,5 +1,10 @@
 """The page in a real browser, without a screen: light, dark, and as narrow as a telephone."""
 
+import pytest
+
+# a browser takes long to start where the cores are busy
+pytestmark = pytest.mark.slow
+
 
 def test_it_follows_light_and_dark(finished, browser):
     url = (finished.root / "report.html").as_uri()
