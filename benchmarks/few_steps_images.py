@@ -8,7 +8,8 @@ by the medians of their steps, so that one busy moment of the machine decides no
 `fd_lite0` of 1,000 samples with the labels 0 .. 9 in turn against the 10,000 held-out images, from
 the same noise for each solver.  `flow_matching` is sampled by `euler` and by `midpoint`, the others
 by `flow_map`.  `data` is the distance of 1,000 training images.  The same command reuses finished
-runs in DIR.  Writes results/few_steps_images.json.
+runs in DIR; with `--as-is` it measures stopped ones too, whose steps are in the results.  Writes
+results/few_steps_images.json.
 
 Data: FOLDER with the four IDX files, as in the Debian package dataset-fashion-mnist.
 """
@@ -29,6 +30,7 @@ from machine import machine
 from torch import Tensor
 
 import fmcore
+from fmcore import open_run
 from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.randomness import noise_of
 from fmcore.runs.files import write_json
@@ -125,6 +127,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the IDX files")
     parser.add_argument("--steps", type=int, default=3000, help="steps of flow matching")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--as-is", action="store_true", help="do not resume stopped runs")
     parser.add_argument("--dir", type=Path, default=Path("runs/few_steps_images"))
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -132,13 +135,19 @@ def main() -> None:
     for objective, solvers in SOLVERS.items():
         recipe = recipe_of(given, objective, int(planned[objective]["steps"]))
         out = given.dir / f"{objective}-{given.seed}"
-        run = fmcore.run(recipe, out=out, device="cpu", quiet=True)
+        resumed = not (given.as_is and (out / "checkpoints").is_dir())
+        run = fmcore.run(recipe, out=out, device="cpu", quiet=True) if resumed else open_run(out)
         data = run.components.data
         cache = given.dir / "cache"
-        table[objective] = planned[objective] | {
-            solver: {str(n): distance(data, samples(run, solver, n), cache) for n in nfe}
-            for solver, nfe in solvers.items()
-        }
+        done = max(int(file.stem.removeprefix("step-")) for file in (out / "checkpoints").iterdir())
+        table[objective] = (
+            planned[objective]
+            | {"trained": done}
+            | {
+                solver: {str(n): distance(data, samples(run, solver, n), cache) for n in nfe}
+                for solver, nfe in solvers.items()
+            }
+        )
         print(objective, json.dumps(table[objective]), flush=True)
     first = data.batch([60 * i for i in range(SAMPLES)])["x1"]
     write_json(

@@ -15,6 +15,7 @@ NAMES = [
     "bridge",
     "super_resolution",
     "reflow",
+    "few_steps_images",
 ]
 
 
@@ -66,3 +67,25 @@ def test_the_patterns_of_super_resolution_are_those_that_the_page_states():
         assert own["low_pass_error"] < 0.05
     holds = [a["fd_lite0"] < b["fd_lite0"] for a, b in zip(flow, regression, strict=True)]
     assert holds == [False, True]
+
+
+def test_the_table_of_few_steps_on_images_has_the_measured_numbers():
+    page = (ROOT / "docs/images.md").read_text(encoding="utf-8")
+    report = json.loads((RESULTS / "few_steps_images.json").read_text(encoding="utf-8"))
+    found = report["fd_lite0"]
+    for objective, solver in (
+        ("flow_matching", "euler"),
+        ("flow_matching", "midpoint"),
+        ("mean_flow", "flow_map"),
+    ):
+        own = found[objective][solver]
+        cells = [f"{own[n]:.0f}" if n in own else "" for n in ("1", "2", "4", "8", "16", "64")]
+        row = f"| `{objective}`, `{solver}` | {' | '.join(cells)} |"
+        assert " ".join(row.split()) in " ".join(page.split())
+    cost = {name: own["step_seconds"] for name, own in found.items()}
+    assert f"{cost['mean_flow'] / cost['flow_matching']:.2f} times" in page
+    assert f"{report['data']:.0f}:" in page
+    # the same CPU time, and the goal that the page names is not reached
+    spent = [own["trained"] * own["step_seconds"] for own in found.values()]
+    assert max(spent) < 1.01 * min(spent)
+    assert found["mean_flow"]["flow_map"]["1"] > min(found["flow_matching"]["euler"].values())
