@@ -70,3 +70,12 @@ def test_the_page_has_the_words_of_other_temperatures() -> None:
         own = row["results"]["ngram_validity"]["value"]
         other = REPORT["three_gram"]["in_training_list_at_temperature"][temperature]
         assert re.search(rf"{temperature}`? gives {own:.3f} \(3-gram {other:.3f}\)", text)
+
+
+def test_the_page_has_the_long_run_of_airports() -> None:
+    row = REPORT["rows"]["airports_long"]
+    result = row["results"]["nll"]
+    found = line("`airports_long`")
+    assert f"nll {result['value']:.3f}; " in found
+    assert f"its standard error over airports is {result['error']:.3f}" in found
+    assert f"`airports_long` has {row['steps']:,} steps of {row['batch_size']}" in PAGE
