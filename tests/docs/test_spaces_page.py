@@ -42,7 +42,8 @@ def test_the_page_has_mean_and_spread_of_three_seeds(recipe: str, metric: str) -
 @pytest.mark.parametrize(
     ("start", "row"),
     [(f"`{name}`", name) for name in ("peptides", "peptides_long")]
-    + [("`peptides`, `model.links=true`", "peptides_links")],
+    + [("`peptides`, `model.links=true`", "peptides_links")]
+    + [("`peptides_long`, `train.steps=3000`", "peptides_long_3000")],
 )
 def test_the_page_has_the_structure_of_peptides(start: str, row: str) -> None:
     if row not in REPORT["rows"]:
