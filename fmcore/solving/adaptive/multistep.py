@@ -46,7 +46,7 @@ class _History(NamedTuple):
 
     velocities: Tensor
     times: Tensor
-    count: Tensor
+    valid: Tensor
 
 
 class _PredictedStep(NamedTuple):
@@ -91,7 +91,7 @@ class MultistepStepper(Stepper):
             state, trial.corrected, trial.error, trial.div_error, h
         )
         # As the controller sees it: an error of the order of a full history.
-        is_shared, count = self.options.is_shared, history.count
+        is_shared, count = self.options.is_shared, history.valid
         steps = count.amax(0, keepdim=True) if is_shared else count
         ratio = ratio ** ((self.options.history + 1) / (steps + 1)).to(ratio.dtype)
         accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
@@ -110,12 +110,12 @@ class MultistepStepper(Stepper):
         t = (start + length).to(self.dtype).clamp_(self.low, self.high).expand(state.width)
         nodes = (history.times - start.unsqueeze(1)) / length.unsqueeze(1)
         one = torch.ones_like(nodes[:, :1])
-        predictor = adams_weights(nodes, history.count, one)[:, 0]
+        predictor = adams_weights(nodes, history.valid, one)[:, 0]
         scale = length.to(self.dtype).view(self.column)
         predicted = state.x + scale * _combined(predictor, history.velocities)
         velocity, divergence = self._velocity(predicted, t, state, state.logdet is not None)
         nodes = torch.cat([one, nodes], 1)
-        corrector = adams_weights(nodes, history.count + 1, one)[:, 0]
+        corrector = adams_weights(nodes, history.valid + 1, one)[:, 0]
         # Their difference, not that of the states: it does not cancel.
         change = corrector - torch.cat([torch.zeros_like(one), predictor], 1)
         velocities = torch.cat([velocity.unsqueeze(1), history.velocities], 1)
@@ -162,7 +162,7 @@ class MultistepStepper(Stepper):
         passed = ((asked - begun) * self.sign > 0) & accepted.unsqueeze(1)
         passed = passed & ((asked - self.t1) * self.sign + left <= 0)
         theta = ((asked - begun) / trial.length.unsqueeze(1)).expand(state.width, -1)
-        weights = adams_weights(trial.nodes, history.count + 1, theta).to(self.dtype)
+        weights = adams_weights(trial.nodes, history.valid + 1, theta).to(self.dtype)
         velocities = trial.velocities
         moved = weights @ velocities.view(*velocities.shape[:2], -1)
         scale = trial.length.to(self.dtype).view(self.column).unsqueeze(1)
@@ -183,8 +183,8 @@ class MultistepStepper(Stepper):
         until = (trial.start + trial.length).expand(state.width).unsqueeze(1)
         times = torch.cat([until, history.times[:, :-1]], 1)
         state.history_times = torch.where(rows, times, history.times)
-        longer = (history.count + 1).clamp_max(self.options.history)
-        state.history_count = torch.where(accepted, longer, history.count)
+        longer = (history.valid + 1).clamp_max(self.options.history)
+        state.history_count = torch.where(accepted, longer, history.valid)
 
 
 def _history_of(state: BatchState) -> _History:
