@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from fmcore.cli.guess import guess_command
+from fmcore.cli.imports import own_process
 from fmcore.cli.lazy import LazyGroup, Target
 from fmcore.cli.outcome import exit_code_of
 
@@ -77,6 +78,7 @@ def command_line() -> None:
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     _open_closed_streams()
+    own_process()
     if "_FMCORE_COMPLETE" in os.environ:  # set by a shell that completes a command
         from fmcore.cli.shells import register
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.completing import override_keys, recipe_names
+from fmcore.cli.imports import without_collection
 from fmcore.cli.options import changes_option, plugin_option, quiet_option
 from fmcore.cli.summary import summary
 
@@ -50,8 +51,9 @@ def run(
     from fmcore.runs.signals import end_with_parent
 
     end_with_parent()  # before the imports that take long
-    from fmcore import stages
-    from fmcore.recipe.load import load_recipe
+    with without_collection():
+        from fmcore import stages
+        from fmcore.recipe.load import load_recipe
 
     if dry_run:
         loaded = load_recipe(recipe, overrides, partial=True)

@@ -10,6 +10,7 @@ import click
 
 from fmcore.cli.completing import component_names, setting_keys
 from fmcore.cli.console import folded, print_json, styled, table
+from fmcore.cli.imports import without_collection
 from fmcore.cli.options import json_option, kind_option, plugin_option
 from fmcore.cli.plugins.facts import facts_of, plan_of
 from fmcore.cli.plugins.find import find_component
@@ -74,7 +75,8 @@ def show(
     if entry.kind == RECIPE:
         click.echo(f"{entry.title}: {entry.target}\nsee: fmcore recipes show {entry.qualified}")
         return
-    target = entry.load()
+    with without_collection():
+        target = entry.load()
     own = list_options(target, KINDS[entry.kind].given)
     facts = facts_of(entry, given)
     plan = None if steps is None else plan_of(entry, given, steps, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fmcore.cli.completing import recipe_words
+from fmcore.cli.imports import without_collection
 from fmcore.cli.options import plugin_option
 from fmcore.cli.recipes.arguments import split_words
 from fmcore.errors import RecipeError
@@ -35,8 +36,9 @@ def check(words: tuple[str, ...]) -> None:
     faults: list[str] = []
     for recipe in recipes or [str(found.file) for found in list_recipes()]:
         try:
-            loaded = load_recipe(recipe, overrides, partial=True)
-            loaded.check()
+            with without_collection():
+                loaded = load_recipe(recipe, overrides, partial=True)
+                loaded.check()
         except RecipeError as error:
             faults += error.faults
         else:

@@ -6,6 +6,7 @@ import click
 
 from fmcore.cli.completing import override_keys, recipe_names
 from fmcore.cli.console import print_json
+from fmcore.cli.imports import without_collection
 from fmcore.cli.options import json_option, plugin_option
 from fmcore.recipe.diff import annotate
 from fmcore.recipe.load import load_recipe
@@ -28,7 +29,8 @@ def show(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     \b
       fmcore recipes show digits path=vp
     """
-    loaded = load_recipe(recipe, overrides, partial=True)
+    with without_collection():
+        loaded = load_recipe(recipe, overrides, partial=True)
     if as_json:
         print_json(_as_dict(loaded))
     else:
