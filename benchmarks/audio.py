@@ -4,6 +4,7 @@
     python benchmarks/audio.py one_step RUN RUN ...    runs of it with several objectives
     python benchmarks/audio.py speed RUN
     python benchmarks/audio.py padding RUN
+    python benchmarks/audio.py voice RUN               a run of speech, heard by Whisper
     python benchmarks/audio.py alignment
     python benchmarks/audio.py picture RUN             draws docs/pictures/speech.png
 
@@ -38,12 +39,13 @@ PICTURE = FilePath(__file__).parents[1] / "docs" / "pictures" / "speech.png"
 
 STEPS = (1, 2, 4, 10)
 REPEATS = 3
+TEMPERATURES = (1.0, 0.667)
 Condition = dict[str, Tensor]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ["speech", "one_step", "speed", "padding", "alignment", "picture"]
+    parts = ["speech", "one_step", "speed", "padding", "voice", "alignment", "picture"]
     parser.add_argument("part", choices=parts)
     parser.add_argument("runs", type=FilePath, nargs="*")
     parser.add_argument("--count", type=int, default=40)
@@ -59,6 +61,7 @@ def main() -> None:
         "one_step": lambda: one_step(runs, chosen.count),
         "speed": lambda: speed(runs[0], chosen.count),
         "padding": lambda: padding(runs[0]),
+        "voice": lambda: voice(runs[0], chosen.count),
         "alignment": alignment,
     }[chosen.part]()
     found["machine"] = machine()
@@ -140,7 +143,8 @@ class Texts:
     """The test split of a run: recordings, their texts, and one noise for all solves."""
 
     def __init__(self, run: Run, count: int) -> None:
-        self.run, self.field = run, run.field()
+        self.field = run.field()
+        self.codec: Any = run.components.codec
         self.data: Any = run.components.data.with_split("test")
         self.count = min(count, self.data.length)
         self.given: Condition = self.data.batch(range(self.count))
@@ -161,9 +165,7 @@ class Texts:
 
     def measured(self, x: Tensor, condition: Condition) -> dict[str, float]:
         """Return word errors, `mel_l1` and `detail` of spectrograms."""
-        codec = self.run.components.codec
-        assert codec is not None
-        decoded = codec.decode(x, condition)
+        decoded = self.codec.decode(x, condition)
         found: dict[str, float] = {}
         for name, metric in {
             "word_error": WordError(words=DIGITS),
@@ -218,6 +220,26 @@ def speed(run: Run, count: int) -> dict[str, Any]:
         }
         print(steps, rows[f"Euler {steps}"], flush=True)
     return {"count": count, "rows": rows}
+
+
+def voice(run: Run, count: int) -> dict[str, Any]:
+    """Return the word errors of samples, by Whisper, for two temperatures, and of their floors."""
+    texts = Texts(run, count)
+    mask = texts.prepared["mask"]
+    states = {"recording": (texts.x1, texts.given["mask"])}
+    for factor in TEMPERATURES:
+        x = solved(texts.field, factor * texts.noise, texts.prepared, 10).x
+        states[f"Euler 10, temperature {factor:g}"] = (x, mask)
+    states["mean spectrogram"] = (texts.prepared["mu"], mask)
+    rows = {}
+    for name, (x, own) in states.items():
+        condition = {**texts.given, "mask": own}
+        decoded = texts.codec.decode(x, condition)
+        result = value_of(WordError(engine="whisper"), texts.data, x, condition, decoded)
+        rows[name] = round(result["word_error"], 3)
+        print(name, rows[name], flush=True)
+    words = sum(len(text.split()) for text in texts.data.texts(texts.given))
+    return {"prompts": texts.count, "words": words, "word_error": rows}
 
 
 def spoken(

@@ -18,7 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from machine import machine
 
@@ -50,6 +52,15 @@ def cpu_seconds(command: list[str], cache: str) -> float:
         subprocess.run(call, check=True, capture_output=True, env=own)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def table(report: Mapping[str, Any]) -> list[str]:
+    """Return the rows of the table of docs/scale.md."""
+    return [
+        f"| {'shortest run' if name == 'shortest run' else f'`{name}`'} | {row['cpu_s']:.2f} "
+        f"| {row['above_torch_s']:+.2f} |"
+        for name, row in report["commands"].items()
+    ]
 
 
 def main() -> None:

@@ -81,10 +81,17 @@ def read_engine(text: str) -> tuple[str, Mapping[str, Any]]:
     """
     value = to_python(parse_value(text))
     options = dict(value) if isinstance(value, dict) else {"name": value}
-    name = options.pop("name", None)
+    if "name" not in options or text.count("{") != text.count("}"):
+        raise RecipeError(
+            f"engine {text[:60]!r}: write '{{name: submitit, timeout_min: 60}}', in quotes and "
+            "with a space after each colon"
+        )
+    name = options.pop("name")
     if name not in ENGINES:
-        hint = did_you_mean(str(name), ENGINES) or ";"
-        raise RecipeError(f"no engine '{str(name)[:60]}'{hint} engines: {', '.join(ENGINES)}")
+        hint = "; did you mean 'submitit'?" if name == "slurm" else did_you_mean(str(name), ENGINES)
+        raise RecipeError(
+            f"no engine '{str(name)[:60]}'{hint or ';'} engines: {', '.join(ENGINES)}"
+        )
     if options and name == "process":
         raise RecipeError(f"engine 'process' has no options, got {', '.join(map(str, options))}")
     return name, options

@@ -180,17 +180,17 @@ class Dataset(ABC):
         return ""
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def recorded(self) -> Mapping[str, Any]:
         """What run.json records of this split besides its length and shape, as JSON values, such as
         the symbols of its texts; {} by default.
         """
         return {}
 
-    def recalled(self, facts: Mapping[str, Any]) -> Self:
-        """Return the data of a run that recorded `facts` of its train split, for `encode` to refuse
+    def recalled(self, recorded: Mapping[str, Any]) -> Self:
+        """Return the data of a run with these facts about its train split, for `encode` to refuse
         what training did not have.
 
-        `facts` is {} of a run that recorded none.  By default the data unchanged.
+        `recorded` is {} for a run that recorded none.  By default the data unchanged.
         """
         return self
 

@@ -127,7 +127,7 @@ def _first_start(
             "shape": list(data.shape),
             "levels": data.levels,
             **({"classes": list(data.class_names)} if data.class_names else {}),
-            **data.facts,
+            **data.recorded,
         },
         "processes": processes,
         **surroundings,

@@ -261,18 +261,18 @@ class SpeechData(MelOptions, Dataset):
         return found
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def recorded(self) -> Mapping[str, Any]:
         """The symbols of the texts of this split, sorted, and the number of clips left out."""
         clips, left_out = self._usable
         symbols = {symbol for clip in clips for symbol in self.alphabet.symbols(clip.text)}
         return {"symbols": sorted(symbols), "left_out": left_out}
 
-    def recalled(self, facts: Mapping[str, Any]) -> Self:
+    def recalled(self, recorded: Mapping[str, Any]) -> Self:
         """Return the data, whose `encode` refuses symbols that no text of the train split has."""
-        if "symbols" not in facts:
+        if "symbols" not in recorded:
             return self
         found = replace(self)
-        found.__dict__["_trained"] = frozenset(facts["symbols"])
+        found.__dict__["_trained"] = frozenset(recorded["symbols"])
         return found
 
     @property

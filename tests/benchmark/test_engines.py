@@ -114,6 +114,11 @@ def test_an_interrupted_member_stops_the_others_and_waits_for_them(groups, monke
 def test_an_unknown_engine_is_refused_with_a_suggestion():
     with pytest.raises(RecipeError, match=r"no engine 'submitt'; did you mean 'submitit'\?"):
         read_engine("submitt")
+    with pytest.raises(RecipeError, match=r"no engine 'slurm'; did you mean 'submitit'\?"):
+        read_engine("slurm")
+    for unquoted in ("{name:submitit,timeout_min:60}", "{name:"):
+        with pytest.raises(RecipeError, match="with a space after each colon"):
+            read_engine(unquoted)
     with pytest.raises(RecipeError, match="no engine '3'; engines: process, submitit"):
         check_engine("3")
     with pytest.raises(RecipeError, match="'process' has no options, got minutes"):

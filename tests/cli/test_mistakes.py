@@ -157,6 +157,7 @@ OUTPUTS = {
     "explain ot --figure": ".png, .svg, .pdf",
     "data show digits --picture": ".png",
     "compare finished --html": ".html, .htm",
+    "table2 digits_superres --html": ".html, .htm",
     "measure digits digits metrics=nfe --out": ".json",
     "sample finished --pairs": ".safetensors",
 }

@@ -35,3 +35,12 @@ def test_the_exponents_are_those_of_a_power(script):
     )
     rows[0]["mib"] = math.inf  # not measured: it is what the others are measured above
     assert script["exponents"](rows)["memory"] == pytest.approx(0.5, abs=1e-12)
+
+
+def test_the_page_has_the_start_up_that_was_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = runpy.run_path(str(ROOT / "benchmarks/startup.py"), run_name="startup")
+    report = json.loads((ROOT / "benchmarks/results/startup.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/scale.md").read_text(encoding="utf-8")
+    for row in script["table"](report):
+        assert f"\n{row}\n" in page
