@@ -6,7 +6,7 @@
     python benchmarks/audio.py padding RUN
     python benchmarks/audio.py voice RUN               a run of speech, heard by Whisper
     python benchmarks/audio.py alignment
-    python benchmarks/audio.py picture RUN             draws docs/pictures/speech.png
+    python benchmarks/audio.py picture RUN [--first 1 --file docs/pictures/voice.png]
 
 Writes a part of benchmarks/results/speech.json, and prints it.  The samples have the texts of the
 test split.  Bandwidth extension and vocoders: benchmarks/audio_sr.py.
@@ -49,12 +49,14 @@ def main() -> None:
     parser.add_argument("part", choices=parts)
     parser.add_argument("runs", type=FilePath, nargs="*")
     parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--first", type=int, default=0, help="the first text of the picture")
+    parser.add_argument("--file", type=FilePath, default=PICTURE, help="the picture")
     chosen = parser.parse_args()
     runs = [fmcore.open_run(folder) for folder in chosen.runs]
     if not runs and chosen.part != "alignment":
         parser.error(f"part {chosen.part} measures a run: name its folder")
     if chosen.part == "picture":
-        picture(runs[0])
+        picture(runs[0], chosen.first, chosen.file)
         return
     found: dict[str, Any] = {
         "speech": lambda: speech(runs, chosen.count),
@@ -142,17 +144,18 @@ def one_seed(run: Run, count: int) -> dict[str, dict[str, float]]:
 class Texts:
     """The test split of a run: recordings, their texts, and one noise for all solves."""
 
-    def __init__(self, run: Run, count: int) -> None:
+    def __init__(self, run: Run, count: int, first: int = 0) -> None:
         self.field = run.field()
         self.codec: Any = run.components.codec
         self.data: Any = run.components.data.with_split("test")
-        self.count = min(count, self.data.length)
-        self.given: Condition = self.data.batch(range(self.count))
+        self.count = min(count, self.data.length - first)
+        indices = range(first, first + self.count)
+        self.given: Condition = self.data.batch(indices)
         self.x1 = self.given.pop("x1")
         prepared = self.field.prepare(self.given)
         assert prepared is not None
         self.prepared: Condition = dict(prepared)
-        self.drawn = Rows(0, "noise", 0, range(self.count)).normal(tuple(self.data.shape))
+        self.drawn = Rows(0, "noise", 0, indices).normal(tuple(self.data.shape))
         self.noise = self.drawn * self.prepared["mask"]
         self.true_noise = self.drawn * self.given["mask"]
 
@@ -323,14 +326,14 @@ def phoneme_means(data: SpokenDigits, starts: list[list[tuple[str, float]]]) -> 
     return {name: torch.cat(parts, 1).mean(1) for name, parts in frames.items()}
 
 
-def picture(run: Run) -> None:
-    """Draw two texts: recording, sample and mean spectrogram at the recording's durations, and the
-    alignment of the recording.
+def picture(run: Run, first: int, file: FilePath) -> None:
+    """Draw two texts, from the test example `first` on: recording, sample and mean spectrogram at
+    the recording's durations, and the alignment of the recording.
     """
     from matplotlib.figure import Figure
     from PIL import Image
 
-    texts = Texts(run, 2)
+    texts = Texts(run, 2, first)
     timed = texts.timed()
     ten = solved(texts.field, texts.true_noise, timed, 10).x
     rows = {"recording": texts.x1, "10 steps": ten, "mean": timed["mu"]}
@@ -348,16 +351,19 @@ def picture(run: Run) -> None:
             axis.set_title(text if row == 0 else "", fontsize=9)
             axis.set_ylabel(f"{name}\nmel band" if column == 0 else "", fontsize=8)
         axis = axes[3, column]
-        axis.imshow(aligned[column, : len(text), :frames], aspect="auto", cmap="Greys",
-                    interpolation="nearest", extent=(0, seconds, len(text), 0))  # fmt: skip
-        axis.set_yticks([i + 0.5 for i in range(len(text))], list(text.replace(" ", "_")))
+        rows_of = int((texts.given["text"][column] > 0).sum())
+        axis.imshow(aligned[column, :rows_of, :frames], aspect="auto", cmap="Greys",
+                    interpolation="nearest", extent=(0, seconds, rows_of, 0))  # fmt: skip
+        names = [name.replace(" ", "_") for name in texts.data.alphabet.symbols(text)]
+        every = 1 + texts.data.blank  # between blanks, which have no name
+        axis.set_yticks([every * i + every - 0.5 for i in range(len(names))], names)
         axis.tick_params(labelsize=6)
         axis.set_ylabel("alignment\nsymbol" if column == 0 else "", fontsize=8)
         axis.set_xlabel("seconds", fontsize=8)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=80)
     # a palette of 64 colours takes a third of the space
-    Image.open(drawn).convert("RGB").quantize(64).save(PICTURE, optimize=True)
+    Image.open(drawn).convert("RGB").quantize(64).save(file, optimize=True)
 
 
 def alignments(texts: Texts) -> Tensor:

@@ -61,8 +61,15 @@ def alignment_rows(report):
     ]
 
 
+def voice_rows(report):
+    found = report["voice"]
+    return [f"| {name} | {text(value, 2)} |" for name, value in found["word_error"].items()] + [
+        f"on the {found['prompts']} held-out prompts, of {found['words']} words"
+    ]
+
+
 @pytest.mark.parametrize(
-    "rows", [speech_rows, bound_rows, one_step_rows, speed_rows, alignment_rows]
+    "rows", [speech_rows, bound_rows, one_step_rows, speed_rows, alignment_rows, voice_rows]
 )
 def test_the_tables_are_those_of_the_measurements(rows):
     wanted = rows(REPORT)
@@ -70,7 +77,7 @@ def test_the_tables_are_those_of_the_measurements(rows):
     assert [row for row in wanted if row not in PAGE] == []
 
 
-@pytest.mark.parametrize("part", ["speech", "one_step", "speed", "padding", "alignment"])
+@pytest.mark.parametrize("part", ["speech", "one_step", "speed", "padding", "alignment", "voice"])
 def test_every_measurement_names_its_machine(part):
     machine = REPORT[part]["machine"]
     assert {"processor", "cpus", "torch", "threads", "load_average"} <= machine.keys()
