@@ -130,7 +130,7 @@ def is_finished(planned: SweepRun) -> bool:
 @final
 @dataclass(frozen=True)
 class _Ended:
-    """A run that has ended well."""
+    """A run that succeeded."""
 
     def ended(self) -> bool:
         return True

@@ -33,7 +33,7 @@ PARAMETERS = (
     *("cluster", "timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "setup"),
     *("slurm_partition", "slurm_account", "slurm_qos", "slurm_constraint", "slurm_time"),
 )
-"""Options that a wrong one may have meant; submitit knows more."""
+"""Options that are suggested for a misspelt one; submitit has more."""
 
 
 @final

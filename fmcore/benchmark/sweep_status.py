@@ -1,4 +1,4 @@
-"""The state of a sweep while its runs are made elsewhere: a table on a terminal, else lines."""
+"""Print the progress of a sweep: a live table on a terminal, lines of text in a file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ REFRESHES = 1
 
 
 class SweepStatus(Protocol):
-    """Is informed of the members of a sweep."""
+    """Shows which members of a sweep run, have ended and have failed."""
 
     def started(self, title: str) -> None:
-        """A member was started."""
+        """Show that a member was started."""
 
     def ended(self, title: str, failure: str) -> None:
-        """A member has ended; `failure` is empty if it succeeded."""
+        """Show that a member has ended; `failure` is empty if it succeeded."""
 
 
 @contextmanager
