@@ -1,17 +1,20 @@
-"""Training time until samples of Fashion-MNIST are as good as those of torchcfm's recipe. Hours.
+"""Training time until samples of Fashion-MNIST are as good as those of torchcfm's recipe. An hour.
 
-    python benchmarks/time_to_quality.py [--seconds 3600] [--seed 0] [--dir DIR] [--out FILE]
+    python benchmarks/time_to_quality.py [--seconds 1800] [--every 60] [--seed 0] [--set KEY=VALUE]
+                                         [--dir DIR] [--out FILE]
 
 The peer is torchcfm's U-Net and matcher, trained as in its image script: batch 128, Adam at 2e-4,
 uniform times, clipping, a moving average of 0.9999, for `--seconds` of CPU time. Ours is
 `recipes/fashion_quick.yaml`, all its steps, by the trainer of `fmcore run`. The two take turns on
-one thread, for some seconds each, and only CPU seconds of training count, so that other load slows
-both. Quality is `fd_lite0` with 112 features against the 10,000 held-out images, of midpoint's
-samples from the same noise. For the peer the best of its evaluations counts, with averaged or raw
-weights. Both save their state in DIR; the same command resumes.
+one thread, for some seconds each, so that other load slows both. Only CPU seconds of training
+count. Both are evaluated after every `--every` of their seconds, and at their ends: `fd_lite0`
+with 112 features against the 10,000 held-out images, of midpoint's samples from the same noise.
+For the peer the best of all its evaluations counts. Its averaged weights, which stay close to the
+initial ones for thousands of steps, are evaluated at its end only. The result is written after
+each evaluation, and the state is saved in DIR: the same command resumes.
 
 The peer: pip install pot; pip install --no-deps torchcfm==1.0.7 (its dependencies include Jupyter).
-Data: the Debian package dataset-fashion-mnist.
+Data: the Debian package dataset-fashion-mnist, or --set data.root=FOLDER.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from fmcore.training.batches import Batches
 from fmcore.training.trainer import Trainer
 
 SLICE = 20.0
-SAMPLES, NFE = 1000, 16
+SAMPLES, NFE = 400, 8
 PEER_BATCH, PEER_LR, PEER_EMA = 128, 2e-4, 0.9999
 RESULTS = Path(__file__).parent / "results" / "time_to_quality.json"
 
@@ -47,8 +50,6 @@ class Contestant(ABC):
     """A training that can be stopped and resumed; `seconds` is its CPU time."""
 
     name: str
-    evaluations: int
-    """Number of evaluations, evenly spaced over its budget."""
     dequantize: Dequantize
     """How its images were dequantised, to be inverted for its samples."""
 
@@ -56,20 +57,12 @@ class Contestant(ABC):
         self.file = folder / f"{self.name}.pt"
         self.seconds = 0.0
         self.steps = 0
+        self.rows: list[dict[str, Any]] = []
 
     @property
     @abstractmethod
-    def spent(self) -> float:
-        """The fraction of its budget that is used."""
-
-    @property
-    def evaluations_due(self) -> int:
-        """The number of evaluations at this point of the budget."""
-        return int(self.evaluations * min(1.0, self.spent))
-
-    @property
     def done(self) -> bool:
-        return self.spent >= 1
+        """Whether its budget is used."""
 
     @abstractmethod
     def advance(self) -> None:
@@ -87,32 +80,37 @@ class Contestant(ABC):
     def load(self, state: dict[str, Any]) -> None:
         """Restore a saved state."""
 
-    def train(self, seconds: float) -> None:
-        """Train for `seconds` of CPU time, or until the budget is used."""
-        began = time.process_time()
-        while not self.done and time.process_time() - began < seconds:
+    def train(self, until: float) -> None:
+        """Train until `until` CPU seconds in all, or until the budget is used."""
+        while not self.done and self.seconds < until:
             before = time.process_time()
             self.advance()
             self.seconds += time.process_time() - before
             self.steps += 1
 
     def save(self) -> None:
-        kept = {"seconds": self.seconds, "steps": self.steps, **self.state()}
+        kept = {
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "rows": json.dumps(self.rows),
+            **self.state(),
+        }
         atomic(self.file, lambda part: torch.save(kept, part))
 
     def resume(self) -> None:
         if self.file.exists():
             kept = torch.load(self.file, weights_only=True)
             self.seconds, self.steps = kept["seconds"], kept["steps"]
+            self.rows = json.loads(kept["rows"])
             self.load(kept)
 
 
 class Ours(Contestant):
-    name, evaluations, dequantize = "fmcore", 8, "uniform"
+    name, dequantize = "fmcore", "uniform"
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, overrides: list[str]) -> None:
         super().__init__(folder)
-        self.components = Components.of(load_recipe("fashion_quick", [f"seed={seed}"]))
+        self.components = Components.of(load_recipe("fashion_quick", overrides))
         made, settings = self.components, self.components.train
         assert settings is not None
         self.batches = Batches(
@@ -121,8 +119,8 @@ class Ours(Contestant):
         self.training = Trainer(made.model(), self.batches, settings, Accelerator(cpu=True))
 
     @property
-    def spent(self) -> float:
-        return self.training.step / self.training.settings.steps
+    def done(self) -> bool:
+        return self.training.step >= self.training.settings.steps
 
     def advance(self) -> None:
         self.training.train_step()
@@ -143,7 +141,7 @@ class Ours(Contestant):
 
 
 class Peer(Contestant):
-    name, evaluations, dequantize = "torchcfm", 4, "none"
+    name, dequantize = "torchcfm", "none"
 
     def __init__(self, folder: Path, images: Tensor, seconds: float, seed: int) -> None:
         from torchcfm import ConditionalFlowMatcher
@@ -165,8 +163,8 @@ class Peer(Contestant):
         self.draws = torch.Generator().manual_seed(seed)
 
     @property
-    def spent(self) -> float:
-        return self.seconds / self.limit
+    def done(self) -> bool:
+        return self.seconds >= self.limit
 
     def advance(self) -> None:
         self.optimizer.zero_grad()
@@ -182,7 +180,8 @@ class Peer(Contestant):
         torch._foreach_lerp_(mine, [p.detach() for p in theirs], 1 - PEER_EMA)
 
     def weights(self) -> dict[str, nn.Module]:
-        return {"raw": Turned(self.model), "ema": Turned(self.average)}
+        last = {"ema": Turned(self.average)} if self.done else {}
+        return {"raw": Turned(self.model), **last}
 
     def state(self) -> dict[str, Any]:
         return {
@@ -240,45 +239,46 @@ def quality(field: nn.Module, dequantize: Dequantize, components: Components, ca
     return metric.compute()["fd_lite0"].value
 
 
-def judge(one: Contestant, components: Components, cache: Path) -> dict[str, Any]:
+def evaluate(one: Contestant, components: Components, cache: Path) -> None:
+    """Append the quality of the current weights to the rows of `one`."""
     found = {
         name: quality(field, one.dequantize, components, cache)
         for name, field in one.weights().items()
     }
     row = {"seconds": round(one.seconds, 1), "steps": one.steps, "fd_lite0": found}
+    one.rows.append(row)
     print(f"{one.name}: {row}", flush=True)
-    return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3600.0, help="CPU seconds of the peer")
+    parser.add_argument("--seconds", type=float, default=1800.0, help="CPU seconds of the peer")
+    parser.add_argument(
+        "--every", type=float, default=60.0, help="CPU seconds of training between evaluations"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, help="of both trainings, not of the noise of the samples"
     )
+    parser.add_argument("--set", action="append", default=[], help="override a key of our recipe")
     parser.add_argument("--dir", type=Path, default=Path("runs/time_to_quality"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.dir.mkdir(parents=True, exist_ok=True)
-    ours = Ours(given.dir, given.seed)
-    images = training_images(ours.components)
-    peer = Peer(given.dir, images, given.seconds, given.seed)
-    ledger = given.dir / "rows.json"
-    rows = json.loads(ledger.read_text()) if ledger.exists() else {"fmcore": [], "torchcfm": []}
+    ours = Ours(given.dir, [f"seed={given.seed}", *given.set])
+    peer = Peer(given.dir, training_images(ours.components), given.seconds, given.seed)
     for one in (ours, peer):
         one.resume()
-    done = {one.name: one.evaluations_due for one in (ours, peer)}
     while not (ours.done and peer.done):
-        for one, part in ((ours, 0.5), (peer, 1.0)):
-            one.train(SLICE * part)
-            if one.evaluations_due > done[one.name]:
-                done[one.name] = one.evaluations_due
-                rows[one.name].append(judge(one, ours.components, given.dir / "cache"))
-                write_json(ledger, rows)
+        for one in (ours, peer):
+            if one.done:
+                continue
+            due = given.every * (int(one.seconds / given.every) + 1)
+            one.train(min(one.seconds + SLICE, due))
+            if one.done or one.seconds >= due:
+                evaluate(one, ours.components, given.dir / "cache")
                 one.save()
-        print(f"{ours.seconds:.0f} s, {peer.seconds:.0f} s", flush=True)
-    write_json(given.out, {"seed": given.seed, **summary(rows, ours, peer)})
+                write_json(given.out, {"seed": given.seed, **summary(ours, peer)})
     print(given.out.read_text())
 
 
@@ -289,20 +289,27 @@ def training_images(components: Components) -> Tensor:
     return from_levels(levels, 256, "none")
 
 
-def summary(rows: dict[str, Any], ours: Ours, peer: Peer) -> dict[str, Any]:
-    best = min(rows["torchcfm"], key=lambda row: min(row["fd_lite0"].values()))
-    goal = min(best["fd_lite0"].values())  # of all evaluations: it did not always improve
-    reached = [row for row in rows["fmcore"] if row["fd_lite0"]["ema"] <= goal]
-    first = reached[0]["seconds"] if reached else None
+def summary(ours: Ours, peer: Peer) -> dict[str, Any]:
+    compared: dict[str, Any] = {"goal_fd_lite0": None, "cpu_seconds": None, "ratio": None}
+    if peer.rows:
+        best = min(peer.rows, key=lambda row: min(row["fd_lite0"].values()))
+        goal = min(best["fd_lite0"].values())  # of all evaluations: it did not always improve
+        reached = [row["seconds"] for row in ours.rows if row["fd_lite0"]["ema"] <= goal]
+        first = reached[0] if reached else None
+        compared = {
+            "goal_fd_lite0": goal,
+            "cpu_seconds": {ours.name: first, peer.name: best["seconds"]},
+            "ratio": None if first is None else first / best["seconds"],
+        }
     return {
         "machine": machine(),
+        "finished": ours.done and peer.done,
         "samples": SAMPLES,
         "solver": f"midpoint, {NFE} NFE",
-        "parameters": {"fmcore": size(ours.training.model), "torchcfm": size(peer.model)},
-        "goal_fd_lite0": goal,
-        "cpu_seconds": {"fmcore": first, "torchcfm": best["seconds"]},
-        "ratio": None if first is None else first / best["seconds"],
-        "rows": rows,
+        "steps": ours.training.settings.steps,
+        "parameters": {ours.name: size(ours.training.model), peer.name: size(peer.model)},
+        **compared,
+        "rows": {one.name: one.rows for one in (ours, peer)},
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from fmcore.errors import ComponentError, DataError, FmcoreError, RecipeError, RunError
 from fmcore.flow.compatibility import check_together
@@ -43,6 +43,10 @@ __all__ = ["Forecast", "dry_run", "require_disk", "require_memory"]
 BYTES = 4
 STATE_COPIES = {"weights": 1, "gradients": 1}
 
+SMALL = 10**9
+"""The largest product of parameters and values of an example whose forward and backward passes take
+less than about 0.2 s on one core."""
+
 MARGIN = 4
 """How far the estimate of activations may be off: mixed precision, compilation and in-place
 operations keep less than what autograd keeps in float32."""
@@ -51,12 +55,11 @@ operations keep less than what autograd keeps in float32."""
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """What training needs: parameters, bytes, FLOPs a step, and whether the device can hold it."""
+    """What training needs: parameters and bytes, and whether the device can hold it."""
 
     parameters: int
     state_bytes: int
     activation_bytes: int
-    flops_per_step: int
     fit: Fit
 
 
@@ -101,22 +104,28 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
     solver = components.sample.solver if components.sample else None
     check_together(components.path, components.coupling, components.objective, solver=solver)
     accelerator = accelerator_for(components, device)
+    # its import takes a quarter of a second, which a run need not spend
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
     try:
         if components.train is not None:
             check_training(components.train, components.planned_model)
-        cost = estimate(components, accelerator)
+        cost = estimate(components, accelerator, counter)
     except DataError:  # the shape of these data is in their files
         if recipe.missing:
             raise RecipeError(map(_must_be_given, recipe.missing)) from None
         raise
     missing_data = (*_missing_data(components, recipe), *_missing_runs(components, recipe))
+    batch = components.train.batch_size if components.train else 1
+    flops = counter.get_total_flops() * batch
     # a probe reads data and trains: it needs everything that the run needs
     ready = probe and components.train is not None and not (recipe.missing or missing_data)
     return Forecast(
         parameters=cost.parameters,
         state_bytes=cost.state_bytes,
         activation_bytes=cost.activation_bytes,
-        flops_per_step=cost.flops_per_step,
+        flops_per_step=flops,
         steps=components.train.steps if components.train else 0,
         missing=(
             *map(_must_be_given, recipe.missing),
@@ -125,7 +134,7 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
             *_missing_trackers(components),
         ),
         fit=cost.fit,
-        time=probe_of(components, accelerator, cost.flops_per_step, cost.fit) if ready else None,
+        time=probe_of(components, accelerator, flops, cost.fit) if ready else None,
     )
 
 
@@ -139,8 +148,17 @@ def _missing_runs(components: Components, recipe: Recipe) -> tuple[str, ...]:
     return ()
 
 
-def estimate(components: Components, accelerator: Accelerator) -> Estimate:
-    """Estimate memory and FLOPs of a training step from one example on the meta device."""
+def estimate(
+    components: Components,
+    accelerator: Accelerator,
+    observer: AbstractContextManager[object] | None = None,
+    quick: bool = False,
+) -> Estimate:
+    """Estimate the memory of a training step from one example on the meta device.
+
+    `observer` is entered while the network runs, forward and backward.  With `quick`, a small
+    network runs on the CPU instead.
+    """
     train, processes = components.train, accelerator.num_processes
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
@@ -151,7 +169,10 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
         model: VectorField = components.recipe.build("model", **arguments)
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
-    flops, kept = _one_example(model, shape, components.entries)
+    # operations on the meta device import torch's compiler, which takes longer than a small example
+    if quick and parameters * math.prod(shape) <= SMALL:
+        model = components.model()
+    kept = _one_example(model, shape, components.entries, observer)
     # only FSDP splits the state; plain data parallelism copies it to every process
     shards = processes if train and train.fsdp else 1
     moments = _moments(train, model) if train else 0
@@ -160,7 +181,6 @@ def estimate(components: Components, accelerator: Accelerator) -> Estimate:
         parameters=parameters,
         state_bytes=state,
         activation_bytes=kept * micro,
-        flops_per_step=flops * batch,
         fit=fit_of(state, kept, batch // processes, micro, accelerator.device),
     )
 
@@ -181,7 +201,7 @@ def require_memory(components: Components, accelerator: Accelerator) -> None:
     if components.train is None:
         return
     try:
-        cost = estimate(components, accelerator)
+        cost = estimate(components, accelerator, quick=True)
     except FmcoreError:
         raise
     except Exception:  # a network that the meta device cannot run may train all the same
@@ -222,24 +242,27 @@ def _one_example(
     model: VectorField,
     shape: tuple[int, ...],
     entries: Mapping[str, ConditionSpec] = MappingProxyType({}),
-) -> tuple[int, int]:
-    """Return FLOPs of forward and backward of one example, and the bytes it holds at most.
+    observer: AbstractContextManager[object] | None = None,
+) -> int:
+    """Return the bytes that one example holds at most in the forward and backward passes.
 
     Those are what autograd keeps, and the largest part that is recomputed.
     """
-    t, one = torch.zeros((1,), device="meta"), torch.ones((), device="meta")
-    counter, kept = FlopCounterMode(display=False), Activations()
+    device = next((p.device for p in model.parameters()), torch.device("meta"))
+    t = torch.zeros((1,), device=device)
+    kept = Activations()
     read = {k: v for k, v in entries.items() if k in model.reads and k != "label"}
     raw = {
-        k: v.to("meta") for name, spec in read.items() for k, v in null_rows(name, spec, 1).items()
+        k: v.to(device) for name, spec in read.items() for k, v in null_rows(name, spec, 1).items()
     }
-    with counter, kept:
+    # dropout draws from torch's global generator: leave the caller's state as it was
+    with torch.random.fork_rng(devices=[]), observer or nullcontext(), kept:
         condition = model.prepare(raw or None).condition
-        loss = model(torch.zeros((1, *shape), device="meta"), t, condition).sum()
+        loss = model(torch.zeros((1, *shape), device=device), t, condition).sum()
         # the loss itself is freed by the backward pass, and no activation
         held = kept.held() - loss.nbytes
-        recomputed = kept.recomputed(partial(loss.backward, one))
-    return counter.get_total_flops(), held + recomputed
+        recomputed = kept.recomputed(loss.backward)
+    return held + recomputed
 
 
 PLACEHOLDER = "not-given"

@@ -156,6 +156,11 @@ class Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self._peak = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True, torch's default, imports torch's compiler at the first operation: 1.2 s
+        return False
+
     def __torch_dispatch__(
         self,
         operation: Callable[..., Any],
@@ -181,7 +186,9 @@ class Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def recomputed(self, backward: Callable[[], object]) -> int:
         """Return the most bytes of recomputed tensors that `backward` holds at once."""
         self._alive, self._peak = {}, 0
-        backward()
+        # the gradient of the loss itself, which torch makes first, is not recomputed
+        with torch.no_grad():
+            backward()
         return self._peak
 
 

@@ -77,7 +77,7 @@ class Trainer:
         )
         # what is sharded exchanges its gradients by itself; accelerate would add its own exchange
         self.wrapped: nn.Module = accelerator.prepare_model(
-            self.losses, evaluation_mode=self.sharded
+            self.losses, device_placement=False, evaluation_mode=self.sharded
         )
         # after the wrapping: DistributedDataParallel moves the weights to memory of its own, and an
         # average of the memory before would never see a step

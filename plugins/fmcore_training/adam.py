@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import nn
 
 from fmcore import OptimizerFactory
+from fmcore_training.eager import EagerAdam, EagerAdamW
 
 __all__ = ["Adam", "AdamW", "Beta", "can_fuse"]
 
@@ -35,7 +36,7 @@ class Adam(OptimizerFactory):
     ) -> Sequence[torch.optim.Optimizer]:
         weights = [parameter for _, parameter in named_parameters]
         fused = can_fuse(weights)
-        return [torch.optim.Adam(weights, lr=1.0, betas=self.betas, eps=self.eps, fused=fused)]
+        return [EagerAdam(weights, lr=1.0, betas=self.betas, eps=self.eps, fused=fused)]
 
 
 @final
@@ -56,7 +57,7 @@ class AdamW(OptimizerFactory):
     ) -> Sequence[torch.optim.Optimizer]:
         weights = [parameter for _, parameter in named_parameters]
         return [
-            torch.optim.AdamW(
+            EagerAdamW(
                 weights,
                 lr=1.0,
                 betas=self.betas,

@@ -11,6 +11,7 @@ from annotated_types import Ge, Lt
 from torch import nn
 
 from fmcore import ComponentError, OptimizerFactory
+from fmcore_training.eager import EagerSGD
 
 __all__ = ["SGD"]
 
@@ -38,7 +39,7 @@ class SGD(OptimizerFactory):
         self, named_parameters: Iterable[tuple[str, nn.Parameter]]
     ) -> Sequence[torch.optim.Optimizer]:
         return [
-            torch.optim.SGD(
+            EagerSGD(
                 [parameter for _, parameter in named_parameters],
                 lr=1.0,
                 momentum=self.momentum,
