@@ -198,9 +198,9 @@ class Shards:
                 f"draw them with fmcore sample RUN keep_on_disk={min(n, self.count)}"
             )
         parts: list[dict[str, Tensor]] = []
-        for _, tensors in self.all():
+        for indices, tensors in self.all():
             parts.append(tensors)
-            if sum(p["x"].shape[0] for p in parts) >= n:
+            if indices.stop >= n:
                 break
         return {k: torch.cat([p[k] for p in parts])[:n] for k in parts[0]}
 

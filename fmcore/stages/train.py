@@ -23,7 +23,7 @@ from fmcore.runs.trackers import Trackers, trackers
 from fmcore.stages.components import Components
 from fmcore.stages.illustrate import attempt, preview
 from fmcore.stages.other_runs import teachers
-from fmcore.stages.validate import Validator, best_step
+from fmcore.stages.validate import BestSoFar, Validator
 from fmcore.stages.weights import current_field
 from fmcore.training.lr_schedule import learning_rate
 from fmcore.training.trainer import Trainer
@@ -102,7 +102,7 @@ def _rewind(settings: Train, folder: RunFolder, step: int) -> None:
     curve, saved = folder.curve, folder.checkpoints
     curve.rewind(step)
     if settings.best is not None:
-        best = best_step(curve.lines(), settings.best)
+        best = BestSoFar(settings.best, curve.lines()).step
         if saved.best != best:
             saved.mark_best(best if best in saved.steps() else None)
 
@@ -142,9 +142,13 @@ class _TrainingLoop:
     def __post_init__(self) -> None:
         self.settings = self.trainer.settings
         self.curve = self.folder.curve
-        logged = (line.get("seconds") for line in reversed(self.curve.lines()))
+        lines = self.curve.lines()
+        logged = (line.get("seconds") for line in reversed(lines))
         elapsed = next((seconds for seconds in logged if isinstance(seconds, int | float)), 0.0)
         self.began = time.monotonic() - elapsed  # the curve's clock continues where it stopped
+        # the curve is read here, once: at each evaluation it would take longer and longer
+        best = self.settings.best
+        self.best = None if best is None else BestSoFar(best, lines)
         self.validator: Validator | None = None
         if settings := self.components.validation:
             self.validator = Validator(
@@ -192,8 +196,9 @@ class _TrainingLoop:
         results = self.validator.measure(self._field(), step)
         if results is None:
             return False
-        self._write_line({"step": step, **{f"{MEASURED}{k}": v for k, v in results.items()}})
-        best = self.processes.on_main(self._mark_best)
+        line = {"step": step, **{f"{MEASURED}{k}": v for k, v in results.items()}}
+        self._write_line(line)
+        best = self.processes.on_main(lambda: self._mark_best(line))
         values = ", ".join(f"{name} {float(value):.5g}" for name, value in results.items())
         how = f"provenance in evaluations/step-{step:09d}.json"
         self.folder.log(f"step {step}: {values}{'; the best so far' if best else ''}; {how}")
@@ -219,12 +224,11 @@ class _TrainingLoop:
         _require_finite(self.trainer, self.folder)
         self.show(step, f"loss {stats['loss']:.4f}")
 
-    def _mark_best(self) -> bool:
-        best, step = self.settings.best, self.trainer.step
-        if best is None or best_step(self.curve.lines(), best) != step:
+    def _mark_best(self, line: Mapping[str, Any]) -> bool:
+        if self.best is None or not self.best.add(line):
             return False
-        value = self.curve.lines()[-1][f"{MEASURED}{best.metric}"]
-        self.folder.checkpoints.mark_best(step, {**asdict(best), "value": value})
+        facts = {**asdict(self.best.best), "value": self.best.value}
+        self.folder.checkpoints.mark_best(self.trainer.step, facts)
         return True
 
     def _save(self) -> None:

@@ -7,7 +7,7 @@ nothing that training depends on, so the weights are the same with and without i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -32,7 +32,7 @@ from fmcore.stages.sample import codec_facts
 from fmcore.stages.sampler import Sampler
 from fmcore.stages.sampling_field import wrap_path_and_guidance
 
-__all__ = ["Validator", "best_step"]
+__all__ = ["BestSoFar", "Validator"]
 
 WEIGHTS = "ema"
 Line = Mapping[str, Any]
@@ -167,25 +167,45 @@ class Validator:
         }
 
 
-def best_step(lines: Sequence[Line], best: Best) -> int | None:
-    """Return the first step with the best value; None if no value is finite.
+@final
+class BestSoFar:
+    """The first step with the best value of `best.metric`, of the lines added; None before one.
 
-    Raises ComponentError if no measurement has the metric's name.
+    Values that are not finite never count.  It holds two numbers, so that an evaluation costs the
+    same however long the curve is.
     """
-    key, found = f"{MEASURED}{best.metric}", list[tuple[float, int]]()
-    for line in lines:
-        names = [name.removeprefix(MEASURED) for name in line if name.startswith(MEASURED)]
-        if names and best.metric not in names:
-            hint = did_you_mean(best.metric, names) or ";"
+
+    def __init__(self, best: Best, lines: Iterable[Line] = ()) -> None:
+        self.best = best
+        self.step: int | None = None
+        self.value = math.nan
+        for line in lines:
+            self.add(line)
+
+    def add(self, line: Line) -> bool:
+        """Add a line of the curve; return whether its step is now the best.
+
+        Raises ComponentError if it has results, and none of the metric's name.
+        """
+        name = self.best.metric
+        names = [key.removeprefix(MEASURED) for key in line if key.startswith(MEASURED)]
+        if not names:
+            return False
+        if name not in names:
+            hint = did_you_mean(name, names) or ";"
             raise ComponentError(
-                f"train.best.metric: no result is called '{best.metric}'{hint} "
+                f"train.best.metric: no result is called '{name}'{hint} "
                 f"there are {', '.join(names)}"
             )
-        if names and math.isfinite(float(line[key])):
-            sign = 1 if best.mode == "min" else -1
-            found.append((sign * float(line[key]), line["step"]))
-    # of equal values the first step: min compares the pairs (value, step)
-    return min(found)[1] if found else None
+        value = float(line[f"{MEASURED}{name}"])
+        if not math.isfinite(value) or (self.step is not None and not self._improves(value)):
+            return False
+        self.step, self.value = line["step"], value
+        return True
+
+    def _improves(self, value: float) -> bool:
+        # of equal values the first one stays
+        return value < self.value if self.best.mode == "min" else value > self.value
 
 
 def _ranges(count: int, size: int) -> list[range]:

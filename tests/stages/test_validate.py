@@ -13,12 +13,13 @@ from fmcore.recipe.sections import Best
 from fmcore.report.page import make_report
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
+from fmcore.runs.metrics_log import Curve
 from fmcore.stages.components import MAX_VALIDATION_SAMPLES, Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import evaluate
 from fmcore.stages.opened_run import Run
 from fmcore.stages.train import train
-from fmcore.stages.validate import Validator, best_step
+from fmcore.stages.validate import BestSoFar, Validator
 from fmcore.stages.weights import trained_field
 
 EVERY = (
@@ -152,9 +153,31 @@ def test_the_first_of_equals_is_the_best_and_what_is_not_finite_never():
         {"step": 4, "evaluate/fid": 3.0},
         {"step": 5, "evaluate/fid": "inf"},
     ]
-    assert best_step(lines, Best(metric="fid")) == 2
-    assert best_step(lines, Best(metric="fid", mode="max")) == 2
-    assert best_step(lines[:1], Best(metric="fid")) is None
+    for mode in ("min", "max"):
+        best = BestSoFar(Best(metric="fid", mode=mode))
+        assert [best.add(line) for line in lines] == [False, True, False, False, False]
+        assert (best.step, best.value) == (2, 3.0)
+    assert BestSoFar(Best(metric="fid"), lines[:1]).step is None
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("min", [1, 3]), ("max", [1, 2])])
+def test_a_better_value_replaces_the_best(mode, steps):
+    best = BestSoFar(Best(metric="fid", mode=mode))
+    values = {1: 2.0, 2: 4.0, 3: 1.0, 4: 1.5}
+    found = [s for s, v in values.items() if best.add({"step": s, "evaluate/fid": v})]
+    assert found == steps
+    assert best.step == steps[-1]
+
+
+def test_the_curve_is_read_as_often_for_many_evaluations_as_for_few(tiny, tmp_path, monkeypatch):
+    reads = []
+    lines = Curve.lines
+    monkeypatch.setattr(Curve, "lines", lambda self: reads.append(self.path) or lines(self))
+    for every in (20, 4):
+        trained(tiny, tmp_path / str(every), *BEST, f"train.evaluate_every={every}")
+    few, many = (sum(str(every) in path.parts for path in reads) for every in (20, 4))
+    assert len(set(reads)) == 2
+    assert few == many
 
 
 def test_an_unknown_measurement_is_refused_with_the_nearest_name(tiny, tmp_path):
