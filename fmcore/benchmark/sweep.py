@@ -30,6 +30,8 @@ from fmcore.runs.folder import RunFolder
 
 __all__ = ["SweepResult", "SweepRun", "check_engine", "sweep"]
 
+RESUME = "finished work is saved.  To resume, give the same command"
+
 
 @final
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def sweep(
     limit = jobs or (len(groups) if isinstance(chosen, Submitit) else 1)
     total, elsewhere = sum(map(len, groups)), not isinstance(chosen, InProcess)
     with sweep_status(total, elsewhere=elsewhere, quiet=quiet, emit=emit) as status:
-        return _make([_group(group, chosen, status) for group in groups], limit, chosen.pause)
+        making = [_group(group, chosen, status) for group in groups]
+        return _make(making, limit, chosen.pause, status)
 
 
 def _engine(text: str, jobs: int | None, device: str | None, quiet: bool) -> Engine:
@@ -82,7 +85,9 @@ def _engine(text: str, jobs: int | None, device: str | None, quiet: bool) -> Eng
     return InProcess(device, quiet) if jobs in (None, 1) else Processes(device)
 
 
-def _make(groups: Sequence[_Making], limit: int, pause: float) -> list[list[SweepResult]]:
+def _make(
+    groups: Sequence[_Making], limit: int, pause: float, status: SweepStatus
+) -> list[list[SweepResult]]:
     """Return the results of all groups, of which at most `limit` are made at a time."""
     results: dict[int, list[SweepResult]] = {}
     waiting, running = deque(enumerate(groups)), dict[int, tuple[_Making, RunningMember]]()
@@ -103,11 +108,15 @@ def _make(groups: Sequence[_Making], limit: int, pause: float) -> list[list[Swee
                     resume(number, group)
             if running:
                 time.sleep(pause)
-    except BaseException:
+    except BaseException as error:
+        if running:
+            status.stopping()
         for _, member in running.values():
             member.stop()
         for _, member in running.values():
             member.join()
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"stopped; {RESUME}") from error
         raise
     return [results[number] for number in range(len(groups))]
 
@@ -126,10 +135,7 @@ def _group(group: Sequence[SweepRun], engine: Engine, status: SweepStatus) -> _M
         except FmcoreError as error:
             # by exit code: the error of another process arrives without its class
             if error.exit_code == Interrupted.exit_code:
-                raise Interrupted(
-                    f"stopped at {planned.title}; finished work is saved.  "
-                    "To resume, give the same command"
-                ) from error
+                raise Interrupted(f"stopped at {planned.title}; {RESUME}") from error
             made.append(SweepResult(planned, {}, str(error)))
         else:
             trained = trained or planned.folder

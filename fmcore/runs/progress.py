@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, final
 
-__all__ = ["Advance", "Pace", "progress"]
+__all__ = ["Advance", "Pace", "clock", "progress"]
 
 SECONDS_BETWEEN_LINES = 10.0
 BAR = 24
@@ -47,9 +47,14 @@ class Pace:
         rate = self.rate(now)
         if rate <= 0:
             return "?"
-        minutes, seconds = divmod(round((self._total - now) / rate), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        return clock((self._total - now) / rate)
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as `m:ss` or `h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @contextmanager

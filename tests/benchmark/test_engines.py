@@ -111,6 +111,17 @@ def test_an_interrupted_member_stops_the_others_and_waits_for_them(groups, monke
     assert engine.stopped == engine.joined == ["2a", "3a"]
 
 
+def test_ctrl_c_stops_all_members_and_names_the_command_to_resume(groups, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    engine = Looks()
+    monkeypatch.setattr(Member, "ended", interrupted)
+    with pytest.raises(Interrupted, match=r"^stopped; finished work is saved\..* same command$"):
+        go(groups, engine, monkeypatch, jobs=3)
+    assert engine.stopped == engine.joined == ["1a", "2a", "3a"]
+
+
 def test_an_unknown_engine_is_refused_with_a_suggestion():
     with pytest.raises(RecipeError, match=r"no engine 'submitt'; did you mean 'submitit'\?"):
         read_engine("submitt")
