@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import random
 import re
@@ -38,6 +39,9 @@ NEAR = 0.02
 CHANCE_REPEATS = 0.05
 """The largest share of samples that both splits may hold: real datasets repeat a few images, a leak
 repeats all of a split."""
+
+RECORDED_ALREADY = frozenset({"classes", "fingerprint", "length", "levels", "shape"})
+"""The facts about data that fmcore writes to run.json itself."""
 
 
 class DatasetSuite(Suite):
@@ -276,6 +280,50 @@ class DatasetSuite(Suite):
         require(back == data, f"{data!r} became {back!r}")
         require(back.fingerprint == data.fingerprint, "its fingerprint changed")
 
+    def test_recorded_facts_are_json_of_the_content(self) -> None:
+        """`recorded` is an object of JSON, the same for equal options, without the names that
+        run.json uses for other facts."""
+        recorded = dict(self.component().recorded)
+        try:
+            read = json.loads(json.dumps(recorded, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"recorded cannot be written as JSON: {error}") from error
+        require(read == recorded, f"recorded is {recorded!r}, and JSON gives back {read!r}")
+        if used := sorted(recorded.keys() & RECORDED_ALREADY):
+            raise AssertionError(f"recorded has '{used[0]}', a name that run.json uses already")
+        again = dict(self.component().recorded)
+        require(again == recorded, f"recorded is {recorded!r}, but {again!r} of equal options")
+
+    def test_recalled_data_keep_options_and_examples(self) -> None:
+        """`recalled` gives the same options, split, fingerprint and examples, with the facts of the
+        train split and with {}, and leaves the dataset as it was."""
+        data = self.component()
+        before, content = dataclasses.replace(data), _content(data)
+        for facts in (_train_facts(data), {}):
+            found = data.recalled(facts)
+            require(found == before, f"recalled({facts!r}) gives {found!r}, was {before!r}")
+            require(data == before, f"recalled({facts!r}) changed the dataset to {data!r}")
+            same = found.fingerprint == data.fingerprint and _content(found) == content
+            require(same, f"recalled({facts!r}) changed the fingerprint or the examples")
+
+    def test_recalled_data_encode_what_the_train_split_has(self) -> None:
+        """With the facts of the train split, and with {}, `recalled` declares the same entries, and
+        `encode` takes the values of its rows."""
+        data = self.component().with_split("train")
+        facts = _train_facts(data)
+        batch = data.batch(_some(data))
+        for given in (facts, {}):
+            found = data.recalled(given)
+            declared = (found.entries, found.takes, found.classes)
+            require(
+                declared == (data.entries, data.takes, data.classes),
+                f"recalled({given!r}) declares other entries or classes",
+            )
+            for name in data.entries.keys() & set(data.takes) & batch.keys():
+                for value in batch[name]:
+                    row = {name: value.tolist()}
+                    _require_encodes_as(data, found, row, f"recalled({given!r})")
+
     def test_missing_files_are_a_data_error_with_a_remedy(self) -> None:
         """Without its files, reading the dataset raises DataError, which names the option for their
         location."""
@@ -313,6 +361,33 @@ def _other(data: Dataset) -> Dataset:
     except DataError as error:
         skip(f"has only the split '{data.split}': {error}")
     return other
+
+
+def _train_facts(data: Dataset) -> dict[str, Any]:
+    """Return what a run on `data` would record; skip the check without a train split."""
+    train = data.with_split("train")
+    try:
+        train.length  # noqa: B018  # opens the files
+    except DataError as error:
+        skip(f"has no train split: {error}")
+    return dict(train.recorded)
+
+
+def _require_encodes_as(data: Dataset, other: Dataset, row: dict[str, Any], what: str) -> None:
+    """Require that `other` encodes `row` as `data` does."""
+    try:
+        wanted = data.encode(row)
+    except ComponentError:  # another check holds what the data themselves encode
+        return
+    try:
+        found = other.encode(row)
+    except ComponentError as error:
+        raise AssertionError(
+            f"{what} refuses '{next(iter(row))}' of a row of the train split: {error}"
+        ) from error
+    require(found.keys() == wanted.keys(), f"{what} encodes {sorted(found)}, not {sorted(wanted)}")
+    for name, value in found.items():
+        require_equal(value, wanted[name], f"'{name}' of a row, encoded after recalled")
 
 
 def _examples(data: Dataset) -> set[bytes]:

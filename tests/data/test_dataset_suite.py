@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fmcore import ConditionSpec, DataError, Dataset, ImageDataset
+from fmcore import ComponentError, ConditionSpec, DataError, Dataset, ImageDataset
 from fmcore.testing import DatasetSuite, run_suite
+
+NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -316,6 +319,119 @@ class OneWay(Right):
 
 
 @dataclass(frozen=True)
+class Recalling(Right):
+    """Right: records the labels it has, and encodes those alone."""
+
+    @property
+    def recorded(self):
+        return {"labels": sorted({index % 4 for index in range(self.length)})}
+
+    def recalled(self, recorded):
+        found = replace(self)
+        found.__dict__["known"] = recorded.get("labels", range(4))
+        return found
+
+    def encode(self, given):
+        if given.get("label") not in self.__dict__.get("known", range(4)):
+            raise ComponentError("the train split has no such label")
+        return super().encode(given)
+
+
+@dataclass(frozen=True)
+class RecordsATensor(Right):
+    @property
+    def recorded(self):
+        return {"mean": self.points.mean()}
+
+
+@dataclass(frozen=True)
+class RecordsATuple(Right):
+    @property
+    def recorded(self):
+        return {"labels": (0, 1, 2, 3)}
+
+
+@dataclass(frozen=True)
+class RecordsAnotherLength(Right):
+    @property
+    def recorded(self):
+        return {"length": 19}
+
+
+@dataclass(frozen=True)
+class RecordsItsAddress(Right):
+    """Another number for each instance."""
+
+    @cached_property
+    def number(self):
+        return next(NUMBERS)
+
+    @property
+    def recorded(self):
+        return {"number": self.number}
+
+
+@dataclass(frozen=True)
+class RecalledForgetsOptions(Recalling):
+    seed: int = 1
+
+    def recalled(self, recorded):
+        return type(self)(seed=0, split=self.split)
+
+
+@dataclass(frozen=True)
+class RecalledForgetsTheSplit(Right):
+    split: str = "test"
+
+    def recalled(self, recorded):
+        return replace(self, split="train")
+
+
+@dataclass(frozen=True)
+class RecalledChangesItself(Right):
+    def recalled(self, recorded):
+        object.__setattr__(self, "seed", 7)
+        return self
+
+
+@dataclass(frozen=True)
+class RecalledReadsOtherData(Recalling):
+    def recalled(self, recorded):
+        found = super().recalled(recorded)
+        found.__dict__["points"] = self.points + 1
+        return found
+
+
+@dataclass(frozen=True)
+class RecalledRefusesOneLabel(Recalling):
+    @property
+    def recorded(self):
+        return {"labels": [0, 1, 2]}
+
+
+@dataclass(frozen=True)
+class RecalledNeedsFacts(Recalling):
+    """Knows no label of a run that recorded none."""
+
+    def recalled(self, recorded):
+        return super().recalled({"labels": [], **recorded})
+
+
+@dataclass(frozen=True)
+class RecalledEncodesOtherwise(Recalling):
+    def encode(self, given):
+        moved = 1 if "known" in self.__dict__ else 0
+        return {name: (value + moved) % 4 for name, value in super().encode(given).items()}
+
+
+@dataclass(frozen=True)
+class RecalledDeclaresMore(Recalling):
+    @property
+    def takes(self):
+        return (*super().takes, *(["text"] if "known" in self.__dict__ else []))
+
+
+@dataclass(frozen=True)
 class Duck:
     """Has all that a dataset has, and is none."""
 
@@ -328,6 +444,9 @@ class Duck:
     def with_split(self, split):
         return replace(self, split=split)
 
+    def recalled(self, recorded):
+        return self
+
 
 def outcome(data):
     class Suite(DatasetSuite):
@@ -337,7 +456,7 @@ def outcome(data):
     return {result.name: result for result in run_suite(Suite)}
 
 
-@pytest.mark.parametrize("data", [Right, Noisy])
+@pytest.mark.parametrize("data", [Right, Noisy, Recalling])
 def test_a_dataset_that_obeys_the_laws_passes(data):
     assert [result for result in outcome(data).values() if not result.passed] == []
 
@@ -345,6 +464,9 @@ def test_a_dataset_that_obeys_the_laws_passes(data):
 AUGMENTED = "test_augmented_row_i_comes_from_row_i_and_its_numbers_alone"
 POINTS = "test_augmented_batches_have_points_of_the_declared_shape"
 CONDITIONS = "test_conditions_are_those_that_entries_declares"
+RECORDED = "test_recorded_facts_are_json_of_the_content"
+KEPT = "test_recalled_data_keep_options_and_examples"
+KNOWN = "test_recalled_data_encode_what_the_train_split_has"
 
 
 WRONG = [
@@ -377,6 +499,18 @@ WRONG = [
     (ForgetsAnOption, "test_fingerprint_depends_on_every_option", "scale=1.5 gives other"),
     (AlmostLeaky, "test_splits_share_no_example", "100% of this split's samples are almost"),
     (OneWay, "test_with_split_is_reversible", "changes=2"),
+    (RecordsATensor, RECORDED, "cannot be written as JSON"),
+    (RecordsATuple, RECORDED, "JSON gives back"),
+    (RecordsAnotherLength, RECORDED, "'length', a name that run.json uses"),
+    (RecordsItsAddress, RECORDED, "of equal options"),
+    (RecalledForgetsOptions, KEPT, "seed=0"),
+    (RecalledForgetsTheSplit, KEPT, "split='train'"),
+    (RecalledChangesItself, KEPT, "seed=7"),
+    (RecalledReadsOtherData, KEPT, "the fingerprint or the examples"),
+    (RecalledRefusesOneLabel, KNOWN, "refuses 'label' of a row of the train split"),
+    (RecalledNeedsFacts, KNOWN, "recalled({}) refuses 'label'"),
+    (RecalledEncodesOtherwise, KNOWN, "encoded after recalled"),
+    (RecalledDeclaresMore, KNOWN, "declares other entries"),
     (Duck, "test_is_a_frozen_dataclass", "Duck is not a Dataset"),
     (Words, "test_fingerprint_identifies_the_content", "hexadecimal"),
     (Leaky, "test_splits_share_no_example", "100%"),
