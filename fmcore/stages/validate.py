@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
@@ -48,6 +48,7 @@ class Validator:
     folder: RunFolder
     processes: Distributed
     stop: StopRequest
+    _origin: dict[str, Any] = field(default_factory=dict, init=False)
 
     def measure(self, field: Field, step: int) -> dict[str, float | str] | None:
         """Return each result by its name in the main process, and write evaluations/step-N.json.
@@ -118,7 +119,9 @@ class Validator:
     def _results(self, evaluation: Evaluation) -> dict[str, float | str]:
         results: dict[str, Result] = {}
         step = evaluation.provenance["step"]
-        origin = origin_of(self.components, self.folder, step, evaluation.device)
+        if not self._origin:  # once: it reads the code of every plugin that the recipe uses
+            self._origin.update(origin_of(self.components, self.folder, step, evaluation.device))
+        origin = {**self._origin, "step": step}
         for metric, options in zip(self.settings.metrics, self._written, strict=True):
             made = self._made() if metric.consumes == "samples" else None
             how = measured_on(evaluation, made)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from fmcore.report.page import make_report
 from fmcore.runs.distributed import Distributed
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.metrics_log import Curve
+from fmcore.stages import validate
 from fmcore.stages.components import MAX_VALIDATION_SAMPLES, Components
 from fmcore.stages.devices import accelerator_for
 from fmcore.stages.evaluate import evaluate
@@ -54,6 +56,10 @@ def untimed(made):
 
 def measured(made):
     return [line for line in untimed(made) if "evaluate/nll" in line]
+
+
+def results(made):
+    return sorted((made.folder.root / "evaluations").glob("step-*.json"))
 
 
 def forget_after(made, step):
@@ -169,15 +175,22 @@ def test_a_better_value_replaces_the_best(mode, steps):
     assert best.step == steps[-1]
 
 
-def test_the_curve_is_read_as_often_for_many_evaluations_as_for_few(tiny, tmp_path, monkeypatch):
+def test_many_evaluations_read_the_curve_and_the_code_no_oftener_than_few(
+    tiny, tmp_path, monkeypatch
+):
     reads = []
-    lines = Curve.lines
-    monkeypatch.setattr(Curve, "lines", lambda self: reads.append(self.path) or lines(self))
+    lines, origin_of = Curve.lines, validate.origin_of
+    monkeypatch.setattr(Curve, "lines", lambda self: reads.append("curve") or lines(self))
+    monkeypatch.setattr(validate, "origin_of", lambda *a: reads.append("code") or origin_of(*a))
+    counts = {}
     for every in (20, 4):
-        trained(tiny, tmp_path / str(every), *BEST, f"train.evaluate_every={every}")
-    few, many = (sum(str(every) in path.parts for path in reads) for every in (20, 4))
-    assert len(set(reads)) == 2
-    assert few == many
+        reads.clear()
+        made = trained(tiny, tmp_path / str(every), *BEST, f"train.evaluate_every={every}")
+        steps = [json.loads(file.read_text())["nfe"]["origin"]["step"] for file in results(made)]
+        assert steps == list(range(every, 41, every))
+        counts[every] = Counter(reads)
+    assert counts[4] == counts[20]
+    assert counts[4]["code"] == 1
 
 
 def test_an_unknown_measurement_is_refused_with_the_nearest_name(tiny, tmp_path):
