@@ -163,10 +163,12 @@ def estimate(
     batch = train.batch_size if train else 1
     micro = max(1, batch // processes // (train.grad_accum if train else 1))
     shape = components.state_shape
-    arguments = components.model_arguments  # data that are read here need real tensors
-    # tensors without memory: a network larger than this machine can be counted
-    with torch.device("meta"):
-        model: VectorField = components.recipe.build("model", **arguments)
+    # on the meta device: a network larger than this machine can be counted
+    model: VectorField | None = components.planned_model
+    if model is None:  # raises what the build there raised
+        arguments = components.model_arguments  # data that are read here need real tensors
+        with torch.device("meta"):
+            model = components.recipe.build("model", **arguments)
     parameters = sum(p.numel() for p in model.parameters())
     copies = sum(STATE_COPIES.values()) + (len(profiles_of(train)) if train else 0)
     # operations on the meta device import torch's compiler, which takes longer than a small example
@@ -260,7 +262,7 @@ def _one_example(
         condition = model.prepare(raw or None).condition
         loss = model(torch.zeros((1, *shape), device=device), t, condition).sum()
         # the loss itself is freed by the backward pass, and no activation
-        held = kept.held() - loss.nbytes
+        held = kept.held() - int(loss.nbytes)
         recomputed = kept.recomputed(loss.backward)
     return held + recomputed
 

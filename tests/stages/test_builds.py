@@ -35,8 +35,8 @@ def test_a_run_builds_each_component_once_and_resolves_its_recipe_once(tiny, tmp
     sections = ("data", "path", "coupling", "objective", "train", "sample", "evaluate")
     assert {section: counts[section] for section in sections} == dict.fromkeys(sections, 1)
     assert counts["recipes"] == 1
-    # on the meta device for the check against the data and for the estimate of memory; to train;
-    # and one for sampling and measuring together
+    # on the meta device for the check against the data; for the estimate of memory; to train; and
+    # one for sampling and measuring together
     assert counts["model"] == 4
 
 
