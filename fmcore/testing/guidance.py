@@ -48,7 +48,8 @@ class GuidanceSuite(ComponentChecks, Suite):
         """Return the guidance with a name of `CLASSES` for each class in its options; without
         classes in them, `component()`.
         """
-        return self.component()
+        guidance: Guidance = self.component()
+        return guidance
 
     def field(self) -> Predictor:
         """Return a field to guide."""
