@@ -43,6 +43,8 @@ class Guidance(Options, ConditionReader, ABC):
     * Row i of a prediction depends on row i of x, t and the condition alone: adaptive solvers
       reorder rows and replace finished ones.  So an object holds no condition and no state.
     * `nfe` counts one evaluation a call, `forwards` those of every network, in any nesting.
+    * `with_classes` replaces each class name in the options by its number, and changes no other
+      option; it refuses a name that is no class.
     """
 
     kind: ClassVar[str] = "guidance"

@@ -80,8 +80,8 @@ class Net(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """The output, with its graph, and its derivative along (dx, dt, duntil), without one.
 
-        `rows`, `(batch,)` bool, are those whose derivative the objective uses, by default all; the
-        derivative of the others is undefined but finite.
+        `rows`, `(batch,)` bool, are those whose derivative the objective uses, by default all; that
+        of the others is 0.
         """
 
     def without(self, *names: str) -> Net:

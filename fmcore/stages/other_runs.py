@@ -6,12 +6,13 @@ computed, and opened when they are used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fmcore.errors import FmcoreError, RunError
 from fmcore.flow.field import Field
@@ -26,7 +27,14 @@ from fmcore.stages.conditions import classes_of
 from fmcore.stages.weights import trained_field
 from fmcore.training.ema import BEST, width_of
 
-__all__ = ["check_runs", "open_run_option", "refuse_own_run", "teachers", "weights_used"]
+__all__ = [
+    "check_runs",
+    "initial_weights",
+    "open_run_option",
+    "refuse_own_run",
+    "teachers",
+    "weights_used",
+]
 
 TRAINING_SECTIONS = ("objective", "coupling", "train")
 """Sections whose runs are needed to train, not to sample or to measure."""
@@ -81,6 +89,20 @@ def teachers(components: Components, device: torch.device | str) -> dict[str, Pr
         for key, option in run_options(components.recipe).items()
         if key.startswith(prefix)
     }
+
+
+def initial_weights(
+    components: Components, option: RunOption, own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the weights of the run `option` for the network of `components`, whose weights are
+    `own`.
+
+    Those of the second time of a flow map stay as they are, where the other network has none.
+    """
+    weights = option.open().model.state_dict()
+    other = Components.of(_folder(option).recipe())
+    kept = own if _adds_second_time(components, other) else {}
+    return {**kept, **weights}
 
 
 def weights_used(components: Components) -> dict[str, str]:
@@ -195,12 +217,22 @@ def _other_tensors(own: Components, other: Components, root: Path) -> Iterator[s
         return
     shapes, found = ({k: v.shape for k, v in m.state_dict().items()} for m in (mine, theirs))
     wrong = [name for name in {**shapes, **found} if shapes.get(name) != found.get(name)]
+    if _adds_second_time(own, other):
+        wrong = [name for name in wrong if name in found]
     if wrong:
         more = f" and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
         yield (
             f"{root} has another network: the weights {', '.join(wrong[:MAX_NAMED])}{more} do not "
             "fit; use the section model of its recipe.yaml"
         )
+
+
+def _adds_second_time(own: Components, other: Components) -> bool:
+    """Return whether only this run's objective gives the network, of one section `model`, a second
+    time: weights that the other network lacks are then those of that time.
+    """
+    spans = own.objective.spans and not other.objective.spans
+    return spans and own.recipe.values["model"] == other.recipe.values["model"]
 
 
 def _form(spec: ConditionSpec) -> str:

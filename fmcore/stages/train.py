@@ -22,7 +22,7 @@ from fmcore.runs.signals import StopRequest, stop_on_signal
 from fmcore.runs.trackers import Trackers, trackers
 from fmcore.stages.components import Components
 from fmcore.stages.illustrate import attempt, preview
-from fmcore.stages.other_runs import teachers
+from fmcore.stages.other_runs import initial_weights, teachers
 from fmcore.stages.validate import BestSoFar, Validator
 from fmcore.stages.weights import current_field
 from fmcore.training.lr_schedule import learning_rate
@@ -77,7 +77,7 @@ def _initial(components: Components, settings: Train, folder: RunFolder) -> Vect
     model = components.model()
     # a checkpoint replaces them anyway
     if settings.init is not None and not folder.checkpoints.steps():
-        weights = settings.init.open().model.state_dict()
+        weights = initial_weights(components, settings.init, model.state_dict())
         load_into(model, weights, f"train.init: {settings.init.run}")
     return model
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, cast, final
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from fmcore.errors import ComponentError
 from fmcore.flow.field import Field
 from fmcore.interfaces.condition import null_rows
+from fmcore.interfaces.dataset import Dataset
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.guidance import Guidance, Guided
 from fmcore.interfaces.model import Prepared, VectorField
@@ -25,6 +27,7 @@ from fmcore.testing.suite import Suite
 __all__ = ["GuidanceSuite"]
 
 TIMES = (0.05, 0.25, 0.4, 0.55, 0.7, 0.95)
+CLASSES = ("the first class", "the second class", "the third class")
 NEAR = 1e-6
 """The distance of an option from its neutral value at which guidance is almost none."""
 
@@ -40,6 +43,13 @@ class GuidanceSuite(ComponentChecks, Suite):
     shape: ClassVar[tuple[int, ...]] = (2,)
     dtype: ClassVar[torch.dtype] = torch.float64
     """That of x; float32 for a guidance with a network in float32."""
+
+    def named(self) -> Guidance:
+        """Return the guidance with a name of `CLASSES` for each class in its options; without
+        classes in them, `component()`.
+        """
+        guidance: Guidance = self.component()
+        return guidance
 
     def field(self) -> Predictor:
         """Return a field to guide."""
@@ -184,6 +194,32 @@ class GuidanceSuite(ComponentChecks, Suite):
                 guidance.is_neutral, f"the condition '{name}' is missing, and nothing is raised"
             )
 
+    def test_names_of_classes_become_numbers(self) -> None:
+        """`with_classes` replaces each name of a class in the options of `named()` by its number,
+        changes nothing else, and raises ComponentError for a name that is no class.
+        """
+        guidance, data = self.named(), _Classes(CLASSES)
+        for given in (guidance, self.component()):
+            found = given.with_classes(data)
+            require(
+                type(found) is type(given),
+                f"with_classes makes a {type(found).__name__} of a {type(given).__name__}",
+            )
+            for name, value in _options(given).items():
+                wanted, option = _numbered(value, data), _options(found)[name]
+                require(
+                    option is wanted or option == wanted,
+                    f"with_classes makes {option!r} of the option {name}={value!r}; should be "
+                    f"{wanted!r}",
+                )
+        if all(_numbered(value, data) is value for value in _options(guidance).values()):
+            return
+        try:
+            guidance.with_classes(_Classes(("another class",)))
+        except ComponentError:
+            return
+        require(False, "a class name that the data do not have is accepted")
+
     def test_it_is_a_function_of_its_arguments(self) -> None:
         """Equal calls give equal results without gradient, arguments stay as they are, and nothing
         random is drawn.
@@ -207,6 +243,26 @@ class GuidanceSuite(ComponentChecks, Suite):
             require(found.dtype == dtype, f"the prediction is {found.dtype} for x of {dtype}")
 
 
+def _options(guidance: Guidance) -> dict[str, Any]:
+    return {each.name: getattr(guidance, each.name) for each in fields(guidance) if each.init}
+
+
+def _numbered(value: Any, data: Dataset) -> Any:
+    """Return an option with each class name replaced by its number; the same object if none is in
+    it.
+    """
+    if isinstance(value, str):
+        return data.class_number(value) if value in data.class_names else value
+    if isinstance(value, Mapping):
+        found: Any = {key: _numbered(each, data) for key, each in value.items()}
+        return value if all(found[key] is value[key] for key in value) else found
+    if isinstance(value, (tuple, list)):
+        each = [_numbered(part, data) for part in value]
+        same = all(new is old for new, old in zip(each, value, strict=True))
+        return value if same else type(value)(each)
+    return value
+
+
 def _some(condition: Condition | None, rows: Any) -> Condition | None:
     return None if condition is None else {k: v[rows] for k, v in condition.items()}
 
@@ -216,6 +272,34 @@ def _of_others(field: Predictor) -> int:
     if not isinstance(field, Guided):
         return 0
     return _of_others(field.strong) + sum(each.forwards for each in field.others.values())
+
+
+@final
+@dataclass(frozen=True)
+class _Classes(Dataset):
+    """One point for each class, with the names of the classes."""
+
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    @property
+    def length(self) -> int:
+        return self.classes
+
+    @property
+    def fingerprint(self) -> str:
+        return f"classes {self.class_names}"
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        label = torch.tensor(list(indices))
+        return {"x1": torch.zeros(len(label), 2), "label": label}
 
 
 @final

@@ -220,7 +220,8 @@ class ObjectiveSuite(ComponentChecks, Suite):
 
     def test_flow_maps_have_no_loss_at_the_exact_map(self) -> None:
         """With one data point, the losses of a flow map are 0 at the exact map and not at its
-        mirror image in time."""
+        mirror image in time.  The network's derivative is 0 in rows that `jvp(rows=)` leaves out.
+        """
         objective = self.component()
         if not objective.spans:
             skip(f"{type(objective).__name__} trains no flow map")

@@ -13,6 +13,7 @@ from fmcore.errors import ComponentError
 from fmcore.interfaces.derivative import jvp
 from fmcore.interfaces.field import Predictor
 from fmcore.interfaces.net import Net
+from fmcore.interfaces.tensors import append_dims
 
 __all__ = ["FunctionNet"]
 
@@ -43,6 +44,8 @@ class FunctionNet:
             duntil = dt if until is None else torch.zeros_like(end)
         value = self.function(x, t, end)
         _, derivative = jvp(self.function, (x, t, end), (dx, dt, duntil))
+        if rows is not None:
+            derivative = derivative.masked_fill(~append_dims(rows, derivative), 0)
         return value, derivative.detach()
 
     def without(self, *names: str) -> Net:

@@ -26,6 +26,7 @@ from fmcore.interfaces.net import Batch, Net
 from fmcore.interfaces.objective import Objective
 from fmcore.interfaces.path import Path, Quantity
 from fmcore.interfaces.source import Condition
+from fmcore.interfaces.tensors import append_dims
 
 __all__ = ["Step"]
 
@@ -159,6 +160,9 @@ class _BoundNet:
             _, derivative = jvp(net._function(), tuple(points), tuple(tangents))
         if used is not None:
             derivative = torch.zeros_like(value).index_copy_(0, used, derivative.to(value.dtype))
+        if rows is not None:
+            # more rows than these were differentiated on a GPU, with dropout, and for no row at all
+            derivative = derivative.masked_fill(~append_dims(rows, derivative), 0)
         return value, derivative
 
     def _used(self, rows: Tensor | None) -> Tensor | None:

@@ -52,6 +52,9 @@ class TestBlend(GuidanceSuite):
     def component(self):
         return create("guidance", "blend", label=2, weight=0.25)
 
+    def named(self):
+        return create("guidance", "blend", label="the third class", weight=0.25)
+
 
 class TestReplacement(GuidanceSuite):
     def component(self):

@@ -96,6 +96,44 @@ def test_training_starts_from_the_weights_of_the_run(base, tmp_path):
         assert torch.equal(after.part("model")[name], tensor), name
 
 
+DIT = ("model={name: dit, width: 8, depth: 1, heads: 1, patch: 1}", "data=digits", *UNSAMPLED)
+
+
+@pytest.fixture(scope="module")
+def flow(base, tmp_path_factory, no_pictures):
+    """A trained run of a network with one time."""
+    out = tmp_path_factory.mktemp("flow") / "run"
+    return fmcore.run(base[0], [*DIT, "train.steps=1"], out=out, quiet=True).folder
+
+
+def test_a_flow_map_starts_from_the_weights_of_a_network_with_one_time(base, flow, tmp_path):
+    given = [*DIT, f"train.init={flow.root}", "train.steps=1", "train.lr=1e-30"]
+    made = fmcore.run(base[0], ["objective=mean_flow", *given], out=tmp_path / "map", quiet=True)
+    before, after = flow.checkpoints.latest().part("ema"), made.folder.checkpoints.latest()
+    found = after.part("model")
+    for name, tensor in before.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-20, msg=name)
+    assert all("span" in name for name in found.keys() - before.keys())
+
+
+@pytest.mark.parametrize(
+    ("objective", "model"), [("mean_flow", "model.depth=2"), ("flow_matching", "model.patch=2")]
+)
+def test_weights_that_the_second_time_does_not_explain_are_refused(
+    base, flow, tmp_path, objective, model
+):
+    given = [*DIT, model, f"objective={objective}", f"train.init={flow.root}"]
+    with pytest.raises(RunError, match="has another network: the weights"):
+        fmcore.run(base[0], given, out=tmp_path / "map", quiet=True)
+
+
+def test_a_network_with_one_time_does_not_start_from_a_flow_map(base, flow, tmp_path):
+    options = [*DIT, "train.steps=1"]
+    made = fmcore.run(base[0], ["objective=mean_flow", *options], out=tmp_path / "m", quiet=True)
+    with pytest.raises(RunError, match=r"has another network: the weights .*span"):
+        fmcore.run(base[0], [*options, f"train.init={made.folder.root}"], out=tmp_path / "f")
+
+
 def test_the_initial_weights_are_in_the_identity_of_the_run(base, tmp_path):
     _, run = base
     made = tuned(base, tmp_path / "tuned", "train.steps=1")

@@ -121,6 +121,53 @@ class Unread(Right):
         return {"measurement": ConditionSpec(shape)}
 
 
+@dataclass(frozen=True)
+class Named(Right):
+    """Guidance away from one class, given by its name or number."""
+
+    away: str | int = "the second class"
+
+    def with_classes(self, data):
+        return replace(self, away=data.class_number(self.away))
+
+
+class ChangesItsScale(Named):
+    """Changes an option that is no name of a class."""
+
+    def with_classes(self, data):
+        return replace(super().with_classes(data), scale=1.5)
+
+
+class KeepsTheName(Named):
+    """Leaves the name of the class as it is."""
+
+    def with_classes(self, data):
+        data.class_number(self.away)
+        return self
+
+
+class ShiftsNumbers(Named):
+    """Counts classes from 1."""
+
+    def with_classes(self, data):
+        return replace(self, away=1 + data.class_number(self.away))
+
+
+class AcceptsAnyName(Named):
+    """Uses class 0 for a name that is no class."""
+
+    def with_classes(self, data):
+        known = not isinstance(self.away, str) or self.away in data.class_names
+        return super().with_classes(data) if known else replace(self, away=0)
+
+
+class BecomesAnother(Named):
+    """Returns a guidance of another type."""
+
+    def with_classes(self, data):
+        return Right(scale=self.scale)
+
+
 class Noisy(Right):
     """Draws from the global generator."""
 
@@ -161,8 +208,9 @@ def failed(guidance) -> set[str]:
     return {result.name for result in run_suite(Tested) if not result.passed}
 
 
-def test_a_right_guidance_passes():
-    assert failed(Right()) == set()
+@pytest.mark.parametrize("guidance", [Right(), Named(), Named(away=2)])
+def test_a_right_guidance_passes(guidance):
+    assert failed(guidance) == set()
 
 
 @pytest.mark.parametrize(
@@ -181,6 +229,11 @@ def test_a_right_guidance_passes():
         ),
         (OneQuantity(), {"test_every_quantity_is_guided_alike"}),
         (Unread(), {"test_a_missing_entry_is_refused"}),
+        (ChangesItsScale(), {"test_names_of_classes_become_numbers"}),
+        (KeepsTheName(), {"test_names_of_classes_become_numbers"}),
+        (ShiftsNumbers(), {"test_names_of_classes_become_numbers"}),
+        (AcceptsAnyName(), {"test_names_of_classes_become_numbers"}),
+        (BecomesAnother(), {"test_names_of_classes_become_numbers"}),
         (Noisy(), {"test_it_is_a_function_of_its_arguments"}),
         (Double(), {"test_dtypes_are_kept"}),
         (Mutable(), {"test_is_a_frozen_dataclass_of_its_interface"}),
