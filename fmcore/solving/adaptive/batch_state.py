@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
+import numpy as np
+import torch
 from torch import Tensor
 
 __all__ = ["BatchState"]
@@ -19,7 +21,8 @@ class BatchState:
     `ids` are rows of the problem; `x` and `k`, the velocity at x, are `(width, *shape)`.  `left` is
     the time left to t1, `h` the size of the next step, `memory` and `limit` belong to the
     controller.  These four are `(width,)`; where the batch shares one step size they are `(1,)`, or
-    Python numbers if the host decides, and `left_of` holds the time left of each sample.
+    Python numbers if the host decides, and `left_of` holds the time left of each sample.  Where the
+    host decides for each sample, they are arrays, as are the five fields below.
 
     `running` samples are integrated further, `is_finished` ones have reached t1, `broken` ones
     stopped at an error that was not finite, and the rest at a step size too small.
@@ -30,9 +33,9 @@ class BatchState:
     `element_weights`, where the condition has a `mask`, are those of the elements in a mean square:
     it is over the elements with mask 1.
 
-    `history`, `(width, n, *shape)`, are the last velocities of a multistep method, newest first,
-    `history_times` their times, `history_count` how many of them are valid, and `history_div` their
-    divergences.
+    `history`, `(width, n + 1, *shape)`, are the last velocities of a multistep method, in slots of
+    which `history_slot` is free, and `history_div` their divergences; `history_times`,
+    `(width, n)`, are their times, newest first, and `history_count` how many of them are valid.
 
     `condition` and `probes` belong to the sample; `logdet` and `k_div` exist where the divergence
     is integrated, `trajectory`, `(width, times, *shape)`, where states at given times are.
@@ -45,9 +48,9 @@ class BatchState:
     h: Any
     memory: Any
     limit: Any
-    running: Tensor
-    is_finished: Tensor
-    broken: Tensor
+    running: Any
+    is_finished: Any
+    broken: Any
     attempts: Any
     accepted: Any
     left_of: Tensor | None = None
@@ -58,8 +61,9 @@ class BatchState:
     logdet: Tensor | None = None
     trajectory: Tensor | None = None
     history: Tensor | None = None
-    history_times: Tensor | None = None
-    history_count: Tensor | None = None
+    history_times: Any = None
+    history_count: Any = None
+    history_slot: Any = None
     history_div: Tensor | None = None
     all_running: bool = False
     all_ended: bool = False
@@ -71,7 +75,16 @@ class BatchState:
 
     def take(self, rows: Tensor) -> BatchState:
         """Return a copy of these rows."""
-        return self._map(lambda value: value.index_select(0, rows))
+        found: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Mapping):
+                found[item.name] = {name: each.index_select(0, rows) for name, each in value.items()}
+            elif isinstance(value, Tensor):
+                found[item.name] = value.index_select(0, rows)
+            elif isinstance(value, np.ndarray):
+                found[item.name] = value[rows.numpy()]
+        return replace(self, **found)
 
     def put(self, rows: Tensor, other: BatchState) -> None:
         """Replace `rows` by the samples of `other`, in new tensors: results may hold the old."""
@@ -83,13 +96,6 @@ class BatchState:
             elif isinstance(mine, Tensor):
                 # Out of place: results of earlier samples refer to the old tensor.
                 setattr(self, item.name, mine.index_copy(0, rows, theirs))
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> BatchState:
-        changed: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Mapping):
-                changed[item.name] = {name: change(each) for name, each in value.items()}
-            elif isinstance(value, Tensor):
-                changed[item.name] = change(value)
-        return replace(self, **changed)
+            elif isinstance(mine, np.ndarray):
+                copied = torch.from_numpy(mine).index_copy(0, rows, torch.from_numpy(theirs))
+                setattr(self, item.name, copied.numpy())

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,8 +66,9 @@ class _AdaptiveSolve:
         self.t0, self.t1 = interval(problem)
         self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
         # Every attempt is looked at anyway: deciding on the host costs no further wait.
-        on_host = options.is_shared and self.flag_reader.every == 1 and not self.flag_reader.late
-        on_host = on_host and not options.history  # the weights of a history are tensors
+        on_host = self.flag_reader.every == 1 and not self.flag_reader.late
+        # An array of step sizes shares the memory of a tensor on the CPU.
+        on_host = on_host and (options.is_shared or self.x0.device.type == "cpu")
         kind = MultistepStepper if options.history else Stepper
         self.stepper = kind(options, problem, self.x0, self.t0, self.t1, on_host=on_host)
         self.limit, self.exhausted = _attempt_limit(options)
@@ -88,6 +90,7 @@ class _AdaptiveSolve:
             self.steps += 1
             if has_refill:  # otherwise all samples have made the same number of attempts
                 state.running = state.running & (state.attempts < self.limit)
+                may_have_ended = True
             running = self._look(state, may_have_ended)
             if running is None:
                 continue
@@ -176,6 +179,8 @@ class _AdaptiveSolve:
         """
         if not self.stepper.on_host:
             return self.flag_reader.read(torch.where(state.running, state.left, -1.0))
+        if self.stepper.by_array:
+            return np.where(state.running, state.left, -1.0).tolist()
         running = self._running_flags(state) if may_have_ended else [True] * state.width
         return None if running is None else [state.left if runs else -1.0 for runs in running]
 
@@ -249,7 +254,8 @@ class _AdaptiveSolve:
         self._keep(state)
         self.flag_reader.discard()
         # Stable: samples keep their order, and only a minimum of memory moves.
-        first = torch.argsort(state.running.int(), descending=True, stable=True)
+        flags = torch.as_tensor(state.running)
+        first = torch.argsort(flags.int(), descending=True, stable=True)
         return state.take(first[:bucket])
 
     def _keep(self, state: BatchState) -> None:
@@ -262,6 +268,7 @@ class _AdaptiveSolve:
                 value = torch.full_like(state.ids, value)
             if value is None:
                 continue
+            value = torch.as_tensor(value)
             # No copy: BatchState never writes into its tensors.
             if state.width == len(self.x0):
                 self.finished[name] = value
