@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from fmcore.solving.evaluation import device_tensor
+
 __all__ = ["BatchState"]
+
+Rows = Sequence[int] | NDArray[np.int64]
 
 
 @final
@@ -33,9 +38,9 @@ class BatchState:
     `element_weights`, where the condition has a `mask`, are those of the elements in a mean square:
     it is over the elements with mask 1.
 
-    `history`, `(width, n + 1, *shape)`, are the last velocities of a multistep method, in slots of
-    which `history_slot` is free, and `history_div` their divergences; `history_times`,
-    `(width, n)`, are their times, newest first, and `history_count` how many of them are valid.
+    `history`, `(width, n, *shape)`, are the last velocities of a multistep method, `history_div`
+    their divergences and `history_times`, `(width, n)`, their times; the first `history_count` of
+    them are valid, and the next velocity goes to place `history_slot`.
 
     `condition` and `probes` belong to the sample; `logdet` and `k_div` exist where the divergence
     is integrated, `trajectory`, `(width, times, *shape)`, where states at given times are.
@@ -73,29 +78,33 @@ class BatchState:
         """The number of samples."""
         return self.ids.shape[0]
 
-    def take(self, rows: Tensor) -> BatchState:
+    def take(self, rows: Rows) -> BatchState:
         """Return a copy of these rows."""
+        chosen = device_tensor(rows, torch.int64, self.ids.device)
         found: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Mapping):
-                found[item.name] = {name: each.index_select(0, rows) for name, each in value.items()}
+                found[item.name] = {name: each.index_select(0, chosen) for name, each in value.items()}
             elif isinstance(value, Tensor):
-                found[item.name] = value.index_select(0, rows)
+                found[item.name] = value.index_select(0, chosen)
             elif isinstance(value, np.ndarray):
-                found[item.name] = value[rows.numpy()]
+                found[item.name] = value[rows]
         return replace(self, **found)
 
-    def put(self, rows: Tensor, other: BatchState) -> None:
+    def put(self, rows: Rows, other: BatchState) -> None:
         """Replace `rows` by the samples of `other`, in new tensors: results may hold the old."""
+        chosen = device_tensor(rows, torch.int64, self.ids.device)
+        self.all_running = False  # until the next decision
         for item in fields(self):
             mine, theirs = getattr(self, item.name), getattr(other, item.name)
             if isinstance(mine, Mapping):
-                changed = {n: v.index_copy(0, rows, theirs[n]) for n, v in mine.items()}
+                changed = {n: v.index_copy(0, chosen, theirs[n]) for n, v in mine.items()}
                 setattr(self, item.name, changed)
             elif isinstance(mine, Tensor):
                 # Out of place: results of earlier samples refer to the old tensor.
-                setattr(self, item.name, mine.index_copy(0, rows, theirs))
+                setattr(self, item.name, mine.index_copy(0, chosen, theirs))
             elif isinstance(mine, np.ndarray):
-                copied = torch.from_numpy(mine).index_copy(0, rows, torch.from_numpy(theirs))
-                setattr(self, item.name, copied.numpy())
+                copied = mine.copy()
+                copied[rows] = theirs
+                setattr(self, item.name, copied)

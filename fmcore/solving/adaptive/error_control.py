@@ -76,6 +76,7 @@ class ErrorControl:
         self._atol = constant(options.atol, x0.dtype, x0.device)
         self._logdet_atol, self._logdet_rtol = _logdet_tolerance(options, augmentation, elements)
         self._infinity = constant(math.inf, x0.dtype, x0.device)
+        self.rejected = 0  # of all samples, counted where the host decides for each
 
     def ratio(
         self,
@@ -90,7 +91,7 @@ class ErrorControl:
 
         The ratio is `(width,)`, an array on the host, or `(1,)` for a shared step, a number on the
         host; a shared one is NaN if no running sample has a finite one.  The host's mask is an
-        array, or None where all samples share a step, run and are finite.
+        array, or None where all samples run and are finite.
         """
         error, div_error = _weighted(self._weights, k), None
         if state.logdet is not None:
@@ -123,7 +124,7 @@ class ErrorControl:
         if self._by_array:
             with np.errstate(invalid="ignore"):  # a finished sample: its h is 0, its error any
                 each = rows.numpy() * h
-            return each, each < math.inf
+            return each, None if state.all_running and each.max() < math.inf else each < math.inf
         rows = rows.mul_(h)
         if state.all_running and control == "batch_max":
             ratio = float(rows.amax())
@@ -147,6 +148,10 @@ class ErrorControl:
         state.left = of.where(accept, left, left_before)
         state.h = h * factor
         too_small = state.h < self._h_min
+        if self._by_array and finite is None:
+            if left.min() > 0 and state.h.min() >= self._h_min:
+                return self._go_on(state, accept)
+            finite = state.running
         if finite is None:
             # The batch does as one: no mask is computed, unless the step ends all samples.
             state.attempts += 1
@@ -172,12 +177,21 @@ class ErrorControl:
             state.left_of = torch.where(running, left_of_running, state.left_of)
         state.running = running > (finished | lost)
         if self._by_array:
-            count = np.count_nonzero(accepted)
-            ended = bool(np.count_nonzero(state.running) != np.count_nonzero(running))
-            return Decision(accepted if count else None, count == len(accepted), ended)
+            count, width = np.count_nonzero(accepted), len(accepted)
+            state.all_running = np.count_nonzero(state.running) == width
+            self.rejected += np.count_nonzero(running) - count
+            return Decision(accepted if count else None, count == width, not state.all_running)
         if self.on_host:
             state.all_running = bool(state.running.all())
         return Decision(None if self.on_host and not accept else accepted, False, True)
+
+    def _go_on(self, state: BatchState, accept: Any) -> Decision:
+        """Count a step after which all samples run: no other mask changes."""
+        state.attempts = state.attempts + 1
+        state.accepted = state.accepted + accept
+        count = np.count_nonzero(accept)
+        self.rejected += len(accept) - count
+        return Decision(accept if count else None, count == len(accept), False)
 
     def _end_all(self, state: BatchState, *, is_finished: bool) -> None:
         nothing = torch.zeros_like(state.running)

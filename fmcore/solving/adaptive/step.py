@@ -81,7 +81,8 @@ class Stepper:
         self.is_short = x0[:1].numel() <= SHORT_ROW
         self.fractions = [float(c) for c in self.tableau.c[1:]]
         self.nodes = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
-        self.host_nodes = self.nodes.numpy() if self.by_array else None
+        # Reading the tensor would count as waiting for the device.
+        self.host_nodes = np.array([[self.sign * c] for c in self.fractions])
         self.divided = self._divided_stages()
         times = asked_times(problem)
         self.asked = device_tensor(times, self.time_dtype, x0.device) if times else None
@@ -129,6 +130,7 @@ class Stepper:
             # One wait, not two: NaN marks the samples that do not run.
             state.h = torch.where(state.running, state.h, math.nan).numpy()
             state.running = state.h > 0
+            state.all_running = bool(state.running.all())
         state.broken = ~state.running
         if self.asked is not None:
             # NaN marks times that a sample does not reach.
@@ -299,9 +301,9 @@ class Stepper:
         return torch.as_tensor(value, dtype=self.dtype, device=self.device)
 
     def _factor(self, length: Any, x: Tensor) -> Tensor:
-        """Return the lengths of a step as a factor of velocities."""
-        column = self._real(length).view(self.column)
-        return column.expand_as(x).contiguous() if self.is_short else column
+        """Return an array or a tensor of lengths as a factor of velocities."""
+        factor = self._real(length).view(self.column)
+        return factor.expand_as(x).contiguous() if self.is_short else factor
 
 
 def _stage(x: Tensor, k: Sequence[Tensor], row: Weights, length: Tensor) -> Tensor:
