@@ -85,7 +85,9 @@ class BatchState:
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Mapping):
-                found[item.name] = {name: each.index_select(0, chosen) for name, each in value.items()}
+                found[item.name] = {
+                    name: each.index_select(0, chosen) for name, each in value.items()
+                }
             elif isinstance(value, Tensor):
                 found[item.name] = value.index_select(0, chosen)
             elif isinstance(value, np.ndarray):

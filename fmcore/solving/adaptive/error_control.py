@@ -104,7 +104,9 @@ class ErrorControl:
         """Return the same from the `error` of a step, `(width, *shape)`, and that of the integral
         of the divergence, `(width, columns)`.
         """
-        return self._ratio(state, x_new, error * self._rms, div_error, 1.0)
+        if div_error is not None:
+            div_error = div_error / self._rms
+        return self._ratio(state, x_new, error, div_error, self._rms)
 
     def _ratio(
         self, state: BatchState, x_new: Tensor, error: Tensor, div_error: Tensor | None, h: Any
@@ -136,9 +138,7 @@ class ErrorControl:
         shared = self._shared(rows, finite & state.running)
         return (float(shared) if self.on_host else shared), finite
 
-    def decide(
-        self, state: BatchState, ratio: Any, finite: Any, h: Any
-    ) -> Decision:
+    def decide(self, state: BatchState, ratio: Any, finite: Any, h: Any) -> Decision:
         """Accept or reject a step of size `h` by its `ratio`, set the next step size, end
         samples.
         """

@@ -61,15 +61,6 @@ class _Rules(NamedTuple):
     ages: Any
 
 
-def _products(factors: Any) -> list[Any]:
-    """Return the products of the first 1, 2, ... of `factors`, `(..., n, batch)`, over n."""
-    found = [factors[:, 0]]
-    # A few products of whole vectors take a third of the time of cumprod over a short dimension.
-    for j in range(1, factors.shape[1]):
-        found.append(found[-1] * factors[:, j])
-    return found
-
-
 @lru_cache(maxsize=32)
 def _rules(size: int, device: torch.device | None) -> _Rules:
     """Return the constants for `size` nodes, as arrays if there is no device."""
@@ -95,22 +86,29 @@ def predictor_weights(nodes: Any, count: Any) -> tuple[Any, Any]:
     """Return the weights of the polynomial through the first `count` of `nodes`, and g.
 
     `nodes` is `(nodes, batch)`, `count` `(batch,)`, both arrays or tensors.  The weights,
-    `(batch, 2, nodes)`, give the polynomial's integral over [0, 1] and its value at 1, by divided
+    `(2, nodes, batch)`, give the polynomial's integral over [0, 1] and its value at 1, by divided
     differences; those of unused nodes are 0.  g is `(batch,)`.
     """
     size, batch = nodes.shape
     rules = _rules(size, nodes.device if isinstance(nodes, Tensor) else None)
-    library: Any = torch if isinstance(nodes, Tensor) else np
     # Newton's polynomials prod_{l <= j} (tau - nodes_l) at the points, and their functionals.
-    basis = library.stack(_products(rules.points - nodes), 1).reshape(len(rules.points), -1)
+    basis = _cumulated(rules.points - nodes).reshape(len(rules.points), -1)
     newton = (rules.functionals @ basis).reshape(2, size, batch)
     # 1 / prod_{l <= j, l != i} (nodes_i - nodes_l): of value i in the divided difference j.
     used = rules.triangle * (rules.ages < count)
-    divided = used / library.stack(_products(nodes[:, None] - nodes + rules.unit), 1)
+    divided = used / _cumulated(nodes[:, None] - nodes + rules.unit)
     weights = divided[:, 0] + (newton[:, None, :-1] * divided[:, 1:]).sum(2)
     # Of prod_{l < count} (tau - nodes_l), by which the new velocity enters.
     last = (newton * (rules.ages == count - 1)).sum(1)
-    return library.moveaxis(weights, 2, 0), last[0] / last[1]
+    return weights, last[0] / last[1]
+
+
+def _cumulated(factors: Any) -> Any:
+    """Return the products of the first 1, 2, ... of `factors`, `(..., n, batch)`, in place."""
+    # NumPy's cumprod over a short dimension takes longer than n products of whole vectors.
+    for j in range(1, factors.shape[1]):
+        factors[:, j] *= factors[:, j - 1]
+    return factors
 
 
 class _History(NamedTuple):
@@ -126,14 +124,13 @@ class _History(NamedTuple):
 
 
 class _PredictedStep(NamedTuple):
-    """A step of each sample: its start and signed length, as the controller stores them; the times
-    of the history in units of the step, `(history, width)`; the new velocity and divergence; the
-    corrected state; the estimated errors; and the change of the integral of the divergence.
+    """A step of each sample: its start and signed length, as the controller stores them; the new
+    velocity and divergence; the corrected state; the estimated errors; and the change of the
+    integral of the divergence.
     """
 
     start: Any
     length: Any
-    nodes: Any
     velocity: Tensor
     divergence: Tensor | None
     corrected: Tensor
@@ -200,28 +197,26 @@ class MultistepStepper(Stepper):
             by_node = history.times.T
             # In memory with the samples last, over which operations run fastest.
             by_node = by_node.copy() if self.on_host else by_node.contiguous()
-            nodes = (by_node - start) / length
-            weights, gain = predictor_weights(nodes, history.valid)
+            weights, gain = predictor_weights((by_node - start) / length, history.valid)
+            weights[0] *= length
             gain = gain * length
-            length = np.full(1, length) if self.by_number else length
+        by_sample = self._real(weights).permute(2, 0, 1)
         # Contiguous: bmm of strided weights takes up to fifteen times as long.
-        by_sample = self._real(weights).contiguous().expand(state.width, -1, -1)
-        scale, by_gain = self._factor(length, state.x), self._factor(gain, state.x)
+        by_sample = by_sample.contiguous().expand(state.width, -1, -1)
         moved, expected = _combined(by_sample, history.velocities)
-        predicted = torch.addcmul(state.x, scale, moved)
+        predicted = state.x + moved
         t = self._end_times(start, length, state.width)
         velocity, divergence = self._velocity(predicted, t, state, state.logdet is not None)
         # The difference of velocities, not that of states, which would lose more digits.
-        error = (velocity - expected).mul_(by_gain)
+        error = (velocity - expected).mul_(self._real(gain).view(self.column))
         div_error = div_change = None
         if divergence is not None and state.history_div is not None:
             moved, expected = _combined(by_sample, state.history_div)
             div_error = (divergence - expected) * self._real(gain).view(-1, 1)
-            div_change = self._real(length).view(-1, 1) * moved + div_error
+            div_change = moved + div_error
         return _PredictedStep(
             start=start,
             length=length,
-            nodes=nodes,
             velocity=velocity,
             divergence=divergence,
             corrected=predicted + error,
@@ -257,36 +252,33 @@ class MultistepStepper(Stepper):
         mask = None if shared or accepted is None else accepted
         if shared and not self.on_host:
             mask = accepted.any(0, keepdim=True)
-        rows = self._rows(len(history.slot))
+        times = history.times.reshape(-1)
+        places = self._range(len(history.slot)) * size + history.slot
         if mask is not None:
-            before = history.times[rows, history.slot]
+            before = times[places]
             until = np.where(mask, until, before) if self.on_host else until.where(mask, before)
-        history.times[rows, history.slot] = until
+        times[places] = until
         moves = 1 if mask is None else mask + 0
         state.history_slot = (history.slot + moves) % size
         state.history_count = history.valid + moves * (history.valid < size)
-        self._write(history.velocities, history.slot, trial.velocity, mask)
+        places = self._as_tensor(places)
+        self._write(history.velocities, places, trial.velocity, mask)
         if state.history_div is not None and trial.divergence is not None:
-            self._write(state.history_div, history.slot, trial.divergence, mask)
+            self._write(state.history_div, places, trial.divergence, mask)
 
-    def _write(self, velocities: Tensor, slot: Any, value: Tensor, mask: Any) -> None:
-        """Write `value` in the place `slot` of the samples in `mask`, None for all."""
-        width, size = velocities.shape[:2]
-        index = self._as_tensor(slot)
+    def _write(self, velocities: Tensor, places: Tensor, value: Tensor, mask: Any) -> None:
+        """Write `value` in the `places` of the samples in `mask`, None for all."""
         if self.options.is_shared:
-            value = value.unsqueeze(1)
-            if mask is not None:
-                value = torch.where(mask, value, velocities.index_select(1, index))
-            velocities.index_copy_(1, index, value)
-            return
-        index = index + torch.arange(0, width * size, size, device=self.device)
-        flat, value = velocities.view(width * size, -1), value.reshape(width, -1)
+            dim, value = 1, value.unsqueeze(1)
+        else:
+            dim, value = 0, value.reshape(len(value), -1)
+            velocities = velocities.view(-1, value.shape[1])
         if mask is not None:
             mask = self._as_tensor(mask).unsqueeze(1)
-            value = torch.where(mask, value, flat.index_select(0, index))
-        flat.index_copy_(0, index, value)
+            value = torch.where(mask, value, velocities.index_select(dim, places))
+        velocities.index_copy_(dim, places, value)
 
-    def _rows(self, count: int) -> Any:
+    def _range(self, count: int) -> Any:
         return np.arange(count) if self.on_host else torch.arange(count, device=self.device)
 
     def _passed_states(
@@ -306,8 +298,8 @@ class MultistepStepper(Stepper):
         passed = ((asked - begun) * self.sign > 0) & accepted.unsqueeze(1)
         passed = passed & ((asked - self.t1) * self.sign + left <= 0)
         theta = (asked - begun) / length
-        nodes, valid = (self._as_tensor(value) for value in (trial.nodes.T, history.valid))
-        nodes = torch.cat([torch.ones_like(nodes[:, :1]), nodes], 1)
+        times, valid = (self._as_tensor(value) for value in (history.times, history.valid))
+        nodes = torch.cat([torch.ones_like(times[:, :1]), (times - begun) / length], 1)
         weights = adams_weights(nodes, valid + 1, theta).to(self.dtype)
         velocities = torch.cat([trial.velocity.unsqueeze(1), history.velocities], 1)
         moved = weights @ velocities.view(*velocities.shape[:2], -1)
