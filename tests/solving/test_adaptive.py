@@ -199,9 +199,9 @@ def test_a_batch_shares_its_steps_where_asked() -> None:
     assert steps["batch_rms"][0] <= steps["batch_max"][0]
 
 
-@pytest.mark.parametrize("step_control", ["batch_max", "batch_rms"])
+@pytest.mark.parametrize("step_control", ["per_sample", "batch_max", "batch_rms"])
 def test_the_host_decides_as_the_device_does(step_control: str) -> None:
-    """With `sync_every=1` the host decides a shared step, otherwise tensors do: also where a sample
+    """With `sync_every=1` the host decides on a CPU, otherwise tensors do: also where a sample
     ends early, and where attempts run out.
     """
     wall = torch.tensor([2.0, 0.5, 2.0, 2.0], dtype=torch.float64)
@@ -217,8 +217,10 @@ def test_the_host_decides_as_the_device_does(step_control: str) -> None:
         )
         assert host.status.tolist() == device.status.tolist()
         assert (host.status.unique().numel() > 1) == (limit > 7)
-        assert host.stats.nfe.tolist() == device.stats.nfe.tolist()
-        assert host.stats.rejected == device.stats.rejected
+        # Rounding decides how many ever smaller steps a sample of its own takes before the wall.
+        same = wall > 1 if step_control == "per_sample" else wall > 0
+        assert host.stats.nfe[same].tolist() == device.stats.nfe[same].tolist()
+        assert not same.all() or host.stats.rejected == device.stats.rejected
         for name in ("x", "t_reached", "trajectory"):
             found, expected = getattr(host, name), getattr(device, name)
             # Rounding moves the last of many ever smaller steps before the wall.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from fmcore import ComponentError, Problem, create
-from fmcore.solving.adaptive.multistep import adams_weights
+from fmcore.solving import Augmentation
+from fmcore.solving.adaptive.multistep import adams_weights, predictor_weights
 
 
 def test_weights_integrate_polynomials_on_uneven_nodes_exactly() -> None:
@@ -24,6 +26,53 @@ def test_two_equal_steps_give_the_classical_weights() -> None:
     nodes, one = torch.tensor([[0.0, -1.0]], dtype=torch.float64), torch.ones(1, 1).double()
     weights = adams_weights(nodes, torch.tensor([2]), one)[0, 0]
     torch.testing.assert_close(weights, torch.tensor([1.5, -0.5], dtype=torch.float64))
+
+
+def test_four_equal_steps_give_the_classical_predictor_and_corrector() -> None:
+    """Adams-Bashforth over four velocities, their extrapolation, and 251/720 for their difference:
+    the weight of the new velocity in Adams-Moulton.
+    """
+    weights, gain = predictor_weights(-np.arange(4.0)[:, None], np.array([4]))
+    np.testing.assert_allclose(weights[0, :, 0], np.array([55, -59, 37, -9]) / 24, rtol=1e-13)
+    np.testing.assert_allclose(weights[1, :, 0], [4, -6, 4, -1], rtol=1e-13)
+    np.testing.assert_allclose(gain, [251 / 720], rtol=1e-13)
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
+def test_a_predictor_integrates_and_extrapolates_polynomials_exactly(library: object) -> None:
+    """In any order of the nodes; with the gain, also the next degree where the new value is
+    known.
+    """
+    nodes = np.array([[-0.7, -1.1], [0.0, 0.0], [-2.9, -7.0], [-1.3, -8.0]])
+    counts = np.array([4, 2])
+    weights, gain = predictor_weights(library(nodes), library(counts))
+    weights, gain = np.asarray(weights), np.asarray(gain)
+    assert (weights[:, 2:, 1] == 0).all()
+    for row, count in enumerate(counts):
+        for degree in range(count + 1):
+            integral, value = weights[:, :, row] @ nodes[:, row] ** degree
+            assert integral + gain[row] * (1 - value) == pytest.approx(1 / (degree + 1), abs=1e-12)
+            assert degree == count or value == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_active": 2}, {"step_control": "batch_rms"}])
+def test_the_host_decides_as_the_device_does(options: dict[str, object]) -> None:
+    """With states on the way and the divergence, whose integral is -(3/4) t for this field."""
+    x0 = torch.linspace(0.1, 3.0, 10, dtype=torch.float64).view(5, 2)
+    problem = Problem(
+        lambda x, t: -x * torch.tensor([0.5, 0.25]),
+        x0,
+        times=(0.3, 0.9),
+        augmentation=Augmentation(),
+    )
+    host, device = (
+        create("solver", "adams", sync_every=every, **options).solve(problem) for every in (1, 2)
+    )
+    assert host.stats.nfe.tolist() == device.stats.nfe.tolist()
+    assert host.stats.rejected == device.stats.rejected
+    for name in ("x", "trajectory", "logdet"):
+        torch.testing.assert_close(getattr(host, name), getattr(device, name))
+    torch.testing.assert_close(host.logdet, torch.full((5,), -0.75).double(), rtol=0, atol=1e-4)
 
 
 def errors(tolerance: float, **options: object) -> tuple[float, float]:

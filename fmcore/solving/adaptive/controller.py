@@ -1,7 +1,8 @@
 """Options of an adaptive solve, and the controller that accepts steps and sets the next step size.
 
-Step sizes are Python numbers where the host decides a step that the batch shares, and tensors where
-the device decides.  `Arithmetic` holds the operations of either, so that each rule is written once.
+Where the host decides, step sizes are Python numbers if the batch shares them and NumPy arrays if
+each sample has its own; where the device decides, they are tensors.  `Arithmetic` holds the
+operations of each, so that a rule is written once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,7 +75,7 @@ class AdaptiveOptions:
 
 
 class Arithmetic(NamedTuple):
-    """Operations on step sizes and error ratios, of Python numbers or of tensors.
+    """Operations on step sizes and error ratios: Python numbers, arrays or tensors.
 
     `number` makes a constant; `add(a, b, scale)` is a + scale * b; `minimum(a, b)` is b where a is
     NaN.
@@ -89,10 +91,10 @@ class Arithmetic(NamedTuple):
 
 
 def arithmetic_of(value: Any) -> Arithmetic:
-    """Return the operations for numbers like `value`, a Python number or a tensor."""
+    """Return the operations for values like `value`, a Python number, an array or a tensor."""
     if isinstance(value, Tensor):
         return _arithmetic_of_tensors(value.dtype, value.device)
-    return _OF_NUMBERS
+    return _OF_ARRAYS if isinstance(value, np.ndarray) else _OF_NUMBERS
 
 
 _OF_NUMBERS = Arithmetic(
@@ -103,6 +105,17 @@ _OF_NUMBERS = Arithmetic(
     minimum=lambda a, b: a if a < b else b,
     maximum=max,
     where=lambda condition, a, b: a if condition else b,
+)
+
+# On short vectors an operation of NumPy takes a quarter of the time of one of torch.
+_OF_ARRAYS = Arithmetic(
+    number=np.array,
+    add=lambda a, b, scale: a + scale * b,
+    log=np.log,
+    exp=np.exp,
+    minimum=np.fmin,
+    maximum=np.maximum,
+    where=np.where,
 )
 
 

@@ -1,9 +1,9 @@
 """Error control: the error of a step over its tolerance, and the decision to accept the step.
 
-The same code serves two kinds of step size (see `Arithmetic`).  As tensors, one size for each
-sample or one for the batch, no operation waits for the device and no branch depends on data.  As a
-Python number that the batch shares, where reading a value from the device costs little (on a CPU),
-a rejected step changes no tensor and an accepted one no mask: less than half the overhead.
+The same code serves all kinds of step size (see `Arithmetic`).  As tensors, one size for each
+sample or one for the batch, no operation waits for the device and no branch depends on data.  Where
+reading a value from the device costs little (on a CPU), the host decides, by a Python number that
+the batch shares or an array with a size for each sample: about half the overhead.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,18 +25,28 @@ from fmcore.solving.adaptive.controller import AdaptiveOptions, arithmetic_of
 from fmcore.solving.evaluation import constant
 from fmcore.solving.tableau import Tableau
 
-__all__ = ["ErrorControl", "Weights", "mask_weights", "nonzero"]
+__all__ = ["Decision", "ErrorControl", "Weights", "mask_weights", "nonzero"]
 
 Weights = tuple[tuple[int, float], ...]
 """The weights that are not zero, as (stage, weight)."""
+
+
+class Decision(NamedTuple):
+    """The mask of the samples that accept a step, `(width,)`, an array where the host decides for
+    each, and None where it finds none; whether it finds that `all_accept`; and whether any sample
+    `may_have_ended`.
+    """
+
+    accepted: Any
+    all_accept: bool
+    may_have_ended: bool
 
 
 @final
 class ErrorControl:
     """Decides the steps of an adaptive solve of states like `x0`, `(batch, *shape)`.
 
-    `on_host` makes the host decide a step that the batch shares; otherwise step sizes are tensors
-    of `time_dtype`.  `h_min` is the smallest step size.  With an `augmentation`, a step must also
+    `on_host` makes the host decide, on a CPU; otherwise step sizes are tensors of `time_dtype`.  `h_min` is the smallest step size.  With an `augmentation`, a step must also
     keep the error of the integral of the divergence within its tolerance.
     """
 
@@ -50,10 +61,14 @@ class ErrorControl:
         on_host: bool,
     ) -> None:
         self.options, self.on_host, self.time_dtype = options, on_host, time_dtype
-        self.arithmetic = arithmetic_of(0.0 if on_host else x0.new_empty((), dtype=time_dtype))
+        self._by_array = on_host and not options.is_shared
+        on_host_like = np.zeros(1) if self._by_array else 0.0
+        self.arithmetic = arithmetic_of(
+            on_host_like if on_host else x0.new_empty((), dtype=time_dtype)
+        )
         self._h_min, self._zero = self.arithmetic.number(h_min), self.arithmetic.number(0.0)
         self._order = options.start_order
-        like_ratio = 0.0 if on_host else x0.new_empty(())
+        like_ratio = on_host_like if on_host else x0.new_empty(())
         self._judge = options.controller.bind(arithmetic_of(like_ratio), options.error_order)
         elements = math.prod(x0.shape[1:])
         self._rms = elements**-0.5
@@ -61,6 +76,7 @@ class ErrorControl:
         self._atol = constant(options.atol, x0.dtype, x0.device)
         self._logdet_atol, self._logdet_rtol = _logdet_tolerance(options, augmentation, elements)
         self._infinity = constant(math.inf, x0.dtype, x0.device)
+        self.rejected = 0  # of all samples, counted where the host decides for each
 
     def ratio(
         self,
@@ -69,13 +85,13 @@ class ErrorControl:
         k: Sequence[Tensor],
         divergences: Sequence[Tensor | None],
         h: Any,
-    ) -> tuple[Any, Tensor | None]:
+    ) -> tuple[Any, Any]:
         """Return the error ratio of a step of size `h` with stages `k` and their `divergences`, and
         the mask of samples whose own ratio is finite, `(width,)`.
 
-        The ratio is `(width,)`, or `(1,)` for a shared step, or a number on the host; a shared one
-        is NaN if no running sample has a finite one.  On the host the mask is None where all
-        samples run and are finite.
+        The ratio is `(width,)`, an array on the host, or `(1,)` for a shared step, a number on the
+        host; a shared one is NaN if no running sample has a finite one.  The host's mask is an
+        array, or None where all samples run and are finite.
         """
         error, div_error = _weighted(self._weights, k), None
         if state.logdet is not None:
@@ -83,16 +99,18 @@ class ErrorControl:
         return self._ratio(state, x_new, error, div_error, h)
 
     def ratio_of(
-        self, state: BatchState, x_new: Tensor, error: Tensor, div_error: Tensor | None, h: Any
-    ) -> tuple[Any, Tensor | None]:
-        """Return the same from the `error` of the mean velocity of a step, `(width, *shape)`, and
-        that of its mean divergence, `(width, columns)`.
+        self, state: BatchState, x_new: Tensor, error: Tensor, div_error: Tensor | None
+    ) -> tuple[Any, Any]:
+        """Return the same from the `error` of a step, `(width, *shape)`, and that of the integral
+        of the divergence, `(width, columns)`.
         """
-        return self._ratio(state, x_new, error * self._rms, div_error, h)
+        if div_error is not None:
+            div_error = div_error / self._rms
+        return self._ratio(state, x_new, error, div_error, self._rms)
 
     def _ratio(
         self, state: BatchState, x_new: Tensor, error: Tensor, div_error: Tensor | None, h: Any
-    ) -> tuple[Any, Tensor | None]:
+    ) -> tuple[Any, Any]:
         control = self.options.step_control
         error = self._scaled(state.x, x_new, error)
         if state.element_weights is not None:
@@ -105,6 +123,10 @@ class ErrorControl:
         if state.logdet is not None and div_error is not None:
             # The larger one, so that neither state nor integral hides the error of the other.
             rows = torch.maximum(rows, self._logdet_error(state.logdet, div_error))
+        if self._by_array:
+            with np.errstate(invalid="ignore"):  # a finished sample: its h is 0, its error any
+                each = rows.numpy() * h
+            return each, None if state.all_running and each.max() < math.inf else each < math.inf
         rows = rows.mul_(h)
         if state.all_running and control == "batch_max":
             ratio = float(rows.amax())
@@ -116,13 +138,9 @@ class ErrorControl:
         shared = self._shared(rows, finite & state.running)
         return (float(shared) if self.on_host else shared), finite
 
-    def decide(
-        self, state: BatchState, ratio: Any, finite: Tensor | None, h: Any
-    ) -> tuple[Tensor | None, bool]:
-        """Accept or reject a step of size `h` by its `ratio`, set the next step size, end samples.
-
-        Return the mask of the samples that accept the step, None if the host rejects it, and
-        whether any sample may have ended.
+    def decide(self, state: BatchState, ratio: Any, finite: Any, h: Any) -> Decision:
+        """Accept or reject a step of size `h` by its `ratio`, set the next step size, end
+        samples.
         """
         of = self.arithmetic
         accept, factor, state.memory, state.limit = self._judge(ratio, state.memory, state.limit)
@@ -130,6 +148,10 @@ class ErrorControl:
         state.left = of.where(accept, left, left_before)
         state.h = h * factor
         too_small = state.h < self._h_min
+        if self._by_array and finite is None:
+            if left.min() > 0 and state.h.min() >= self._h_min:
+                return self._go_on(state, accept)
+            finite = state.running
         if finite is None:
             # The batch does as one: no mask is computed, unless the step ends all samples.
             state.attempts += 1
@@ -138,7 +160,7 @@ class ErrorControl:
             accepted = state.running if accept else None
             if ends:
                 self._end_all(state, is_finished=accept)
-            return accepted, ends
+            return Decision(accepted, accept, ends)
         running = state.running
         # A shared step is accepted for the finite samples only.
         accepted = running & accept & finite
@@ -154,9 +176,22 @@ class ErrorControl:
             left_of_running = torch.where(accepted, left, left_before)
             state.left_of = torch.where(running, left_of_running, state.left_of)
         state.running = running > (finished | lost)
+        if self._by_array:
+            count, width = np.count_nonzero(accepted), len(accepted)
+            state.all_running = np.count_nonzero(state.running) == width
+            self.rejected += np.count_nonzero(running) - count
+            return Decision(accepted if count else None, count == width, not state.all_running)
         if self.on_host:
             state.all_running = bool(state.running.all())
-        return (None if self.on_host and not accept else accepted), True
+        return Decision(None if self.on_host and not accept else accepted, False, True)
+
+    def _go_on(self, state: BatchState, accept: Any) -> Decision:
+        """Count a step after which all samples run: no other mask changes."""
+        state.attempts = state.attempts + 1
+        state.accepted = state.accepted + accept
+        count = np.count_nonzero(accept)
+        self.rejected += len(accept) - count
+        return Decision(accept if count else None, count == len(accept), False)
 
     def _end_all(self, state: BatchState, *, is_finished: bool) -> None:
         nothing = torch.zeros_like(state.running)
@@ -174,12 +209,12 @@ class ErrorControl:
         given = self.options.first_step
         if given is not None:
             h = min(given, span)
-            if self.on_host:
+            if self.on_host and self.options.is_shared:
                 state.all_running = bool(state.running.all())
                 return h
             width = 1 if self.options.is_shared else state.width
             return torch.full((width,), h, dtype=self.time_dtype, device=state.x.device)
-        if not self.on_host:
+        if not self.on_host or self._by_array:
             return self._estimate(state, span, probe, state.running)
         # Norms over all samples cost half of masked ones, and are NaN if a sample is broken.
         h = float(self._estimate(state, span, probe, None))

@@ -1,23 +1,29 @@
 """Adams methods with variable steps: one attempted step costs one evaluation.
 
-With u interpolated by a polynomial, the integral over a step is h sum_j w_j u_j.  The predictor
-uses the last n velocities; the velocity at the predicted state joins them for the corrector, and is
-kept as the velocity of the corrected state (predict, evaluate, correct: PEC).  The difference of
-both is the error estimate.
+With p the polynomial through the last n velocities, the predictor adds the integral of p over the
+step.  The velocity u at the predicted state joins the n for the corrector, which adds
+
+    h g (u - p(1)),    g = int_0^1 w(tau) dtau / w(1),    w(tau) = prod_j (tau - tau_j),
+
+in units of the step, and u is kept as the velocity of the corrected state (predict, evaluate,
+correct: PEC).  The same term is the error estimate.
 Source: Hairer, Norsett, Wanner I, III.1 and III.5.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, final
+from functools import lru_cache
+from typing import Any, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fmcore.solving.adaptive.batch_state import BatchState
 from fmcore.solving.adaptive.step import Stepper
+from fmcore.solving.evaluation import device_tensor
 
-__all__ = ["MultistepStepper", "adams_weights"]
+__all__ = ["MultistepStepper", "adams_weights", "predictor_weights"]
 
 
 def adams_weights(nodes: Tensor, count: Tensor, theta: Tensor) -> Tensor:
@@ -39,113 +45,241 @@ def adams_weights(nodes: Tensor, count: Tensor, theta: Tensor) -> Tensor:
     return found.transpose(1, 2)
 
 
+class _Rules(NamedTuple):
+    """Constants of the weights of up to n nodes, as arrays or as tensors on the device.
+
+    `points` are those of a quadrature of degree n on [0, 1], then 1, `(points, 1, 1)`;
+    `functionals` give the integral and the value at 1 from values there, `(2, points)`; `unit` is
+    the unit matrix and `triangle` True where row <= column, both `(n, n, 1)`; `ages` counts the
+    nodes, `(n, 1)`.
+    """
+
+    points: Any
+    functionals: Any
+    unit: Any
+    triangle: Any
+    ages: Any
+
+
+@lru_cache(maxsize=32)
+def _rules(size: int, device: torch.device | None) -> _Rules:
+    """Return the constants for `size` nodes, as arrays if there is no device."""
+    roots, weights = np.polynomial.legendre.leggauss(size // 2 + 1)
+    points = np.append((1 + roots) / 2, 1.0)
+    functionals = np.array([[*weights / 2, 0.0], [*0 * weights, 1.0]])
+    rules = _Rules(
+        points=points[:, None, None],
+        functionals=functionals,
+        unit=np.eye(size)[:, :, None],
+        triangle=np.triu(np.ones((size, size)))[:, :, None],
+        ages=np.arange(size)[:, None],
+    )
+    if device is None:
+        return rules
+    # MPS has no float64, and the CPU none of its float32 to lose.
+    real = torch.float32 if device.type == "mps" else torch.float64
+    whole = device_tensor(rules.ages, torch.int64, device)
+    return _Rules(*(device_tensor(value, real, device) for value in rules[:-1]), ages=whole)
+
+
+def predictor_weights(nodes: Any, count: Any) -> tuple[Any, Any]:
+    """Return the weights of the polynomial through the first `count` of `nodes`, and g.
+
+    `nodes` is `(nodes, batch)`, `count` `(batch,)`, both arrays or tensors.  The weights,
+    `(2, nodes, batch)`, give the polynomial's integral over [0, 1] and its value at 1, by divided
+    differences; those of unused nodes are 0.  g is `(batch,)`.
+    """
+    size, batch = nodes.shape
+    rules = _rules(size, nodes.device if isinstance(nodes, Tensor) else None)
+    # Newton's polynomials prod_{l <= j} (tau - nodes_l) at the points, and their functionals.
+    basis = _cumulated(rules.points - nodes).reshape(len(rules.points), -1)
+    newton = (rules.functionals @ basis).reshape(2, size, batch)
+    # 1 / prod_{l <= j, l != i} (nodes_i - nodes_l): of value i in the divided difference j.
+    used = rules.triangle * (rules.ages < count)
+    divided = used / _cumulated(nodes[:, None] - nodes + rules.unit)
+    weights = divided[:, 0] + (newton[:, None, :-1] * divided[:, 1:]).sum(2)
+    # Of prod_{l < count} (tau - nodes_l), by which the new velocity enters.
+    last = (newton * (rules.ages == count - 1)).sum(1)
+    return weights, last[0] / last[1]
+
+
+def _cumulated(factors: Any) -> Any:
+    """Return the products of the first 1, 2, ... of `factors`, `(..., n, batch)`, in place."""
+    # NumPy's cumprod over a short dimension takes longer than n products of whole vectors.
+    for j in range(1, factors.shape[1]):
+        factors[:, j] *= factors[:, j - 1]
+    return factors
+
+
 class _History(NamedTuple):
-    """The last velocities of each sample, the newest first, `(width, history, *shape)`; their
-    times, `(width, history)`; and the number that is valid, `(width,)`.
+    """The last velocities of each sample, `(width, history, *shape)`; their times,
+    `(width, history)`; how many are valid, and the place of the oldest, both `(width,)`.  Of a step
+    that the batch shares, all but the velocities have one row.
     """
 
     velocities: Tensor
-    times: Tensor
-    valid: Tensor
+    times: Any
+    valid: Any
+    slot: Any
 
 
 class _PredictedStep(NamedTuple):
-    """A step of each sample: its start and signed length, `(width,)` or `(1,)`; the times of the
-    new velocity and the history in units of the step, with the weights of the corrector, both
-    `(width, history + 1)`; the velocities and divergences at these times; the corrected state; and
-    the estimated errors, divided by the length.
+    """A step of each sample: its start and signed length, as the controller stores them; the new
+    velocity and divergence; the corrected state; the estimated errors; and the change of the
+    integral of the divergence.
     """
 
-    start: Tensor
-    length: Tensor
-    nodes: Tensor
-    corrector: Tensor
-    velocities: Tensor
-    divergences: Tensor | None
+    start: Any
+    length: Any
+    velocity: Tensor
+    divergence: Tensor | None
     corrected: Tensor
     error: Tensor
     div_error: Tensor | None
+    div_change: Tensor | None
 
 
 @final
 class MultistepStepper(Stepper):
     """Advances samples by an Adams predictor-corrector pair; the order grows from 2(1) as the first
     steps fill the history.
+
+    A new velocity takes the place of the oldest, so that no step moves the others.
     """
 
     def start(self, ids: Tensor, x: Tensor) -> BatchState:
         state = super().start(ids, x)
         size, width = self.options.history, len(ids)
-        state.history = state.k.unsqueeze(1).repeat(1, size, *(1,) * (x.ndim - 1))
-        state.history_times = self._time(self.t0, width).unsqueeze(1).repeat(1, size)
-        state.history_count = torch.ones_like(ids)
+        rows = 1 if self.options.is_shared else width
+        # Nodes must differ; those of velocities that are not valid have no weight.
+        times: Any = np.tile(self.t0 - self.sign * np.arange(size), (rows, 1))
+        valid: Any = np.ones(rows, np.int64)
+        if not self.on_host:
+            times = device_tensor(times, self.time_dtype, self.device)
+            valid = device_tensor(valid, torch.int64, self.device)
+        state.history_times, state.history_count = times, valid
+        # The first places are filled first, so that the valid velocities are before the others.
+        state.history_slot = valid % size
+        state.history = _with_first(state.k, size)
         if state.k_div is not None:
-            state.history_div = state.k_div.unsqueeze(1).repeat(1, size, 1)
+            state.history_div = _with_first(state.k_div, size)
         return state
 
     def attempt(self, state: BatchState) -> bool:
-        history = _history_of(state)
-        h = torch.minimum(state.h, state.left)
-        trial = self._predict_and_correct(state, history, h)
-        ratio, finite = self.control.ratio_of(
-            state, trial.corrected, trial.error, trial.div_error, h
-        )
-        # As the controller sees it: an error of the order of a full history.
-        is_shared, count = self.options.is_shared, history.valid
-        steps = count.amax(0, keepdim=True) if is_shared else count
-        ratio = ratio ** ((self.options.history + 1) / (steps + 1)).to(ratio.dtype)
-        accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
+        history, of = _history_of(state), self.control.arithmetic
+        h = of.minimum(state.h, state.left)
+        start = of.add(self.end, state.left, -self.sign)
+        trial = self._predict_and_correct(state, history, start, self.sign * h)
+        ratio, finite = self.control.ratio_of(state, trial.corrected, trial.error, trial.div_error)
+        ratio = self._as_of_full_history(history, ratio)
+        accepted, all_accept, may_have_ended = self.control.decide(state, ratio, finite, h)
         if accepted is None:
             return may_have_ended
-        self._record_trial(state, history, trial, accepted)
-        self._advance(state, history, trial, accepted)
+        rows = self._as_tensor(accepted)
+        if state.trajectory is not None and self.asked is not None:
+            passed, states = self._passed_states(self.asked, state, history, trial, rows)
+            state.trajectory = torch.where(passed, states, state.trajectory)
+        if state.logdet is not None and trial.div_change is not None:
+            logdet = state.logdet + trial.div_change
+            state.logdet = torch.where(rows.unsqueeze(1), logdet, state.logdet)
+        if all_accept:
+            state.x = trial.corrected
+        else:
+            state.x = torch.where(rows.view(self.column), trial.corrected, state.x)
+        self._remember(state, history, trial, None if all_accept else accepted)
         return may_have_ended
 
     def _predict_and_correct(
-        self, state: BatchState, history: _History, h: Tensor
+        self, state: BatchState, history: _History, start: Any, length: Any
     ) -> _PredictedStep:
-        """Return the step of size `h` from the current states, which costs one evaluation."""
-        start = torch.add(self.end, state.left, alpha=-self.sign)
-        length = self.sign * h
-        t = (start + length).to(self.dtype).clamp_(self.low, self.high).expand(state.width)
-        nodes = (history.times - start.unsqueeze(1)) / length.unsqueeze(1)
-        one = torch.ones_like(nodes[:, :1])
-        predictor = adams_weights(nodes, history.valid, one)[:, 0]
-        scale = length.to(self.dtype).view(self.column)
-        predicted = state.x + scale * _combined(predictor, history.velocities)
+        """Return the step from the current states, which costs one evaluation."""
+        with np.errstate(all="ignore"):  # a finished sample: its step has length 0
+            by_node = history.times.T
+            # In memory with the samples last, over which operations run fastest.
+            by_node = by_node.copy() if self.on_host else by_node.contiguous()
+            weights, gain = predictor_weights((by_node - start) / length, history.valid)
+            weights[0] *= length
+            gain = gain * length
+        by_sample = self._real(weights).permute(2, 0, 1)
+        # Contiguous: bmm of strided weights takes up to fifteen times as long.
+        by_sample = by_sample.contiguous().expand(state.width, -1, -1)
+        moved, expected = _combined(by_sample, history.velocities)
+        predicted = state.x + moved
+        t = self._end_times(start, length, state.width)
         velocity, divergence = self._velocity(predicted, t, state, state.logdet is not None)
-        nodes = torch.cat([one, nodes], 1)
-        corrector = adams_weights(nodes, history.valid + 1, one)[:, 0]
-        # Their difference, not that of the states: it does not cancel.
-        change = corrector - torch.cat([torch.zeros_like(one), predictor], 1)
-        velocities = torch.cat([velocity.unsqueeze(1), history.velocities], 1)
-        error = _combined(change, velocities)
-        divergences, div_error = None, None
+        # The difference of velocities, not that of states, which would lose more digits.
+        error = (velocity - expected).mul_(self._real(gain).view(self.column))
+        div_error = div_change = None
         if divergence is not None and state.history_div is not None:
-            divergences = torch.cat([divergence.unsqueeze(1), state.history_div], 1)
-            div_error = _combined(change, divergences)
-        corrected = predicted + scale * error
+            moved, expected = _combined(by_sample, state.history_div)
+            div_error = (divergence - expected) * self._real(gain).view(-1, 1)
+            div_change = moved + div_error
         return _PredictedStep(
-            start, length, nodes, corrector, velocities, divergences, corrected, error, div_error
+            start=start,
+            length=length,
+            velocity=velocity,
+            divergence=divergence,
+            corrected=predicted + error,
+            error=error,
+            div_error=div_error,
+            div_change=div_change,
         )
 
-    def _record_trial(
-        self, state: BatchState, history: _History, trial: _PredictedStep, accepted: Tensor
+    def _as_of_full_history(self, history: _History, ratio: Any) -> Any:
+        """Return the ratio whose change with h is that of the error of a full history."""
+        size, valid = self.options.history, history.valid
+        if self.on_host and int(valid.min()) == size:
+            return ratio
+        exponent = (size + 1) / (valid + 1)
+        return ratio ** (float(exponent[0]) if self.by_number else exponent)
+
+    def _end_times(self, start: Any, length: Any, width: int) -> Tensor:
+        """Return the times at the end of a step, `(width,)`, inside the interval."""
+        t = start + length
+        if self.by_number:
+            return self._real(np.full(1, min(max(t, self.low), self.high))).expand(width)
+        if self.by_array:
+            return self._real(np.minimum(np.maximum(t, self.low), self.high))
+        return self._real(t).clamp_(self.low, self.high).expand(width)
+
+    def _remember(
+        self, state: BatchState, history: _History, trial: _PredictedStep, accepted: Any
     ) -> None:
-        """Record states at times that the step passes, and the integral of the divergence;
-        `state.x` is still the state at its start.
-        """
-        if state.trajectory is not None and self.asked is not None:
-            passed, states = self._passed_states(self.asked, state, history, trial, accepted)
-            state.trajectory = torch.where(passed, states, state.trajectory)
-        divergences = trial.divergences
-        if state.logdet is not None and divergences is not None and state.history_div is not None:
-            change = _combined(trial.corrector, divergences)
-            added = trial.length.to(self.dtype).view(-1, 1) * change
-            rows = accepted.unsqueeze(1)
-            state.logdet = torch.where(rows, state.logdet + added, state.logdet)
-            mask = rows.unsqueeze(2)
-            state.history_div = torch.where(mask, divergences[:, :-1], state.history_div)
+        """Put the velocity of the samples that accept the step, None for all, in the history."""
+        size, until = self.options.history, trial.start + trial.length
+        # Of a shared step the history of all samples moves on, which do not use that of a failed.
+        shared = self.options.is_shared
+        mask = None if shared or accepted is None else accepted
+        if shared and not self.on_host:
+            mask = accepted.any(0, keepdim=True)
+        times = history.times.reshape(-1)
+        places = self._range(len(history.slot)) * size + history.slot
+        if mask is not None:
+            before = times[places]
+            until = np.where(mask, until, before) if self.on_host else until.where(mask, before)
+        times[places] = until
+        moves = 1 if mask is None else mask + 0
+        state.history_slot = (history.slot + moves) % size
+        state.history_count = history.valid + moves * (history.valid < size)
+        places = self._as_tensor(places)
+        self._write(history.velocities, places, trial.velocity, mask)
+        if state.history_div is not None and trial.divergence is not None:
+            self._write(state.history_div, places, trial.divergence, mask)
+
+    def _write(self, velocities: Tensor, places: Tensor, value: Tensor, mask: Any) -> None:
+        """Write `value` in the `places` of the samples in `mask`, None for all."""
+        if self.options.is_shared:
+            dim, value = 1, value.unsqueeze(1)
+        else:
+            dim, value = 0, value.reshape(len(value), -1)
+            velocities = velocities.view(-1, value.shape[1])
+        if mask is not None:
+            mask = self._as_tensor(mask).unsqueeze(1)
+            value = torch.where(mask, value, velocities.index_select(dim, places))
+        velocities.index_copy_(dim, places, value)
+
+    def _range(self, count: int) -> Any:
+        return np.arange(count) if self.on_host else torch.arange(count, device=self.device)
 
     def _passed_states(
         self,
@@ -158,43 +292,42 @@ class MultistepStepper(Stepper):
         """Return the mask of `asked` times that the step passes, and the states there,
         `(width, times, *shape)`, by the polynomial of the corrector.
         """
-        left, begun = state.left.unsqueeze(1), trial.start.unsqueeze(1)
+        left, begun, length = (
+            self._as_tensor(value).unsqueeze(1) for value in (state.left, trial.start, trial.length)
+        )
         passed = ((asked - begun) * self.sign > 0) & accepted.unsqueeze(1)
         passed = passed & ((asked - self.t1) * self.sign + left <= 0)
-        theta = ((asked - begun) / trial.length.unsqueeze(1)).expand(state.width, -1)
-        weights = adams_weights(trial.nodes, history.valid + 1, theta).to(self.dtype)
-        velocities = trial.velocities
+        theta = (asked - begun) / length
+        times, valid = (self._as_tensor(value) for value in (history.times, history.valid))
+        nodes = torch.cat([torch.ones_like(times[:, :1]), (times - begun) / length], 1)
+        weights = adams_weights(nodes, valid + 1, theta).to(self.dtype)
+        velocities = torch.cat([trial.velocity.unsqueeze(1), history.velocities], 1)
         moved = weights @ velocities.view(*velocities.shape[:2], -1)
-        scale = trial.length.to(self.dtype).view(self.column).unsqueeze(1)
+        scale = length.to(self.dtype).view(self.column).unsqueeze(1)
         moved = moved.view(state.width, -1, *state.x.shape[1:])
         return (
             passed.view(state.width, -1, *self.column[1:]),
             state.x.unsqueeze(1) + scale * moved,
         )
 
-    def _advance(
-        self, state: BatchState, history: _History, trial: _PredictedStep, accepted: Tensor
-    ) -> None:
-        """Move the samples that accept the step to its end, whose velocity joins the history."""
-        rows, column = accepted.unsqueeze(1), accepted.view(self.column)
-        state.x = torch.where(column, trial.corrected, state.x)
-        newest = trial.velocities[:, :-1]
-        state.history = torch.where(column.unsqueeze(1), newest, history.velocities)
-        until = (trial.start + trial.length).expand(state.width).unsqueeze(1)
-        times = torch.cat([until, history.times[:, :-1]], 1)
-        state.history_times = torch.where(rows, times, history.times)
-        longer = (history.valid + 1).clamp_max(self.options.history)
-        state.history_count = torch.where(accepted, longer, history.valid)
-
 
 def _history_of(state: BatchState) -> _History:
-    history, times, count = state.history, state.history_times, state.history_count
-    if history is None or times is None or count is None:
+    history = state.history
+    if history is None:
         raise RuntimeError("the state was not started by this stepper")
-    return _History(history, times, count)
+    return _History(history, state.history_times, state.history_count, state.history_slot)
 
 
-def _combined(weights: Tensor, values: Tensor) -> Tensor:
-    """Return the sums of `values`, `(batch, n, *shape)`, by `weights`, `(batch, n)`."""
-    rows = weights.to(values.dtype).unsqueeze(1) @ values.view(*values.shape[:2], -1)
-    return rows.view(len(values), *values.shape[2:])
+def _with_first(velocity: Tensor, size: int) -> Tensor:
+    """Return a history of `size` velocities, the first of them `velocity`, the others 0."""
+    history = velocity.new_zeros(len(velocity), size, *velocity.shape[1:])
+    history[:, 0] = velocity
+    return history
+
+
+def _combined(weights: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+    """Return the sums of `values`, `(batch, n, *shape)`, by each of `weights`,
+    `(batch, 2, n)`.
+    """
+    rows = torch.bmm(weights, values.view(*values.shape[:2], -1))
+    return rows.view(len(values), -1, *values.shape[2:]).unbind(1)

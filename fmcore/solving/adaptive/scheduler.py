@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,8 +66,9 @@ class _AdaptiveSolve:
         self.t0, self.t1 = interval(problem)
         self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
         # Every attempt is looked at anyway: deciding on the host costs no further wait.
-        on_host = options.is_shared and self.flag_reader.every == 1 and not self.flag_reader.late
-        on_host = on_host and not options.history  # the weights of a history are tensors
+        on_host = self.flag_reader.every == 1 and not self.flag_reader.late
+        # An array of step sizes shares the memory of a tensor on the CPU.
+        on_host = on_host and (options.is_shared or self.x0.device.type == "cpu")
         kind = MultistepStepper if options.history else Stepper
         self.stepper = kind(options, problem, self.x0, self.t0, self.t1, on_host=on_host)
         self.limit, self.exhausted = _attempt_limit(options)
@@ -86,8 +88,10 @@ class _AdaptiveSolve:
         while self.steps < self.limit or has_refill:
             may_have_ended = self.stepper.attempt(state)
             self.steps += 1
-            if has_refill:  # otherwise all samples have made the same number of attempts
+            # Without refill all samples have made the same number of attempts.
+            if has_refill and self.steps >= self.limit:
                 state.running = state.running & (state.attempts < self.limit)
+                state.all_running, may_have_ended = False, True
             running = self._look(state, may_have_ended)
             if running is None:
                 continue
@@ -96,9 +100,11 @@ class _AdaptiveSolve:
             elif not any(running):
                 break
             else:
-                state = self._compact(state, sum(running))
+                state = self._compact(state, running)
         self._keep(state)
-        if isinstance(state.attempts, int):
+        if self.stepper.by_array:
+            self.rejected = self.stepper.control.rejected
+        elif isinstance(state.attempts, int):
             self.rejected = (state.attempts - state.accepted) * state.width
 
     def solution(self, forwards: int) -> Solution:
@@ -176,6 +182,8 @@ class _AdaptiveSolve:
         """
         if not self.stepper.on_host:
             return self.flag_reader.read(torch.where(state.running, state.left, -1.0))
+        if self.stepper.by_array:
+            return np.where(state.running, state.left, -1.0).tolist()
         running = self._running_flags(state) if may_have_ended else [True] * state.width
         return None if running is None else [state.left if runs else -1.0 for runs in running]
 
@@ -231,25 +239,24 @@ class _AdaptiveSolve:
                 # As many as there are slots: a start costs two calls of the field for any width.
                 self.ready = self._start(min(state.width, len(self.x0) - self.started))
             count = min(len(slots), self.ready.width)
-            rows = device_tensor(slots[:count], torch.int64, self.x0.device)
-            waiting = torch.arange(self.ready.width, device=self.x0.device)
-            self._keep(state.take(rows))
-            state.put(rows, self.ready.take(waiting[:count]))
+            waiting = range(self.ready.width)
+            self._keep(state.take(slots[:count]))
+            state.put(slots[:count], self.ready.take(waiting[:count]))
             self.ready = self.ready.take(waiting[count:]) if count < self.ready.width else None
             self.refilled.update(slots[:count] if self.flag_reader.late else ())
             slots = slots[count:]
 
-    def _compact(self, state: BatchState, running: int) -> BatchState:
+    def _compact(self, state: BatchState, running: list[bool]) -> BatchState:
         """Return the running samples in the next smaller bucket, a power of 2, if they fit one."""
         # Powers of 2, so that a compiled field meets few widths.
-        bucket = max(SMALLEST_BUCKET, 1 << (running - 1).bit_length())
+        bucket = max(SMALLEST_BUCKET, 1 << (sum(running) - 1).bit_length())
         can_shrink = self.options.compact_finished and not self.options.is_shared
         if bucket >= state.width or not can_shrink:
             return state
         self._keep(state)
         self.flag_reader.discard()
         # Stable: samples keep their order, and only a minimum of memory moves.
-        first = torch.argsort(state.running.int(), descending=True, stable=True)
+        first = np.argsort(np.logical_not(running), kind="stable")
         return state.take(first[:bucket])
 
     def _keep(self, state: BatchState) -> None:
@@ -262,6 +269,7 @@ class _AdaptiveSolve:
                 value = torch.full_like(state.ids, value)
             if value is None:
                 continue
+            value = torch.as_tensor(value)
             # No copy: BatchState never writes into its tensors.
             if state.width == len(self.x0):
                 self.finished[name] = value

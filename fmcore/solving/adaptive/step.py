@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,10 @@ from fmcore.solving.interval import asked_times, float32_within
 from fmcore.solving.tableau import Tableau
 
 __all__ = ["Stepper"]
+
+SHORT_ROW = 16
+"""Up to this number of elements in a sample, operations with a length for each sample cost less
+with a copy of it for each element."""
 
 _COMPLETED_EULER = Tableau(a=[], b=[1], order=1).completed
 
@@ -40,7 +45,7 @@ class Step(NamedTuple):
 class Stepper:
     """Starts samples of `problem` at t0 and advances them towards t1, in place.
 
-    `on_host` makes the host decide a step that the batch shares (see `ErrorControl`).  `calls`
+    `on_host` makes the host decide (see `ErrorControl`).  `calls`
     counts calls of the field, `evaluations` the rows that they computed.
     """
 
@@ -56,6 +61,8 @@ class Stepper:
     ) -> None:
         self.options, self.problem, self.augmentation = options, problem, problem.augmentation
         self.on_host = on_host
+        self.by_number, self.by_array = on_host and options.is_shared, on_host > options.is_shared
+        self.host_dtype = np.float32 if x0.dtype == torch.float32 else np.float64
         self.t0, self.t1, self.sign = t0, t1, 1.0 if t1 >= t0 else -1.0
         self.dtype, self.device = x0.dtype, x0.device
         self.column = (-1, *(1,) * (x0.ndim - 1))
@@ -71,8 +78,11 @@ class Stepper:
         # An Adams method has no stages; its stepper reads none of these.
         self.tableau = _COMPLETED_EULER if options.tableau is None else options.tableau.completed
         self.rows = _stage_weights(self.tableau)
+        self.is_short = x0[:1].numel() <= SHORT_ROW
         self.fractions = [float(c) for c in self.tableau.c[1:]]
         self.nodes = _nodes(self.tableau, self.sign, self.time_dtype, x0.device)
+        # Reading the tensor would count as waiting for the device.
+        self.host_nodes = np.array([[self.sign * c] for c in self.fractions])
         self.divided = self._divided_stages()
         times = asked_times(problem)
         self.asked = device_tensor(times, self.time_dtype, x0.device) if times else None
@@ -85,9 +95,10 @@ class Stepper:
         """
         width, shared = len(ids), self.options.is_shared
         span = abs(self.t1 - self.t0)
-        left: Any = span if self.on_host else self._time(span, 1 if shared else width)
-        memory, limit = self.options.controller.start(left if self.on_host else left.to(self.dtype))
-        no = torch.zeros(width, dtype=torch.bool, device=self.device)
+        left, none, no = self._start_values(span, ids)
+        memory, limit = self.options.controller.start(
+            left.to(self.dtype) if isinstance(left, Tensor) else left
+        )
         given = self.problem.condition
         state = BatchState(
             ids=ids,
@@ -100,8 +111,8 @@ class Stepper:
             running=no,
             is_finished=no,
             broken=no,
-            attempts=0 if self.on_host else torch.zeros_like(ids),
-            accepted=0 if self.on_host else torch.zeros_like(ids),
+            attempts=none,
+            accepted=none,
             left_of=self._time(span, width) if shared else None,
             condition=given and {name: v.index_select(0, ids) for name, v in given.items()},
         )
@@ -114,14 +125,33 @@ class Stepper:
         # Kept as the first stage of the first step, which then costs one evaluation less.
         state.k, state.k_div = self._velocity(x, t.expand(width), state, self.divided[0])
         state.running = finite_rows(state.k)
-        state.broken = ~state.running
         state.h = self.control.first_step(state, span, lambda h: self._probe(state, h))
+        if self.by_array:
+            # One wait, not two: NaN marks the samples that do not run.
+            state.h = torch.where(state.running, state.h, math.nan).numpy()
+            state.running = state.h > 0
+            state.all_running = bool(state.running.all())
+        state.broken = ~state.running
         if self.asked is not None:
             # NaN marks times that a sample does not reach.
             unknown = x.new_full((width, len(self.asked), *x.shape[1:]), math.nan)
             at_start = (self.asked == self.t0).view(1, -1, *self.column[1:])
             state.trajectory = torch.where(at_start, x.unsqueeze(1), unknown)
         return state
+
+    def _start_values(self, span: float, ids: Tensor) -> tuple[Any, Any, Any]:
+        """Return the time left, the number 0 and False for each sample, as the host or the device
+        stores them; of a shared step the time is one value.
+        """
+        width = len(ids)
+        if self.by_array:
+            left = np.full(width, span)
+            return left, np.zeros(width, np.int64), np.zeros(width, np.bool_)
+        no = torch.zeros(width, dtype=torch.bool, device=self.device)
+        if self.by_number:
+            return span, 0, no
+        left = self._time(span, 1 if self.options.is_shared else width)
+        return left, torch.zeros_like(ids), no
 
     def attempt(self, state: BatchState) -> bool:
         """Attempt one step of every running sample; return whether any may have ended."""
@@ -131,9 +161,9 @@ class Stepper:
         # From the end: time left, not time passed, is what must be exact at t1.
         t = of.add(self.end, state.left, -self.sign)
         length = h if self.sign > 0 else -h
-        scale = length if self.on_host else length.to(self.dtype).view(self.column)
+        scale = length if self.by_number else self._factor(length, state.x)
         k, divergences = [state.k], [state.k_div]
-        x_new, add_stages = state.x, _stage_on_host if self.on_host else _stage
+        x_new, add_stages = state.x, _stage_on_host if self.by_number else _stage
         times = self._stage_times(t, h, state.width)
         for row, time, divided in zip(self.rows, times, self.divided[1:], strict=True):
             x_new = add_stages(state.x, k, row, scale)
@@ -141,15 +171,16 @@ class Stepper:
             k.append(velocity)
             divergences.append(divergence)
         ratio, finite = self.control.ratio(state, x_new, k, divergences, h)
-        accepted, may_have_ended = self.control.decide(state, ratio, finite, h)
+        accepted, all_accept, may_have_ended = self.control.decide(state, ratio, finite, h)
         if accepted is None:  # rejected on the host: no tensor of the state changes
             return may_have_ended
         if self._records_anything(state):
-            t, length, left = (self._as_tensor(value) for value in (t, length, state.left))
-            self._record_step(state, k, divergences, Step(t, length, left, accepted))
-        if self.on_host and finite is None:
+            values = (self._as_tensor(value) for value in (t, length, state.left, accepted))
+            self._record_step(state, k, divergences, Step(*values))
+        if all_accept:
             state.x, state.k = x_new, k[-1]
         else:
+            accepted = self._as_tensor(accepted)
             column = accepted.view(self.column)
             state.x = torch.where(column, x_new, state.x)
             state.k = torch.where(column, k[-1], state.k)
@@ -169,6 +200,10 @@ class Stepper:
 
     def _stage_times(self, t: Any, h: Any, width: int) -> tuple[Tensor, ...]:
         """Return the times of the stages after the first, each `(width,)`, inside the interval."""
+        if self.by_array:
+            values = np.maximum(t + self.host_nodes * h, self.low)
+            np.minimum(values, self.high, out=values)
+            return torch.from_numpy(values.astype(self.host_dtype)).unbind(0)
         if self.on_host:
             length = self.sign * h
             values = [min(max(t + c * length, self.low), self.high) for c in self.fractions]
@@ -255,7 +290,20 @@ class Stepper:
         return torch.full((width,), value, dtype=self.time_dtype, device=self.device)
 
     def _as_tensor(self, value: Any) -> Tensor:
-        return self._time(value) if self.on_host else value
+        if isinstance(value, np.ndarray):
+            return torch.from_numpy(value)
+        return value if isinstance(value, Tensor) else self._time(value)
+
+    def _real(self, value: Any) -> Tensor:
+        """Return an array or a tensor as a tensor in the state's dtype."""
+        if isinstance(value, np.ndarray):
+            return torch.from_numpy(value.astype(self.host_dtype))
+        return torch.as_tensor(value, dtype=self.dtype, device=self.device)
+
+    def _factor(self, length: Any, x: Tensor) -> Tensor:
+        """Return an array or a tensor of lengths as a factor of velocities."""
+        factor = self._real(length).view(self.column)
+        return factor.expand_as(x).contiguous() if self.is_short else factor
 
 
 def _stage(x: Tensor, k: Sequence[Tensor], row: Weights, length: Tensor) -> Tensor:
