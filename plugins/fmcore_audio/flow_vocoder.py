@@ -33,8 +33,10 @@ class FlowVocoder(MelDecoder):
     """Decodes spectrograms, `(batch, mels, frames)`, normalised as the data's, to sounds, by the
     run `run` of data `spectra`, in `steps` Euler steps.
 
-    The flow decides the phases.  The spectrogram is known, so the sound's magnitudes are scaled
-    `corrections` times until it has that one: 0 leaves the sound as the flow gives it.
+    Where the data have `phases`, the flow decides them; otherwise it decides the magnitudes, and
+    the Griffin-Lim algorithm the phases.  The spectrogram is known, so the sound's magnitudes are
+    scaled `corrections` times until it has that one: 0 leaves the sound as the data's `sound` gives
+    it.
 
     The noise of a frame is a function of its place alone.  Frames outside the condition's `mask`
     are silent and not counted in `lengths`.  The options of the spectrogram must be those of the

@@ -38,6 +38,14 @@ class TestSpectra(DatasetSuite):
         return Spectra(of=speech(self.nowhere), n_fft=128, hop=32, window=0.1)
 
 
+class TestMagnitudes(TestSpectra):
+    def component(self):
+        return Spectra(of=speech(self.root), n_fft=128, hop=32, window=0.1, phases=False)
+
+    def missing(self):
+        return Spectra(of=speech(self.nowhere), n_fft=128, hop=32, window=0.1, phases=False)
+
+
 class TestSpectrumNet(ModelSuite):
     shape = (10, 16)
     entries: ClassVar = {"mel": ConditionSpec((6, 8))}
@@ -53,6 +61,20 @@ def test_spectra_give_the_sound_back(recordings):
     (clip,) = {c.wave(16000) for c in data.speech.clips()[:1]}
     torch.testing.assert_close(sound[0], clip[: data.samples], atol=1e-5, rtol=0)
     torch.testing.assert_close(data.speech.normal(sound), batch["mel"], atol=1e-3, rtol=0)
+
+
+def test_magnitudes_are_those_of_the_spectra_and_give_a_sound_with_the_same_spectrogram(recordings):
+    options = {"n_fft": 128, "hop": 32, "window": 0.1}
+    whole = Spectra(of=speech(recordings), **options)
+    data = Spectra(of=speech(recordings), phases=False, **options)
+    both, alone = whole.batch(range(4)), data.batch(range(4))
+    real, imaginary = both["x1"].chunk(2, 1)
+    torch.testing.assert_close(alone["x1"], torch.hypot(real, imaginary))
+    assert alone["x1"].shape[1:] == data.shape
+    assert data.fingerprint != whole.fingerprint
+    found, wanted = data.speech.normal(data.sound(alone["x1"])), alone["mel"]
+    loud = wanted > wanted.max() - 1  # the bands of the tones
+    assert float((found - wanted)[loud].abs().mean()) < 0.05
 
 
 def test_a_power_changes_magnitudes_and_keeps_phases():
