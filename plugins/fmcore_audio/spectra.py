@@ -33,8 +33,8 @@ class Spectra(Dataset):
     as `scale` m^`power`, its phase unchanged, so that quiet bins count in the loss.  Windows last
     `window` seconds, follow one another, and the last one of a recording is padded with silence.
 
-    With `phases` false `x1` is the magnitudes alone, `(batch, bins, frames)`, and `sound` finds the
-    phases, as the codec `griffin_lim` does.
+    With `phases` false `x1` is the magnitudes alone, `(batch, bins, frames)`, of the frames of the
+    spectrogram: `n_fft` and `hop` must be those of `of`.  Griffin-Lim finds the phases of sounds.
     """
 
     of: Dataset
@@ -55,6 +55,11 @@ class Spectra(Dataset):
         if of.hop % self.hop:
             raise ComponentError(
                 f"data.hop is {self.hop}: it must divide the hop of data.of, {of.hop}"
+            )
+        if not self.phases and (self.n_fft, self.hop) != (of.n_fft, of.hop):
+            raise ComponentError(
+                "data.phases false: the magnitudes are those of the frames of data.of: set "
+                f"data.n_fft: {of.n_fft} and data.hop: {of.hop}"
             )
 
     @property
@@ -138,10 +143,16 @@ class Spectra(Dataset):
         """Return the sounds, `(batch, frames hop)`, of stored spectra, `(batch, channels,
         frames)`.
         """
-        x = x.float() / self.scale
         if self.phases:
-            return self.spec.sound(from_channels(x, self.power))
-        magnitudes = x.clamp_min(0) ** (1 / self.power)
+            return self.spec.sound(from_channels(x.float() / self.scale, self.power))
+        return self.with_phases(self.magnitudes(x))
+
+    def magnitudes(self, x: Tensor) -> Tensor:
+        """Return the magnitudes, `(batch, bins, frames)`, of stored spectra without phases."""
+        return (x.float() / self.scale).clamp_min(0) ** (1 / self.power)
+
+    def with_phases(self, magnitudes: Tensor) -> Tensor:
+        """Return the sounds, `(batch, frames hop)`, of magnitudes."""
         return with_phase(self.spec, magnitudes, PHASE_ROUNDS, MOMENTUM)
 
     def portray(
