@@ -1,6 +1,7 @@
 """What the networks of speech reach, with their floors and controls.
 
     python benchmarks/audio.py speech RUN RUN ...      runs of speech_quick with several seeds
+    python benchmarks/audio.py whisper RUN RUN ...     the same runs, heard by Whisper
     python benchmarks/audio.py one_step RUN RUN ...    runs of it with several objectives
     python benchmarks/audio.py speed RUN
     python benchmarks/audio.py padding RUN
@@ -23,6 +24,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from audio_sr import blurred
 from machine import machine
 from torch import Tensor
 
@@ -45,7 +47,9 @@ Condition = dict[str, Tensor]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ["speech", "one_step", "speed", "padding", "voice", "alignment", "picture"]
+    parts = [
+        "speech", "whisper", "one_step", "speed", "padding", "voice", "alignment", "picture"
+    ]  # fmt: skip
     parser.add_argument("part", choices=parts)
     parser.add_argument("runs", type=FilePath, nargs="*")
     parser.add_argument("--count", type=int, default=40)
@@ -60,6 +64,7 @@ def main() -> None:
         return
     found: dict[str, Any] = {
         "speech": lambda: speech(runs, chosen.count),
+        "whisper": lambda: whisper(runs, chosen.count),
         "one_step": lambda: one_step(runs, chosen.count),
         "speed": lambda: speed(runs[0], chosen.count),
         "padding": lambda: padding(runs[0]),
@@ -179,6 +184,48 @@ class Texts:
         return found
 
 
+def whisper(runs: list[Run], count: int) -> dict[str, Any]:
+    """Return the word errors by Whisper, which is not given the digits: a list of one number for
+    each run.
+    """
+    rows: dict[str, list[float]] = {}
+    for run in runs:
+        texts = Texts(run, count)
+        mask = texts.prepared["mask"]
+        ten, two = (solved(texts.field, texts.noise, texts.prepared, n).x for n in (10, 2))
+        own = {**texts.given, "mask": mask}
+        other = {**own, "text": texts.given["text"].roll(1, 0)}
+        states = {
+            "recording": (texts.x1, texts.given),
+            "Euler 10": (ten, own),
+            "Euler 2": (two, own),
+            "mean spectrogram": (texts.prepared["mu"], own),
+            "noise": (texts.noise, own),
+            "Euler 10, another text": (ten, other),
+        }
+        for name, (x, condition) in states.items():
+            rows.setdefault(name, []).append(heard(texts, x, condition))
+            print(name, rows[name], flush=True)
+    return {"seeds": [run.recipe.values["seed"] for run in runs], "count": count,
+            "word_error": rows}  # fmt: skip
+
+
+def heard_recordings(texts: Texts) -> float:
+    """Return the word error, by Whisper, of the recordings as they are."""
+    waves = [clip.wave(texts.data.rate) for clip in texts.data.fitting[: texts.count]]
+    sounds = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
+    decoded = Decoded(sounds, texts.data.rate, torch.tensor([len(wave) for wave in waves]))
+    found = value_of(WordError(engine="whisper"), texts.data, texts.x1, texts.given, decoded)
+    return round(found["word_error"], 3)
+
+
+def heard(texts: Texts, x: Tensor, condition: Condition) -> float:
+    """Return the word error, by Whisper, of decoded spectrograms."""
+    decoded = texts.codec.decode(x, condition)
+    found = value_of(WordError(engine="whisper"), texts.data, x, condition, decoded)
+    return round(found["word_error"], 3)
+
+
 def one_step(runs: list[Run], count: int) -> dict[str, Any]:
     """Return what few evaluations give, by Euler and by jumps of flow maps."""
     rows: dict[str, Any] = {}
@@ -226,20 +273,20 @@ def speed(run: Run, count: int) -> dict[str, Any]:
 
 
 def voice(run: Run, count: int) -> dict[str, Any]:
-    """Return the word errors of samples, by Whisper, for two temperatures, and of their floors."""
+    """Return the word errors of samples, by Whisper, for two temperatures, and of their floors:
+    recordings as they are, after Griffin-Lim, and after Griffin-Lim of blurred spectrograms.
+    """
     texts = Texts(run, count)
     mask = texts.prepared["mask"]
-    states = {"recording": (texts.x1, texts.given["mask"])}
+    whole = texts.given["mask"]
+    states = {"recording": (texts.x1, whole), "recording, blurred": (blurred(texts.x1), whole)}
     for factor in TEMPERATURES:
         x = solved(texts.field, factor * texts.noise, texts.prepared, 10).x
         states[f"Euler 10, temperature {factor:g}"] = (x, mask)
     states["mean spectrogram"] = (texts.prepared["mu"], mask)
-    rows = {}
+    rows = {"recording, not decoded": heard_recordings(texts)}
     for name, (x, own) in states.items():
-        condition = {**texts.given, "mask": own}
-        decoded = texts.codec.decode(x, condition)
-        result = value_of(WordError(engine="whisper"), texts.data, x, condition, decoded)
-        rows[name] = round(result["word_error"], 3)
+        rows[name] = heard(texts, x, {**texts.given, "mask": own})
         print(name, rows[name], flush=True)
     words = sum(len(text.split()) for text in texts.data.texts(texts.given))
     return {"prompts": texts.count, "words": words, "word_error": rows}

@@ -38,6 +38,9 @@ RESULTS = FilePath(__file__).parent / "results" / "audio_sr.json"
 
 STEPS = (1, 2, 4, 10)
 
+BLUR = 5
+"""Bands and frames that a blurred spectrogram is averaged over."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -60,7 +63,7 @@ def main() -> None:
 
 
 def extension(runs: list[Run], constant: list[Run], count: int) -> dict[str, Any]:
-    """Return LSD-HF and detail of each row: the mean over seeds, and their standard deviation."""
+    """Return the numbers of each row: the mean over seeds, and their standard deviation."""
     seeds = [one_seed(run, count) for run in runs]
     controls = [one_seed(run, count, prior=1e-4, label="constant") for run in constant]
     found: dict[str, Any] = {"seeds": len(seeds), "constant_seeds": len(controls)}
@@ -79,21 +82,46 @@ def one_seed(
     test = run.components.data.with_split("test")
     count = min(count, test.length)
     batch = test.batch(range(count))
-    batch.pop("x1")
-    z = Rows(0, "noise", 0, range(count)).normal(tuple(test.shape))
-    found = {"input": measured_sr(test, batch["low"])}
-    starts = {label: batch["low"] + prior * z}
+    x1 = batch.pop("x1")
+    draws = [Rows(seed, "noise", 0, range(count)).normal(tuple(test.shape)) for seed in (0, 1)]
+    found = {"input": bands_above(test, batch["low"], x1, batch["low"])}
+    scales = {label: prior}
     if label == "adaptive":
-        starts["wrong prior"] = batch["low"] + 1e-4 * z
-    for name, start in starts.items():
+        scales["wrong prior"] = 1e-4
+    for name, scale in scales.items():
+        starts = [batch["low"] + scale * z for z in draws]
         for steps in STEPS:
-            found[f"{name} {steps}"] = measured_sr(test, solved(run.field(), start, batch, steps))
+            x, other = (solved(run.field(), start, batch, steps) for start in starts)
+            row = bands_above(test, x, x1, batch["low"])
+            row["spread"] = spread_of_samples(x, other, x1, test.first_band)
+            found[f"{name} {steps}"] = row
     if label == "adaptive":
-        middle = solved(run.field(), starts[label], batch, 2, "midpoint")
-        found["midpoint 1"] = measured_sr(test, middle)
-        level = (starts[label] - batch["low"]).std()
-        found["prior"] = {"scale": float(level)}
+        start = batch["low"] + draws[0]
+        middle = solved(run.field(), start, batch, 2, "midpoint")
+        found["midpoint 1"] = bands_above(test, middle, x1, batch["low"])
+        found["prior"] = {"scale": float((start - batch["low"]).std())}
     return found
+
+
+def bands_above(test: AudioSR, x: Tensor, x1: Tensor, low: Tensor) -> dict[str, float]:
+    """Return LSD-HF and detail of the bands above the cutoff, and the detail between those frames
+    whose bands below the cutoff are louder than half of all frames.
+    """
+    first = test.first_band
+    level = low[:, :first].mean(1)
+    loud = level > level.median()
+    both = (loud[:, 1:] & loud[:, :-1])[:, None]
+    steps, true = ((y[:, first:].diff(dim=2) ** 2 * both).sum() for y in (x, x1))
+    return measured_sr(test, x) | {"detail, loud": float(steps / true)}
+
+
+def spread_of_samples(x: Tensor, other: Tensor, x1: Tensor, first: int) -> float:
+    """Return the mean square difference of two samples of each input over that of sample and
+    recording: 1 where samples have the distribution of the recordings, given the input, and 0 where
+    every noise gives the same sample.
+    """
+    between, far = ((x - y)[:, first:].square().mean() for y in (other, x1))
+    return float(between / far)
 
 
 def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
@@ -117,6 +145,7 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
         "constant noise above": (flat, codec.decode(flat, batch).values),
         "audio_sr, 1 step": (one_step, codec.decode(one_step, batch).values),
         "whole through Griffin-Lim": (x1, codec.of.decode(x1).values),
+        "blurred, through Griffin-Lim": (blurred(x1), codec.of.decode(blurred(x1)).values),
     }
     found: dict[str, Any] = {"count": count}
     for name, (x, sound) in sounds.items():
@@ -125,6 +154,14 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
         found[name] = {k: round(v, 3) for k, v in row.items()}
         print(name, found[name], flush=True)
     return found
+
+
+def blurred(x: Tensor) -> Tensor:
+    """Return spectrograms, `(batch, mels, frames)`, each value averaged over 5 bands and 5 frames,
+    fewer at the edges: a spectrogram without detail, as of a network that predicts means.
+    """
+    pooled = torch.nn.functional.avg_pool2d(x[:, None], BLUR, 1, BLUR // 2, count_include_pad=False)
+    return pooled[:, 0]
 
 
 def opinions(test: AudioSR, sound: Tensor, real: Tensor) -> dict[str, float]:
@@ -149,7 +186,7 @@ def vocoder(run: Run, count: int) -> dict[str, Any]:
     speech = data.speech
     batch = speech.batch(range(min(count, speech.length)))
     x1 = batch.pop("x1")
-    clips = [clip.wave(speech.rate) for clip in speech.clips()]
+    clips = [clip.wave(speech.rate) for clip in speech.fitting]
     mel = {k: getattr(speech, k) for k in ("rate", "n_fft", "hop", "mels", "mean", "std")}
     codecs: dict[str, Any] = {"griffin_lim": GriffinLim(**mel)}
     option = fmcore.RunOption(run.folder.root)

@@ -33,8 +33,10 @@ class FlowVocoder(MelDecoder):
     """Decodes spectrograms, `(batch, mels, frames)`, normalised as the data's, to sounds, by the
     run `run` of data `spectra`, in `steps` Euler steps.
 
-    The flow decides the phases.  The spectrogram is known, so the sound's magnitudes are scaled
-    `corrections` times until it has that one: 0 leaves the sound as the flow gives it.
+    Where the data have `phases`, the flow decides them; otherwise it decides the magnitudes, and
+    the Griffin-Lim algorithm finds the phases.  The spectrogram is known, so the magnitudes are
+    scaled `corrections` times toward those that have it, 0 for not at all: of the sound, or before
+    its phases are found.
 
     The noise of a frame is a function of its place alone.  Frames outside the condition's `mask`
     are silent and not counted in `lengths`.  The options of the spectrogram must be those of the
@@ -64,10 +66,21 @@ class FlowVocoder(MelDecoder):
             flow, noise.expand(len(x), -1, -1), path=flow.path, condition={"mel": seen}
         )
         spectrum = create("solver", "euler", nfe=self.steps).solve(problem).x
-        wave = data.sound(spectrum)
-        for _ in range(self.corrections):
-            wave = corrected(self.spec, wave, mel.clamp(max=10.0).exp())
+        wave = self._decoded(spectrum, mel.clamp(max=10.0).exp())
         return (wave * exists[:, 0].repeat_interleave(self.hop, 1)).clamp(-1, 1)
+
+    def _decoded(self, spectrum: Tensor, mel: Tensor) -> Tensor:
+        """Return the sounds of stored spectra, corrected toward `mel`, linear."""
+        data = self.data
+        if data.phases:
+            wave = data.sound(spectrum)
+            for _ in range(self.corrections):
+                wave = corrected(self.spec, wave, mel)
+            return wave
+        magnitude = data.magnitudes(spectrum)
+        for _ in range(self.corrections):
+            magnitude = magnitude * gain(self.spec, magnitude, mel)
+        return data.with_phases(magnitude)
 
     @cached_property
     def data(self) -> Spectra:
@@ -101,8 +114,15 @@ def corrected(spec: MelSpec, wave: Tensor, mel: Tensor) -> Tensor:
     """Return `wave`, `(batch, samples)`, with the magnitudes of every frame scaled toward those
     whose mel spectrogram is `mel`, `(batch, mels, frames)`, linear; the phases are kept.
     """
-    spectrum, filters = spec.spectrum(wave), spec.filters.to(wave)
-    ratio = mel / (filters @ spectrum.abs()).clamp_min(spec.floor)
-    # a bin's gain is the mean of the ratios of the filters that cover it
-    gain = filters.T @ ratio / filters.sum(0)[:, None].clamp_min(1e-12)
-    return spec.sound(spectrum * gain)
+    spectrum = spec.spectrum(wave)
+    return spec.sound(spectrum * gain(spec, spectrum.abs(), mel))
+
+
+def gain(spec: MelSpec, magnitude: Tensor, mel: Tensor) -> Tensor:
+    """Return factors that scale `magnitude`, `(batch, n_fft / 2 + 1, frames)`, toward those whose
+    mel spectrogram is `mel`, linear: for each bin the mean of the ratios of the filters that cover
+    it.
+    """
+    filters = spec.filters.to(magnitude)
+    ratio = mel / (filters @ magnitude).clamp_min(spec.floor)
+    return filters.T @ ratio / filters.sum(0)[:, None].clamp_min(1e-12)

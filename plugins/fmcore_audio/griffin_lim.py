@@ -14,6 +14,9 @@ from fmcore_audio.mel_decoder import MelDecoder
 
 __all__ = ["GriffinLim", "magnitudes", "with_phase"]
 
+PHASE_ROUNDS, MOMENTUM = 32, 0.99
+"""Rounds and momentum of the search for phases, by default."""
+
 LOUDEST = 0.99
 """Sounds above it are scaled down to it, since files clip at 1."""
 
@@ -30,9 +33,9 @@ class GriffinLim(MelDecoder):
     spectrogram must be those of the data: in a recipe, `rate: ${data.rate}`.
     """
 
-    rounds: Annotated[int, Gt(0)] = 32
+    rounds: Annotated[int, Gt(0)] = PHASE_ROUNDS
     inversions: Annotated[int, Gt(0)] = 60
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.99
+    momentum: Annotated[float, Ge(0), Lt(1)] = MOMENTUM
 
     def sound(self, x: Tensor, exists: Tensor) -> Tensor:
         mel = (x * self.std + self.mean).clamp(max=10.0).exp()

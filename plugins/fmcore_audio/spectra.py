@@ -14,6 +14,7 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from fmcore import ComponentError, ConditionSpec, DataError, Dataset, Decoded, Portrait
+from fmcore_audio.griffin_lim import MOMENTUM, PHASE_ROUNDS, with_phase
 from fmcore_audio.mel import MelSpec
 from fmcore_audio.spectrogram_data import mel_portraits
 from fmcore_audio.speech import Clip, SpeechData
@@ -31,6 +32,9 @@ class Spectra(Dataset):
     Frames of `n_fft` samples, `hop` apart, which divides the hop of `of`.  A magnitude m is stored
     as `scale` m^`power`, its phase unchanged, so that quiet bins count in the loss.  Windows last
     `window` seconds, follow one another, and the last one of a recording is padded with silence.
+
+    With `phases` false `x1` is the magnitudes alone, `(batch, bins, frames)`, of the frames of the
+    spectrogram: `n_fft` and `hop` must be those of `of`.  Griffin-Lim finds the phases of sounds.
     """
 
     of: Dataset
@@ -39,6 +43,7 @@ class Spectra(Dataset):
     power: Annotated[float, Gt(0), Le(1)] = 0.3
     scale: Annotated[float, Gt(0)] = 2.5
     window: Annotated[float, Gt(0)] = 0.5
+    phases: bool = True
 
     def __post_init__(self) -> None:
         of = self.of
@@ -50,6 +55,11 @@ class Spectra(Dataset):
         if of.hop % self.hop:
             raise ComponentError(
                 f"data.hop is {self.hop}: it must divide the hop of data.of, {of.hop}"
+            )
+        if not self.phases and (self.n_fft, self.hop) != (of.n_fft, of.hop):
+            raise ComponentError(
+                "data.phases false: the magnitudes are those of the frames of data.of: set "
+                f"data.n_fft: {of.n_fft} and data.hop: {of.hop}"
             )
 
     @property
@@ -76,7 +86,7 @@ class Spectra(Dataset):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (2 * (self.n_fft // 2 + 1), self.samples // self.hop)
+        return ((1 + self.phases) * (self.n_fft // 2 + 1), self.samples // self.hop)
 
     @property
     def entries(self) -> Mapping[str, ConditionSpec]:
@@ -103,8 +113,9 @@ class Spectra(Dataset):
         waves = [clip.wave(self.speech.rate) for clip in self._clips]
         windows = [waves[index][first : first + self.samples] for index, first in self._places]
         padded = [torch.nn.functional.pad(w, (0, self.samples - len(w))) for w in windows]
-        spectra = [as_channels(self.spec.spectrum(w), self.power) * self.scale for w in padded]
-        return torch.stack(spectra), torch.stack([self.speech.normal(w) for w in padded])
+        return torch.stack([self.channels(w) for w in padded]), torch.stack(
+            [self.speech.normal(w) for w in padded]
+        )
 
     @property
     def length(self) -> int:
@@ -121,9 +132,28 @@ class Spectra(Dataset):
         rows = torch.as_tensor(indices, dtype=torch.int64)
         return {"x1": spectra[rows], "mel": mels[rows]}
 
+    def channels(self, wave: Tensor) -> Tensor:
+        """Return the stored spectrum of `wave`, `(samples,)`."""
+        spectrum = self.spec.spectrum(wave)
+        if self.phases:
+            return as_channels(spectrum, self.power) * self.scale
+        return spectrum.abs() ** self.power * self.scale
+
     def sound(self, x: Tensor) -> Tensor:
-        """Return the sounds, `(batch, frames hop)`, of spectra, `(batch, 2 bins, frames)`."""
-        return self.spec.sound(from_channels(x.float() / self.scale, self.power))
+        """Return the sounds, `(batch, frames hop)`, of stored spectra, `(batch, channels,
+        frames)`.
+        """
+        if self.phases:
+            return self.spec.sound(from_channels(x.float() / self.scale, self.power))
+        return self.with_phases(self.magnitudes(x))
+
+    def magnitudes(self, x: Tensor) -> Tensor:
+        """Return the magnitudes, `(batch, bins, frames)`, of stored spectra without phases."""
+        return (x.float() / self.scale).clamp_min(0) ** (1 / self.power)
+
+    def with_phases(self, magnitudes: Tensor) -> Tensor:
+        """Return the sounds, `(batch, frames hop)`, of magnitudes."""
+        return with_phase(self.spec, magnitudes, PHASE_ROUNDS, MOMENTUM)
 
     def portray(
         self, x: Tensor, condition: Mapping[str, Tensor], decoded: Decoded | None = None

@@ -164,6 +164,11 @@ class SpeechData(MelOptions, Dataset):
         return symbols <= min(frames, self.max_text) and frames <= self.shape[-1]
 
     @property
+    def fitting(self) -> Sequence[Clip]:
+        """The clips that fit: those of the indices of `batch`."""
+        return self._usable[0]
+
+    @property
     def left_out(self) -> int:
         """The number of clips of this split that do not fit."""
         return self._usable[1]

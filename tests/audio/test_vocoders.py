@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import fmcore
 from fmcore import ComponentError, ConditionSpec, DataError, load_recipe
 from fmcore.testing import CodecSuite, DatasetSuite, ModelSuite
-from fmcore_audio.flow_vocoder import corrected
+from fmcore_audio.flow_vocoder import corrected, gain
 from fmcore_audio.hifigan import Hifigan
 from fmcore_audio.mel import MelSpec
 from fmcore_audio.spectra import Spectra, as_channels, from_channels
@@ -38,6 +38,14 @@ class TestSpectra(DatasetSuite):
         return Spectra(of=speech(self.nowhere), n_fft=128, hop=32, window=0.1)
 
 
+class TestMagnitudes(TestSpectra):
+    def component(self):
+        return Spectra(of=speech(self.root), n_fft=256, hop=64, window=0.1, phases=False)
+
+    def missing(self):
+        return Spectra(of=speech(self.nowhere), n_fft=256, hop=64, window=0.1, phases=False)
+
+
 class TestSpectrumNet(ModelSuite):
     shape = (10, 16)
     entries: ClassVar = {"mel": ConditionSpec((6, 8))}
@@ -55,6 +63,20 @@ def test_spectra_give_the_sound_back(recordings):
     torch.testing.assert_close(data.speech.normal(sound), batch["mel"], atol=1e-3, rtol=0)
 
 
+def test_magnitudes_are_those_of_the_spectra_and_give_a_sound_with_the_same_spectrogram(recordings):
+    options = {"n_fft": 256, "hop": 64, "window": 0.1}
+    whole = Spectra(of=speech(recordings), **options)
+    data = Spectra(of=speech(recordings), phases=False, **options)
+    both, alone = whole.batch(range(4)), data.batch(range(4))
+    real, imaginary = both["x1"].chunk(2, 1)
+    torch.testing.assert_close(alone["x1"], torch.hypot(real, imaginary))
+    assert alone["x1"].shape[1:] == data.shape
+    assert data.fingerprint != whole.fingerprint
+    found, wanted = data.speech.normal(data.sound(alone["x1"])), alone["mel"]
+    loud = wanted > wanted.max() - 1  # the bands of the tones
+    assert float((found - wanted)[loud].abs().mean()) < 0.05
+
+
 def test_a_power_changes_magnitudes_and_keeps_phases():
     values = torch.polar(torch.tensor([[4.0]]), torch.tensor([[1.0]]))
     channels = as_channels(values, 0.5)
@@ -69,16 +91,28 @@ def test_spectra_of_other_data_and_hops_are_refused(recordings):
         Spectra(of=fmcore.create("data", "digits"))
     with pytest.raises(ComponentError, match="must divide the hop"):
         Spectra(of=speech(recordings), hop=48)
+    with pytest.raises(ComponentError, match=r"set data\.n_fft: 256 and data\.hop: 64"):
+        Spectra(of=speech(recordings), n_fft=128, hop=64, phases=False)
 
 
 @pytest.fixture(scope="module")
 def vocoder(recordings, tmp_path_factory):
     """The folder of a vocoder trained for two steps."""
+    return trained(recordings, tmp_path_factory, "n_fft: 128, hop: 32, phases: true")
+
+
+@pytest.fixture(scope="module")
+def magnitude_vocoder(recordings, tmp_path_factory):
+    """The folder of a vocoder that generates magnitudes, trained for two steps."""
+    return trained(recordings, tmp_path_factory, "n_fft: 256, hop: 64, phases: false")
+
+
+def trained(recordings, tmp_path_factory, spectra):
     root = tmp_path_factory.mktemp("vocoder") / "run"
     of = f"{{name: speech, max_seconds: 1.2, max_text: 20, root: '{recordings}', rate: 16000, "
     of += "n_fft: 256, hop: 64, mels: 20}"
     options = [
-        f"data={{name: spectra, of: {of}, n_fft: 128, hop: 32, window: 0.1}}",
+        f"data={{name: spectra, of: {of}, {spectra}, window: 0.1}}",
         "model={name: spectrum_net, width: 8, depth: 1}",
         "train={steps: 2, batch_size: 4}",
         "sample={count: 2, solver: {name: euler, nfe: 1}, condition: test}",
@@ -106,6 +140,12 @@ class TestFlowVocoder(CodecSuite):
         return {"mask": (torch.arange(12) < 12 - torch.arange(n)[:, None]).float()[:, None]}
 
 
+class TestMagnitudeVocoder(TestFlowVocoder):
+    @pytest.fixture(autouse=True)
+    def _root(self, magnitude_vocoder):
+        self.root = magnitude_vocoder
+
+
 def test_a_vocoders_sound_is_as_long_as_the_spectrogram(vocoder):
     mask = torch.ones(1, 1, 12)
     mask[..., 5:] = 0
@@ -125,6 +165,22 @@ def test_more_frames_do_not_change_the_first_ones(vocoder):
 def test_a_vocoder_of_other_spectrograms_is_refused(vocoder):
     with pytest.raises(ComponentError, match="train one on these"):
         flow_vocoder(vocoder, n_fft=512).decode(torch.zeros(1, 20, 12))
+
+
+def test_corrected_magnitudes_have_the_spectrogram_that_is_asked_for():
+    spec = MelSpec(16000, 256, 64, 20, 0, 8000)
+    generator = torch.Generator().manual_seed(0)
+    magnitude = torch.rand(1, 129, 10, generator=generator) + 0.5
+    wanted = spec.filters @ (torch.rand(1, 129, 10, generator=generator) + 0.5)
+    errors = []
+    for _ in range(5):
+        errors.append(float((spec.filters @ magnitude / wanted).log().abs().mean()))
+        magnitude = magnitude * gain(spec, magnitude, wanted)
+    assert errors[4] < 0.1 * errors[0]
+    # magnitudes that have it are not changed, but for bins that no filter covers
+    covered = spec.filters.sum(0) > 0
+    same = gain(spec, magnitude, spec.filters @ magnitude)[:, covered]
+    torch.testing.assert_close(same, torch.ones_like(same))
 
 
 def test_corrections_give_a_sound_the_spectrogram_and_keep_its_phases():
