@@ -8,7 +8,7 @@ third of the time, and the transformer for the rest.  Quality is FD-lite0 of as 
 there are held-out images, to those images, after each third of the steps: averaged weights,
 `midpoint` with 16 NFE, the same noise for each look.  `autoencoder` is the distance of the decoded
 latents of those images: no latent flow can be expected to be better.  The same command resumes runs
-and reuses finished ones.  Writes results/image_networks.json.
+and reuses finished ones.  Writes results/image_networks.json and docs/pictures/image_networks.png.
 
 Data: the folder package/img/google/64 of the npm package emoji-datasource-google 16.0.0.
 """
@@ -33,6 +33,7 @@ from fmcore.cli import command_line
 from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.randomness import noise_of
 from fmcore.interfaces.rows import Rows
+from fmcore.report.plots.method_curves import STYLES, CurvePoint, Panel, save_panels
 from fmcore.runs.files import write_json
 from fmcore.stages.weights import trained_field
 from fmcore.training.step import Step
@@ -45,6 +46,7 @@ NETWORKS = {
         (
             "model={name: dit, width: 192, depth: 6, heads: 6, patch: 2, qk_norm: true, "
             "time_scale: 30}",
+            "train.lr=2e-3",
         ),
     ),
 }
@@ -56,6 +58,8 @@ AUTOENCODER = 1 / 3
 TIMED = 12
 """Steps whose median is the cost of a step."""
 RESULTS = Path(__file__).parent / "results" / "image_networks.json"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "image_networks.png"
+TITLES = {"unet": "U-Net", "dit": "DiT", "latent_dit": "DiT on latents"}
 
 
 class Experiment:
@@ -123,8 +127,15 @@ class Experiment:
         found["parameters"] = sum(p.numel() for p in run.components.model().parameters())
         found["steps"] = looks[-1]
         found["minutes"] = [round(spent + each * (i + 1), 2) for i in range(len(looks))]
-        found["fd_lite0"] = [self.distance(self.samples(run, step)) for step in looks]
+        found["fd_lite0"] = [self._look(run, step) for step in looks]
         return found
+
+    def _look(self, run: fmcore.Run, step: int) -> float:
+        """Return FD-lite0 of the samples of a step, measured once."""
+        file = run.folder.root.with_suffix(f".{step}.json")
+        if not file.exists():
+            write_json(file, self.distance(self.samples(run, step)))
+        return float(json.loads(file.read_text(encoding="utf-8")))
 
     def _autoencoder(self, minutes: float) -> Path:
         """Train the autoencoder and pack the latents of the images; return its folder."""
@@ -186,6 +197,24 @@ def open_codec(run: Path) -> fmcore.Codec:
     return codec
 
 
+def draw(result: dict[str, Any]) -> None:
+    """Draw FD-lite0 over CPU time: the mean over seeds, with the standard deviation as a band."""
+    curves = {
+        kind: [
+            CurvePoint(minutes, tuple(row["fd_lite0"][look] for row in rows.values()))
+            for look, minutes in enumerate(next(iter(rows.values()))["minutes"])
+        ]
+        for kind, rows in result["networks"].items()
+    }
+    panel = Panel("quality", "Emoji, 64x64", "CPU minutes", "FD-lite0", curves, log_y=True)
+    styles = dict(zip(curves, STYLES, strict=False))
+    how = (
+        f"one thread; {result['held_out']} samples by midpoint, {NFE} NFE; "
+        "the time of the autoencoder counts"
+    )
+    save_panels(PICTURE, [panel], TITLES, styles, how, kinds=("png",))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="folder of the 64x64 PNG files")
@@ -204,8 +233,10 @@ def main() -> None:
             table.setdefault(kind, {})[str(seed)] = row
             print(kind, seed, json.dumps(row), flush=True)
     train = experiment.images.batch([9 * i for i in range(HELD_OUT)])["x1"]
-    result = {"minutes": given.minutes, "held_out": HELD_OUT, "data": experiment.distance(train)}
-    write_json(RESULTS, {"machine": machine(), **result, "networks": table})
+    about = {"minutes": given.minutes, "held_out": HELD_OUT, "data": experiment.distance(train)}
+    result = {"machine": machine(), **about, "networks": table}
+    write_json(RESULTS, result)
+    draw(result)
     print(RESULTS.read_text(encoding="utf-8"))
 
 
