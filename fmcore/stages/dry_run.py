@@ -112,11 +112,15 @@ def dry_run(recipe: Recipe, device: str | None = None, probe: bool = False) -> F
         if components.train is not None:
             check_training(components.train, components.planned_model)
         cost = estimate(components, accelerator, counter)
-    except DataError:  # the shape of these data is in their files
+    except (DataError, RunError):  # the shape of these data, or of their latents, is in files
         if recipe.missing:
             raise RecipeError(map(_must_be_given, recipe.missing)) from None
         raise
-    missing_data = (*_missing_data(components, recipe), *_missing_runs(components, recipe))
+    missing_data = (
+        *_missing_data(components, recipe),
+        *_missing_codec(components, recipe),
+        *_missing_runs(components, recipe),
+    )
     batch = components.train.batch_size if components.train else 1
     flops = counter.get_total_flops() * batch
     # a probe reads data and trains: it needs everything that the run needs
@@ -280,10 +284,8 @@ def _filled(recipe: Recipe) -> Recipe:
 
 
 def _require_what_is_built(recipe: Recipe) -> None:
-    """Raise RecipeError for missing values of the network, the path and the codec, which are
-    built.
-    """
-    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path", "codec")]
+    """Raise RecipeError for missing values of the network and the path, which are built."""
+    keys = [key for key in recipe.missing if key.split(".")[0] in ("model", "path")]
     if keys:
         raise RecipeError(map(_must_be_given, keys))
 
@@ -297,6 +299,14 @@ def _missing_data(components: Components, recipe: Recipe) -> tuple[str, ...]:
     if any(key.startswith("data.") for key in recipe.missing):
         return ()
     return _unmet([lambda: components.data.length])
+
+
+def _missing_codec(components: Components, recipe: Recipe) -> tuple[str, ...]:
+    """Return why the codec cannot be read, if it cannot."""
+    codec = components.codec
+    if codec is None or any(key.startswith("codec.") for key in recipe.missing):
+        return ()
+    return _unmet([lambda: codec.fingerprint])
 
 
 def _missing_of_metrics(components: Components) -> tuple[str, ...]:

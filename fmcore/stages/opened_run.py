@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import torch
 
@@ -14,16 +14,12 @@ from fmcore.flow.field import Field
 from fmcore.interfaces.html import html_table
 from fmcore.recipe.recipe import Recipe
 from fmcore.report.numbers import value_text
+from fmcore.runs.emit import warnings_to_stderr
 from fmcore.runs.folder import RunFolder
 from fmcore.runs.samples import Shards
 from fmcore.stages.components import Components
 from fmcore.stages.evaluate import check_expectations, missed_bounds
 from fmcore.stages.weights import trained_field
-
-if TYPE_CHECKING:
-    pass
-
-from fmcore.runs.emit import warnings_to_stderr
 
 __all__ = ["Run", "open_run"]
 

@@ -9,20 +9,15 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from fmcore.errors import RunError
+from fmcore.recipe.load import overridden_options
 from fmcore.runs.folder import RunFolder
 from fmcore.stages.components import Components
 from fmcore.stages.sample import provenance_of, shards_of
 from fmcore.stages.weights import shared_field
-
-if TYPE_CHECKING:
-    pass
-
-from fmcore.recipe.load import overridden_options
 
 __all__ = ["adopt_variant", "sample_root"]
 

@@ -31,7 +31,9 @@ class AutoencoderKL(Codec):
     Latents are (z - shift) * scale.  `scale` and `shift` default to scaling_factor and shift_factor
     of the file, with which the latents of its own data have about unit variance.  `posterior` is
     `mode`, or `sample` to draw z from the encoder's normal distribution.  `tolerance` is the
-    root-mean-square error that reconstructions may have, in units of [-1, 1].
+    root-mean-square error that reconstructions may have, in units of [-1, 1].  `latents` is the
+    shape of the latents of the recipe's data, with which a dry run needs no files; it is checked
+    against the files where they exist.
 
     Raises DataError for files that are missing, corrupt or not supported, and ComponentError for
     data of a shape that the network does not take.  Source: Rombach et al. 2022, section 3.1.
@@ -42,6 +44,7 @@ class AutoencoderKL(Codec):
     scale: Annotated[float, Gt(0)] | None = None
     shift: float | None = None
     tolerance: Annotated[float, Gt(0)] = 0.2
+    latents: tuple[int, int, int] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -59,6 +62,20 @@ class AutoencoderKL(Codec):
         return codec
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        try:
+            found = self._shape_by_config(shape)
+        except DataError:
+            if self.latents is None:
+                raise
+            return self.latents
+        if self.latents not in (None, found):
+            raise ComponentError(
+                f"codec 'autoencoder_kl': latents={list(self.latents or ())}, but {self._home} "
+                f"encodes these data to {list(found)}"
+            )
+        return found
+
+    def _shape_by_config(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         config = self._config
         channels = config.get("in_channels", 3)
         factor = 2 ** (len(config.get("block_out_channels", (64,))) - 1)

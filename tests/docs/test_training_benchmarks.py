@@ -16,6 +16,7 @@ NAMES = [
     "super_resolution",
     "reflow",
     "few_steps_images",
+    "image_networks",
 ]
 
 
@@ -90,3 +91,22 @@ def test_the_table_of_few_steps_on_images_has_the_measured_numbers():
     spent = [own["trained"] * own["step_seconds"] for own in found.values()]
     assert max(spent) < 1.01 * min(spent)
     assert found["mean_flow"]["flow_map"]["1"] > min(found["flow_matching"]["euler"].values())
+
+
+def test_the_table_of_networks_for_images_has_the_measured_numbers():
+    page = " ".join((ROOT / "docs/images.md").read_text(encoding="utf-8").split())
+    report = json.loads((RESULTS / "image_networks.json").read_text(encoding="utf-8"))
+    last = {}
+    for kind, rows in report["networks"].items():
+        first = rows["0"]
+        assert all(row["minutes"][-1] == report["minutes"] == 15 for row in rows.values())
+        cells = [f"{first['parameters'] / 1e6:.1f} M"]
+        cells.append(", ".join(f"{row['steps']:,}" for row in rows.values()))
+        cells.append(", ".join(f"{row['fd_lite0'][-1]:,.0f}" for row in rows.values()))
+        assert f"| `{kind}` | {' | '.join(cells)} |" in page
+        last[kind] = [row["fd_lite0"][-1] for row in rows.values()]
+    assert f"are {report['data']:.0f}" in page
+    autoencoder = [row["autoencoder"] for row in report["networks"]["latent_dit"].values()]
+    assert " and ".join(f"{value:.0f}" for value in autoencoder) in page
+    # what the page recommends
+    assert max(last["latent_dit"]) < min(last["unet"] + last["dit"])

@@ -98,6 +98,13 @@ def test_images_of_another_shape_are_refused(folder):
         AutoencoderKL(folder).shape((3, 8, 7))
 
 
+def test_the_shape_of_latents_can_be_given_without_the_files(folder, tmp_path):
+    assert AutoencoderKL(tmp_path / "none", latents=(4, 4, 4)).shape((3, 8, 8)) == (4, 4, 4)
+    assert AutoencoderKL(folder, latents=(4, 4, 4)).shape((3, 8, 8)) == (4, 4, 4)
+    with pytest.raises(ComponentError, match=r"latents=\[4, 2, 2\], but .* to \[4, 4, 4\]"):
+        AutoencoderKL(folder, latents=(4, 2, 2)).shape((3, 8, 8))
+
+
 def test_another_network_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
     with pytest.raises(DataError, match="'UNet2DModel', should be AutoencoderKL"):

@@ -151,3 +151,15 @@ def test_a_network_that_cannot_be_built_leaves_no_folder(tmp_path):
     with pytest.raises(fmcore.FmcoreError, match="96 channels do not divide into heads of 64"):
         fmcore.run(recipe, out=tmp_path / "run", device="cpu", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_latents_without_the_codec_are_forecast_by_their_shape():
+    recipe = load_recipe("imagenet256_sit", partial=True)
+    forecast = dry_run(recipe)
+    # the parameters of SiT-B/2 (arXiv 2401.08740, table 1: 130 M)
+    assert round(forecast.parameters / 1e6) == 130
+    assert any(text.startswith("codec.folder must be given") for text in forecast.missing)
+    elsewhere = dry_run(recipe.override(["codec.folder=no-such-folder"]))
+    assert any("no-such-folder: no config.json in it" in text for text in elsewhere.missing)
+    with pytest.raises(fmcore.RecipeError, match=r"codec\.folder must be given"):
+        dry_run(recipe.override(["codec.latents=null"]))
