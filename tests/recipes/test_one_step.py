@@ -15,7 +15,7 @@ def test_a_guided_flow_of_the_digits_is_distilled_into_one_evaluation(tmp_path, 
         monkeypatch.setattr(module, name, lambda *_: None)
     first = [*SHORT, "sample=null", "evaluate=null"]
     flow = fmcore.run("digits_classes", first, out=tmp_path / "flow", device="cpu", quiet=True)
-    given = [f"train.init={flow.folder.root}", f"objective.teacher.run={flow.folder.root}"]
+    given = [f"train.init={flow.folder.root}", f"objective.teacher={flow.folder.root}"]
     made = fmcore.run(
         "digits_one_step",
         [*SHORT, "sample.count=4", "evaluate.metrics=[nfe]", *given],
