@@ -46,8 +46,9 @@ class Decision(NamedTuple):
 class ErrorControl:
     """Decides the steps of an adaptive solve of states like `x0`, `(batch, *shape)`.
 
-    `on_host` makes the host decide, on a CPU; otherwise step sizes are tensors of `time_dtype`.  `h_min` is the smallest step size.  With an `augmentation`, a step must also
-    keep the error of the integral of the divergence within its tolerance.
+    `on_host` makes the host decide, on a CPU; otherwise step sizes are tensors of `time_dtype`.
+    `h_min` is the smallest step size.  With an `augmentation`, a step must also keep the error of
+    the integral of the divergence within its tolerance.
     """
 
     def __init__(

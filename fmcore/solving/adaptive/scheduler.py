@@ -20,7 +20,7 @@ from fmcore.solving.adaptive.controller import AdaptiveOptions
 from fmcore.solving.adaptive.multistep import MultistepStepper
 from fmcore.solving.adaptive.replay import TimeInterval, replay
 from fmcore.solving.adaptive.step import Stepper
-from fmcore.solving.evaluation import constant, device_tensor, finite_rows, state_of
+from fmcore.solving.evaluation import constant, finite_rows, state_of
 from fmcore.solving.interval import asked_times, interval
 
 __all__ = ["integrate_adaptive"]
