@@ -1,11 +1,16 @@
 """Accuracy of log-densities by `dopri5`, with and without control of the divergence's error.
 
     OMP_NUM_THREADS=1 python benchmarks/likelihood.py [--out benchmarks/results/likelihood.json]
+    OMP_NUM_THREADS=1 python benchmarks/likelihood.py --costs [--repeats 9]
 
 Each row is the largest error of log p in nats, and the mean NFE of a sample, in float64 on samples
 of the problem's data; "mean" is the mean of the Gaussian alone.  The reference is `dopri8` at
 1e-11, its divergence controlled.  The checkerboard is learned by a short training, so that its
 network is reproducible.  Takes less than a minute on one core.
+
+`--costs` measures CPU time of log-densities by `midpoint` against that of the forward and backward
+passes of the network that they need: of each step one pass without a graph and one with the
+backward passes of the divergence.  Both take turns; times are medians.  Other rows stay.
 """
 
 from __future__ import annotations
@@ -13,8 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +31,7 @@ from machine import machine
 from torch import Tensor
 
 import fmcore
-from fmcore import create, log_prob
+from fmcore import Field, create, load_recipe, log_prob
 from fmcore.flow.gaussian_mixture import (
     GaussianMixtureField,
     eight_gaussians,
@@ -109,6 +116,58 @@ def fixed(case: Case) -> Iterator[dict[str, Any]]:
         yield {"solver": name, "nfe": nfe, "error": float((found - exact).abs().max())}
 
 
+def networks() -> Iterator[tuple[str, Any, Tensor, int, str]]:
+    """Yield a label, a field with random weights, points, evaluations and the divergence."""
+    path, objective = create("path", "ot"), create("objective", "flow_matching")
+    torch.manual_seed(0)
+    mlp = create("model", "mlp", shape=(2,), width=128, depth=4)
+    yield "exact, 2,048 points", Field(mlp, path, objective), torch.randn(2048, 2), 40, "exact"
+    options = {k: v for k, v in load_recipe("digits").values["model"].items() if k != "name"}
+    unet = create("model", "unet", shape=(1, 8, 8), **options)
+    points = torch.randn(32, 1, 8, 8)
+    yield "one probe, 32 digits", Field(unet, path, objective), points, 8, "hutchinson"
+
+
+def passes(field: Any, x: Tensor, nfe: int, divergence: str) -> None:
+    """Call the field as often as midpoint does, with the backward passes of every second call."""
+    t, probe = x.new_full((len(x),), 0.5), torch.ones_like(x)
+    for _ in range(nfe // 2):
+        with torch.no_grad():
+            field(x, t)
+        leaf = x.detach().requires_grad_()
+        velocity = field(leaf, t)
+        if divergence == "hutchinson":
+            torch.autograd.grad(velocity, leaf, probe)
+            continue
+        flat = velocity.flatten(1)
+        for i in range(flat.shape[1]):
+            torch.autograd.grad(flat[:, i].sum(), leaf, retain_graph=i + 1 < flat.shape[1])
+
+
+def costs(repeats: int) -> list[dict[str, Any]]:
+    """Return the CPU seconds of log-densities and of their passes, and the ratio."""
+    rows = []
+    for label, field, x, nfe, divergence in networks():
+        solver = create("solver", "midpoint", nfe=nfe)
+        ways: dict[str, Callable[[], Any]] = {
+            "log_prob": lambda f=field, x=x, s=solver, d=divergence: log_prob(
+                f, x, path=f.path, solver=s, divergence=d
+            ),
+            "passes": lambda f=field, x=x, n=nfe, d=divergence: passes(f, x, n, d),
+        }
+        spent: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(repeats + 1):
+            for name, way in ways.items():
+                began = time.process_time()
+                way()
+                if number:  # the first calls allocate memory
+                    spent[name].append(time.process_time() - began)
+        seconds = {name: statistics.median(times) for name, times in spent.items()}
+        ratio = seconds["log_prob"] / seconds["passes"]
+        rows.append({"what": label, "nfe": nfe, **seconds, "ratio": ratio})
+    return rows
+
+
 def text_of(error: float) -> str:
     """Return an error as the page writes it: 2.6e-2."""
     digits, exponent = f"{error:.1e}".split("e")
@@ -133,12 +192,28 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=Path("benchmarks/results/likelihood.json"))
-    out = arguments.parse_args().out
+    arguments.add_argument("--costs", action="store_true")
+    arguments.add_argument("--repeats", type=int, default=9)
+    given = arguments.parse_args()
+    out = given.out
     torch.set_num_threads(1)
+    if given.costs:
+        measured_costs = {
+            "machine": machine(),
+            "repeats": given.repeats,
+            "rows": costs(given.repeats),
+        }
+        report = json.loads(out.read_text()) | {"costs": measured_costs}
+        out.write_text(json.dumps(report, indent=2) + "\n")
+        for row in measured_costs["rows"]:
+            print(row)
+        return
     found = list(cases())
     rows = [row for case in found for row in measured(case)]
+    kept = json.loads(out.read_text()).get("costs") if out.exists() else None
     report = {
         "machine": machine(),
+        **({"costs": kept} if kept else {}),
         "points": POINTS,
         "training": TRAINING,
         "rows": rows,

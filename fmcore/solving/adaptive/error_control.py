@@ -46,8 +46,9 @@ class Decision(NamedTuple):
 class ErrorControl:
     """Decides the steps of an adaptive solve of states like `x0`, `(batch, *shape)`.
 
-    `on_host` makes the host decide, on a CPU; otherwise step sizes are tensors of `time_dtype`.  `h_min` is the smallest step size.  With an `augmentation`, a step must also
-    keep the error of the integral of the divergence within its tolerance.
+    `on_host` makes the host decide, on a CPU; otherwise step sizes are tensors of `time_dtype`.
+    `h_min` is the smallest step size.  With an `augmentation`, a step must also keep the error of
+    the integral of the divergence within its tolerance.
     """
 
     def __init__(
@@ -177,9 +178,10 @@ class ErrorControl:
             state.left_of = torch.where(running, left_of_running, state.left_of)
         state.running = running > (finished | lost)
         if self._by_array:
-            count, width = np.count_nonzero(accepted), len(accepted)
-            state.all_running = np.count_nonzero(state.running) == width
-            self.rejected += np.count_nonzero(running) - count
+            # Python integers: solutions hold these counts, and JSON takes no other.
+            count, width = int(np.count_nonzero(accepted)), len(accepted)
+            state.all_running = int(np.count_nonzero(state.running)) == width
+            self.rejected += int(np.count_nonzero(running)) - count
             return Decision(accepted if count else None, count == width, not state.all_running)
         if self.on_host:
             state.all_running = bool(state.running.all())
@@ -189,7 +191,7 @@ class ErrorControl:
         """Count a step after which all samples run: no other mask changes."""
         state.attempts = state.attempts + 1
         state.accepted = state.accepted + accept
-        count = np.count_nonzero(accept)
+        count = int(np.count_nonzero(accept))
         self.rejected += len(accept) - count
         return Decision(accept if count else None, count == len(accept), False)
 

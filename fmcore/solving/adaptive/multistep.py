@@ -50,7 +50,7 @@ class _Rules(NamedTuple):
 
     `points` are those of a quadrature of degree n on [0, 1], then 1, `(points, 1, 1)`;
     `functionals` give the integral and the value at 1 from values there, `(2, points)`; `unit` is
-    the unit matrix and `triangle` True where row <= column, both `(n, n, 1)`; `ages` counts the
+    the unit matrix and `triangle` 1 where row <= column, both `(n, n, 1)`; `numbers` counts the
     nodes, `(n, 1)`.
     """
 
@@ -58,7 +58,7 @@ class _Rules(NamedTuple):
     functionals: Any
     unit: Any
     triangle: Any
-    ages: Any
+    numbers: Any
 
 
 @lru_cache(maxsize=32)
@@ -72,14 +72,14 @@ def _rules(size: int, device: torch.device | None) -> _Rules:
         functionals=functionals,
         unit=np.eye(size)[:, :, None],
         triangle=np.triu(np.ones((size, size)))[:, :, None],
-        ages=np.arange(size)[:, None],
+        numbers=np.arange(size)[:, None],
     )
     if device is None:
         return rules
-    # MPS has no float64, and the CPU none of its float32 to lose.
+    # MPS has no float64.
     real = torch.float32 if device.type == "mps" else torch.float64
-    whole = device_tensor(rules.ages, torch.int64, device)
-    return _Rules(*(device_tensor(value, real, device) for value in rules[:-1]), ages=whole)
+    whole = device_tensor(rules.numbers, torch.int64, device)
+    return _Rules(*(device_tensor(value, real, device) for value in rules[:-1]), numbers=whole)
 
 
 def predictor_weights(nodes: Any, count: Any) -> tuple[Any, Any]:
@@ -95,11 +95,11 @@ def predictor_weights(nodes: Any, count: Any) -> tuple[Any, Any]:
     basis = _cumulated(rules.points - nodes).reshape(len(rules.points), -1)
     newton = (rules.functionals @ basis).reshape(2, size, batch)
     # 1 / prod_{l <= j, l != i} (nodes_i - nodes_l): of value i in the divided difference j.
-    used = rules.triangle * (rules.ages < count)
+    used = rules.triangle * (rules.numbers < count)
     divided = used / _cumulated(nodes[:, None] - nodes + rules.unit)
     weights = divided[:, 0] + (newton[:, None, :-1] * divided[:, 1:]).sum(2)
     # Of prod_{l < count} (tau - nodes_l), by which the new velocity enters.
-    last = (newton * (rules.ages == count - 1)).sum(1)
+    last = (newton * (rules.numbers == count - 1)).sum(1)
     return weights, last[0] / last[1]
 
 

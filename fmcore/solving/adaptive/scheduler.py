@@ -67,8 +67,9 @@ class _AdaptiveSolve:
         self.flag_reader = _FlagReader(options.sync_every, self.x0.device)
         # Every attempt is looked at anyway: deciding on the host costs no further wait.
         on_host = self.flag_reader.every == 1 and not self.flag_reader.late
-        # An array of step sizes shares the memory of a tensor on the CPU.
-        on_host = on_host and (options.is_shared or self.x0.device.type == "cpu")
+        # Arrays share the memory of tensors on the CPU.
+        needs_arrays = options.history or not options.is_shared
+        on_host = on_host and not (needs_arrays and self.x0.device.type != "cpu")
         kind = MultistepStepper if options.history else Stepper
         self.stepper = kind(options, problem, self.x0, self.t0, self.t1, on_host=on_host)
         self.limit, self.exhausted = _attempt_limit(options)

@@ -18,7 +18,7 @@ from fmcore.solving.adaptive.dense_output import dense_states
 from fmcore.solving.adaptive.error_control import ErrorControl, Weights, mask_weights, nonzero
 from fmcore.solving.adaptive.replay import AcceptedSteps
 from fmcore.solving.divergence import draw_probes, velocity_and_divergence
-from fmcore.solving.evaluation import check_velocity, device_tensor, finite_rows
+from fmcore.solving.evaluation import check_velocity, constant, device_tensor, finite_rows
 from fmcore.solving.interval import asked_times, float32_within
 from fmcore.solving.tableau import Tableau
 
@@ -127,9 +127,11 @@ class Stepper:
         state.running = finite_rows(state.k)
         state.h = self.control.first_step(state, span, lambda h: self._probe(state, h))
         if self.by_array:
-            # One wait, not two: NaN marks the samples that do not run.
-            state.h = torch.where(state.running, state.h, math.nan).numpy()
-            state.running = state.h > 0
+            h = np.empty(width)
+            # Into the array's memory; NaN marks the samples that do not run.
+            nan = constant(math.nan, self.time_dtype, self.device)
+            torch.where(state.running, state.h, nan, out=torch.from_numpy(h))
+            state.h, state.running = h, h > 0
             state.all_running = bool(state.running.all())
         state.broken = ~state.running
         if self.asked is not None:
