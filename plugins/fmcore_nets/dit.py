@@ -36,13 +36,14 @@ class DiT(VectorField):
     `patch` is the side of a patch; it must divide the sides of x.  DiT-S, B, L and XL have `width`
     384, 768, 1024 and 1152, `depth` 12, 12, 24 and 28, `heads` 6, 12, 16 and 16.  `qk_norm`
     normalises queries and keys.  `bottleneck`, if given, first reduces each patch linearly to that
-    many values, which suits large patches of pixels (JiT, arXiv 2511.13720).  `classes` > 0 makes
-    it read `condition["label"]`.  `conditions` names other entries of the data that it reads:
-    for images, entries `(channels, height, width)` as channels, resized to x's size; all others as
-    vectors in the embedding; the framework fills in their shapes (`entries`).  `recompute` stores
-    no activations inside the blocks and computes them again in the backward pass.  `time_scale` is
-    the highest frequency of the time embedding, in radians from noise to data; flow maps (`span`,
-    set by the framework) need about 3.  The output is 0 at initialisation.
+    many values, which suits large patches of pixels and a network that predicts data (JiT, arXiv
+    2511.13720): below the number of values of a patch, the noise that a velocity needs is lost.
+    `classes` > 0 makes it read `condition["label"]`.  `conditions` names other entries of the data
+    that it reads: for images, entries `(channels, height, width)` as channels, resized to x's size;
+    all others as vectors in the embedding; the framework fills in their shapes (`entries`).
+    `recompute` stores no activations inside the blocks and computes them again in the backward
+    pass.  `time_scale` is the highest frequency of the time embedding, in radians from noise to
+    data; flow maps (`span`, set by the framework) need about 3.  The output is 0 at initialisation.
 
     Raises ComponentError for other shapes, and for a width that the heads do not divide.
     """
