@@ -68,7 +68,7 @@ class Images:
 
 
 IMAGES = {
-    "digits": Images("digits_classes", 1000, tuple(OBJECTIVES), "few_steps_digits.json"),
+    "digits": Images("digits_classes", 2000, tuple(OBJECTIVES), "few_steps_digits.json"),
     "fashion": Images("fashion_meanflow", 3000, (FLOW, "mean_flow"), "few_steps_images.json"),
 }
 

@@ -17,6 +17,7 @@ NAMES = [
     "reflow",
     "few_steps_images",
     "image_networks",
+    "few_steps_digits",
 ]
 
 
@@ -70,8 +71,41 @@ def test_the_patterns_of_super_resolution_are_those_that_the_page_states():
     assert holds == [False, True]
 
 
+NFES = ("1", "2", "4", "8", "16", "64")
+
+
+def table_row(method, solver, own):
+    """A row of a page's table: the distances at the numbers of evaluations measured."""
+    *guided, name = solver.split()
+    name = " ".join([f"`{method}`,", *guided, f"`{name}`"])
+    cells = [f"{own[n]:.0f}" if n in own else "" for n in NFES]
+    return " ".join(f"| {name} | {' | '.join(cells)} |".split())
+
+
+def test_the_table_of_distilled_digits_has_the_measured_numbers():
+    page = " ".join((ROOT / "docs/images.md").read_text(encoding="utf-8").split())
+    report = json.loads((RESULTS / "few_steps_digits.json").read_text(encoding="utf-8"))
+    found = report["fd_lite0"]
+    for method, own in found.items():
+        for solver, distances in own.items():
+            if isinstance(distances, dict):
+                assert table_row(method, solver, distances) in page
+    flow, student = found["flow_matching"], found["distilled"]
+    assert f"{report['data']:.0f}:" in page
+    assert f"{student['step_seconds'] / flow['step_seconds']:.1f} times" in page
+    # a chain has the time of flow matching in all
+    first = report["steps"] // 2
+    spent = first * flow["step_seconds"] + student["steps"] * student["step_seconds"]
+    assert spent == pytest.approx(flow["steps"] * flow["step_seconds"], rel=0.01)
+    # what the text claims: one evaluation is better than 4, 16 and 64, and not than 8
+    one = student["euler"]["1"]
+    for solver in ("euler", "midpoint"):
+        for nfe, distance in flow[solver].items():
+            assert (one < distance) == (nfe != "8")
+
+
 def test_the_table_of_few_steps_on_images_has_the_measured_numbers():
-    page = (ROOT / "docs/images.md").read_text(encoding="utf-8")
+    page = " ".join((ROOT / "docs/images.md").read_text(encoding="utf-8").split())
     report = json.loads((RESULTS / "few_steps_images.json").read_text(encoding="utf-8"))
     found = report["fd_lite0"]
     for objective, solver in (
@@ -79,10 +113,7 @@ def test_the_table_of_few_steps_on_images_has_the_measured_numbers():
         ("flow_matching", "midpoint"),
         ("mean_flow", "flow_map"),
     ):
-        own = found[objective][solver]
-        cells = [f"{own[n]:.0f}" if n in own else "" for n in ("1", "2", "4", "8", "16", "64")]
-        row = f"| `{objective}`, `{solver}` | {' | '.join(cells)} |"
-        assert " ".join(row.split()) in " ".join(page.split())
+        assert table_row(objective, solver, found[objective][solver]) in page
     cost = {name: own["step_seconds"] for name, own in found.items()}
     assert f"{cost['mean_flow'] / cost['flow_matching']:.2f} times" in page
     assert f"{report['data']:.0f}:" in page
