@@ -186,7 +186,7 @@ class _AdaptiveSolve:
         if not self.stepper.on_host:
             return self.flag_reader.read(torch.where(state.running, state.left, -1.0))
         if self.stepper.by_array:
-            return np.where(state.running, state.left, -1.0).tolist()
+            return _listed(np.where(state.running, state.left, -1.0))
         running = self._running_flags(state) if may_have_ended else [True] * state.width
         return None if running is None else [state.left if runs else -1.0 for runs in running]
 
@@ -321,7 +321,7 @@ class _FlagReader:
         self._pending = None
 
 
-def _listed(values: Tensor) -> list[Any]:
+def _listed(values: Any) -> list[Any]:
     numbers: list[Any] = values.tolist()
     return numbers
 
