@@ -90,7 +90,7 @@ def test_the_times_of_whole_samples_are_the_measured_ones():
     heads = "| run | solver | at 6e-3 | at 6e-4 | at 6e-5 |\n|---|---|---|---|---|\n"
     printed = PAGE.partition(heads)[2].partition("\n\n")[0].splitlines()
     assert printed == script["whole_table"](report["whole"])
-    assert len(printed) == 2 * 3
+    assert len(printed) == 3 * len(report["whole"]) > 0
     assert all(rows["rounds"] == 7 for rows in report["whole"].values())
 
 
