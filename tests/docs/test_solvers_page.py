@@ -84,6 +84,28 @@ def test_the_overhead_of_the_adaptive_loop_is_the_measured_one():
         assert f"{small} and {images}" in text
 
 
+def test_the_times_of_whole_samples_are_the_measured_ones():
+    report = json.loads((ROOT / "benchmarks/results/work_precision.json").read_text("utf-8"))
+    script = runpy.run_path(str(ROOT / "benchmarks/work_precision.py"), run_name="work")
+    heads = "| run | solver | at 6e-3 | at 6e-4 | at 6e-5 |\n|---|---|---|---|---|\n"
+    printed = PAGE.partition(heads)[2].partition("\n\n")[0].splitlines()
+    assert printed == script["whole_table"](report["whole"])
+    assert len(printed) == 3 * len(report["whole"]) > 0
+    assert all(rows["rounds"] == 7 for rows in report["whole"].values())
+
+
+def test_the_costs_of_images_and_log_densities_are_the_measured_ones():
+    text = " ".join(PAGE.split())
+    images = json.loads((ROOT / "benchmarks/results/solvers.json").read_text("utf-8"))["images"]
+    alone = images["seconds"]["network"] / images["seconds"]["diffusers"]
+    assert f"in {images['ratio']:.2f} of the time of a diffusers" in text
+    assert f"of the network alone take {alone:.2f} of it" in text
+    costs = json.loads((ROOT / "benchmarks/results/likelihood.json").read_text("utf-8"))["costs"]
+    exact, probe = (f"{row['ratio']:.2f} times" for row in costs["rows"])
+    assert f"takes {exact} the forward and backward passes" in text
+    assert f"and {probe} with one probe on digits" in text
+
+
 @pytest.mark.parametrize("name", ["likelihood", "adaptive_overhead"])
 def test_every_measurement_names_its_machine(name):
     results = ROOT / f"benchmarks/results/{name}.json"

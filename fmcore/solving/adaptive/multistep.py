@@ -79,7 +79,7 @@ def _rules(size: int, device: torch.device | None) -> _Rules:
     # MPS has no float64.
     real = torch.float32 if device.type == "mps" else torch.float64
     whole = device_tensor(rules.numbers, torch.int64, device)
-    return _Rules(*(device_tensor(value, real, device) for value in rules[:-1]), numbers=whole)
+    return _Rules(*(device_tensor(value, real, device) for value in rules[:-1]), whole)
 
 
 def predictor_weights(nodes: Any, count: Any) -> tuple[Any, Any]:

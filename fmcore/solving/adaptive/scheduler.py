@@ -76,6 +76,7 @@ class _AdaptiveSolve:
         self.steps = 0
         self.started = 0  # samples that are or were active
         self.ready: BatchState | None = None  # started samples that wait for a slot
+        self.used = 0  # of `ready`, the first rows that have got a slot
         self.refilled: set[int] = set()  # slots whose late flags are those of the sample before
         self.finished: dict[str, Tensor] = {}
         self.rejected: int | None = None  # where the host has counted
@@ -161,7 +162,8 @@ class _AdaptiveSolve:
         if seen is None:
             return None
         left = [value for value in seen if value >= 0]
-        waiting = len(self.x0) - self.started + (0 if self.ready is None else self.ready.width)
+        waiting = len(self.x0) - self.started
+        waiting += 0 if self.ready is None else self.ready.width - self.used
         # Late flags may be those of a sample that has left its slot: progress never falls.
         self.progress = max(self.progress, self._progress(waiting, left))
         callback(
@@ -184,7 +186,7 @@ class _AdaptiveSolve:
         if not self.stepper.on_host:
             return self.flag_reader.read(torch.where(state.running, state.left, -1.0))
         if self.stepper.by_array:
-            return np.where(state.running, state.left, -1.0).tolist()
+            return _listed(np.where(state.running, state.left, -1.0))
         running = self._running_flags(state) if may_have_ended else [True] * state.width
         return None if running is None else [state.left if runs else -1.0 for runs in running]
 
@@ -197,9 +199,9 @@ class _AdaptiveSolve:
         x = self.x0.detach().clone()
         if "x" in self.finished:
             x[: self.started] = self.finished["x"][: self.started]
-        for active in (state, self.ready):
-            if active is not None:
-                x.index_copy_(0, active.ids, active.x)
+        x.index_copy_(0, state.ids, state.x)
+        if self.ready is not None:
+            x.index_copy_(0, self.ready.ids[self.used :], self.ready.x[self.used :])
         return x
 
     def _status(self) -> Tensor:
@@ -239,11 +241,13 @@ class _AdaptiveSolve:
             if self.ready is None:
                 # As many as there are slots: a start costs two calls of the field for any width.
                 self.ready = self._start(min(state.width, len(self.x0) - self.started))
-            count = min(len(slots), self.ready.width)
-            waiting = range(self.ready.width)
+                self.used = 0
+            count = min(len(slots), self.ready.width - self.used)
             self._keep(state.take(slots[:count]))
-            state.put(slots[:count], self.ready.take(waiting[:count]))
-            self.ready = self.ready.take(waiting[count:]) if count < self.ready.width else None
+            state.put(slots[:count], self.ready.take(range(self.used, self.used + count)))
+            self.used += count
+            if self.used == self.ready.width:
+                self.ready = None
             self.refilled.update(slots[:count] if self.flag_reader.late else ())
             slots = slots[count:]
 
@@ -317,7 +321,7 @@ class _FlagReader:
         self._pending = None
 
 
-def _listed(values: Tensor) -> list[Any]:
+def _listed(values: Any) -> list[Any]:
     numbers: list[Any] = values.tolist()
     return numbers
 

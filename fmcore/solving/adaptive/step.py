@@ -147,8 +147,7 @@ class Stepper:
         """
         width = len(ids)
         if self.by_array:
-            left = np.full(width, span)
-            return left, np.zeros(width, np.int64), np.zeros(width, np.bool_)
+            return np.full(width, span), np.zeros(width, np.int64), np.zeros(width, np.bool_)
         no = torch.zeros(width, dtype=torch.bool, device=self.device)
         if self.by_number:
             return span, 0, no
@@ -163,7 +162,7 @@ class Stepper:
         # From the end: time left, not time passed, is what must be exact at t1.
         t = of.add(self.end, state.left, -self.sign)
         length = h if self.sign > 0 else -h
-        scale = length if self.by_number else self._factor(length, state.x)
+        scale: Any = length if self.by_number else self._factor(length, state.x)
         k, divergences = [state.k], [state.k_div]
         x_new, add_stages = state.x, _stage_on_host if self.by_number else _stage
         times = self._stage_times(t, h, state.width)
