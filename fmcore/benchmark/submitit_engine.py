@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ MINUTES = 240
 REQUEUES = 1000
 """A run may need many jobs; submitit's own limit is 3 of them that reach their time."""
 
+SECONDS_TO_END = 10.0
+"""The longest wait for a cancelled job of this machine; submitit kills its process after 1 s."""
 
 PARAMETERS = (
     *("cluster", "timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "setup"),
@@ -105,7 +108,13 @@ class _Job:
         self.job.cancel(check=False)
 
     def join(self) -> None:
-        """Nothing to wait for: the scheduler ends the job."""
+        """Wait until a job of this machine has ended; a scheduler ends its jobs by itself."""
+        # else its last messages would be printed after those of the command, on the user's prompt
+        deadline = time.monotonic() + SECONDS_TO_END
+        while isinstance(self.job, _submitit().LocalJob) and time.monotonic() < deadline:
+            if self.ended():
+                return
+            time.sleep(0.05)
 
 
 def _submitit() -> ModuleType:

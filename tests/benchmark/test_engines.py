@@ -11,6 +11,7 @@ from fmcore import load_recipe
 from fmcore.benchmark import sweep as stage
 from fmcore.benchmark.engines import SweepRun, read_engine
 from fmcore.benchmark.preemptible import PreemptibleCommand
+from fmcore.benchmark.submitit_engine import _Job
 from fmcore.benchmark.sweep import check_engine, sweep
 from fmcore.errors import FmcoreError, Interrupted, RecipeError, UserError
 from fmcore.runs.files import write_json
@@ -149,6 +150,27 @@ def test_wrong_options_of_submitit_are_refused_before_any_job():
         check_engine("{name: submitit, cluster: local, timeout: 3}")
     with pytest.raises(UserError, match=r"engine 'submitit': .*lokal"):
         check_engine("{name: submitit, cluster: lokal}")
+
+
+def test_a_stopped_job_of_this_machine_is_waited_for_and_one_of_a_scheduler_is_not():
+    submitit = pytest.importorskip("submitit")
+
+    class Ending:
+        def __init__(self):
+            self.looks = 0
+
+        def done(self):
+            self.looks += 1
+            return self.looks == 3
+
+    class Here(Ending, submitit.LocalJob):
+        def __del__(self):
+            """Nothing to cancel."""
+
+    here, elsewhere = Here(), Ending()
+    for job in (here, elsewhere):
+        _Job(job).join()
+    assert (here.looks, elsewhere.looks) == (3, 0)
 
 
 MASK = "import signal, sys; sys.stderr.write(str(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"

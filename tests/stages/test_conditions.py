@@ -6,6 +6,8 @@ import torch
 import fmcore
 from fmcore import ComponentError, load_recipe, stages
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 CONDITIONAL = [
     "data={name: digits}",
     "model={name: mlp, width: 32, depth: 2, classes: 10}",

@@ -30,6 +30,8 @@ from fmcore.stages.conditions import check_conditions
 from fmcore.stages.sampler import Sampler
 from fmcore.training.batches import Batches
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 MATRIX = torch.tensor([[1.0, 0.5], [-0.5, 1.0]])
 
 CONDITIONED = [

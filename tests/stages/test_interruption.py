@@ -20,6 +20,9 @@ from fmcore.runs.samples import Shards
 
 STEPS = 400
 OVERRIDES = [f"train.steps={STEPS}", "train.checkpoint_every=20", "train.log_every=20"]
+OVERRIDES += ["sample=null", "evaluate=null"]  # training is what is stopped here
+LIMIT = 250
+"""Seconds for a process that hangs, not for its work: the machine may be busy."""
 
 
 def start(recipe: Path, out: Path) -> subprocess.Popen:
@@ -35,7 +38,7 @@ def start(recipe: Path, out: Path) -> subprocess.Popen:
 
 def finish(recipe: Path, out: Path) -> dict:
     process = start(recipe, out)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, errors
     return load_file(out / "checkpoints" / f"step-{STEPS:09d}.safetensors")
 
@@ -46,10 +49,10 @@ def newest_step(out: Path) -> int:
 
 
 def wait_for_progress(process: subprocess.Popen, out: Path) -> None:
-    before, deadline = newest_step(out), time.monotonic() + 60
+    before, deadline = newest_step(out), time.monotonic() + LIMIT
     while newest_step(out) == before:
         assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        assert time.monotonic() < deadline, "no checkpoint"
         time.sleep(0.01)
 
 
@@ -64,13 +67,14 @@ def uninterrupted(tiny, tmp_path):
     return finish(tiny, tmp_path / "straight")
 
 
+@pytest.mark.timeout(900)
 def test_killed_and_stopped_runs_end_with_bit_identical_weights(tiny, tmp_path, uninterrupted):
     out = tmp_path / "broken"
     for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 130), (signal.SIGINT, 130)):
         process = start(tiny, out)
         wait_for_progress(process, out)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LIMIT)
         if process.returncode == 0:
             break  # it was faster than the signal
         assert process.returncode == code, errors
@@ -139,7 +143,7 @@ def test_a_signal_while_the_command_starts_ends_it_with_130(tiny, tmp_path):
     process = start(tiny, tmp_path / "run")
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=LIMIT)
     assert process.returncode in (130, -signal.SIGTERM), errors  # Python itself was starting
     assert "Traceback" not in errors
     assert output == ""

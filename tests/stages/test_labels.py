@@ -13,6 +13,8 @@ from fmcore.stages.conditions import check_conditions
 from fmcore.stages.dry_run import estimate
 from fmcore.training.batches import Batches
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 LABELLED = ["data={name: digits}", "model={name: mlp, width: 8, depth: 1}"]
 MOONS = "data={name: toy, figure: two_moons}"
 

@@ -12,6 +12,8 @@ from fmcore import CheckpointError, ComponentError
 from fmcore.benchmark.solvers import benchmark
 from fmcore.registry import forget, registry
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 PLUGIN = """
 import torch
 from fmcore import Pretrained, VectorField, create, hookimpl

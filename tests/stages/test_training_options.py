@@ -6,6 +6,8 @@ from safetensors.torch import load_file
 
 import fmcore
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 AVERAGES = ("train.ema=[0.9,0.99]", "train.ema_power=[0.05,0.1]", "train.snapshot_every=4")
 
 

@@ -11,6 +11,8 @@ from fmcore.runs.samples import Shards
 from fmcore.stages.sampler import Sampler, shards_per_solve, with_refill
 from fmcore.stages.sampling_field import sampling_field
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
