@@ -1,7 +1,8 @@
 """Bandwidth extension and vocoders: distances, their controls, and what the metrics see.
 
     python benchmarks/audio_sr.py extension RUN RUN ... --constant RUN ...
-    python benchmarks/audio_sr.py metrics RUN
+    python benchmarks/audio_sr.py priors RUN RUN ... --constant RUN ...
+    python benchmarks/audio_sr.py metrics RUN [--rows NAME ...]
     python benchmarks/audio_sr.py vocoder RUN
 
 Runs of audio_sr with several seeds, and those trained with path.source.scale=1e-4; a run of
@@ -38,25 +39,32 @@ RESULTS = FilePath(__file__).parent / "results" / "audio_sr.json"
 
 STEPS = (1, 2, 4, 10)
 
+WRONG = 1e-4
+"""The scale of the noise of the wrong prior, and of `constant`."""
+
 BLUR = 5
 """Bands and frames that a blurred spectrogram is averaged over."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["extension", "metrics", "vocoder"])
+    parser.add_argument("part", choices=["extension", "priors", "metrics", "vocoder"])
     parser.add_argument("runs", type=FilePath, nargs="+")
     parser.add_argument("--constant", type=FilePath, nargs="*", default=[])
     parser.add_argument("--count", type=int, default=137)
+    parser.add_argument("--rows", nargs="*", help="of metrics: measure these, keep the others")
     chosen = parser.parse_args()
     runs, constant = ([fmcore.open_run(r) for r in g] for g in (chosen.runs, chosen.constant))
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     if chosen.part == "extension":
         found = extension(runs, constant, chosen.count)
+    elif chosen.part == "priors":
+        found = priors(runs, constant, chosen.count)
     elif chosen.part == "metrics":
-        found = what_metrics_see(runs[0], chosen.count)
+        before = kept.get("metrics", {}) if chosen.rows else {}
+        found = before | what_metrics_see(runs[0], chosen.count, chosen.rows)
     else:
         found = vocoder(runs[0], chosen.count)
-    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     kept |= {chosen.part: found, "machine": machine()}
     RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
@@ -82,37 +90,59 @@ def one_seed(
     test = run.components.data.with_split("test")
     count = min(count, test.length)
     batch = test.batch(range(count))
-    x1 = batch.pop("x1")
-    draws = [Rows(seed, "noise", 0, range(count)).normal(tuple(test.shape)) for seed in (0, 1)]
-    found = {"input": bands_above(test, batch["low"], x1, batch["low"])}
-    scales = {label: prior}
+    batch.pop("x1")
+    z = Rows(0, "noise", 0, range(count)).normal(tuple(test.shape))
+    found = {"input": measured_sr(test, batch["low"])}
+    starts = {label: batch["low"] + prior * z}
     if label == "adaptive":
-        scales["wrong prior"] = 1e-4
-    for name, scale in scales.items():
-        starts = [batch["low"] + scale * z for z in draws]
+        starts["wrong prior"] = batch["low"] + WRONG * z
+    for name, start in starts.items():
         for steps in STEPS:
-            x, other = (solved(run.field(), start, batch, steps) for start in starts)
-            row = bands_above(test, x, x1, batch["low"])
-            row["spread"] = spread_of_samples(x, other, x1, test.first_band)
-            found[f"{name} {steps}"] = row
+            found[f"{name} {steps}"] = measured_sr(test, solved(run.field(), start, batch, steps))
     if label == "adaptive":
-        start = batch["low"] + draws[0]
-        middle = solved(run.field(), start, batch, 2, "midpoint")
-        found["midpoint 1"] = bands_above(test, middle, x1, batch["low"])
-        found["prior"] = {"scale": float((start - batch["low"]).std())}
+        middle = solved(run.field(), starts[label], batch, 2, "midpoint")
+        found["midpoint 1"] = measured_sr(test, middle)
+        level = (starts[label] - batch["low"]).std()
+        found["prior"] = {"scale": float(level)}
     return found
 
 
-def bands_above(test: AudioSR, x: Tensor, x1: Tensor, low: Tensor) -> dict[str, float]:
-    """Return LSD-HF and detail of the bands above the cutoff, and the detail between those frames
-    whose bands below the cutoff are louder than half of all frames.
+def priors(runs: list[Run], constant: list[Run], count: int) -> dict[str, Any]:
+    """Return what separates the right prior from a wrong one at 4 steps, a list of one number for
+    each run: the detail in louder and in quieter frames, and the spread of samples.
     """
-    first = test.first_band
+    rows: dict[str, dict[str, list[float]]] = {}
+    for run in runs + constant:
+        scales = {"constant": WRONG} if run in constant else {"adaptive": 1.0, "wrong prior": WRONG}
+        test = run.components.data.with_split("test")
+        indices = range(min(count, test.length))
+        batch = test.batch(indices)
+        x1 = batch.pop("x1")
+        draws = [Rows(seed, "noise", 0, indices).normal(tuple(test.shape)) for seed in (0, 1)]
+        for name, scale in scales.items():
+            x, other = (solved(run.field(), batch["low"] + scale * z, batch, 4) for z in draws)
+            found = details_by_level(x, x1, batch["low"], test.first_band)
+            found["spread"] = spread_of_samples(x, other, x1, test.first_band)
+            for key, value in found.items():
+                rows.setdefault(name, {}).setdefault(key, []).append(round(value, 3))
+            print(name, found, flush=True)
+    return {"count": len(indices), "rows": rows}
+
+
+def details_by_level(x: Tensor, x1: Tensor, low: Tensor, first: int) -> dict[str, float]:
+    """Return the detail of the bands from `first` on between frames whose bands below are louder
+    than half of all frames, and between the others, and the latter's share of the recordings'
+    differences.
+    """
     level = low[:, :first].mean(1)
     loud = level > level.median()
     both = (loud[:, 1:] & loud[:, :-1])[:, None]
-    steps, true = ((y[:, first:].diff(dim=2) ** 2 * both).sum() for y in (x, x1))
-    return measured_sr(test, x) | {"detail, loud": float(steps / true)}
+    own, true = (y[:, first:].diff(dim=2).square() for y in (x, x1))
+    return {
+        "louder": float((own * both).sum() / (true * both).sum()),
+        "quieter": float((own * ~both).sum() / (true * ~both).sum()),
+        "share of quieter": float((true * ~both).sum() / true.sum()),
+    }
 
 
 def spread_of_samples(x: Tensor, other: Tensor, x1: Tensor, first: int) -> float:
@@ -124,8 +154,8 @@ def spread_of_samples(x: Tensor, other: Tensor, x1: Tensor, first: int) -> float
     return float(between / far)
 
 
-def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
-    """Return what each metric gives to known changes of the recordings."""
+def what_metrics_see(run: Run, count: int, rows: list[str] | None = None) -> dict[str, Any]:
+    """Return what each metric gives to known changes of the recordings, all or those of `rows`."""
     test = run.components.data.with_split("test")
     count = min(count, test.length)
     batch = test.batch(range(count))
@@ -149,6 +179,8 @@ def what_metrics_see(run: Run, count: int) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"count": count}
     for name, (x, sound) in sounds.items():
+        if rows is not None and name not in rows:
+            continue
         row = {"lsd_hf": measured_sr(test, x)["lsd_hf"]}
         row |= opinions(test, sound, real)
         found[name] = {k: round(v, 3) for k, v in row.items()}
@@ -210,19 +242,24 @@ def vocoder(run: Run, count: int) -> dict[str, Any]:
         far = (log_spectral_distance(again * exists * speech.std, x1 * exists * speech.std)
                * exists.shape[-1] / exists.sum((1, 2)))  # fmt: skip
         row = value_of(WordError(words=DIGITS), speech, x1, batch, decoded)
-        row |= {"lsd": float(far.mean()), "pesq": similarity(truth, decoded, speech.rate)}
+        row |= {"lsd": float(far.mean())} | similarity(truth, decoded, speech.rate)
         found[name] = {k: round(v, 3) for k, v in row.items()}
         print(name, found[name], flush=True)
     return found
 
 
-def similarity(truth: Tensor, decoded: Decoded, rate: int) -> float:
-    """Return the mean PESQ of sounds against the recordings."""
+def similarity(truth: Tensor, decoded: Decoded, rate: int) -> dict[str, float]:
+    """Return the mean PESQ and STOI of sounds against the recordings."""
     from pesq import pesq
+    from pystoi import stoi
 
     assert decoded.lengths is not None
     rows = zip(truth.double(), decoded.values.double(), decoded.lengths.tolist(), strict=False)
-    return mean(pesq(rate, a[:n].numpy(), b[:n].numpy(), "wb") for a, b, n in rows)
+    pairs = [(a[:n].numpy(), b[:n].numpy()) for a, b, n in rows]
+    return {
+        "pesq": mean(pesq(rate, a, b, "wb") for a, b in pairs),
+        "stoi": mean(float(stoi(a, b, rate)) for a, b in pairs),
+    }
 
 
 def solved(
