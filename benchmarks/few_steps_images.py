@@ -3,7 +3,7 @@
     python benchmarks/few_steps_images.py [--images digits|fashion] [--root FOLDER] [--steps N]
         [--methods NAME,...] [--seed 0] [--dir DIR]
 
-Each method trains the network of recipe digits_classes, or of fashion_meanflow, for the same CPU
+Each method trains the network of recipe digits_classes, or of fashion_classes, for the same CPU
 time on one thread: `--steps` are those of flow matching, and the others get as many as fit into the
 same time by the medians of their steps, so that one busy moment of the machine decides nothing.
 `distilled` is a chain: flow matching for half of the steps, then `consistency` from its weights,
@@ -69,7 +69,7 @@ class Images:
 
 IMAGES = {
     "digits": Images("digits_classes", 2000, tuple(OBJECTIVES), "few_steps_digits.json"),
-    "fashion": Images("fashion_meanflow", 3000, (FLOW, "mean_flow"), "few_steps_images.json"),
+    "fashion": Images("fashion_classes", 1200, (FLOW, "distilled"), "few_steps_images.json"),
 }
 
 
@@ -168,7 +168,7 @@ def samples(run: fmcore.Run, root: Path, solver: str, nfe: int) -> Tensor:
         )
         solved = fmcore.create("solver", solver.removeprefix("guided "), nfe=nfe).solve(problem)
         found.append(solved.x)
-    return to_levels(torch.cat(found), data.levels, "none")
+    return to_levels(torch.cat(found), data.levels, data.dequantize)
 
 
 def solvers_of(method: str, recipe: fmcore.Recipe) -> Mapping[str, tuple[int, ...]]:
