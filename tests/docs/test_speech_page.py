@@ -68,8 +68,21 @@ def voice_rows(report):
     ]
 
 
+def whisper_rows(report):
+    return [f"| {name} | {cell(row, 2)} |" for name, row in report["whisper"]["word_error"].items()]
+
+
 @pytest.mark.parametrize(
-    "rows", [speech_rows, bound_rows, one_step_rows, speed_rows, alignment_rows, voice_rows]
+    "rows",
+    [
+        speech_rows,
+        bound_rows,
+        whisper_rows,
+        one_step_rows,
+        speed_rows,
+        alignment_rows,
+        voice_rows,
+    ],
 )
 def test_the_tables_are_those_of_the_measurements(rows):
     wanted = rows(REPORT)
@@ -77,7 +90,9 @@ def test_the_tables_are_those_of_the_measurements(rows):
     assert [row for row in wanted if row not in PAGE] == []
 
 
-@pytest.mark.parametrize("part", ["speech", "one_step", "speed", "padding", "alignment", "voice"])
+@pytest.mark.parametrize(
+    "part", ["speech", "whisper", "one_step", "speed", "padding", "alignment", "voice"]
+)
 def test_every_measurement_names_its_machine(part):
     machine = REPORT[part]["machine"]
     assert {"processor", "cpus", "torch", "threads", "load_average"} <= machine.keys()
