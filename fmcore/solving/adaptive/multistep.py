@@ -12,7 +12,7 @@ Source: Hairer, Norsett, Wanner I, III.1 and III.5.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -77,9 +77,18 @@ def _rules(size: int, device: torch.device | None) -> _Rules:
     if device is None:
         return rules
     # MPS has no float64.
-    real = torch.float32 if device.type == "mps" else torch.float64
-    whole = device_tensor(rules.numbers, torch.int64, device)
-    return _Rules(*(device_tensor(value, real, device) for value in rules[:-1]), whole)
+    real = partial(
+        device_tensor,
+        dtype=torch.float32 if device.type == "mps" else torch.float64,
+        device=device,
+    )
+    return _Rules(
+        points=real(rules.points),
+        functionals=real(rules.functionals),
+        unit=real(rules.unit),
+        triangle=real(rules.triangle),
+        numbers=device_tensor(rules.numbers, torch.int64, device),
+    )
 
 
 def predictor_weights(nodes: Any, count: Any) -> tuple[Any, Any]:
