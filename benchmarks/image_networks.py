@@ -38,18 +38,7 @@ from fmcore.runs.files import write_json
 from fmcore.stages.weights import trained_field
 from fmcore.training.step import Step
 
-NETWORKS = {
-    "unet": ("emoji64", ()),
-    "dit": ("emoji64_dit", ()),
-    "latent_dit": (
-        "emoji64_latent",
-        (
-            "model={name: dit, width: 192, depth: 6, heads: 6, patch: 2, qk_norm: true, "
-            "time_scale: 30}",
-            "train.lr=2e-3",
-        ),
-    ),
-}
+NETWORKS = {"unet": "emoji64", "dit": "emoji64_dit", "latent_dit": "emoji64_latent"}
 HELD_OUT, BATCH = 386, 32
 NFE = 16
 LOOKS = 3
@@ -112,16 +101,15 @@ class Experiment:
 
     def network(self, kind: str) -> dict[str, Any]:
         """Train one network and measure it after each third of its steps."""
-        recipe, overrides = NETWORKS[kind]
         minutes, root = self.given.minutes, self.given.root
         spent, found = 0.0, dict[str, Any]()
-        own = [*overrides, f"data.root={root}"]
+        own = [f"data.root={root}"]
         if kind == "latent_dit":
             spent = AUTOENCODER * minutes
             coder = self._autoencoder(spent)
-            own = [*overrides, f"data.root={coder / 'latents'}", f"codec.run={coder}"]
+            own = [f"data.root={coder / 'latents'}", f"codec.run={coder}"]
             found["autoencoder"] = self._reconstructed(open_codec(coder))
-        run = self.train(recipe, minutes - spent, own, self.dir / kind)
+        run = self.train(NETWORKS[kind], minutes - spent, own, self.dir / kind)
         looks = sorted(run.folder.checkpoints.steps())[-LOOKS:]
         each = (minutes - spent) / len(looks)
         found["parameters"] = sum(p.numel() for p in run.components.model().parameters())
