@@ -21,23 +21,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from machine import machine
+from step_cost import step_seconds
 from torch import Tensor
 
 import fmcore
 from fmcore.interfaces.levels import to_levels
 from fmcore.interfaces.randomness import noise_of
 from fmcore.runs.files import write_json
-from fmcore.training.step import Step
 
 RESULTS = Path(__file__).parent / "results"
 FLOW, MAP = "flow_matching", "flow_map"
@@ -91,24 +88,6 @@ def recipe_of(
     return fmcore.load_recipe(IMAGES[given.images].recipe, [objective, *overrides])
 
 
-def step_seconds(given: argparse.Namespace, method: str, teacher: Path | None) -> float:
-    """Return the median CPU time of a training step."""
-    times: list[float] = []
-    forward = Step.forward
-
-    def timed(self: Step, *arguments: Any) -> tuple[Tensor, Tensor]:
-        times.append(time.process_time())
-        return forward(self, *arguments)
-
-    Step.forward = timed  # type: ignore[method-assign]
-    try:
-        recipe = recipe_of(given, method, TIMED, teacher)
-        fmcore.run(recipe, out=given.dir / "timing" / method, device="cpu", quiet=True)
-    finally:
-        Step.forward = forward  # type: ignore[method-assign]
-    return median(second - first for first, second in pairwise(times))
-
-
 def base_run(given: argparse.Namespace) -> Path:
     """Return the folder of flow matching for half of the steps, trained."""
     out: Path = given.dir / f"base-{given.seed}"
@@ -121,7 +100,10 @@ def plan(given: argparse.Namespace, teacher: Path | None) -> dict[str, dict[str,
     file: Path = given.dir / "steps.json"
     if not file.exists():
         cost = {
-            name: step_seconds(given, name, teacher if name == "distilled" else None)
+            name: step_seconds(
+                recipe_of(given, name, TIMED, teacher if name == "distilled" else None),
+                given.dir / "timing" / name,
+            )
             for name in given.methods
         }
         flow = cost[FLOW]

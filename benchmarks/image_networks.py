@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from machine import machine
+from step_cost import step_seconds
 from torch import Tensor
 
 import fmcore
@@ -36,7 +34,6 @@ from fmcore.interfaces.rows import Rows
 from fmcore.report.plots.method_curves import STYLES, CurvePoint, Panel, save_panels
 from fmcore.runs.files import write_json
 from fmcore.stages.weights import trained_field
-from fmcore.training.step import Step
 
 NETWORKS = {"unet": "emoji64", "dit": "emoji64_dit", "latent_dit": "emoji64_latent"}
 HELD_OUT, BATCH = 386, 32
@@ -78,26 +75,10 @@ class Experiment:
     def _steps(self, name: str, minutes: float, overrides: Sequence[str], out: Path) -> int:
         file = out.with_suffix(".cost.json")
         if not file.exists():
-            write_json(file, self._step_seconds(name, overrides, out.with_suffix(".timing")))
-        return int(60 * minutes / float(json.loads(file.read_text(encoding="utf-8"))))
-
-    def _step_seconds(self, name: str, overrides: Sequence[str], out: Path) -> float:
-        """Return the median CPU time of a training step."""
-        times: list[float] = []
-        forward = Step.forward
-
-        def timed(step: Step, *arguments: Any) -> tuple[Tensor, Tensor]:
-            times.append(time.process_time())
-            return forward(step, *arguments)
-
-        Step.forward = timed  # type: ignore[method-assign]
-        try:
             more = [f"train.steps={TIMED}", "sample=null", "evaluate=null"]
             recipe = fmcore.load_recipe(name, [*overrides, *more])
-            fmcore.run(recipe, out=out, device="cpu", quiet=True)
-        finally:
-            Step.forward = forward  # type: ignore[method-assign]
-        return median(second - first for first, second in pairwise(times))
+            write_json(file, step_seconds(recipe, out.with_suffix(".timing")))
+        return int(60 * minutes / float(json.loads(file.read_text(encoding="utf-8"))))
 
     def network(self, kind: str) -> dict[str, Any]:
         """Train one network and measure it after each third of its steps."""
